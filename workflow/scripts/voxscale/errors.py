@@ -1,0 +1,63 @@
+"""What a user's mistake looks like: one line that names the file or key, what is wrong and what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+
+class UserError(Exception):
+    """A mistake in the config or the data, told in one line: `<file or key>: what is wrong; what to do`."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+class _Tee:
+    """Write to the terminal and to the rule's log, so that a progress bar is seen and an error is kept."""
+
+    def __init__(self, terminal: TextIO, log: TextIO) -> None:
+        self._terminal, self._log = terminal, log
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        self._log.flush()
+        self._terminal.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._terminal, name)
+
+
+@contextlib.contextmanager
+def script(snakemake: Any) -> Iterator[None]:
+    """Run a rule's script: copy stderr to its log, use its threads, end a user's mistake in one line.
+
+    Raises:
+        SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
+    """
+    log_path = Path(str(snakemake.log[0]))
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("w") as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(snakemake.threads)
+        try:
+            yield
+        except UserError as error:
+            print(f"ERROR {snakemake.rule}: {error}", file=sys.stderr)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno != 28:  # ENOSPC
+                raise
+            where = error.filename or "results/"
+            print(
+                f"ERROR {snakemake.rule}: {where}: no space left on the disk; free some and run again, "
+                "finished files are kept",
+                file=sys.stderr,
+            )
+            sys.exit(1)
