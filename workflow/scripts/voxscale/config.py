@@ -1,0 +1,91 @@
+"""The config: closed, checked, with defaults and a preset filled in, before the first job is planned."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from voxscale.errors import UserError
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Read a YAML file.
+
+    Raises:
+        UserError: the file is missing or is not YAML.
+    """
+    try:
+        return yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the path") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not readable as YAML ({error}); mend it") from None
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings of `over` win over `base`, key by key; anything else replaces."""
+    merged = dict(copy.deepcopy(base))
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else copy.deepcopy(value)
+    return merged
+
+
+def _fill(value: Any, schema: Mapping[str, Any]) -> None:
+    """Fill the schema's defaults into `value`, in place."""
+    if not isinstance(value, dict):
+        return
+    for key, part in schema.get("properties", {}).items():
+        if "default" in part:
+            value.setdefault(key, copy.deepcopy(part["default"]))
+        if key in value:
+            _fill(value[key], part)
+    if isinstance(rest := schema.get("additionalProperties"), Mapping):
+        for key in value.keys() - schema.get("properties", {}).keys():
+            _fill(value[key], rest)
+
+
+def _explain(error: ValidationError) -> str:
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator == "additionalProperties":
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known))
+        return f"config key {where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
+    if error.validator == "required":
+        return f"config key {where}: {error.message}; add it (see config/README.md)"
+    if error.validator in ("oneOf", "anyOf"):
+        return f"config key {where}: {error.instance!r} does not fit; see config/README.md for what it takes"
+    return f"config key {where}: {error.message}; see config/README.md"
+
+
+def complete(config: Mapping[str, Any], schema: Path, presets: Path) -> dict[str, Any]:
+    """Check a study's config against the closed schema and fill in the preset and the defaults.
+
+    Args:
+        config: as read from `config/<study>.yaml`.
+        schema: `config/schema.yaml`.
+        presets: `config/presets.yaml`.
+
+    Raises:
+        UserError: a key is unknown, missing or of the wrong kind; the line names it.
+    """
+    rules = read_yaml(schema)
+    validator = Draft202012Validator(rules)
+    if (error := best_match(validator.iter_errors(config))) is not None:
+        raise UserError(_explain(error))
+    preset = config.get("encoding", {}).get("preset", "strict")
+    full = merge(read_yaml(presets)[preset], config)
+    _fill(full, rules)
+    for sweep in full["sweeps"].values():
+        _fill(sweep, rules["properties"]["sweeps"]["additionalProperties"])
+    for member in full["stacking"]["members"]:
+        _fill(member, rules["properties"]["stacking"]["properties"]["members"]["items"])
+    if full["features"]["text"]["restart_at"] >= full["features"]["text"]["max_context"]:
+        raise UserError("config key features.text.restart_at: must be below max_context; lower it")
+    return full

@@ -1,0 +1,133 @@
+"""The grid of a study: which model x layer x subject x n_train cells its sweeps ask for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+from voxscale.errors import UserError
+
+
+class Cell(NamedTuple):
+    """One fit: the unit of the workflow's fan-out."""
+
+    model: str
+    layer: int
+    subject: str
+    n_train: int
+
+
+class Model(Protocol):
+    """What the grid must know of a model."""
+
+    n_layers: int
+    modality: str
+
+
+def resolve_layers(spec: Any, model: str, n_layers: int) -> list[int]:
+    """Layers that a config asks for: `all`, `last`, a list, one number, or `{depth: share}`.
+
+    Args:
+        n_layers: layers behind the embedding output, which is layer 0; so layers run from 0 to n_layers.
+
+    Raises:
+        UserError: a layer the model does not have.
+    """
+    if spec == "all":
+        return list(range(n_layers + 1))
+    if spec == "last":
+        return [n_layers]
+    if isinstance(spec, Mapping):
+        return [math.floor(spec["depth"] * n_layers + 0.5)]
+    layers = [spec] if isinstance(spec, int) else list(spec)
+    if beyond := [layer for layer in layers if layer > n_layers]:
+        raise UserError(
+            f"layer {beyond[0]} of model {model}: the model has layers 0 to {n_layers}; ask for one of these"
+        )
+    return layers
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All cells of a study.
+
+    Args:
+        sweeps: the config's `sweeps`, defaults filled in.
+        models: the registry, by slug.
+        training: training stories of each subject, in the dataset's order.
+    """
+
+    sweeps: Mapping[str, Mapping[str, Any]]
+    models: Mapping[str, Model]
+    training: Mapping[str, Sequence[str]]
+
+    def model(self, slug: str, where: str) -> Model:
+        """Look up a model.
+
+        Raises:
+            UserError: the slug is not in the registry; the line names the key that asked for it.
+        """
+        if slug not in self.models:
+            raise UserError(f"config key {where}: unknown model {slug}; add it to config/models.yaml")
+        return self.models[slug]
+
+    def layers(self, slug: str, spec: Any, where: str) -> list[int]:
+        """Layers of one model that a spec asks for."""
+        return resolve_layers(spec, slug, self.model(slug, where).n_layers)
+
+    def _sizes(self, sweep: str, subject: str) -> list[int]:
+        available = len(self.training[subject])
+        sizes = []
+        for size in self.sweeps[sweep]["n_train"]:
+            if size != "all" and size > available:
+                raise UserError(
+                    f"config key sweeps.{sweep}.n_train: {size} stories asked for, "
+                    f"but {subject} has {available} for training; lower it or use `all`"
+                )
+            sizes.append(available if size == "all" else size)
+        return list(dict.fromkeys(sizes))
+
+    def _expand(self, sweep: str) -> Iterable[tuple[Cell, int]]:
+        spec = self.sweeps[sweep]
+        subjects = list(self.training) if spec["subjects"] == "all" else spec["subjects"]
+        for subject in subjects:
+            if subject not in self.training:
+                raise UserError(
+                    f"config key sweeps.{sweep}.subjects: {subject} is not in dataset.subjects; add it there"
+                )
+        for slug in spec["models"]:
+            for layer in self.layers(slug, spec["layers"], f"sweeps.{sweep}.models"):
+                for subject in subjects:
+                    for size in self._sizes(sweep, subject):
+                        # With every story in, there is nothing left to draw.
+                        draws = 1 if size == len(self.training[subject]) else spec["draws"]
+                        yield Cell(slug, layer, subject, size), draws
+
+    @cached_property
+    def draws(self) -> dict[Cell, int]:
+        """Every cell of the study once, with the largest number of draws any sweep asks of it."""
+        found: dict[Cell, int] = {}
+        for sweep in self.sweeps:
+            for cell, draws in self._expand(sweep):
+                found[cell] = max(draws, found.get(cell, 0))
+        return found
+
+    def cells(self, sweep: str | None = None) -> list[Cell]:
+        """Cells of one sweep, or of all.
+
+        Raises:
+            UserError: there is no such sweep.
+        """
+        if sweep is None:
+            return list(self.draws)
+        if sweep not in self.sweeps:
+            raise UserError(f"config: unknown sweep {sweep}; known are {', '.join(self.sweeps)}")
+        return [cell for cell, _ in self._expand(sweep)]
+
+    @cached_property
+    def used_models(self) -> list[str]:
+        """Slugs of the models that any cell needs."""
+        return list(dict.fromkeys(cell.model for cell in self.draws))
