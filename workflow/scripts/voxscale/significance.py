@@ -1,0 +1,109 @@
+"""Is a voxel predicted at all? Block permutation for each voxel, false discovery rate over voxels.
+
+Sources: Phipson & Smyth 2010 (doi:10.2202/1544-6115.1585) for (b + 1)/(n + 1); Benjamini & Hochberg 1995.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def whole_blocks(lengths: Sequence[int], block: int, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of whole blocks, none across two stories, and the rows that are left at each story's end.
+
+    Args:
+        lengths: TRs of each test story, in the order they are concatenated.
+        block: TRs in a block.
+        skip: TRs left out at the start of each story.
+
+    Returns:
+        rows (blocks, block) and rest (rows,), indices into the concatenated test TRs.
+    """
+    blocks, rest, start = [], [], 0
+    for length in lengths:
+        rows = np.arange(start + min(skip, length), start + length)
+        whole = len(rows) // block * block
+        blocks.append(rows[:whole].reshape(-1, block))
+        rest.append(rows[whole:])
+        start += length
+    return np.concatenate(blocks), np.concatenate(rest)
+
+
+def permutation_p(
+    predicted: np.ndarray,
+    observed: np.ndarray,
+    lengths: Sequence[int],
+    block: int = 10,
+    skip: int = 0,
+    permutations: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+    """One-sided p of each voxel's test correlation, the responses permuted in blocks of TRs.
+
+    Blocks keep the autocorrelation of the noise; a permutation is the same for all voxels and, with one seed,
+    for all models. No permutation correlates anything anew: block-by-block products hold every one of them,
+    so that all permutations are one matrix product.
+
+    Args:
+        predicted: (voxels, test TRs).
+        observed: (voxels, test TRs).
+        lengths: TRs of each test story, in the order they are concatenated.
+        block: TRs in a block.
+        skip: TRs left out at the start of each story.
+
+    Returns:
+        p: (voxels,) float32, (b + 1)/(n + 1), never 0; NaN where the correlation is undefined.
+    """
+    rows, rest = whole_blocks(lengths, block, skip)
+    n_blocks = len(rows)
+    if n_blocks < 2 or permutations < 1:
+        return np.full(len(predicted), np.nan, np.float32)
+    scored = np.concatenate([rows.ravel(), rest])
+    order = np.array([np.random.default_rng((seed, i)).permutation(n_blocks) for i in range(permutations)])
+    # ASSUME: the incomplete block at a story's end stays in place; it is in every permutation alike.
+    chosen = np.zeros((permutations, n_blocks, n_blocks), np.float32)
+    chosen[np.arange(permutations)[:, None], np.arange(n_blocks), order] = 1
+    chosen = chosen.reshape(permutations, -1).T  # (blocks², permutations)
+    p = np.empty(len(predicted), np.float32)
+    step = max(1, 30_000_000 // (permutations + n_blocks**2))
+    for start in range(0, len(predicted), step):
+        part = slice(start, start + step)
+        x, y = _unit(predicted[part][:, scored]), _unit(observed[part][:, scored])  # (v, scored TRs)
+        whole = rows.size
+        inside = x[:, :whole].reshape(-1, n_blocks, block) @ np.swapaxes(
+            y[:, :whole].reshape(-1, n_blocks, block), 1, 2
+        )  # (v, blocks, blocks): products of predicted block b with observed block c
+        fixed = (x[:, whole:] * y[:, whole:]).sum(1)
+        r = np.trace(inside, axis1=1, axis2=2) + fixed
+        null = inside.reshape(len(x), -1) @ chosen + fixed[:, None]  # (v, permutations)
+        # Equal up to rounding counts as reached: the identity may be among the permutations.
+        beyond = (null >= r[:, None] - 1e-6).sum(1)
+        p[part] = np.where(np.isfinite(r), (beyond + 1) / (permutations + 1), np.nan)
+    return p
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    """Rows centred and of length 1; NaN where a row is constant or has NaN."""
+    x = x.astype(np.float32) - x.mean(1, dtype=np.float64).astype(np.float32)[:, None]
+    length = np.sqrt((x.astype(np.float64) ** 2).sum(1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (x / np.where(length > 1e-6 * np.sqrt(x.shape[1]), length, np.nan)[:, None]).astype(np.float32)
+
+
+def false_discovery(p: np.ndarray) -> np.ndarray:
+    """Benjamini-Hochberg adjusted p (q values) over the voxels that have one.
+
+    Args:
+        p: (voxels,); NaN marks voxels that were not tested, which count for nothing.
+
+    Returns:
+        q: (voxels,) float64, NaN where p is NaN. A voxel is significant at rate f where q <= f.
+    """
+    q = np.full(len(p), np.nan)
+    tested = np.flatnonzero(np.isfinite(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    ranked = np.asarray(p, np.float64)[order] * len(order) / np.arange(1, len(order) + 1)
+    q[order] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 1.0)
+    return q
