@@ -1,0 +1,156 @@
+"""The stimulus clock: which TRs of a story have features, and which of them the responses keep."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale.errors import UserError
+from voxscale.io import read_json
+from voxscale.stubs import require
+
+# respdict.json counts the TRs before trimming; the published responses lack 10 at each end (ds003020).
+RESPDICT_DROPPED = 20
+# Its first kept response TR starts 10 s after the sound, whose first TR is row 5 of the untrimmed run.
+RESPDICT_ONSET_S = 10.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The TRs of one story, relative to its sound.
+
+    The clock has `before` TRs ahead of the first response TR and `after` behind the last, so that delayed
+    features reach back to what was heard before the responses begin.
+
+    Attributes:
+        n_response: response TRs of the story.
+        response_onset_s: start of the first response TR after the start of the sound, in seconds.
+        tr_s: length of a TR in seconds.
+        before, after: clock TRs in front of and behind the responses (`dataset.trim`).
+    """
+
+    n_response: int
+    response_onset_s: float
+    tr_s: float = 2.0
+    before: int = 10
+    after: int = 5
+
+    def __len__(self) -> int:
+        return self.before + self.n_response + self.after
+
+    @property
+    def onset_s(self) -> np.ndarray:
+        """(clock TRs,) start of each TR after the start of the sound."""
+        return self.response_onset_s + self.tr_s * (np.arange(len(self)) - self.before)
+
+    @property
+    def in_response(self) -> np.ndarray:
+        """(clock TRs,) whether the responses keep the TR."""
+        row = np.arange(len(self))
+        return (row >= self.before) & (row < self.before + self.n_response)
+
+    def columns(self, story: str) -> dict[str, Any]:
+        """Columns of table `clock`."""
+        return {
+            "story": [story] * len(self),
+            "row": np.arange(len(self), dtype=np.int32),
+            "onset_s": self.onset_s,
+            "mid_s": self.onset_s + self.tr_s / 2,
+            "in_response": self.in_response,
+        }
+
+
+def _integer(value: Any, where: str) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not number.is_integer() or number < 1 or isinstance(value, bool):
+        raise UserError(f"{where}: {value!r} is not a number of TRs; it must be a whole number above 0")
+    return int(number)
+
+
+def _read_respdict(path: Path) -> dict[str, tuple[int, float]]:
+    content = read_json(path)
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path}: is not a table of story: TRs; fetch it again")
+    counts = {}
+    for story, value in content.items():
+        n_trs = _integer(value, f"{path}: {story}")
+        if n_trs <= RESPDICT_DROPPED:
+            raise UserError(
+                f"{path}: {story} has {n_trs} TRs, none left after trimming; correct it or leave it out"
+            )
+        counts[story] = (n_trs - RESPDICT_DROPPED, RESPDICT_ONSET_S)
+    return counts
+
+
+def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    """Rows of a tab-separated table that must have `columns`.
+
+    Raises:
+        UserError: the file is missing, not text, lacks a column or has ragged rows.
+    """
+    path = require(path, "tab-separated table")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            rows = list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: is not a tab-separated table ({error}); save it as UTF-8 text") from None
+    if missing := [column for column in columns if column not in (reader.fieldnames or [])]:
+        raise UserError(
+            f"{path}: lacks column {missing[0]}; its header must name {', '.join(columns)} with tabs"
+        )
+    for number, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            raise UserError(f"{path}: line {number} has another number of cells than the header; mend it")
+    return rows
+
+
+def _read_trs(path: Path) -> dict[str, tuple[int, float]]:
+    counts: dict[str, tuple[int, float]] = {}
+    for number, row in enumerate(read_rows(path, ("story", "n_tr", "onset_s")), start=2):
+        story = row["story"]
+        if story in counts:
+            raise UserError(f"{path}: line {number} names story {story} again; keep one line a story")
+        try:
+            onset_s = float(row["onset_s"])
+        except ValueError:
+            onset_s = float("nan")
+        if not np.isfinite(onset_s):
+            raise UserError(f"{path}: onset_s of {story} is {row['onset_s']!r}; it must be seconds")
+        counts[story] = (_integer(row["n_tr"], f"{path}: n_tr of {story}"), onset_s)
+    return counts
+
+
+def read_clocks(path: str | Path, tr_s: float = 2.0, trim: tuple[int, int] = (10, 5)) -> dict[str, Clock]:
+    """Clocks of all stories that a respdict (`.json`) or a TR table (`.tsv`) lists.
+
+    A respdict holds TRs before trimming, as ds003020 publishes it. A TR table has the columns `story`, `n_tr`
+    (response TRs) and `onset_s` (start of the first response TR after the start of the sound).
+
+    Raises:
+        UserError: the file is missing or malformed, or a count is impossible; the line names the story.
+    """
+    path = Path(path)
+    require(path, "TR count")
+    counts = _read_respdict(path) if path.suffix == ".json" else _read_trs(path)
+    return {story: Clock(n, onset_s, tr_s, *trim) for story, (n, onset_s) in counts.items()}
+
+
+def read_clock(path: str | Path, story: str, tr_s: float = 2.0, trim: tuple[int, int] = (10, 5)) -> Clock:
+    """Clock of one story; see `read_clocks`.
+
+    Raises:
+        UserError: also if the story is not listed.
+    """
+    clocks = read_clocks(path, tr_s, trim)
+    if story not in clocks:
+        raise UserError(f"{path}: has no story {story}; add its TRs or leave the story out of the config")
+    return clocks[story]

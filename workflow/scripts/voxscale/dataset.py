@@ -1,0 +1,393 @@
+"""Where a dataset keeps its stories and responses, and who heard what; known before the first job runs.
+
+`open_dataset(config)` gives a `Dataset`, whatever its kind:
+
+    phantom    written by this workflow, in ds003020's layout; its stories come from the config
+    ds003020   OpenNeuro's ds003020; its files come from a manifest, so that planning needs no data
+    folder     a lab's own folder of transcripts and responses
+    bids       NIfTI images of a BIDS derivative
+
+What the rules ask it (paths are relative to the working directory, as the root is given):
+
+    subjects                        subjects of the config
+    heard(subject)                  stories with responses, in the dataset's order, known defects left out
+    training(subject), test(subject)   the same, split by the config; never overlapping, never empty
+    stories                         every story that any subject needs
+    story_inputs(story)             files a rule that reads the words must wait for
+    audio_inputs(story)             files a rule that reads the sound must wait for
+    response_inputs(subject)        files a rule that reads the responses must wait for
+    transcript(story), audio(story), clocks, response(subject, story), mask(subject), voxels(subject)
+    n_trs(story)                    response TRs, or None while the dataset is not written yet
+    check()                         raises one line if files that must exist do not
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voxscale.clock import Clock, read_clocks, read_rows
+from voxscale.errors import UserError
+from voxscale.readers import SUFFIXES
+from voxscale.stories import check_roles
+
+TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
+
+
+class Dataset(ABC):
+    """One dataset as the config describes it.
+
+    Args:
+        config: the completed config's `dataset` block.
+        tables: the workflow's `config/` folder, where the tables about published datasets are.
+        markers: folder of the files that say a download is complete (`results/dataset`).
+    """
+
+    kind: str
+
+    def __init__(self, config: Mapping[str, Any], tables: str | Path, markers: str | Path) -> None:
+        self.config = config
+        self.root = Path(config["root"])
+        self.tables, self.markers = Path(tables), Path(markers)
+        self.subjects: tuple[str, ...] = tuple(config["subjects"])
+        self.tr_s: float = config.get("tr_s", 2.0)
+        self.trim: tuple[int, int] = tuple(config.get("trim", (10, 5)))
+
+    # ---- who heard what
+
+    @abstractmethod
+    def published(self, subject: str) -> list[str]:
+        """Stories with responses of `subject`, in the dataset's order."""
+
+    @cached_property
+    def defects(self) -> list[dict[str, str]]:
+        """Rows of the table `dataset.defects`: subject (or `*`), story (or `*`), what, exclude (yes or no).
+
+        Raises:
+            UserError: the table is missing or malformed.
+        """
+        if not self.config.get("defects"):
+            return []
+        path = self._table(self.config["defects"])
+        rows = read_rows(path, ("subject", "story", "what", "exclude"))
+        for number, row in enumerate(rows, start=2):
+            if row["exclude"].lower() not in TRUE + FALSE:
+                raise UserError(f"{path}: line {number}: exclude is {row['exclude']!r}; write yes or no")
+        return rows
+
+    def _table(self, name: str) -> Path:
+        """A table that the config names: from the working directory, else from the workflow's own folder."""
+        return Path(name) if Path(name).exists() else self.tables.parent / name
+
+    def excluded(self, subject: str) -> dict[str, str]:
+        """Stories of `subject` that the table of known defects leaves out, and why."""
+        return {
+            story: row["what"]
+            for row in self.defects
+            for story in ([row["story"]] if row["story"] != "*" else self.published(subject))
+            if row["subject"] in (subject, "*") and row["exclude"].lower() in TRUE
+        }
+
+    def heard(self, subject: str) -> list[str]:
+        """Stories of `subject` that can be used: those with responses, without known defects.
+
+        Raises:
+            UserError: the config does not name the subject, or nothing is left of it.
+        """
+        if subject not in self.subjects:
+            raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
+        excluded = self.excluded(subject)
+        return [story for story in self.published(subject) if story not in excluded]
+
+    @cached_property
+    def _roles(self) -> dict[str, tuple[list[str], list[str]]]:
+        test, training = self.config["test_stories"], self.config.get("training_stories", "all")
+        heard = {subject: self.heard(subject) for subject in self.subjects}
+        anyone = {story for stories in heard.values() for story in stories}
+        for key, wanted in (("test_stories", test), ("training_stories", training)):
+            if unknown := [story for story in wanted if wanted != "all" and story not in anyone]:
+                raise UserError(
+                    f"config key dataset.{key}: no subject of the config has story {unknown[0]}; "
+                    "check its name and the table of known defects"
+                )
+        roles = {}
+        for subject, stories in heard.items():
+            tested = [story for story in stories if story in test]
+            trained = [s for s in stories if (s not in test if training == "all" else s in training)]
+            check_roles(subject, trained, tested)
+            roles[subject] = (trained, tested)
+        return roles
+
+    def _role(self, subject: str) -> tuple[list[str], list[str]]:
+        if subject not in self._roles:
+            raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
+        return self._roles[subject]
+
+    def training(self, subject: str) -> list[str]:
+        """Training stories of `subject`.
+
+        Raises:
+            UserError: a story named in the config that nobody heard, one in both roles, or none at all.
+        """
+        return list(self._role(subject)[0])
+
+    def test(self, subject: str) -> list[str]:
+        """Test stories of `subject`; errors as for `training`."""
+        return list(self._role(subject)[1])
+
+    @cached_property
+    def stories(self) -> list[str]:
+        """Every story that any subject of the config is trained or tested on."""
+        used = [story for subject in self.subjects for part in self._role(subject) for story in part]
+        return list(dict.fromkeys(used))
+
+    # ---- where things are
+
+    @property
+    @abstractmethod
+    def clocks(self) -> Path:
+        """The table of TRs per story; see `voxscale.clock.read_clocks`."""
+
+    @abstractmethod
+    def transcript(self, story: str) -> Path:
+        """The story's TextGrid or table of word timings."""
+
+    @abstractmethod
+    def audio(self, story: str) -> Path:
+        """The story's sound file."""
+
+    @abstractmethod
+    def response(self, subject: str, story: str) -> list[Path]:
+        """Files with the responses of one subject to one story; several are repeats."""
+
+    def mask(self, subject: str) -> Path | None:
+        """Mask that picks the voxels, for images."""
+        return None
+
+    def voxels(self, subject: str) -> Path | None:
+        """Table of the subject's voxels (`dataset.voxels`, with `{subject}`), if there is one."""
+        pattern = self.config.get("voxels")
+        return Path(pattern.format(subject=subject)) if pattern else None
+
+    # ---- what the rules wait for
+
+    def story_inputs(self, story: str) -> list[Path]:
+        """Files that must exist before the words of `story` are read."""
+        return [self.transcript(story), self.clocks]
+
+    def audio_inputs(self, story: str) -> list[Path]:
+        """Files that must exist before the sound of `story` is read."""
+        return [self.audio(story)]
+
+    def response_inputs(self, subject: str) -> list[Path]:
+        """Files that must exist before the responses of `subject` are read."""
+        used = [story for part in self._role(subject) for story in part]
+        files = [path for story in used for path in self.response(subject, story)]
+        return [*files, *([mask] if (mask := self.mask(subject)) else []), self.clocks]
+
+    def clock(self, story: str) -> Clock:
+        """The clock of one story.
+
+        Raises:
+            UserError: the story is not in the table of TRs.
+        """
+        clocks = self.all_clocks
+        if story not in clocks:
+            raise UserError(f"{self.clocks}: has no story {story}; add its TRs or leave the story out")
+        return clocks[story]
+
+    @cached_property
+    def all_clocks(self) -> dict[str, Clock]:
+        """Clocks of all stories of the table of TRs."""
+        return read_clocks(self.clocks, self.tr_s, self.trim)
+
+    def n_trs(self, story: str) -> int | None:
+        """Response TRs of `story`, or None while the dataset is not written yet."""
+        return self.clock(story).n_response
+
+    def check(self) -> None:
+        """Look at what must be there before the first job.
+
+        Raises:
+            UserError: a file or folder is missing; the line says which and what to do.
+        """
+        if not self.root.is_dir():
+            raise UserError(f"config key dataset.root: {self.root} is no folder; give the dataset's own")
+        for story in self.stories:
+            self.clock(story)
+            if not (path := self.transcript(story)).exists():
+                raise UserError(f"{path}: no such file; {story} needs a transcript there, or leave it out")
+
+
+class Phantom(Dataset):
+    """The embedded phantom, in ds003020's layout; every subject hears every story."""
+
+    kind = "phantom"
+
+    @cached_property
+    def _all(self) -> list[str]:
+        chosen = self.config.get("training_stories", "all")
+        if chosen == "all":
+            texts = sorted((self.tables / "phantom/stories").glob("*.txt"))
+            return [path.stem for path in texts]
+        return list(dict.fromkeys([*chosen, *self.config["test_stories"]]))
+
+    def published(self, subject: str) -> list[str]:
+        return list(self._all)
+
+    @property
+    def clocks(self) -> Path:
+        return self.root / "derivative/respdict.json"
+
+    def transcript(self, story: str) -> Path:
+        return self.root / f"derivative/TextGrids/{story}.TextGrid"
+
+    def audio(self, story: str) -> Path:
+        return self.root / f"stimuli/{story}.wav"
+
+    def response(self, subject: str, story: str) -> list[Path]:
+        return [self.root / f"derivative/preprocessed_data/{subject}/{story}.hf5"]
+
+    def voxels(self, subject: str) -> Path | None:
+        return super().voxels(subject) or self.root / f"derivative/voxels/{subject}.tsv"
+
+    def n_trs(self, story: str) -> int | None:
+        return super().n_trs(story) if self.clocks.exists() else None
+
+    def check(self) -> None:
+        self.stories  # noqa: B018  a rule writes the rest
+
+
+class Folder(Dataset):
+    """A lab's own folder.
+
+    words/<story>.TextGrid or .tsv · sounds/<story>.wav · responses/<subject>/<story>.{hf5,h5,hdf5,npy,npz} ·
+    trs.tsv with columns story, n_tr, onset_s
+    """
+
+    kind = "folder"
+
+    @cached_property
+    def _responses(self) -> dict[str, dict[str, Path]]:
+        found: dict[str, dict[str, Path]] = {}
+        for subject in self.subjects:
+            folder = self.root / "responses" / subject
+            if not folder.is_dir():
+                raise UserError(f"{folder}: no such folder; put the responses of {subject} there")
+            stories: dict[str, Path] = {}
+            for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
+                if path.stem in stories:
+                    raise UserError(
+                        f"{path}: {path.stem} is also in {stories[path.stem].name}; keep one of them"
+                    )
+                stories[path.stem] = path
+            found[subject] = stories
+        return found
+
+    def published(self, subject: str) -> list[str]:
+        return sorted(self._responses[subject])
+
+    @property
+    def clocks(self) -> Path:
+        return self.root / "trs.tsv"
+
+    def transcript(self, story: str) -> Path:
+        table = self.root / f"words/{story}.tsv"
+        return table if table.exists() else self.root / f"words/{story}.TextGrid"
+
+    def audio(self, story: str) -> Path:
+        return self.root / f"sounds/{story}.wav"
+
+    def response(self, subject: str, story: str) -> list[Path]:
+        return [self._responses[subject][story]]
+
+
+class Bids(Dataset):
+    """NIfTI images of a BIDS derivative; the task label is the story, runs of one task are its repeats.
+
+    sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.nii[.gz] · stimuli/<story>.tsv (onset, duration,
+    word) and .wav · trs.tsv with columns story, n_tr, onset_s · a mask for each subject
+    """
+
+    kind = "bids"
+
+    @cached_property
+    def _runs(self) -> dict[str, dict[str, list[Path]]]:
+        return {subject: self._runs_of(subject) for subject in self.subjects}
+
+    def _runs_of(self, subject: str) -> dict[str, list[Path]]:
+        folder = self.root / self._label(subject)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; check config keys dataset.root and dataset.subjects")
+        space = (self.config.get("bids") or {}).get("space")
+        runs: dict[str, list[Path]] = {}
+        for path in sorted(folder.glob("**/func/*_bold.nii*")):
+            entities = dict(part.split("-", 1) for part in path.name.split("_") if "-" in part)
+            if "task" in entities and (space is None or entities.get("space") == space):
+                runs.setdefault(entities["task"], []).append(path)
+        if not runs:
+            wanted = f" in space {space}" if space else ""
+            raise UserError(f"{folder}: has no BOLD image{wanted}; check config key dataset.bids.space")
+        return runs
+
+    @staticmethod
+    def _label(subject: str) -> str:
+        return subject if subject.startswith("sub-") else f"sub-{subject}"
+
+    def published(self, subject: str) -> list[str]:
+        return sorted(self._runs[subject])
+
+    @property
+    def clocks(self) -> Path:
+        return self.root / "trs.tsv"
+
+    def transcript(self, story: str) -> Path:
+        return self.root / f"stimuli/{story}.tsv"
+
+    def audio(self, story: str) -> Path:
+        return self.root / f"stimuli/{story}.wav"
+
+    def response(self, subject: str, story: str) -> list[Path]:
+        return list(self._runs[subject][story])
+
+    def mask(self, subject: str) -> Path:
+        pattern = (self.config.get("bids") or {}).get("mask")
+        if not pattern:
+            raise UserError(
+                "config key dataset.bids.mask: is missing; name a NIfTI mask, with {subject} in its path"
+            )
+        # ASSUME: one mask for all runs of a subject, so that a voxel is the same voxel in every story.
+        path = Path(pattern.format(subject=self._label(subject)))
+        return path if path.is_absolute() else self.root / path
+
+    def check(self) -> None:
+        super().check()
+        if self.config.get("keep") == "none":
+            raise UserError(
+                "config key dataset.keep: images are read whole, so a copy must be kept; use float32"
+            )
+        for subject in self.subjects:
+            if not (path := self.mask(subject)).exists():
+                raise UserError(
+                    f"{path}: no such file; config key dataset.bids.mask must name a mask of {subject}"
+                )
+
+
+def open_dataset(
+    config: Mapping[str, Any], tables: str | Path = "config", markers: str | Path = "results/dataset"
+) -> Dataset:
+    """The dataset that a completed config's `dataset` block describes; see the module's text.
+
+    Args:
+        tables: the workflow's `config/` folder.
+        markers: where the rule that fetches a dataset leaves its marks.
+    """
+    from voxscale.openneuro import OpenNeuro
+
+    kinds = {kind.kind: kind for kind in (Phantom, OpenNeuro, Folder, Bids)}
+    if config["kind"] not in kinds:
+        raise UserError(f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(kinds)}")
+    return kinds[config["kind"]](config, tables, markers)
