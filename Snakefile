@@ -1,0 +1,52 @@
+"""Scaling laws of brain encoding models: from stories and scans to laws, figures and a report."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A study's config replaces the demo's as a whole; the two are never mixed.
+if "dataset" not in config:
+
+    configfile: f"{workflow.basedir}/config/demo.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/dataset.smk"
+include: "rules/features.smk"
+include: "rules/encoding.smk"
+include: "rules/scores.smk"
+include: "rules/ceiling.smk"
+include: "rules/stacking.smk"
+include: "rules/scaling.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    """The whole study: report, figures, tables."""
+    default_target: True
+    input:
+        "results/report.html",
+
+
+rule features:
+    """Features of every model of the study."""
+    input:
+        expand(PATHS["features"], model=study.grid.used_models),
+
+
+rule scores:
+    """Every fit of the study, gathered."""
+    input:
+        PATHS["all_scores"],
+        PATHS["summary"],
+
+
+rule figures:
+    """Every figure of the study."""
+    input:
+        [f"results/figures/{name}.png" for name in study.figures],
+
+
+onsuccess:
+    print(study.farewell(), file=sys.stderr)

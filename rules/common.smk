@@ -1,0 +1,63 @@
+# Paths, wildcard constraints, the grid and resources of the study. No rules.
+
+import sys
+from pathlib import Path
+
+HOME = Path(str(workflow.current_basedir)).parent
+sys.path.insert(0, str(HOME / "workflow" / "scripts"))
+
+from snakemake.exceptions import WorkflowError
+
+from voxscale.errors import UserError
+from voxscale.provenance import code_hash as code
+from voxscale.study import Study
+
+try:
+    study = Study.load(config, HOME / "config")
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
+PATHS = {
+    "words": "results/stories/{story}/words.parquet",
+    "phones": "results/stories/{story}/phones.parquet",
+    "clock": "results/stories/{story}/clock.parquet",
+    "subject_table": "results/subjects/{subject}.parquet",
+    "responses": "results/responses/{subject}.h5",
+    "card": "results/models/{model}.json",
+    "features": "results/features/{model}.h5",
+    "cell_scores": f"results/scores/{CELL}/scores.parquet",
+    "cell_moments": f"results/moments/{CELL}.h5",
+    "cell_predictions": f"results/predictions/{CELL}.h5",
+    "all_scores": "results/tables/scores.parquet",
+    "summary": "results/tables/summary.parquet",
+    "ceiling": "results/ceiling/{subject}.parquet",
+    "stacking": "results/stacking/{subject}.parquet",
+    "law": "results/laws/{law}.parquet",
+    "law_points": "results/laws/{law}-points.parquet",
+}
+
+
+pathvars:
+    logs="results/logs",
+    benchmarks="results/benchmarks",
+    **PATHS,
+
+
+wildcard_constraints:
+    layer=r"\d+",
+    n_train=r"\d+",
+    model=r"[a-z0-9][a-z0-9._-]*",
+    subject=r"[A-Za-z0-9_-]+",
+    story=r"[A-Za-z0-9_-]+",
+    law="|".join(study.config["laws"]) or "none",
+
+
+def models_of(*modalities):
+    """A wildcard pattern that matches the study's models of these modalities."""
+    return "|".join(study.models_of(*modalities)) or "none"
+
+
+def cell_paths(name, cells):
+    """Paths of one kind for a list of cells."""
+    return [PATHS[name].format(**cell._asdict()) for cell in cells]

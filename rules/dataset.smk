@@ -1,0 +1,98 @@
+# Needs: a dataset as published, or the phantom's stories.
+# Makes: words, phones and TR clock of each story; stories and responses of each subject.
+
+PHANTOM_TRUTH = "results/phantom-truth"
+
+if study.dataset.kind == "phantom":
+
+    rule write_phantom:
+        """A dataset in the published layout, from a brain whose truth is known."""
+        input:
+            prose=[str(HOME / f"config/phantom/stories/{story}.txt") for story in study.stories],
+        output:
+            study.phantom_files,
+            truth=f"{PHANTOM_TRUTH}/truth.json",
+        params:
+            root=study.dataset.root,
+            truth=PHANTOM_TRUTH,
+            settings=study.phantom_settings,
+            code=code("phantom"),
+        log:
+            "<logs>/write_phantom/all.log",
+        benchmark:
+            "<benchmarks>/write_phantom/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        script:
+            "../workflow/scripts/write_phantom.py"
+
+
+rule read_story:
+    """Words, phones and TR clock of one story."""
+    input:
+        lambda wildcards: study.dataset.story_inputs(wildcards.story),
+    output:
+        words="<words>",
+        phones="<phones>",
+        clock="<clock>",
+    params:
+        transcript=lambda wildcards: str(study.dataset.transcript(wildcards.story)),
+        clocks=str(study.dataset.clocks),
+        tr_s=study.config["dataset"]["tr_s"],
+        trim=study.config["dataset"]["trim"],
+        code=code("stories", "textgrid", "clock"),
+    log:
+        "<logs>/read_story/{story}.log",
+    benchmark:
+        "<benchmarks>/read_story/{story}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/read_story.py"
+
+
+rule describe_subject:
+    """Which stories a subject heard, in which role, with a digest of each."""
+    input:
+        words=lambda wildcards: expand(PATHS["words"], story=study.heard(wildcards.subject)),
+        clocks=lambda wildcards: expand(PATHS["clock"], story=study.heard(wildcards.subject)),
+    output:
+        table="<subject_table>",
+    params:
+        training=lambda wildcards: study.dataset.training(wildcards.subject),
+        test=lambda wildcards: study.dataset.test(wildcards.subject),
+        code=code("stories"),
+    log:
+        "<logs>/describe_subject/{subject}.log",
+    benchmark:
+        "<benchmarks>/describe_subject/{subject}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/describe_subject.py"
+
+
+rule prepare_responses:
+    """Responses of one subject in one checked file, laid out for fits."""
+    input:
+        lambda wildcards: study.dataset.response_inputs(wildcards.subject),
+    output:
+        responses="<responses>",
+    params:
+        stories=lambda wildcards: study.heard(wildcards.subject),
+        test=lambda wildcards: study.dataset.test(wildcards.subject),
+        sources=lambda wildcards: study.response_sources(wildcards.subject),
+        mask=lambda wildcards: study.dataset.mask(wildcards.subject),
+        clocks=str(study.dataset.clocks),
+        tr_s=study.config["dataset"]["tr_s"],
+        trim=study.config["dataset"]["trim"],
+        keep=study.config["dataset"]["keep"],
+        code=code("responses", "readers"),
+    log:
+        "<logs>/prepare_responses/{subject}.log",
+    benchmark:
+        "<benchmarks>/prepare_responses/{subject}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../workflow/scripts/prepare_responses.py"

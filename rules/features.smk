@@ -1,0 +1,100 @@
+# Needs: words, phones, clocks and sounds of the stories; the model registry.
+# Makes: a card for each model, and its features of every story on the stimulus clock, all layers.
+
+
+rule prepare_model:
+    """Build or fetch a model, count its parameters, write its card."""
+    input:
+        words=expand(PATHS["words"], story=study.stories),
+    output:
+        card="<card>",
+    params:
+        entry=lambda wildcards: study.registry[wildcards.model].as_dict(),
+        folder="results/models",
+        code=code("models"),
+    log:
+        "<logs>/prepare_model/{model}.log",
+    benchmark:
+        "<benchmarks>/prepare_model/{model}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    script:
+        "../workflow/scripts/prepare_model.py"
+
+
+rule extract_language_features:
+    """Hidden states of a causal language model at every word, on the TR clock."""
+    wildcard_constraints:
+        model=models_of("language"),
+    input:
+        card="<card>",
+        words=expand(PATHS["words"], story=study.stories),
+        clocks=expand(PATHS["clock"], story=study.stories),
+    output:
+        index="<features>",
+    params:
+        stories=study.stories,
+        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        store="results/features/stories",
+        code=code("text_features", "contexts", "lanczos", "feature_store"),
+    log:
+        "<logs>/extract_language_features/{model}.log",
+    benchmark:
+        "<benchmarks>/extract_language_features/{model}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    script:
+        "../workflow/scripts/extract_language_features.py"
+
+
+rule extract_speech_features:
+    """Last frame of a speech encoder in every sliding window, on the TR clock."""
+    wildcard_constraints:
+        model=models_of("speech"),
+    input:
+        card="<card>",
+        audio=[study.dataset.audio(story) for story in study.stories],
+        clocks=expand(PATHS["clock"], story=study.stories),
+    output:
+        index="<features>",
+    params:
+        stories=study.stories,
+        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        store="results/features/stories",
+        code=code("speech_features", "lanczos", "feature_store"),
+    log:
+        "<logs>/extract_speech_features/{model}.log",
+    benchmark:
+        "<benchmarks>/extract_speech_features/{model}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    script:
+        "../workflow/scripts/extract_speech_features.py"
+
+
+rule extract_control_features:
+    """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
+    wildcard_constraints:
+        model=models_of("control", "nested"),
+    input:
+        card="<card>",
+        words=expand(PATHS["words"], story=study.stories),
+        phones=expand(PATHS["phones"], story=study.stories),
+        audio=[study.dataset.audio(story) for story in study.stories],
+        latents=study.latents,
+        clocks=expand(PATHS["clock"], story=study.stories),
+    output:
+        index="<features>",
+    params:
+        stories=study.stories,
+        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        store="results/features/stories",
+        code=code("control_features", "lanczos", "feature_store"),
+    log:
+        "<logs>/extract_control_features/{model}.log",
+    benchmark:
+        "<benchmarks>/extract_control_features/{model}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    script:
+        "../workflow/scripts/extract_control_features.py"

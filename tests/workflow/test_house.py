@@ -1,0 +1,103 @@
+"""The house rules that a machine can hold: format, lint, pins, documented keys and rules."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+HOME = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+SMK = ["Snakefile", "workflow/Snakefile", *sorted(str(p.relative_to(HOME)) for p in HOME.glob("rules/*.smk"))]
+
+
+def run(*command):
+    return subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("snakefmt", "--check", *SMK),
+        ("snakemake", "--lint"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_format_and_lint(command):
+    done = run(BIN / command[0], *command[1:])
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def pins(lines):
+    return dict(re.fullmatch(r"([A-Za-z0-9_.-]+)==([^ ;]+)", line).groups() for line in lines)
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_one_set_of_pins():
+    project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
+    declared = pins(project["dependencies"] + project["optional-dependencies"]["dev"])
+    lock = pins((HOME / "lock/requirements.txt").read_text().split())
+    locked = {normal(name): version for name, version in lock.items()}
+    assert {name: locked.get(normal(name)) for name in declared} == declared
+    for path in HOME.glob("envs/*.yaml"):
+        listed = pins(yaml.safe_load(path.read_text())["dependencies"][-1]["pip"])
+        assert {name: declared.get(name) for name in listed} == listed, path.name
+
+
+def schema_keys(schema, prefix=""):
+    """Dotted names of the leaves of the config schema; a free name is written <name>."""
+    children = {f"{prefix}{key}": part for key, part in schema.get("properties", {}).items()}
+    if isinstance(rest := schema.get("additionalProperties"), dict):
+        children[f"{prefix}<name>"] = rest
+    if not children:
+        return {prefix.rstrip(".")}
+    return set().union(*(schema_keys(part, f"{key}.") for key, part in children.items()))
+
+
+def test_every_config_key_is_explained():
+    schema = yaml.safe_load((HOME / "config/schema.yaml").read_text())
+    rows = re.findall(r"^\| (`.*?) \|", (HOME / "config/README.md").read_text(), flags=re.MULTILINE)
+    explained = {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
+    assert schema_keys(schema) == explained
+
+
+def rule_texts():
+    for path in SMK:
+        for rule in re.split(r"^(?:rule|checkpoint) ", (HOME / path).read_text(), flags=re.MULTILINE)[1:]:
+            yield rule.split(":")[0], rule
+
+
+def test_every_rule_says_what_it_makes_and_has_its_script_log_and_benchmark():
+    for name, text in rule_texts():
+        assert re.match(r'\w+:\s+"""[A-Z]', text), f"rule {name} has no docstring"
+        if "script:" not in text:
+            continue
+        script = re.search(r'script:\s+"\.\./workflow/scripts/(\w+)\.py"', text).group(1)
+        assert script == name
+        assert f"<logs>/{name}" in text, f"rule {name}: its log folder is not its name"
+        assert f"<benchmarks>/{name}" in text, f"rule {name}: its benchmark folder is not its name"
+        assert "conda:" in text, f"rule {name} has no environment"
+
+
+def test_every_script_belongs_to_a_rule_and_reads_snakemake_only_in_its_guard():
+    names = {name for name, _ in rule_texts()}
+    for path in (HOME / "workflow/scripts").glob("*.py"):
+        assert path.stem in names, f"{path.name} belongs to no rule"
+        for node in ast.parse(path.read_text()).body:
+            uses = [n for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == "snakemake"]
+            assert not uses or isinstance(node, ast.If), f"{path.name}:{node.lineno} reads snakemake"
+
+
+def test_the_readme_opens_with_the_two_commands():
+    first_screen = "\n".join((HOME / "README.md").read_text().splitlines()[:40])
+    assert "make demo" in first_screen
+    assert "make test" in first_screen
