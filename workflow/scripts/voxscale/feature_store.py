@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.io import atomic
 
@@ -74,16 +75,26 @@ def write_story(
             # these noise-like mantissas while reads take 8-13 times as long (measured).
             file.create_dataset(str(layer), data=values.astype(dtype, copy=False))
         file.attrs.update(attrs)
+        file.attrs["provenance"] = json.dumps(provenance.collect(), sort_keys=True)
         file.attrs["format"] = FORMAT
 
 
-def is_whole(path: str | Path, layers: Iterable[int] = ()) -> bool:
-    """Whether `path` is a readable story file that holds these layers."""
+def is_whole(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] = ()) -> bool:
+    """Whether `path` is a readable story file that holds these layers and attributes."""
     try:
         with _open(Path(path)) as file:
-            return all(str(layer) in file for layer in layers)
+            return all(str(k) in file for k in layers) and all(name in file.attrs for name in attrs)
     except UserError:
         return False
+
+
+def held(path: str | Path) -> set[int]:
+    """Layers in the story file at `path`; none where there is no whole file."""
+    try:
+        with _open(Path(path)) as file:
+            return {int(name) for name in file}
+    except UserError:
+        return set()
 
 
 def write_index(path: str | Path, files: Mapping[str, str | Path]) -> None:

@@ -1,0 +1,81 @@
+"""Parameter counts from a configuration, on the meta device: no weights, no memory, never typed in."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from voxscale.errors import UserError
+from voxscale.models.quiet import silence
+from voxscale.models.registry import ModelEntry
+
+
+class Counts(NamedTuple):
+    """Parameters of a model.
+
+    Attributes:
+        total: of what the features come from: the causal LM with its (un)tied head, or the speech encoder.
+        non_embedding: without token, position and output embeddings.
+        whole: of the model as published, with Whisper's decoder.
+    """
+
+    total: int
+    non_embedding: int
+    whole: int
+
+
+def model_class(entry: ModelEntry) -> Any:
+    """The entry's class of `transformers`.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    import transformers
+
+    silence()
+    found = getattr(transformers, entry.model_class or "", None)
+    if found is None or getattr(found, "config_class", None) is None:
+        raise UserError(f"{entry.where}: transformers has no model class {entry.model_class}; check its name")
+    return found
+
+
+def config_of(entry: ModelEntry, **over: Any) -> Any:
+    """The configuration that the entry's architecture describes.
+
+    Raises:
+        UserError: the class refuses a setting.
+    """
+    names = {
+        "hidden_size": entry.width,
+        "num_hidden_layers": entry.n_layers,
+        "num_attention_heads": entry.heads,
+        "vocab_size": entry.vocab,
+    }
+    settings = {k: v for k, v in names.items() if v is not None} | dict(entry.config) | over
+    try:
+        return model_class(entry).config_class(**settings)
+    except Exception as error:  # each configuration class has checks, and exceptions, of its own
+        raise UserError(f"{entry.where}: {error}; mend its architecture") from None
+
+
+def count(cls: Any, config: Any) -> Counts:
+    """Count the parameters of `cls(config)`, shared ones once."""
+    import torch
+
+    with torch.device("meta"):
+        model = cls(config)
+    whole = sum(p.numel() for p in model.parameters())
+    if getattr(config, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    parameters = {id(p): p.numel() for p in model.parameters()}
+    tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    head = model.get_output_embeddings()
+    if head is not None:
+        tables.append(head.weight)
+    embedding = {id(t): parameters[id(t)] for t in tables if id(t) in parameters}
+    total = sum(parameters.values())
+    return Counts(total, total - sum(embedding.values()), whole)
+
+
+def count_entry(entry: ModelEntry) -> Counts:
+    """Count an entry's parameters from what config/models.yaml says of it."""
+    return count(model_class(entry), config_of(entry))

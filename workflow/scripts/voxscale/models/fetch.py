@@ -1,0 +1,93 @@
+"""Where a model's files are: built here, in a local folder, or a snapshot of the hub."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from voxscale.errors import UserError
+from voxscale.io import sha256_file
+from voxscale.models.registry import ModelEntry
+
+WANTED = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+WEIGHTS = ["*.safetensors", "*.bin"]
+UNWANTED = ["*fp32*", "*flax*", "*training_args*", "*optimizer*", "*/*"]
+
+
+def digest_folder(folder: Path) -> str:
+    """Digest of every file of a model's folder, names included."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
+        digest.update(f"{file.name}:{sha256_file(file)};".encode())
+    return digest.hexdigest()
+
+
+def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Path:
+    """Folder of the entry's revision in the hub's cache, downloaded unless it is there.
+
+    With `HF_HUB_OFFLINE=1` only the cache is looked at.
+
+    Raises:
+        UserError: gated, unknown, no such revision, not downloaded yet, or no weights in it.
+    """
+    from huggingface_hub import errors, snapshot_download
+
+    where = entry.where
+    name = f"{entry.hub} (revision {entry.revision})"
+
+    def snapshot(patterns: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                entry.hub,
+                revision=entry.revision,
+                cache_dir=cache_dir,
+                allow_patterns=patterns,
+                ignore_patterns=UNWANTED,
+            )
+        )
+
+    try:
+        folder = snapshot([*WANTED, "*.gguf"] if entry.gguf_file else WANTED)
+        for pattern in [] if entry.gguf_file else WEIGHTS:
+            if not any(folder.glob(pattern)):
+                folder = snapshot([pattern, pattern + ".index.json"])
+            if any(folder.glob(pattern)):
+                return folder
+    except errors.GatedRepoError:
+        raise UserError(
+            f"{where}: {name} is gated; accept its licence at huggingface.co/{entry.hub} "
+            "and log in with `hf auth login`"
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise UserError(f"{where}: {entry.hub} has no revision {entry.revision}; check it") from None
+    except errors.RepositoryNotFoundError:
+        raise UserError(
+            f"{where}: the hub has no {entry.hub}; check the id, or log in if it is private"
+        ) from None
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
+        raise UserError(
+            f"{where}: {name} is not in the local cache and the hub cannot be reached; "
+            "fetch the models first on a machine with network (`make models`)"
+        ) from None
+    except (errors.HfHubHTTPError, OSError) as error:
+        detail = str(error).strip().splitlines()[0]
+        raise UserError(f"{where}: {name} could not be fetched ({detail}); try again") from None
+    if entry.gguf_file and (folder / entry.gguf_file).is_file():
+        return folder
+    raise UserError(f"{where}: {name} holds no weights; name another revision")
+
+
+def local_folder(entry: ModelEntry) -> Path:
+    """The entry's `path`, checked.
+
+    Raises:
+        UserError: it is not there, or holds no model.
+    """
+    folder = Path(entry.path or "")
+    where = entry.where
+    if not folder.is_dir():
+        raise UserError(f"{where}: path {folder} is no folder; put the model there or change the path")
+    wanted = entry.gguf_file or "config.json"
+    if not (folder / wanted).is_file():
+        raise UserError(f"{where}: {folder} has no {wanted}; it must hold a model in the hub's format")
+    return folder

@@ -1,0 +1,105 @@
+"""From a model card to a model on its device."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voxscale.errors import UserError
+from voxscale.models.quiet import silence
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU.
+
+    Raises:
+        UserError: the device named is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"config key features.device: {device} cannot be used ({detail}); use auto") from None
+    return found
+
+
+def resolve_dtype(dtype: str, device: torch.device, config: Any) -> torch.dtype:
+    """`auto` is float32 on the CPU, and on a GPU the dtype that the weights were published in.
+
+    So a GPU rounds no weight further than its authors did, and never runs a bfloat16 model in float16.
+    """
+    if dtype != "auto":
+        return getattr(torch, dtype)
+    published = getattr(config.get_text_config(), "dtype", None) or torch.float32
+    return torch.float32 if device.type == "cpu" else published
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on the device now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return psutil.virtual_memory().available
+
+
+def load_model(
+    card: Mapping[str, Any],
+    auto_class: Any,
+    device: torch.device,
+    dtype: str = "auto",
+    device_map: Any = None,
+    max_memory: Mapping[Any, Any] | None = None,
+    offload: str | Path | None = None,
+) -> Any:
+    """Load a card's model for inference.
+
+    Args:
+        auto_class: `AutoModelForCausalLM`, `AutoModel`, ...
+        dtype: auto, float32, float16 or bfloat16.
+        device_map: None, or a device map of `accelerate` (`auto`) over GPUs, CPU and disk. A model that
+            does not fit `device` gets `auto` by itself.
+        max_memory: as `accelerate` has it, for instance {0: "70GiB", "cpu": "200GiB"}.
+        offload: folder for what goes to disk.
+
+    Raises:
+        UserError: the files are gone or are not this model.
+    """
+    from transformers import AutoConfig
+
+    silence()
+    try:
+        config = AutoConfig.from_pretrained(card["path"])
+    except (OSError, ValueError) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{card['path']}: not a readable model ({detail}); prepare it again") from None
+    kind = resolve_dtype(dtype, device, config)
+    if card.get("untrained"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(card["seed"])
+            return auto_class.from_config(config, dtype=kind).eval().to(device)
+    needed = (card.get("parameters_whole") or 0) * kind.itemsize
+    if device_map is None and device.type != "cpu" and needed > 0.9 * free_bytes(device):
+        print(
+            f"{card['model']}: {needed / 1e9:.0f} GB do not fit {device}; spreading it out", file=sys.stderr
+        )
+        device_map = "auto"
+    placed = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside the libraries, none of the user's making
+            model = auto_class.from_pretrained(card["path"], dtype=kind, **(placed if device_map else {}))
+    except (OSError, ValueError, RuntimeError) as error:
+        detail = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{card['path']}: cannot be loaded ({detail}); prepare {card['model']} again"
+        ) from None
+    return model.eval() if device_map else model.eval().to(device)

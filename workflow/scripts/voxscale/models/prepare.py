@@ -1,0 +1,140 @@
+"""One model card per model: where it lies, what it is, how many parameters it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from voxscale import provenance, tables
+from voxscale.errors import UserError
+from voxscale.io import sha256_file, write_json
+from voxscale.models.registry import ModelEntry
+
+
+def _texts(words: Iterable[str | Path]) -> list[str]:
+    return [" ".join(tables.read("words", path, ["word"])["word"].to_pylist()) for path in words]
+
+
+def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
+    """Unpack a GGUF file once into the hub's format: reading it takes longer than a short story's pass."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=entry.gguf_file)
+    model = AutoModelForCausalLM.from_pretrained(source, gguf_file=entry.gguf_file, dtype=torch.float32)
+    del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _check_shape(entry: ModelEntry, config: Any, where: str) -> None:
+    config = config.get_text_config()
+    found = {
+        "n_layers": config.num_hidden_layers,
+        "width": config.hidden_size,
+        "heads": config.num_attention_heads,
+        "vocab": getattr(config, "vocab_size", None),
+    }
+    for key, value in found.items():
+        expected = getattr(entry, key)
+        if expected is not None and expected != value:
+            raise UserError(
+                f"{entry.where}: architecture.{key} is {expected}, but {where} has {value}; correct it"
+            )
+
+
+def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir: Any) -> tuple[Path, str]:
+    """Folder of the model's files, and the identity of its weights."""
+    from voxscale.models import fetch
+    from voxscale.models.build import build
+
+    if entry.build is not None:
+        build(entry, folder, _texts(words))
+        return folder, fetch.digest_folder(folder)
+    if entry.path is not None:
+        source = fetch.local_folder(entry)
+        if entry.gguf_file is None:
+            return source, fetch.digest_folder(source)
+        identity = sha256_file(source / entry.gguf_file)
+    elif entry.hub is not None:
+        source = fetch.fetch_snapshot(entry, cache_dir)
+        if entry.gguf_file is None:
+            return source, f"{entry.hub}@{source.name}"
+        identity = f"{entry.hub}@{source.name}/{entry.gguf_file}"
+    else:
+        raise UserError(f"{entry.where}: its weights are not on the hub; set path to a folder that has them")
+    _convert_gguf(entry, source, folder)
+    return folder, identity
+
+
+def prepare(
+    entry: ModelEntry,
+    card_path: str | Path,
+    words: Iterable[str | Path] = (),
+    cache_dir: str | Path | None = None,
+    allow_quantized: bool = False,
+) -> dict[str, Any]:
+    """Build or fetch one model and write its card.
+
+    Args:
+        entry: from config/models.yaml.
+        card_path: `results/models/<model>.json`; a built or converted model goes into the folder beside it.
+        words: word tables (parquet) that a built language model's tokenizer is trained on.
+        cache_dir: the hub's cache; default as `huggingface_hub` has it.
+        allow_quantized: take weights stored in less than 16 bits (a named GGUF file is always taken).
+
+    Returns:
+        the card.
+
+    Raises:
+        UserError: it cannot be had, is quantized unasked, or is not what the entry says.
+    """
+    card: dict[str, Any] = {
+        "model": entry.slug,
+        "family": entry.family,
+        "modality": entry.modality,
+        "n_layers": entry.n_layers,
+        "width": entry.width,
+        "parameters": None,
+        "parameters_non_embedding": None,
+    }
+    if entry.has_network:
+        card |= _network(entry, Path(card_path), words, cache_dir, allow_quantized)
+    card |= {"dims": entry.dims, "control": entry.control, "provenance": provenance.collect()}
+    write_json(card_path, card)
+    return card
+
+
+def _network(
+    entry: ModelEntry, card_path: Path, words: Iterable[str | Path], cache_dir: Any, allow_quantized: bool
+) -> dict[str, Any]:
+    from transformers import AutoConfig
+
+    from voxscale.models.counting import count, model_class
+    from voxscale.models.quiet import silence
+
+    silence()
+    folder, identity = _get(entry, card_path.with_suffix(""), words, cache_dir)
+    config = AutoConfig.from_pretrained(folder)
+    _check_shape(entry, config, str(folder))
+    if getattr(config, "quantization_config", None) and not allow_quantized:
+        raise UserError(
+            f"{entry.where}: {folder} holds quantized weights; take a full model, "
+            "or set features.allow_quantized: true"
+        )
+    counts = count(model_class(entry), config)
+    return {
+        "path": str(folder),
+        "hub": entry.hub,
+        "revision": entry.revision,
+        "weights_id": f"{identity}#untrained-{entry.seed}" if entry.untrained else identity,
+        "untrained": entry.untrained,
+        "seed": entry.seed,
+        "architecture": entry.model_class,
+        "heads": entry.heads,
+        "vocab": entry.vocab,
+        "parameters": counts.total,
+        "parameters_non_embedding": counts.non_embedding,
+        "parameters_whole": counts.whole,
+    }

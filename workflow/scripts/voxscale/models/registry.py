@@ -1,0 +1,146 @@
+"""The model entries of config/models.yaml, checked, with nothing downloaded and no torch imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxscale.errors import UserError
+
+MODALITIES = ("language", "speech", "control", "nested")
+KEYS = frozenset(
+    [
+        *("like", "hub", "revision", "family", "modality", "architecture", "gated", "build", "path"),
+        *("gguf_file", "untrained", "seed", "dims", "control"),
+    ]
+)
+ARCHITECTURE_KEYS = frozenset(["class", "n_layers", "width", "heads", "vocab", "config"])
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model as config/models.yaml describes it.
+
+    Attributes:
+        slug: file-safe name.
+        modality: language, speech, control or nested.
+        family: what a figure draws as one line.
+        n_layers: layers behind the embedding output (layer 0); 0 for controls and nested features.
+        width: features per layer; None for a control whose width follows from its settings.
+        heads, vocab: attention heads and vocabulary; None where there are none.
+        model_class: class of `transformers`; None for controls and nested features.
+        config: further settings of that class's config, under its own names.
+        hub, revision: repository on the hub and its branch, tag or commit.
+        gated: whether the hub asks to accept a licence first.
+        path, gguf_file: a local folder in the hub's format, or one with a GGUF file.
+        build: settings of a model to be built here with random weights (`seed`); None otherwise.
+        untrained, seed: keep the shape, replace the weights by random ones of this seed.
+        dims: leading dimensions of the phantom's latent (nested).
+        control: which control features (control).
+    """
+
+    slug: str
+    modality: str
+    family: str
+    n_layers: int = 0
+    width: int | None = None
+    heads: int | None = None
+    vocab: int | None = None
+    model_class: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    hub: str | None = None
+    revision: str = "main"
+    gated: bool = False
+    path: str | None = None
+    gguf_file: str | None = None
+    build: Mapping[str, Any] | None = None
+    untrained: bool = False
+    seed: int = 0
+    dims: int | None = None
+    control: str | None = None
+
+    @property
+    def where(self) -> str:
+        """Where a user finds the entry."""
+        return f"config/models.yaml {self.slug}"
+
+    @property
+    def has_network(self) -> bool:
+        """Whether a network stands behind it (language and speech)."""
+        return self.modality in ("language", "speech")
+
+
+def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Follow `like:`, the entry's own keys winning over those of the entry it is like."""
+    where = f"config/models.yaml {slug}"
+    entry = models[slug]
+    if not isinstance(entry, Mapping):
+        raise UserError(f"{where}: must be a mapping; see config/README.md")
+    if unknown := sorted(set(entry) - KEYS):
+        raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}")
+    if "like" not in entry:
+        return dict(entry)
+    other = entry["like"]
+    if other not in models or other in (*seen, slug):
+        raise UserError(f"{where}: like: {other} is not another entry; name one that exists")
+    return {**_resolve(other, models, (*seen, slug)), **{k: v for k, v in entry.items() if k != "like"}}
+
+
+def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
+    architecture = raw.get("architecture")
+    if not isinstance(architecture, Mapping):
+        raise UserError(f"{where}: needs architecture: {{class, n_layers, width}}; add it")
+    if unknown := sorted(set(architecture) - ARCHITECTURE_KEYS):
+        raise UserError(
+            f"{where}: unknown key architecture.{unknown[0]}; its place may be architecture.config"
+        )
+    for key, kind in (("class", str), ("n_layers", int), ("width", int)):
+        if not isinstance(architecture.get(key), kind):
+            raise UserError(f"{where}: architecture.{key} must be given as {kind.__name__}; add it")
+    return {
+        "model_class": architecture["class"],
+        "n_layers": architecture["n_layers"],
+        "width": architecture["width"],
+        "heads": architecture.get("heads"),
+        "vocab": architecture.get("vocab"),
+        "config": architecture.get("config") or {},
+    }
+
+
+def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
+    where = f"config/models.yaml {slug}"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", slug):
+        raise UserError(f"{where}: a model's name may hold a-z, 0-9, dot, dash, underscore; rename it")
+    raw = _resolve(slug, models)
+    modality = raw.get("modality")
+    if modality not in MODALITIES:
+        raise UserError(f"{where}: modality {modality!r} must be one of {', '.join(MODALITIES)}; set it")
+    plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
+    plain.setdefault("family", modality)
+    if modality in ("language", "speech"):
+        plain.update(_architecture(where, raw))
+        if plain.get("gguf_file") and not (plain.get("path") or plain.get("hub")):
+            raise UserError(f"{where}: gguf_file needs the path or hub it lies in; add one")
+    elif modality == "nested":
+        if not isinstance(plain.get("dims"), int) or plain["dims"] < 1:
+            raise UserError(f"{where}: a nested model needs dims, a number above 0; add it")
+        plain["width"] = plain["dims"]
+    elif "control" not in plain:
+        plain["control"] = slug
+    return ModelEntry(slug=slug, **plain)
+
+
+def load_registry(models: Mapping[str, Any]) -> dict[str, ModelEntry]:
+    """Check every entry of config/models.yaml.
+
+    Args:
+        models: the file's content, slug -> entry.
+
+    Raises:
+        UserError: an entry has an unknown key, lacks one, or one of its values cannot be.
+    """
+    if not isinstance(models, Mapping):
+        raise UserError("config/models.yaml: must map each model's name to its entry; mend it")
+    return {slug: _entry(slug, models) for slug in models}
