@@ -16,6 +16,6 @@ if "snakemake" in globals():
             ),
             snakemake.output.index,
             snakemake.params.store,
-            snakemake.params.features,
+            snakemake.params.settings,
             snakemake.params.get("layers"),
         )

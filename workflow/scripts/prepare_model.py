@@ -2,12 +2,12 @@
 
 from voxscale.errors import script
 from voxscale.models.prepare import prepare
-from voxscale.models.registry import load_registry
+from voxscale.models.registry import ModelEntry
 
 if "snakemake" in globals():
     with script(snakemake):
         prepare(
-            load_registry({snakemake.wildcards.model: snakemake.params.entry})[snakemake.wildcards.model],
+            ModelEntry(**snakemake.params.entry),
             snakemake.output.card,
             snakemake.input.get("words", []),
             allow_quantized=snakemake.params.get("allow_quantized", False),

@@ -1,6 +1,6 @@
 """Text features: hidden states of a causal LM at each word, on the TR clock, story by story.
 
-See Jain & Huth 2018 (doi 10.1101/327601) for the approach and science of the contexts in `contexts`.
+The approach is that of Jain & Huth 2018 (doi 10.1101/327601).
 """
 
 from __future__ import annotations
@@ -52,16 +52,14 @@ def read_story(name: str, words: str | Path, clock: str | Path) -> Story:
     return Story(name, table["word"].to_pylist(), middle, mids)
 
 
-def story_key(
-    story: Story, card: Mapping[str, Any], text: Mapping[str, Any], dtype: str, on_disk: str
-) -> str:
+def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any], dtype: str) -> str:
     """Key of a story's features: everything that its numbers depend on."""
     return feature_store.content_key(
         code=CODE,
         weights=card["weights_id"],
-        context=[text["unit"], text["max_context"], text["restart_at"]],
+        context=[settings["unit"], settings["max_context"], settings["restart_at"]],
         dtype=dtype,
-        on_disk=on_disk,
+        on_disk=settings["on_disk"],
         words=story.words,
         times=story.times.tolist(),
         clock=story.clock.tolist(),
@@ -102,7 +100,7 @@ class TextModel:
 
     Args:
         card: model card, as `prepare` writes it.
-        features: the config's `features` (device, device_map, text: {...}).
+        settings: the config's `features.text`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all.
         offload: folder for weights that go to disk.
 
@@ -113,29 +111,29 @@ class TextModel:
     def __init__(
         self,
         card: Mapping[str, Any],
-        features: Mapping[str, Any],
+        settings: Mapping[str, Any],
         layers: Sequence[int] | None = None,
         offload: str | Path | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         silence()
-        self.card, self.text = card, features["text"]
-        self.surprisal = bool(self.text.get("bits_per_character", True))
-        device = resolve_device(features.get("device", "auto"))
+        self.card, self.settings = card, settings
+        self.surprisal = bool(settings["bits_per_character"])
+        device = resolve_device(settings["device"])
         self.model = load_model(
             card,
             AutoModelForCausalLM,
             device,
-            self.text["dtype"],
-            features.get("device_map"),
-            features.get("max_memory"),
+            settings["dtype"],
+            settings["device_map"],
+            settings.get("max_memory"),
             offload,
         )
         self.tokenizer = AutoTokenizer.from_pretrained(card["path"])
         self.reader = StateReader(self.model, layers, self.surprisal)
         whole_logits = self.surprisal and not self.reader.head_is_all
-        self.budget = token_budget(self.text["token_budget"], self.model, self.reader.device, whole_logits)
+        self.budget = token_budget(settings["token_budget"], self.model, self.reader.device, whole_logits)
         self._halved = False
 
     def passage(self, story: Story) -> Passage:
@@ -144,9 +142,9 @@ class TextModel:
             self.tokenizer,
             story.name,
             story.words,
-            self.text["unit"],
-            self.text["max_context"],
-            self.text["restart_at"],
+            self.settings["unit"],
+            self.settings["max_context"],
+            self.settings["restart_at"],
             getattr(self.reader.config, "max_position_embeddings", None),
         )
 
@@ -238,7 +236,7 @@ def extract(
     stories: Mapping[str, tuple[str | Path, str | Path]],
     index: str | Path,
     store: str | Path,
-    features: Mapping[str, Any],
+    settings: Mapping[str, Any],
     layers: Sequence[int] | None = None,
 ) -> None:
     """Extract one model's features of all stories; stories that are there already cost no pass.
@@ -248,7 +246,7 @@ def extract(
         stories: story -> its tables (words, clock).
         index: `results/features/<model>.h5`, written last.
         store: folder of the story files, `results/features/stories`.
-        features: the config's `features`.
+        settings: the config's `features.text`, with `device`, `device_map` and `on_disk` of `features`.
         layers: layers to keep; None for all.
 
     Raises:
@@ -257,29 +255,26 @@ def extract(
     from transformers import AutoConfig
 
     card = read_json(card_path)
-    text, on_disk = features["text"], features.get("on_disk", "float32")
     kind = resolve_dtype(
-        text["dtype"],
-        resolve_device(features.get("device", "auto")),
+        settings["dtype"],
+        resolve_device(settings["device"]),
         AutoConfig.from_pretrained(card["path"]),
     )
     dtype = str(kind).removeprefix("torch.")
     told = [read_story(name, *paths) for name, paths in stories.items()]
     files = {
-        s.name: feature_store.story_path(
-            store, card["model"], s.name, story_key(s, card, text, dtype, on_disk)
-        )
+        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
         for s in told
     }
     wanted = range(card["n_layers"] + 1) if layers is None else layers
-    numbers = ["bits_per_character"] if text.get("bits_per_character", True) else []
+    numbers = ["bits_per_character"] if settings["bits_per_character"] else []
     missing = [s for s in told if not feature_store.is_whole(files[s.name], wanted, numbers)]
     if missing:
         if layers is not None:  # never take a layer away from those who link to the file
             layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
-        model = TextModel(card, features, layers, Path(store) / card["model"] / "offload")
+        model = TextModel(card, settings, layers, Path(store) / card["model"] / "offload")
         common = {"model": card["model"], "dtype": dtype}
-        _extract_missing(model, missing, files, on_disk, common)
+        _extract_missing(model, missing, files, common)
     feature_store.write_index(index, files)
 
 
@@ -287,11 +282,10 @@ def _extract_missing(
     model: TextModel,
     stories: Iterable[Story],
     files: Mapping[str, Path],
-    on_disk: str,
     common: Mapping[str, Any],
 ) -> None:
     """Pass story after story; the next one is tokenised, and the last one saved, while the model works."""
-    queue = list(stories)
+    queue, on_disk = list(stories), model.settings["on_disk"]
     with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
         saved: Future[None] | None = None
         coming = ahead.submit(model.passage, queue[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from voxscale.errors import UserError
@@ -60,6 +60,10 @@ class ModelEntry:
     seed: int = 0
     dims: int | None = None
     control: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, from which `ModelEntry(**values)` makes the entry again."""
+        return asdict(self)
 
     @property
     def where(self) -> str:
