@@ -1,0 +1,17 @@
+"""All cells' scores in one table, a summary of every cell, and what is known of every voxel."""
+
+from voxscale.errors import script
+from voxscale.gather import gather_scores
+
+if "snakemake" in globals():
+    with script(snakemake):
+        gather_scores(
+            snakemake.input.scores,
+            snakemake.input.cards,
+            snakemake.input.ceilings,
+            snakemake.params.voxel_tables,
+            snakemake.output.scores,
+            snakemake.output.summary,
+            snakemake.output.voxels,
+            fdr=snakemake.params.fdr,
+        )
