@@ -1,0 +1,158 @@
+"""What scores the nested family must reach: the first d dimensions of the latent as a model of width d.
+
+Three statements, each stricter about what is given:
+    population   endless training and endless test: ceiling times sqrt(S(d)), a straight line in log10 d
+    test         endless training, but the test story's own stimuli
+    trained      the training stories' own stimuli and noise, by ridge, and the test story's own stimuli
+All are expectations over the noise; none looks at a response. Shapes: N training TRs, M scored test TRs,
+V voxels, K delays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from voxscale.phantom import brain, latents
+from voxscale.phantom.brain import Subject
+
+DIMENSIONS = (1, 2, 4, 8, 16, 32)
+# Ridge penalties relative to the kernel's mean diagonal times N; wide enough for every signal power here.
+PENALTIES = np.logspace(-4, 0.5, 10)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The ridge of one width and penalty as a linear map from training responses to test predictions."""
+
+    predict: np.ndarray  # (M, N), centred over test TRs
+    noise: np.ndarray  # (lags,) weight of the noise's autocovariance at each lag in a prediction's variance
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """Everything about the nested family that is the same for all subjects: made by `ridge`."""
+
+    training: list[str]
+    test: list[str]
+    skip: int
+    fits: dict[int, list[_Fit]]
+
+
+def scored(test: Sequence[str], parts: Mapping[str, np.ndarray], skip: int) -> np.ndarray:
+    """(M, ...) rows of the test stories that are scored: all but the first `skip` TRs of each."""
+    return np.concatenate([parts[story][skip:] for story in test])
+
+
+def _design(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """(R, K d) standardised response rows of a story's latent (T, d), delayed within the story."""
+    x = (x[latents.RESPONSE] - mean) / deviation
+    return np.concatenate([brain.delayed(x, delay) for delay in brain.DELAYS], axis=1)
+
+
+def ridge(words: Mapping[str, np.ndarray], training: Sequence[str], test: Sequence[str], skip: int) -> Ridge:
+    """Ridge maps of every width and penalty, from the stories' latents (T, D)."""
+    fits: dict[int, list[_Fit]] = {}
+    rows = [len(words[story][latents.RESPONSE]) for story in training]
+    for d in DIMENSIONS:
+        blocks = []
+        for story in training:
+            x = words[story][:, :d]
+            kept = x[latents.RESPONSE]
+            blocks.append(_design(x, kept.mean(0), kept.std(0)))
+        pooled = np.concatenate([words[story][latents.RESPONSE, :d] for story in training])
+        x_train = np.concatenate(blocks)  # (N, K d)
+        statistics = (pooled.mean(0), pooled.std(0))
+        x_test = scored(test, {s: _design(words[s][:, :d], *statistics) for s in test}, skip)  # (M, K d)
+        x_test = x_test - x_test.mean(0)
+        left, size, right = np.linalg.svd(x_train, full_matrices=False)
+        fits[d] = []
+        for penalty in PENALTIES * np.mean(size**2) * len(size):
+            predict = (x_test @ right.T) * (size / (size**2 + penalty)) @ left.T
+            fits[d].append(_Fit(predict, _lags(predict, rows)))
+    return Ridge(list(training), list(test), skip, fits)
+
+
+def _lags(predict: np.ndarray, rows: Sequence[int]) -> np.ndarray:
+    """Mean over test TRs of sum_ij P_i P_j [|i - j| = lag, in one story], doubled above lag 0: (lags,)."""
+    weights = np.zeros(max(rows))
+    start = 0
+    for n in rows:
+        block = predict[:, start : start + n]
+        gram = block.T @ block / len(predict)  # (n, n)
+        lag = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        weights[:n] += np.bincount(lag.ravel(), gram.ravel(), n)
+        start += n
+    return weights
+
+
+def ceiling(
+    subject: Subject, signal: Mapping[str, np.ndarray], test: Sequence[str], skip: int, repeats: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Signal power, noise power of one hearing (published units squared), and CCmax of the mean; each (V,).
+
+    CCmax = sqrt(signal / (signal + noise / repeats)) over the scored rows (Schoppe et al. 2016,
+    doi 10.3389/fncom.2016.00010).
+    """
+    # Powers are those about the mean of the rows at hand; slow noise loses a little of its power there.
+    signal_power = scored(test, signal, skip).var(0)
+    within = np.average(
+        [brain.noise_within(subject.memory, len(signal[story]) - skip) for story in test],
+        axis=0,
+        weights=[len(signal[story]) - skip for story in test],
+    )
+    noise_power = subject.noise * within
+    cc_max = np.sqrt(signal_power / (signal_power + noise_power / repeats))
+    return signal_power * subject.scale**2, noise_power * subject.scale**2, cc_max
+
+
+def expect(
+    subject: Subject,
+    words: Mapping[str, np.ndarray],
+    signal: Mapping[str, np.ndarray],
+    maps: Ridge,
+    repeats: int,
+) -> dict[str, np.ndarray]:
+    """Expected correlation of each width in each voxel: {statement: (widths, V)}, NaN without word signal."""
+    use = np.flatnonzero(subject.voxels.region == "language")
+    n_voxels = len(subject.signal)
+    found = {name: np.full((len(DIMENSIONS), n_voxels), np.nan) for name in ("population", "test", "trained")}
+    truth = scored(maps.test, signal, maps.skip)[:, use]  # (M, v)
+    truth = truth - truth.mean(0)
+    signal_power, noise_power, cc_max = (
+        x[use] / unit
+        for x, unit in zip(
+            ceiling(subject, signal, maps.test, maps.skip, repeats),
+            (subject.scale[use] ** 2, subject.scale[use] ** 2, 1.0),
+            strict=True,
+        )
+    )
+    power = signal_power + noise_power / repeats
+    y_train = np.concatenate([signal[story][:, use] for story in maps.training])  # (N, v)
+    share = np.cumsum(latents.spectrum() ** 2)
+    population = np.sqrt(subject.signal / (subject.signal + subject.noise / repeats))[use]
+    autocovariance = subject.memory[use] ** np.arange(max(len(signal[s]) for s in maps.training))[:, None]
+    for i, d in enumerate(DIMENSIONS):
+        found["population"][i, use] = population * np.sqrt(share[d - 1])
+        part = {
+            story: brain.respond(words[story][:, :d] @ subject.latent[:d][:, use], subject.fir[:, use])
+            for story in maps.test
+        }
+        guess = scored(maps.test, part, maps.skip)
+        guess = guess - guess.mean(0)
+        found["test"][i, use] = (guess * truth).mean(0) / np.sqrt(guess.var(0) * power)
+        best = np.full(len(use), -np.inf)
+        for fit in maps.fits[d]:
+            mean = fit.predict @ y_train  # (M, v)
+            variance = (mean**2).mean(0) + subject.noise[use] * (fit.noise @ autocovariance)
+            best = np.maximum(best, (mean * truth).mean(0) / np.sqrt(variance * power))
+        found["trained"][i, use] = best
+    return found
+
+
+def line(r: np.ndarray, dimensions: Sequence[int] = DIMENSIONS) -> tuple[float, float]:
+    """Slope per decade and intercept (at one dimension) of the least-squares line of scores in log10 d."""
+    slope, intercept = np.polyfit(np.log10(dimensions), r, 1)
+    return float(slope), float(intercept)

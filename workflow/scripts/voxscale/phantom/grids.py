@@ -1,0 +1,43 @@
+"""Transcripts as Praat writes them: long text format, a phone tier and a word tier, as in ds003020."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from praatio import textgrid
+
+from voxscale.io import atomic
+from voxscale.phantom.speech import Interval, Speech
+
+SILENCE = "sp"
+
+
+def _tier(name: str, spoken: list[Interval], duration_s: float) -> textgrid.IntervalTier:
+    """Spoken intervals with the silences between them; those shorter than 1 ms are closed."""
+    entries: list[tuple[float, float, str]] = []
+    end = 0.0
+    for label, onset_s, offset_s in spoken:
+        if onset_s - end >= 1e-3:
+            entries.append((end, onset_s, SILENCE))
+            end = onset_s
+        entries.append((end, offset_s, label))
+        end = offset_s
+    if duration_s - end >= 1e-3:
+        entries.append((end, duration_s, SILENCE))
+    return textgrid.IntervalTier(name, entries, minT=0, maxT=duration_s)
+
+
+def write(path: str | Path, speech: Speech) -> None:
+    """Write the phones and words of a spoken story as a TextGrid.
+
+    Times are rounded to a microsecond, well below the 63 microseconds of a sample.
+    """
+
+    def rounded(intervals: list[Interval]) -> list[Interval]:
+        return [Interval(x.label, round(x.onset_s, 6), round(x.offset_s, 6)) for x in intervals]
+
+    grid = textgrid.Textgrid()
+    for name, intervals in (("phone", speech.phones), ("word", speech.words)):
+        grid.addTier(_tier(name, rounded(intervals), round(speech.duration_s, 6)))
+    with atomic(path) as temporary:
+        grid.save(str(temporary), format="long_textgrid", includeBlankSpaces=True)

@@ -1,0 +1,112 @@
+"""What drives the phantom on the stimulus clock: a latent made of words, and the sound's spectrum.
+
+Shapes: T clock TRs of a story, D latent dimensions, B mel bands.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from voxscale import lanczos
+from voxscale.phantom.speech import RATE_HZ, Interval, Speech
+
+TR_S = 2.0
+BEFORE_S = 10.0  # the stimulus clock begins this long before the sound
+CLOCK_DROPPED = 5  # respdict's TRs less those of the stimulus clock
+RESPONSE = slice(10, -5)  # rows of the stimulus clock that the responses keep
+DIMENSIONS = 32
+BANDS = 12
+LEAK = 0.5  # how much of the words before stays, word by word
+RARE = 3.0  # words heard this often carry half of their meaning
+
+
+def respdict_trs(duration_s: float) -> int:
+    """TRs of a run as respdict.json counts them: 10 s before the sound, and 10 s and 5 TRs behind it."""
+    return math.ceil((duration_s + 2 * BEFORE_S) / TR_S) + CLOCK_DROPPED
+
+
+def clock_onsets(duration_s: float) -> np.ndarray:
+    """(T,) s, start of each TR of the stimulus clock after the start of the sound."""
+    return TR_S * np.arange(respdict_trs(duration_s) - CLOCK_DROPPED) - BEFORE_S
+
+
+def _vector(word: str, seed: int) -> np.ndarray:
+    """(D,) meaning of a word: normal, and the same wherever the word is heard."""
+    digest = hashlib.sha256(f"{seed}/{word}".encode()).digest()
+    return np.random.default_rng(list(digest)).standard_normal(DIMENSIONS)
+
+
+def _heard(words: Sequence[Interval], meaning: Mapping[str, np.ndarray], mids_s: np.ndarray) -> np.ndarray:
+    """(T, D) word meanings with what is left of those before, on the TR clock."""
+    state = np.zeros(DIMENSIONS)
+    states = np.empty((len(words), DIMENSIONS))
+    for i, word in enumerate(words):
+        state = LEAK * state + meaning[word.label]
+        states[i] = state
+    times = np.array([(word.onset_s + word.offset_s) / 2 for word in words])
+    return lanczos.interpolate(states, times, mids_s)
+
+
+def words_latent(stories: Mapping[str, Speech], seed: int) -> dict[str, np.ndarray]:
+    """The word-driven latent of each story, (T, D) float64, white over the response TRs of all stories.
+
+    Any features from which word identity is linearly readable predict it, the better the more words they
+    tell apart; the rate of words says nothing about it, for meanings have mean zero over the words heard.
+    """
+    counts = Counter(word.label for speech in stories.values() for word in speech.words)
+    total = sum(counts.values())
+    # ASSUME: rare words mean little. Otherwise most of the latent would hang on words that training stories
+    # of an hour hold once or never, and no model could learn it.
+    meaning = {word: _vector(word, seed) * n / (n + RARE) for word, n in sorted(counts.items())}
+    mean = sum(counts[word] * vector for word, vector in meaning.items()) / total
+    meaning = {word: vector - mean for word, vector in meaning.items()}
+    raw = {
+        story: _heard(speech.words, meaning, clock_onsets(speech.duration_s) + TR_S / 2)
+        for story, speech in stories.items()
+    }
+    kept = np.concatenate([x[RESPONSE] - x[RESPONSE].mean(0) for x in raw.values()])  # (all TRs, D)
+    spread, axes = np.linalg.eigh(kept.T @ kept / len(kept))
+    whitening = (axes / np.sqrt(np.maximum(spread, 1e-3 * spread[-1]))) @ axes.T  # (D, D)
+    return {story: x @ whitening for story, x in raw.items()}
+
+
+def _mel_filters(frame: int) -> np.ndarray:
+    """(B, frame // 2 + 1) triangles of equal width in mel between 80 Hz and 7.6 kHz."""
+    mel = np.linspace(*(2595 * np.log10(1 + np.array([80.0, 7600.0]) / 700)), BANDS + 2)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    hz = np.fft.rfftfreq(frame, 1 / RATE_HZ)
+    rising = (hz - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - hz) / np.diff(edges)[1:, None]
+    return np.maximum(0, np.minimum(rising, falling))
+
+
+def sound_bands(speech: Speech) -> np.ndarray:
+    """(T, B) float64 dB, energy of each mel band in each TR, with a floor 60 dB below full scale."""
+    frame, hop = 512, 320
+    onsets = clock_onsets(speech.duration_s)
+    sound = speech.sound.astype(np.float32) / 32768
+    frames = np.lib.stride_tricks.sliding_window_view(sound, frame)[::hop]  # (frames, frame)
+    window = np.hanning(frame).astype(np.float32)
+    power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2 / window.sum() ** 2
+    energy = power @ _mel_filters(frame).T  # (frames, B)
+    row = np.floor((np.arange(len(frames)) * hop / RATE_HZ - onsets[0]) / TR_S).astype(int)
+    total = np.zeros((len(onsets), BANDS))
+    np.add.at(total, row, energy)
+    number = np.bincount(row, minlength=len(onsets))[:, None]
+    return 10 * np.log10(total / np.maximum(number, 1) + 1e-6)
+
+
+def spectrum(share_at_one: float = 0.35) -> np.ndarray:
+    """(D,) weights of the latent's dimensions, squares summing to 1.
+
+    The first d dimensions explain the share S(d) = (a + b log10 d)^2 of the signal, with a = `share_at_one`
+    and S(D) = 1: so the correlation sqrt(S(d)) times the ceiling is a straight line in log10 d.
+    """
+    slope = (1 - share_at_one) / math.log10(DIMENSIONS)
+    share = (share_at_one + slope * np.log10(np.arange(1, DIMENSIONS + 1))) ** 2
+    return np.sqrt(np.diff(share, prepend=0))

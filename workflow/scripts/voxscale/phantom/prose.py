@@ -1,0 +1,58 @@
+"""The phantom's stories: plain prose on disk, read as sentences and as words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxscale.errors import UserError
+
+WORD = re.compile(r"[A-Za-z]+(?:'[A-Za-z]+)*")
+_SENTENCE = re.compile(r"[^.!?]+[.!?]*")
+
+
+def words(text: str) -> list[str]:
+    """Words of a text as a transcript has them: lower case, apostrophes kept, no punctuation."""
+    return [match.group().lower() for match in WORD.finditer(text)]
+
+
+def sentences(text: str, limit: int | None = None) -> list[str]:
+    """Sentences of a text, each with at least one word; the last one is cut when `limit` words are reached."""
+    kept: list[str] = []
+    left = limit if limit is not None else len(text)
+    for match in _SENTENCE.finditer(" ".join(text.split())):
+        sentence = match.group().strip()
+        spans = list(WORD.finditer(sentence))
+        if not spans or left <= 0:
+            continue
+        if len(spans) > left:
+            sentence = sentence[: spans[left - 1].end()] + "."
+        kept.append(sentence)
+        left -= min(len(spans), left)
+    return kept
+
+
+def read(folder: str | Path, names: Sequence[str] | None = None) -> dict[str, str]:
+    """Read `<name>.txt` of each story; default every text of the folder, sorted by name.
+
+    Raises:
+        UserError: a text is missing, has no word, or has signs that no word may have.
+    """
+    folder = Path(folder)
+    found = sorted(path.stem for path in folder.glob("*.txt"))
+    stories = {}
+    for name in names if names is not None else found:
+        path = folder / f"{name}.txt"
+        if name not in found:
+            raise UserError(f"{path}: no such story; the phantom has {', '.join(found) or 'none'}")
+        text = path.read_text(encoding="utf-8")
+        # A digit or a hyphen would be spoken as words that the text does not have.
+        strange = sorted(set(re.findall(r"[^A-Za-z'.,?!;:\s]", text)))
+        if strange or not WORD.search(text):
+            what = f"holds {' '.join(strange)}" if strange else "has no word"
+            raise UserError(f"{path}: {what}; write plain words with . , ? ! ; : and apostrophes")
+        stories[name] = text
+    if not stories:
+        raise UserError(f"{folder}: has no stories; put <name>.txt files there")
+    return stories

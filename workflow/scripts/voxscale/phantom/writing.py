@@ -1,0 +1,224 @@
+"""Write the phantom: a dataset in the layout of ds003020, and its truth in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from voxscale.errors import UserError
+from voxscale.io import atomic, write_json
+from voxscale.phantom import brain, cortex, expectation, grids, latents, prose, speech
+from voxscale.phantom.speech import Speech
+from voxscale.progress import bar
+
+FORMAT = "voxscale-phantom-1"
+DEFAULTS: dict[str, Any] = {
+    "seed": 1,
+    "subjects": ["UTS01", "UTS02", "UTS03"],
+    "voxels": 1400,
+    "repeats": 10,
+    "stories": None,  # every text of the folder
+    "test_stories": ["thelighthousekeeper"],
+    "training_stories": "all",
+    "words_per_story": None,
+    "words_per_minute": 140,
+    "skip_s": 100.0,
+}
+
+
+def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
+    if unknown := sorted(settings.keys() - DEFAULTS.keys()):
+        raise UserError(f"config key phantom: unknown {', '.join(unknown)}; known are {', '.join(DEFAULTS)}")
+    return {**DEFAULTS, **settings}
+
+
+def _roles(settings: Mapping[str, Any], prose_folder: Path) -> tuple[list[str], list[str]]:
+    """Training and test stories, in the order in which they are written."""
+    test = list(settings["test_stories"])
+    if settings["training_stories"] != "all":
+        training = list(settings["training_stories"])
+    else:
+        training = settings["stories"] or sorted(path.stem for path in prose_folder.glob("*.txt"))
+        training = [story for story in training if story not in test]
+    if shared := sorted(set(training) & set(test)):
+        raise UserError(f"config key dataset.test_stories: {shared[0]} is a training story too; choose")
+    if not training:
+        raise UserError("config key dataset.training_stories: none is left; add a story")
+    return training, test
+
+
+def _speak(
+    texts: Mapping[str, str], test: Sequence[str], settings: Mapping[str, Any]
+) -> Iterator[tuple[str, Speech]]:
+    for story in bar(sorted(texts), "speak the stories", unit="story"):
+        limit = settings["words_per_story"]
+        if limit is not None and story in test:
+            limit *= 2  # test stories are twice as long, as they lose their first seconds to scoring
+        yield (
+            story,
+            speech.speak(texts[story], story, settings["words_per_minute"], settings["seed"], limit),
+        )
+
+
+def _write_stimuli(root: Path, spoken: Mapping[str, Speech], words: Mapping[str, np.ndarray]) -> None:
+    import soundfile
+
+    for story, said in spoken.items():
+        with atomic(root / f"stimuli/{story}.wav") as temporary:
+            soundfile.write(temporary, said.sound, speech.RATE_HZ, subtype="PCM_16")
+        grids.write(root / f"derivative/TextGrids/{story}.TextGrid", said)
+        with atomic(root / f"derivative/latents/{story}.npy") as temporary:
+            np.save(temporary, words[story].astype(np.float32))
+    trs = {story: latents.respdict_trs(said.duration_s) for story, said in spoken.items()}
+    write_json(root / "derivative/respdict.json", trs)
+
+
+def _write_voxels(path: Path, voxels: cortex.Voxels) -> None:
+    rows = zip(voxels.hemisphere, voxels.vertex, voxels.roi, strict=True)
+    lines = ["voxel\themisphere\tvertex\troi", *(f"{i}\t{h}\t{v}\t{r}" for i, (h, v, r) in enumerate(rows))]
+    with atomic(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+
+
+def _write_responses(
+    root: Path,
+    name: str,
+    subject: brain.Subject,
+    signal: Mapping[str, np.ndarray],
+    test: Sequence[str],
+    repeats: int,
+    seed: int,
+) -> None:
+    for i, story in enumerate(sorted(signal)):
+        rng = np.random.default_rng([seed, 2, _code(name), i])
+        heard = brain.hearings(subject, signal[story], repeats if story in test else 1, rng)
+        path = root / f"derivative/preprocessed_data/{name}/{story}.hf5"
+        with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+            file["data"] = heard.mean(0)  # (TRs, voxels) float64
+            if story in test:
+                file["individual_repeats"] = heard  # (repeats, TRs, voxels) float64
+
+
+def _code(name: str) -> int:
+    return int.from_bytes(name.encode()[-8:], "big")
+
+
+def _truth_table(
+    name: str,
+    subject: brain.Subject,
+    powers: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    expected: Mapping[str, np.ndarray],
+) -> pa.Table:
+    """One row per voxel: everything that made it, and what must be found of it."""
+    voxels = subject.voxels
+    n = len(voxels.vertex)
+    columns: dict[str, Any] = {
+        "subject": [name] * n,
+        "voxel": np.arange(n, dtype=np.int32),
+        "hemisphere": voxels.hemisphere.tolist(),
+        "vertex": voxels.vertex.astype(np.int32),
+        "roi": voxels.roi.tolist(),
+        "area": voxels.area.tolist(),
+        "region": voxels.region.tolist(),
+        "nested": voxels.region == "language",
+        "memory": subject.memory,
+        "scale": subject.scale,
+    }
+    for suffix, (signal_power, noise_power, cc_max) in powers.items():
+        columns |= {
+            f"signal_power{suffix}": signal_power,
+            f"noise_power{suffix}": noise_power,
+            f"cc_max{suffix}": cc_max,
+        }
+    for weights in ("fir", "latent", "bands"):
+        columns[f"weights_{weights}"] = list(getattr(subject, weights).T)
+    for statement, r in expected.items():
+        columns[f"expected_r_{statement}"] = list(r.T)
+    return pa.table(columns)
+
+
+def _lines(expected: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
+    """Mean expected score of each width over the nested voxels, and its line, for each statement."""
+    found = {}
+    for statement, r in expected.items():
+        mean = np.nanmean(r, axis=1)
+        slope, intercept = expectation.line(mean)
+        found[statement] = {"r": [float(x) for x in mean], "slope": slope, "intercept": intercept}
+    return found
+
+
+def write(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Path) -> None:
+    """Write the phantom dataset under `root` and its truth under `truth`.
+
+    Args:
+        settings: `DEFAULTS` with what is to differ; `words_per_story` cuts training stories (test stories
+            at twice that), `skip_s` is what scoring leaves out of each test story.
+        prose_folder: folder of `<story>.txt`.
+
+    Raises:
+        UserError: a setting is unknown, a story is missing, or its speech loses words.
+    """
+    settings = _complete(settings)
+    root, truth = Path(root), Path(truth)
+    training, test = _roles(settings, Path(prose_folder))
+    spoken = dict(_speak(prose.read(prose_folder, [*training, *test]), test, settings))
+    seed, repeats = settings["seed"], settings["repeats"]
+    words = latents.words_latent(spoken, seed)
+    sounds = {story: latents.sound_bands(said) for story, said in spoken.items()}
+    _write_stimuli(root, spoken, words)
+
+    rows = [len(words[story][latents.RESPONSE]) for story in test]
+    if min(rows) < 2:
+        raise UserError("config key phantom.words_per_story: test stories are too short to scan; raise it")
+    # A story shorter than what scoring skips (a tiny study) is scored whole.
+    skip = round(settings["skip_s"] / latents.TR_S)
+    skip = skip if min(rows) > skip + 10 else 0
+    maps = expectation.ridge(words, training, test, skip)
+    meshes = cortex.surfaces()
+    nested, counts, pooled = {}, {}, []
+    for name in bar(settings["subjects"], "scan the subjects", unit="subject"):
+        rng = np.random.default_rng([seed, 1, _code(name)])
+        subject = brain.draw(cortex.place(settings["voxels"], rng, meshes), rng)
+        signal = brain.signals(subject, words, sounds)
+        _write_voxels(root / f"derivative/voxels/{name}.tsv", subject.voxels)
+        _write_responses(root, name, subject, signal, test, repeats, seed)
+        powers = {
+            "": expectation.ceiling(subject, signal, test, skip, repeats),
+            "_uncut": expectation.ceiling(subject, signal, test, 0, repeats),
+        }
+        expected = expectation.expect(subject, words, signal, maps, repeats)
+        with atomic(truth / f"{name}.parquet") as temporary:
+            pq.write_table(_truth_table(name, subject, powers, expected), temporary, compression="zstd")
+        nested[name] = _lines(expected)
+        pooled.append(nested[name])
+        regions = subject.voxels.region.tolist()
+        counts[name] = {region: regions.count(region) for region in dict.fromkeys(regions)}
+    mean = {
+        statement: np.mean([lines[statement]["r"] for lines in pooled], axis=0) for statement in pooled[0]
+    }
+    write_json(
+        truth / "truth.json",
+        {
+            "format": FORMAT,
+            "settings": json.loads(json.dumps(settings)),
+            "training_stories": training,
+            "test_stories": test,
+            "skipped_trs": skip,
+            "regions": counts,
+            "spectrum": latents.spectrum().tolist(),
+            "nested": {
+                "region": "language",
+                "metric": "r",
+                "dimensions": list(expectation.DIMENSIONS),
+                "subjects": nested,
+                "pooled": _lines({statement: r[:, None] for statement, r in mean.items()}),
+            },
+        },
+    )
