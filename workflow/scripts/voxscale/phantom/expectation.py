@@ -121,14 +121,8 @@ def expect(
     found = {name: np.full((len(DIMENSIONS), n_voxels), np.nan) for name in ("population", "test", "trained")}
     truth = scored(maps.test, signal, maps.skip)[:, use]  # (M, v)
     truth = truth - truth.mean(0)
-    signal_power, noise_power, cc_max = (
-        x[use] / unit
-        for x, unit in zip(
-            ceiling(subject, signal, maps.test, maps.skip, repeats),
-            (subject.scale[use] ** 2, subject.scale[use] ** 2, 1.0),
-            strict=True,
-        )
-    )
+    powers = ceiling(subject, signal, maps.test, maps.skip, repeats)[:2]
+    signal_power, noise_power = (x[use] / subject.scale[use] ** 2 for x in powers)
     power = signal_power + noise_power / repeats
     y_train = np.concatenate([signal[story][:, use] for story in maps.training])  # (N, v)
     share = np.cumsum(latents.spectrum() ** 2)

@@ -18,7 +18,7 @@ def words(text: str) -> list[str]:
 
 
 def sentences(text: str, limit: int | None = None) -> list[str]:
-    """Sentences of a text, each with at least one word; the last one is cut when `limit` words are reached."""
+    """Sentences of a text, each with at least one word; cut when `limit` words are reached."""
     kept: list[str] = []
     left = limit if limit is not None else len(text)
     for match in _SENTENCE.finditer(" ".join(text.split())):
