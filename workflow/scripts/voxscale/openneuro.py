@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from voxscale.clock import Clock, read_clocks, read_rows
 from voxscale.dataset import Phantom
@@ -13,8 +12,7 @@ from voxscale.errors import UserError
 from voxscale.io import read_json
 
 
-@dataclass(frozen=True)
-class Remote:
+class Remote(NamedTuple):
     """A published file: path in the dataset, size in bytes, MD5 digest in hex."""
 
     path: str
@@ -140,9 +138,3 @@ class OpenNeuro(Phantom):
             raise UserError(
                 f"config key dataset.root: {self.root} is a file; give a folder, new or with a copy"
             )
-
-
-def describe_download(dataset: OpenNeuro) -> str:
-    """Sizes of the parts, as one JSON line for logs: part -> [files, bytes]."""
-    parts = {part: dataset.needed(part) for part in dataset.parts}
-    return json.dumps({part: [len(files), sum(file.size for file in files)] for part, files in parts.items()})

@@ -1,0 +1,14 @@
+"""One part of the published dataset on disk, every file checked."""
+
+from voxscale.errors import script
+from voxscale.fetch import fetch
+
+if "snakemake" in globals():
+    with script(snakemake):
+        fetch(
+            files=snakemake.params.files,
+            root=snakemake.params.root,
+            url=snakemake.params.url,
+            mark=snakemake.output[0],
+            jobs=snakemake.threads,
+        )
