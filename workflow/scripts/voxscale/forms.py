@@ -1,0 +1,224 @@
+"""Forms that a scaling law can take, and their least-squares fits to many resampled studies at once.
+
+    log_linear      a + b·log10 x
+    power           a·x^alpha
+    saturating      c − a·x^−alpha      c at most the noise ceiling, a >= 0, alpha > 0
+    learning_curve  c·x/(x + k)         c at most the noise ceiling, for amounts of data
+
+Each form has at most one parameter that is not linear. A fit tries a whole grid of it, solves the linear ones
+exactly at each value, and narrows down around the best: the global optimum, with no start to choose, so that
+four points are enough for it to be found again in every resample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+GOLDEN = (np.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of law.
+
+    Args:
+        name: of the form.
+        parameters: names, in the order of a fit's columns.
+        grid: values of the nonlinear parameter, for x divided by its geometric mean; empty if there is none.
+        basis: (x, nonlinear (...,)) -> (..., points) the function that the slope multiplies.
+        constant: whether a constant is added.
+        bounded: whether the plateau is held at or below the ceiling.
+        rescale: (offset, slope, nonlinear, x scale) -> parameters in the units of x.
+        value: (x, parameters (..., n)) -> (..., points).
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    grid: np.ndarray
+    basis: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    constant: bool
+    bounded: bool
+    rescale: Callable[..., list[np.ndarray]]
+    value: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def _columns(parameters: np.ndarray) -> tuple[np.ndarray, ...]:
+    return tuple(parameters[..., i, None] for i in range(parameters.shape[-1]))
+
+
+def _saturating(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    c, a, alpha = _columns(parameters)
+    return c - a * x**-alpha
+
+
+def _power(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    a, alpha = _columns(parameters)
+    return a * x**alpha
+
+
+def _log_linear(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    a, b = _columns(parameters)
+    return a + b * np.log10(x)
+
+
+def _learning_curve(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+    c, k = _columns(parameters)
+    return c * x / (x + k)
+
+
+FORMS: dict[str, Form] = {
+    form.name: form
+    for form in (
+        Form(
+            "log_linear",
+            ("a", "b"),
+            np.empty(0),
+            lambda u, _: np.log10(u),
+            True,
+            False,
+            lambda offset, slope, _, scale: [offset - slope * np.log10(scale), slope],
+            _log_linear,
+        ),
+        Form(
+            "power",
+            ("a", "alpha"),
+            np.linspace(-2, 2, 81),
+            lambda u, alpha: u ** alpha[..., None],
+            False,
+            False,
+            lambda _, slope, alpha, scale: [slope * scale**-alpha, alpha],
+            _power,
+        ),
+        Form(
+            "saturating",
+            ("c", "a", "alpha"),
+            np.geomspace(0.01, 5, 60),
+            lambda u, alpha: -(u ** -alpha[..., None]),
+            True,
+            True,
+            lambda offset, slope, alpha, scale: [offset, slope * scale**alpha, alpha],
+            _saturating,
+        ),
+        Form(
+            "learning_curve",
+            ("c", "k"),
+            np.geomspace(1e-3, 1e3, 80),
+            lambda u, k: u / (u + k[..., None]),
+            False,
+            True,
+            lambda _, slope, k, scale: [slope, k * scale],
+            _learning_curve,
+        ),
+    )
+}
+
+
+def _linear(
+    form: Form, u: np.ndarray, y: np.ndarray, at: np.ndarray, ceiling: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Best offset and slope at given values of the nonlinear parameter: offset, slope, rss of shape `at`.
+
+    Args:
+        u: (points,) scaled x.
+        y: (..., points), broadcasting against `at`.
+        at: (...) nonlinear parameter.
+    """
+    f = form.basis(u, at)
+    mean_f = f.mean(-1) if form.constant else np.zeros(f.shape[:-1])
+    mean_y = y.mean(-1) if form.constant else np.zeros(y.shape[:-1])
+    centred = f - mean_f[..., None]
+    slope = (centred * (y - mean_y[..., None])).sum(-1) / (centred**2).sum(-1)
+    offset = mean_y - slope * mean_f
+    if form.bounded and form.constant:
+        # A plateau above the ceiling goes onto it; a law that falls is flat. Both are edges of one convex
+        # problem, so the best point of the edges is the optimum whenever the free one lies outside.
+        on_edge = np.maximum((f * (y - ceiling)).sum(-1) / (f**2).sum(-1), 0.0)
+        flat = np.broadcast_to(np.minimum(mean_y, ceiling), slope.shape)
+        rss_edge = ((y - ceiling - on_edge[..., None] * f) ** 2).sum(-1)
+        rss_flat = ((y - flat[..., None]) ** 2).sum(-1)
+        outside = (offset > ceiling) | (slope < 0)
+        edge = rss_edge <= rss_flat
+        slope = np.where(outside, np.where(edge, on_edge, 0.0), slope)
+        offset = np.where(outside, np.where(edge, ceiling, flat), offset)
+    elif form.bounded:
+        slope = np.clip(slope, 0.0, ceiling)
+    rss = ((y - offset[..., None] - slope[..., None] * f) ** 2).sum(-1)
+    return offset, slope, rss
+
+
+def fit(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Least-squares fit of one form to many studies.
+
+    Args:
+        x: (points,) above 0, at least as many different values as the form has parameters.
+        y: (studies, points).
+        ceiling: largest plateau.
+
+    Returns:
+        parameters (studies, n) in the order of `form.parameters`, and rss (studies,).
+        NaN where the points are too few or a study has NaN.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    failed = np.full((len(y), len(form.parameters)), np.nan), np.full(len(y), np.nan)
+    if len(np.unique(x)) < len(form.parameters):
+        return failed
+    scale = np.exp(np.log(x).mean())
+    u = x / scale
+    if not len(form.grid):
+        at = np.zeros(len(y))
+    else:
+        rss = np.stack([_linear(form, u, y, np.full(len(y), g), ceiling)[2] for g in form.grid])
+        best = np.nan_to_num(rss, nan=np.inf).argmin(0)
+        low = form.grid[np.maximum(best - 1, 0)]
+        high = form.grid[np.minimum(best + 1, len(form.grid) - 1)]
+        for _ in range(45):
+            step = GOLDEN * (high - low)
+            left, right = high - step, low + step
+            better = _linear(form, u, y, left, ceiling)[2] < _linear(form, u, y, right, ceiling)[2]
+            low, high = np.where(better, low, left), np.where(better, right, high)
+        at = (low + high) / 2
+    offset, slope, rss = _linear(form, u, y, at, ceiling)
+    return np.stack(form.rescale(offset, slope, at, scale), -1), rss
+
+
+def aicc(rss: float, points: int, parameters: int) -> float:
+    """Akaike's criterion corrected for few points, the noise variance counted as a parameter.
+
+    NaN where the correction is not defined: a form with as many parameters as that cannot be judged by it.
+    """
+    k = parameters + 1
+    if points - k - 1 <= 0 or not rss >= 0:
+        return np.nan
+    # A perfect fit of rounding size is not better than another perfect fit.
+    return points * np.log(max(rss / points, 1e-20)) + 2 * k + 2 * k * (k + 1) / (points - k - 1)
+
+
+def largest_error(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> float:
+    """Predicted less observed at the largest x, by a fit that has not seen it; NaN where too few are left."""
+    largest = x == x.max()
+    parameters, _ = fit(form, x[~largest], y[None, ~largest], ceiling)
+    return float((form.value(x[largest], parameters)[0] - y[largest]).mean())
+
+
+def implied(form: Form, x: np.ndarray, parameters: np.ndarray) -> dict[str, tuple[np.ndarray, str | None]]:
+    """Quantities that all forms share: name -> (values (studies,), what a percentage is of).
+
+    per_decade: rise over the first decade from the smallest x, in the metric. percent_per_decade: the same as
+    a percentage of the fitted value at the smallest x. percent_over_range: rise from smallest to largest x.
+    """
+    first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in _stations(x))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        base = np.where(first > 0, first, np.nan)
+        text = f"fitted value at x = {x.min():.4g}"
+        return {
+            "per_decade": (tenfold - first, None),
+            "percent_per_decade": (100 * (tenfold - first) / base, text),
+            "percent_over_range": (100 * (last - first) / base, f"{text}, up to x = {x.max():.4g}"),
+        }
+
+
+def _stations(x: np.ndarray) -> tuple[float, float, float]:
+    return x.min(), 10 * x.min(), x.max()
