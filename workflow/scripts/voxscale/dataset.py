@@ -322,16 +322,25 @@ class Bids(Dataset):
         folder = self.root / self._label(subject)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; check config keys dataset.root and dataset.subjects")
-        space = (self.config.get("bids") or {}).get("space")
-        runs: dict[str, list[Path]] = {}
+        bids = self.config.get("bids") or {}
+        wanted = {name: bids[name] for name in ("space", "desc") if bids.get(name)}
+        runs: dict[str, dict[tuple[str | None, ...], Path]] = {}
         for path in sorted(folder.glob("**/func/*_bold.nii*")):
             entities = dict(part.split("-", 1) for part in path.name.split("_") if "-" in part)
-            if "task" in entities and (space is None or entities.get("space") == space):
-                runs.setdefault(entities["task"], []).append(path)
+            if "task" not in entities or any(entities.get(name) != value for name, value in wanted.items()):
+                continue
+            same = runs.setdefault(entities["task"], {})
+            run = (entities.get("ses"), entities.get("run"))
+            if run in same:
+                raise UserError(
+                    f"{path}: is the same run as {same[run].name}; "
+                    "pick one by config key dataset.bids.space or dataset.bids.desc"
+                )
+            same[run] = path
         if not runs:
-            wanted = f" in space {space}" if space else ""
-            raise UserError(f"{folder}: has no BOLD image{wanted}; check config key dataset.bids.space")
-        return runs
+            which = " ".join(f"{name}-{value}" for name, value in wanted.items())
+            raise UserError(f"{folder}: has no BOLD image {which}; check config key dataset.bids")
+        return {story: list(same.values()) for story, same in runs.items()}
 
     @staticmethod
     def _label(subject: str) -> str:

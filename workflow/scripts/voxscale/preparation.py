@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from voxscale.clock import read_clocks
+from voxscale.clock import read_clocks, read_rows
 from voxscale.errors import UserError
 from voxscale.io import atomic
 from voxscale.progress import bar
@@ -153,6 +153,23 @@ def prepare_responses(
         file.attrs["test_stories"] = json.dumps(list(test_stories))
         file.attrs["provenance"] = json.dumps(provenance or {}, sort_keys=True)
         file.attrs["format"] = FORMAT
+
+
+def chosen_columns(voxels: str | Path | None) -> list[int] | None:
+    """Voxels to keep by a voxel table's column `keep` (yes or no), or None if there is no such column.
+
+    Raises:
+        UserError: the table is missing or malformed.
+    """
+    if voxels is None:
+        return None
+    rows = read_rows(voxels, ("voxel",))
+    if not rows or "keep" not in rows[0]:
+        return None
+    for number, row in enumerate(rows, start=2):
+        if row["keep"] not in ("yes", "no") or not row["voxel"].isdigit():
+            raise UserError(f"{voxels}: line {number}: keep must be yes or no, voxel a number; mend it")
+    return sorted(int(row["voxel"]) for row in rows if row["keep"] == "yes")
 
 
 def _kept(where: str, columns: Sequence[int] | None, n_voxels: int) -> np.ndarray:
