@@ -10,5 +10,5 @@ if "snakemake" in globals():
             root=snakemake.params.root,
             url=snakemake.params.url,
             mark=snakemake.output[0],
-            jobs=snakemake.threads,
+            jobs=snakemake.params.jobs,
         )

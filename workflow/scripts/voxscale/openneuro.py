@@ -134,6 +134,8 @@ class OpenNeuro(Phantom):
     def check(self) -> None:
         for story in self.stories:
             self.clock(story)
+        for part in self.parts:
+            self.needed(part)
         if self.root.exists() and not self.root.is_dir():
             raise UserError(
                 f"config key dataset.root: {self.root} is a file; give a folder, new or with a copy"

@@ -1,0 +1,33 @@
+# Needs: the published dataset's manifest (config/ds003020/manifest.tsv) and its server.
+# Makes: the files a study needs under dataset.root, and a mark for each part that is complete and checked.
+
+if study.dataset.kind == "ds003020":
+
+    localrules:
+        fetch_dataset,
+        fetch,
+
+    rule fetch_dataset:
+        """One part of the published dataset, downloaded where it is missing, every file checked."""
+        output:
+            mark=f"{study.dataset.markers}/{{part}}.json",
+        params:
+            files=lambda wildcards: [list(file) for file in study.dataset.needed(wildcards.part)],
+            root=str(study.dataset.root),
+            url=study.dataset.config["url"],
+            jobs=4,  # connections; they wait for the network, not for a core
+        wildcard_constraints:
+            part="|".join(study.dataset.parts),
+        log:
+            "<logs>/fetch_dataset/{part}.log",
+        benchmark:
+            "<benchmarks>/fetch_dataset/{part}.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        script:
+            "../workflow/scripts/fetch_dataset.py"
+
+    rule fetch:
+        """Everything of the published dataset that the study needs."""
+        input:
+            [study.dataset.mark(part) for part in study.dataset.parts],
