@@ -1,0 +1,187 @@
+"""Laws from moments on disk to tables: the slope that went in comes out, and mistakes are refused."""
+
+import numpy as np
+import pytest
+from simulated_study import nested, summary_row, write_moments, write_voxels
+
+from voxscale import tables
+from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.errors import UserError
+from voxscale.laws import choose_cells, fit_group, fit_law, preferred
+
+SIZES = np.array([4, 8, 16, 32, 64])
+SETTINGS = {"skip_s": 100, "tr_s": 2.0, "draws": 200, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
+SPEC = {"sweep": "x", "x": "width", "voxels": ["all", "rois"]}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Two subjects, five nested models; rows before the cut are ruined."""
+    folder = tmp_path_factory.mktemp("law")
+    cells, moments, rows = [], [], []
+    for s, subject in enumerate(("UTS01", "UTS02")):
+        predicted, observed, _ = nested(SIZES, voxels=30, trs=2000, seed=10 + s)
+        observed[:, :50] = predicted[0, :, :50] * 50
+        for size, p in zip(SIZES, predicted, strict=True):
+            cells.append((f"nested-{size}", 1, subject, 5))
+            moments.append(
+                write_moments(folder / f"{subject}-{size}.h5", p[None], observed, {"a": 1503, "b": 497})
+            )
+            rows.append(summary_row(model=f"nested-{size}", subject=subject, width=size, wide=size > 40))
+    tables.write("summary", rows, folder / "summary.parquet")
+    write_voxels(folder / "voxels.parquet", ["UTS01", "UTS02"], 30, region="AC")
+    return {"cells": cells, "moments": moments, "folder": folder, "rows": rows}
+
+
+def run(study, spec=SPEC, settings=SETTINGS, **changes):
+    study, folder = study | changes, study["folder"]
+    outputs = folder / "law.parquet", folder / "points.parquet"
+    paths = folder / "summary.parquet", folder / "voxels.parquet"
+    fit_law("size", study["cells"], study["moments"], *paths, *outputs, spec, settings)
+    return (
+        tables.read("laws", outputs[0]).to_pandas(),
+        tables.read("law_points", outputs[1]).to_pandas(),
+    )
+
+
+def test_slope_is_recovered_for_each_subject_and_pooled(study):
+    laws, points = run(study)
+    row = laws[
+        (laws.metric == "r")
+        & (laws.voxel_set == "all")
+        & (laws.form == "log_linear")
+        & (laws.points == "all")
+    ].set_index(["subject", "parameter"])
+    for subject in ("UTS01", "UTS02", "pooled"):
+        slope = row.loc[(subject, "b")]
+        assert slope.lo < 0.08 < slope.hi
+        assert slope.hi - slope.lo < 0.06
+        assert row.loc[(subject, "percent_per_decade"), "base"] == "fitted value at x = 4"
+    assert row.loc[("pooled", "b"), "estimate"] == pytest.approx(
+        (row.loc[("UTS01", "b"), "estimate"] + row.loc[("UTS02", "b"), "estimate"]) / 2
+    )
+    width = [row.loc[(s, "b"), "hi"] - row.loc[(s, "b"), "lo"] for s in ("pooled", "UTS01", "UTS02")]
+    assert width[0] < np.mean(width[1:])
+    mine = points[(points.subject == "UTS01") & (points.metric == "r") & (points.voxel_set == "all")]
+    assert mine.x.tolist() == SIZES.tolist()
+    assert (mine.lo < mine.y).all()
+    assert (mine.hi > mine.y).all()
+    np.testing.assert_allclose(mine.y, 0.05 + 0.08 * np.log10(SIZES), atol=0.05)
+    assert set(points.voxel_set) == {"all", "roi:AC"}
+    assert laws.groupby(["subject", "metric", "voxel_set", "points"]).preferred.any().all()
+
+
+def test_wide_points_are_marked_and_left_out_beside(study):
+    laws, points = run(study)
+    assert points[points.wide].model.unique().tolist() == ["nested-64"]
+    assert set(laws.points) == {"all", "narrow"}
+    assert set(laws[laws.points == "narrow"].n_points) == {4}
+    assert np.isnan(laws[laws.points == "narrow"].aicc).all(), "four points allow no AICc"
+    assert laws[laws.points == "narrow"].preferred.any()
+
+
+def test_same_seed_same_law(study):
+    first, again = run(study)[0], run(study)[0]
+    assert first.equals(again)
+
+
+def test_law_of_data_resamples_its_training_draws(study, tmp_path):
+    rng = np.random.default_rng(0)
+    signal_, noise = rng.normal(size=(2, 20, 1000))
+    observed = signal_ + 2 * noise
+    cells, moments, rows = [], [], []
+    for n_train, draws in ((2, 5), (4, 5), (8, 5), (16, 1)):
+        error = rng.normal(size=(draws, 20, 1000)) * 4 / np.sqrt(n_train)
+        cells.append(("m", 1, "UTS01", n_train))
+        moments.append(write_moments(tmp_path / f"{n_train}.h5", signal_ + error, observed, {"a": 1000}))
+        rows += [
+            summary_row(
+                model="m", subject="UTS01", n_train=n_train, draw=d, train_hours=n_train * (0.1 + d / 100)
+            )
+            for d in range(draws)
+        ]
+    tables.write("summary", rows, tmp_path / "summary.parquet")
+    write_voxels(tmp_path / "voxels.parquet", ["UTS01"], 20)
+    laws, points = run(
+        {"cells": cells, "moments": moments, "folder": tmp_path}, {"x": "hours", "voxels": ["all"]}
+    )
+    assert points[points.metric == "r"].n_draws.tolist() == [5, 5, 5, 1]
+    assert points.x.tolist()[0] == pytest.approx(2 * 0.12)
+    assert set(laws.form) == {"log_linear", "power", "saturating", "learning_curve"}
+    assert laws.group.unique().tolist() == ["m"]
+    curve = laws[(laws.form == "learning_curve") & (laws.metric == "r2") & (laws.parameter == "c")].iloc[0]
+    assert 0.1 < curve.estimate < 0.35, "the truth's r² with responses is 0.2"
+
+
+def test_weights_of_draws_have_the_spread_of_a_mean():
+    weights = draw_weights(5, 20_000, seed=1)
+    np.testing.assert_allclose(weights.sum(1), 1)
+    np.testing.assert_allclose(weights[0], 0.2)
+    values = np.array([3.0, 1.0, 4.0, 1.0, 5.0])
+    np.testing.assert_allclose((weights[1:] @ values).var(), values.var(ddof=1) / 5, rtol=0.05)
+
+
+def test_layer_is_chosen_without_the_test_set():
+    """Of layers that are all the same but for noise, the test set's favourite flatters; cv's does not."""
+    rng = np.random.default_rng(3)
+    gap = {"cv": [], "test": []}
+    for _ in range(300):
+        about = {
+            ("m", layer, "S", 3): {"mean_cv_r": rng.normal(0.1, 0.02), "mean_r": rng.normal(0.1, 0.02)}
+            for layer in range(24)
+        }
+        for rule, found in gap.items():
+            (cell,) = choose_cells(about, "width", rule)
+            found.append(about[cell]["mean_r"] - 0.1)
+    assert abs(np.mean(gap["cv"])) < 0.005
+    assert np.mean(gap["test"]) > 0.03
+
+
+def test_law_over_models_takes_the_largest_training_set():
+    about = {("m", 1, "S", n): {"mean_cv_r": 0.1} for n in (2, 9, 4)}
+    assert choose_cells(about, "width", "cv") == [("m", 1, "S", 9)]
+    assert len(choose_cells(about, "hours", "cv")) == 3
+
+
+def test_preferred_falls_back_on_the_largest_point():
+    assert preferred({"a": (3.0, 0.1), "b": (2.0, 9.0), "c": (np.nan, 0.0)}) == "b"
+    assert preferred({"a": (np.nan, 0.1), "b": (np.nan, 0.05)}) == "b"
+    assert preferred({"a": (np.nan, np.nan)}) is None
+
+
+def test_mistakes_name_their_key(study, tmp_path):
+    with pytest.raises(UserError, match=r"laws\.size\.x: model nested-4 has no parameters"):
+        run(study, SPEC | {"x": "parameters"})
+    with pytest.raises(UserError, match=r"laws\.size: UTS01 has no voxel set roi:V1"):
+        run(study, SPEC | {"voxels": ["roi:V1"]})
+    with pytest.raises(UserError, match="skip_s: leaves 0 blocks"):
+        run(study, settings=SETTINGS | {"skip_s": 9000})
+    with pytest.raises(UserError, match="lacks cell new 1 UTS01 5"):
+        run(study, cells=[("new", 1, "UTS01", 5)], moments=["x"])
+    predicted, observed, _ = nested(SIZES, voxels=30, trs=1900)
+    other = write_moments(tmp_path / "short.h5", predicted[:1], observed, {"a": 1900})
+    with pytest.raises(UserError, match=r"short\.h5: was tested on other TRs than"):
+        run(study, moments=[*study["moments"][:-1], other])
+
+
+def test_intervals_of_the_slope_cover_it():
+    """A small run of what benchmarks/validate_intervals.py does at length."""
+    covered = []
+    for seed in range(80):
+        predicted, observed, factor = nested(SIZES, voxels=12, trs=200, seed=100 + seed)
+        blocks = blocks_of({"a": 200}, 10)
+        counts = block_counts(len(blocks.n), 150, seed=seed)
+        sets = {"all": np.ones(12, bool)}
+        y = np.stack(
+            [
+                mean_scores([(slice(0, 12), block_sums(p, observed, blocks))], blocks.n, counts, sets)[
+                    :, 0, 0
+                ]
+                for p in predicted
+            ],
+            1,
+        )
+        rows = fit_group(SIZES.astype(float), y, 1.0, ["log_linear"], 0.9, len(blocks.n))
+        slope = next(row for row in rows if row["parameter"] == "b")
+        covered.append(slope["lo"] < 0.08 * factor.mean() < slope["hi"])
+    assert 0.8 <= np.mean(covered) <= 0.98

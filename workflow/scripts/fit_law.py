@@ -1,0 +1,18 @@
+"""One scaling law: its points and its forms, for every subject and pooled."""
+
+from voxscale.errors import script
+from voxscale.laws import fit_law
+
+if "snakemake" in globals():
+    with script(snakemake):
+        fit_law(
+            snakemake.wildcards.law,
+            snakemake.params.cells,
+            snakemake.input.moments,
+            snakemake.input.summary,
+            snakemake.input.voxels,
+            snakemake.output.law,
+            snakemake.output.points,
+            spec=snakemake.params.spec,
+            settings=snakemake.params.settings,
+        )

@@ -1,0 +1,235 @@
+"""Scores and their uncertainty from sums over blocks of test TRs.
+
+A cell's moments hold, for each block of 10 test TRs, the sums of p, y, p², y² and p·y (p predicted, y
+observed). Sums add up, so any set of blocks with any counts has its correlation at once: a resampled test
+set, a cut of the first seconds, a held-out half. Nothing is predicted or read again.
+
+Blocks, not TRs, are resampled: neighbouring TRs share noise. Voxels are never resampled: they are not
+independent. All cells see the same draws of blocks, so that differences between models keep their pairing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from voxscale.errors import UserError
+
+METRICS = ("r", "r2")  # mean correlation, mean signed r² = r·|r|
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of test TRs.
+
+    Args:
+        n: (blocks,) TRs in each block.
+        story: (blocks,) its test story.
+        start_tr: (blocks,) first TR of the block in its story.
+    """
+
+    n: np.ndarray
+    story: np.ndarray
+    start_tr: np.ndarray
+
+    def kept(self, cut_trs: float) -> np.ndarray:
+        """(blocks,) bool: blocks with no TR among the first `cut_trs` of their story."""
+        return self.start_tr >= cut_trs
+
+    def same(self, other: Blocks) -> bool:
+        """Whether two cells were tested on the same TRs."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("n", "story", "start_tr")
+        )
+
+
+def blocks_of(lengths: Mapping[str, int], block: int) -> Blocks:
+    """Cut test stories into blocks, none across two stories; the last one of a story may be shorter."""
+    starts = [(story, start) for story, length in lengths.items() for start in range(0, length, block)]
+    return Blocks(
+        np.array([min(block, lengths[story] - start) for story, start in starts]),
+        np.array([story for story, _ in starts]),
+        np.array([start for _, start in starts]),
+    )
+
+
+def block_sums(predicted: np.ndarray, observed: np.ndarray, blocks: Blocks) -> np.ndarray:
+    """Moments of predictions: (blocks, 5, voxels) float64 sums of p, y, p², y², p·y.
+
+    Args:
+        predicted: (voxels, test TRs), stories concatenated in the order of `blocks`.
+        observed: (voxels, test TRs).
+    """
+    edges = np.concatenate([[0], np.cumsum(blocks.n)[:-1]])
+    p, y = predicted.astype(np.float64), observed.astype(np.float64)
+    sums = [np.add.reduceat(x, edges, axis=1).T for x in (p, y, p * p, y * y, p * y)]
+    return np.stack(sums, axis=1)
+
+
+def correlations(sums: np.ndarray, n: np.ndarray | float) -> np.ndarray:
+    """Pearson r from sums.
+
+    Args:
+        sums: (..., 5, voxels) sums of p, y, p², y², p·y.
+        n: (...) TRs in them.
+
+    Returns:
+        (..., voxels); NaN where p or y does not vary, never 0.
+    """
+    n = np.asarray(n, np.float64)[..., None]
+    p, y, pp, yy, py = np.moveaxis(sums, -2, 0)
+    var_p, var_y = pp - p * p / n, yy - y * y / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Sums are kept in float32: a variance below their rounding is none.
+        usable = (var_p > 1e-6 * pp) & (var_y > 1e-6 * yy)
+        return np.where(usable, (py - p * y / n) / np.sqrt(var_p * var_y), np.nan)
+
+
+class Moments:
+    """Block sums of one cell on disk; see the module's docstring.
+
+    Attributes:
+        blocks: the test blocks.
+        n_draws, n_voxels: of `read`.
+
+    Raises:
+        UserError: the file is missing, cut off, or something else.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        try:
+            with h5py.File(self.path, "r") as file:
+                self.n_draws, _, _, self.n_voxels = file["moments"].shape
+                story = np.array([s.decode() if isinstance(s, bytes) else s for s in file["story"][:]])
+                self.blocks = Blocks(file["n"][:], story, file["start_tr"][:])
+        except FileNotFoundError:
+            raise UserError(f"{path}: no such file; fit the cell again") from None
+        except (OSError, KeyError, ValueError) as error:
+            detail = str(error).splitlines()[0]
+            raise UserError(f"{path}: holds no moments of a cell ({detail}); delete it, fit again") from None
+
+    def read(self, draw: int, kept: np.ndarray, step: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
+        """Kept blocks of one draw: (voxel slice, (blocks, 5, v) float64), some thousand voxels at a time."""
+        with h5py.File(self.path, "r") as file:
+            for start in range(0, self.n_voxels, step):
+                part = slice(start, min(start + step, self.n_voxels))
+                yield part, file["moments"][draw, :, :, part][kept].astype(np.float64)
+
+
+def block_counts(n_blocks: int, draws: int, seed: int) -> np.ndarray:
+    """(1 + draws, blocks) float64: how often a block is in each resampled test set; row 0: the real one."""
+    rng = np.random.default_rng(seed)
+    counts = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=draws)
+    return np.concatenate([np.ones((1, n_blocks)), counts])
+
+
+def mean_scores(
+    parts: Iterator[tuple[slice, np.ndarray]] | Sequence[tuple[slice, np.ndarray]],
+    n: np.ndarray,
+    counts: np.ndarray,
+    sets: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Mean r and mean signed r² over sets of voxels, in every resampled test set.
+
+    Args:
+        parts: (voxel slice, (blocks, 5, v)), as `Moments.read` gives.
+        n: (blocks,) TRs in each block.
+        counts: (resamples, blocks), see `block_counts`.
+        sets: name -> (voxels,) bool.
+
+    Returns:
+        (resamples, sets, metrics) in the order of `sets` and `METRICS`; NaN for a set without a voxel.
+    """
+    member = np.array(list(sets.values()), np.float64)  # (sets, voxels)
+    total = np.zeros((len(counts), len(member), len(METRICS)))
+    known = np.zeros((len(counts), len(member)))
+    trs = counts @ n
+    for part, sums in parts:
+        used = member[:, part].any(0)
+        if not used.any():
+            continue
+        sums = sums[..., used]
+        inside = member[:, part][:, used].T  # (v, sets)
+        r = correlations((counts @ sums.reshape(len(sums), -1)).reshape(len(counts), 5, -1), trs)
+        valid = np.isfinite(r)
+        r = np.where(valid, r, 0.0)  # left out of the mean through `known`
+        total[..., 0] += r @ inside
+        total[..., 1] += (r * np.abs(r)) @ inside
+        known += valid @ inside
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total / np.where(known > 0, known, np.nan)[..., None]
+
+
+def cell_scores(
+    moments: Moments, cut_trs: float, counts: np.ndarray, sets: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """`mean_scores` of every draw of a cell: (draws, resamples, sets, metrics)."""
+    kept = moments.blocks.kept(cut_trs)
+    n = moments.blocks.n[kept]
+    return np.array(
+        [mean_scores(moments.read(draw, kept), n, counts, sets) for draw in range(moments.n_draws)]
+    )
+
+
+def check_same_test(cells: Sequence[Moments]) -> None:
+    """A sweep compares scores on one test set only.
+
+    Raises:
+        UserError: two cells were tested on different TRs.
+    """
+    for cell in cells[1:]:
+        if not cell.blocks.same(cells[0].blocks):
+            raise UserError(
+                f"{cell.path}: was tested on other TRs than {cells[0].path}, so the two cannot be compared; "
+                "fit both with one config"
+            )
+
+
+def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:
+    """(1 + draws, n_draws) weights of the training draws in each resample; row 0 weighs all alike.
+
+    Draws are nested: the same draw index at each training size is one growing set of stories, so one
+    resample of the indices serves all sizes. Deviations are widened, so that a mean of few draws has its spread.
+    """
+    if n_draws == 1:
+        return np.ones((1 + draws, 1))
+    rng = np.random.default_rng((seed, n_draws))
+    counts = rng.multinomial(n_draws, np.full(n_draws, 1 / n_draws), size=draws)
+    widened = 1 + (counts - 1) * np.sqrt(n_draws / (n_draws - 1))
+    return np.concatenate([np.ones((1, n_draws)), widened]) / n_draws
+
+
+def interval(
+    estimate: np.ndarray | float, resampled: np.ndarray, level: float, n_units: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Interval around an estimate from its bootstrap resamples.
+
+    With few blocks a bootstrap's spread is too small by (n - 1)/n and its tails are a normal's where
+    Student's are due: the percentiles are taken further out, as far as a t interval of n units would reach
+    (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Resampling moves a score upwards (r² more so):
+    percentiles are taken around the resamples' own median, so that this shift is not in the interval.
+
+    Args:
+        estimate: (...) from the real data.
+        resampled: (resamples, ...); NaN are left out.
+        level: e.g. 0.9.
+        n_units: blocks that were resampled.
+
+    Returns:
+        lo, hi: (...) each; NaN where there is no resample.
+    """
+    from scipy import special
+
+    reach = special.stdtrit(max(n_units - 1, 1), 0.5 + level / 2) * np.sqrt(n_units / max(n_units - 1, 1))
+    share = special.ndtr(-reach)
+    resampled = np.asarray(resampled, np.float64)
+    empty = ~np.isfinite(resampled).any(0)
+    filled = np.where(empty, 0.0, resampled)
+    shift = estimate - np.nanmedian(filled, 0)
+    lo, hi = np.nanquantile(filled, [share, 1 - share], axis=0) + shift
+    return np.where(empty, np.nan, lo), np.where(empty, np.nan, hi)

@@ -1,0 +1,115 @@
+"""Sets of voxels that scores are averaged over: all, reliable, significant, regions, tenths by ceiling."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from voxscale import tables
+from voxscale.errors import UserError
+
+
+def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
+    """Read a dataset's voxel table: voxel -> hemisphere, vertex, roi (None where absent).
+
+    Raises:
+        UserError: no column `voxel`, a voxel that is not a number or comes twice.
+    """
+    if not path:
+        return {}
+    try:
+        with Path(path).open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; config key dataset.voxels must name one") from None
+    found: dict[int, dict[str, Any]] = {}
+    for number, row in enumerate(rows, 2):
+        try:
+            voxel = int(row["voxel"])
+            vertex = int(row["vertex"]) if row.get("vertex") not in (None, "", "n/a") else None
+        except KeyError:
+            raise UserError(f"{path}: has no column voxel; its header must name it, with tabs") from None
+        except ValueError:
+            raise UserError(
+                f"{path}: line {number} has a voxel or vertex that is no number; mend it"
+            ) from None
+        if voxel in found:
+            raise UserError(f"{path}: line {number} has voxel {voxel} again; keep one of them")
+        found[voxel] = {
+            "hemisphere": row.get("hemisphere") or None,
+            "vertex": vertex,
+            "roi": None if row.get("roi") in (None, "", "n/a") else row["roi"],
+        }
+    return found
+
+
+def read_regions(path: str | Path | None) -> dict[int, str]:
+    """Region of each voxel that has one."""
+    return {voxel: row["roi"] for voxel, row in read_voxels(path).items() if row["roi"]}
+
+
+def deciles(ccmax: np.ndarray, reliable: np.ndarray) -> np.ndarray:
+    """Tenth (1 to 10) of the reliable voxels by their ceiling; 0 elsewhere."""
+    found = np.zeros(len(ccmax), int)
+    inside = np.flatnonzero(reliable & np.isfinite(ccmax))
+    order = inside[np.argsort(ccmax[inside], kind="stable")]
+    found[order] = np.arange(len(order)) * 10 // max(len(order), 1) + 1
+    return found
+
+
+def voxel_sets(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Every set of one subject's voxels: name -> (voxels,) bool.
+
+    Args:
+        columns: reliable, significant (bool), decile (int, 0: none), roi (str, "": none).
+    """
+    sets = {
+        "all": np.ones(len(columns["reliable"]), bool),
+        "reliable": columns["reliable"],
+        "significant": columns["significant"],
+    }
+    regions = sorted(set(columns["roi"]) - {""})
+    sets |= {f"roi:{region}": columns["roi"] == region for region in regions}
+    if columns["decile"].any():
+        sets |= {f"decile:{tenth}": columns["decile"] == tenth for tenth in range(1, 11)}
+    return sets
+
+
+def read_sets(path: str | Path) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
+    """Sets of all subjects from table `voxels`: subject -> (voxel ids, sets, ccmax)."""
+    table = tables.read("voxels", path)
+    found = {}
+    for subject in pc.unique(table["subject"]).to_pylist():
+        part = table.filter(pc.equal(table["subject"], subject))
+        columns = {
+            "reliable": part["reliable"].to_numpy(),
+            "significant": part["significant"].to_numpy(),
+            "decile": pc.fill_null(part["decile"], 0).to_numpy(),
+            "roi": np.array(pc.fill_null(part["roi"], "").to_pylist()),
+        }
+        found[subject] = part["voxel"].to_numpy(), voxel_sets(columns), part["ccmax"].to_numpy()
+    return found
+
+
+def choose_sets(
+    sets: Mapping[str, np.ndarray], wanted: list[str], where: str, subject: str
+) -> dict[str, np.ndarray]:
+    """The sets that a config names; `rois` and `deciles` stand for all of their kind.
+
+    Raises:
+        UserError: the subject has no such set.
+    """
+    chosen = {}
+    for name in wanted:
+        prefix = {"rois": "roi:", "deciles": "decile:"}.get(name)
+        matching = [key for key in sets if (key.startswith(prefix) if prefix else key == name)]
+        if not matching and not prefix:
+            known = ", ".join(key for key in sets if not key.startswith("decile:"))
+            raise UserError(f"{where}: {subject} has no voxel set {name}; known are {known}, rois, deciles")
+        chosen |= {key: sets[key] for key in matching}
+    return chosen
