@@ -194,7 +194,7 @@ def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:
     """(1 + draws, n_draws) weights of the training draws in each resample; row 0 weighs all alike.
 
     Draws are nested: the same draw index at each training size is one growing set of stories, so one
-    resample of the indices serves all sizes. Deviations are widened, so that a mean of few draws has its spread.
+    resample of the indices serves all sizes. Deviations are widened to the spread of a mean of few draws.
     """
     if n_draws == 1:
         return np.ones((1 + draws, 1))
