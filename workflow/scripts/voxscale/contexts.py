@@ -95,12 +95,12 @@ class Alignment:
     Attributes:
         last: (n words,) position of each word's last token; -1 for a word that owns none.
         ends: (T,) where each token's characters end in the text; 0 for a token that covers none.
-        starts: (T,) where they start.
+        in_text: (T,) whether it stands for text; False for tokens that the tokenizer added.
     """
 
     last: np.ndarray
-    starts: np.ndarray
     ends: np.ndarray
+    in_text: np.ndarray
 
 
 def align(
@@ -118,7 +118,8 @@ def align(
         UserError: letters or digits are in no token, or a token covers parts of two words.
     """
     text = " ".join(words)
-    spans = np.where(np.asarray(special, bool)[:, None], 0, np.asarray(offsets).reshape(-1, 2))
+    in_text = ~np.asarray(special, bool)
+    spans = np.where(in_text[:, None], np.asarray(offsets).reshape(-1, 2), 0)
     lengths = np.array([len(word) for word in words])
     word_ends = np.cumsum(lengths + 1) - 1
     word_starts = word_ends - lengths
@@ -146,7 +147,7 @@ def align(
             )
     if (np.diff(last[last >= 0]) <= 0).any():
         raise UserError(f"{where}: the tokenizer's offsets are not in reading order; use another tokenizer")
-    return Alignment(last, spans[:, 0], np.where(covers, spans[:, 1], 0))
+    return Alignment(last, np.where(covers, spans[:, 1], 0), in_text)
 
 
 def _encode(tokenizer: Any, texts: list[str], where: str) -> Any:
@@ -227,7 +228,10 @@ def make_passage(
         n_states += len(at)
         known = len(" ".join(texts[window.start : window.first]))  # characters scored in earlier passes
         characters += len(" ".join(texts[window.start : window.stop])) - known
-        scored = np.flatnonzero(alignment.ends > known)
+        # By place, not by characters: a blank may be a token of its own, with its offsets trimmed away.
+        read = np.flatnonzero((alignment.ends > 0) & (alignment.ends <= known))
+        scored = np.flatnonzero(alignment.in_text)
+        scored = scored[scored > (read[-1] if len(read) else -1)]
         if len(scored) and scored[0] == 0:
             # ASSUME: a token with none before it has no surprisal; it and its characters are left out.
             characters -= int(alignment.ends[0])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -279,24 +279,23 @@ def extract(
 
 
 def _extract_missing(
-    model: TextModel,
-    stories: Iterable[Story],
-    files: Mapping[str, Path],
-    common: Mapping[str, Any],
+    model: TextModel, stories: Sequence[Story], files: Mapping[str, Path], common: Mapping[str, Any]
 ) -> None:
-    """Pass story after story; the next one is tokenised, and the last one saved, while the model works."""
-    queue, on_disk = list(stories), model.settings["on_disk"]
+    """Pass story after story; the next one is tokenised, and the last one saved, while the device works."""
+    on_disk, on_cpu = model.settings["on_disk"], model.reader.device.type == "cpu"
     with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
         saved: Future[None] | None = None
-        coming = ahead.submit(model.passage, queue[0])
-        for i, story in enumerate(bar(queue, f"{model.card['model']} stories", unit="story")):
+        coming = ahead.submit(model.passage, stories[0])
+        for i, story in enumerate(bar(stories, f"{model.card['model']} stories", unit="story")):
             passage = coming.result()
-            if i + 1 < len(queue):
-                coming = ahead.submit(model.passage, queue[i + 1])
+            if i + 1 < len(stories):
+                coming = ahead.submit(model.passage, stories[i + 1])
             layers, numbers = model.features(story, passage)
             if saved is not None:
                 saved.result()
             attrs = {**common, "story": story.name, **numbers}
             saved = behind.submit(feature_store.write_story, files[story.name], layers, attrs, on_disk)
+            if on_cpu:  # saving would only take cores from the next pass, and be lost if that is killed
+                saved.result()
         if saved is not None:
             saved.result()

@@ -1,0 +1,257 @@
+"""The model list, parameter counts, cards, and where models come from."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from huggingface_hub import errors as hub_errors
+from tiny_models import WORDS, language_architectures, registry, small
+
+from voxscale import tables
+from voxscale.errors import UserError
+from voxscale.models import load_registry
+from voxscale.models.counting import count_entry
+from voxscale.models.fetch import fetch_snapshot
+from voxscale.models.prepare import prepare
+
+REGISTRY = registry()
+
+# Parameters as published: papers, model cards, and the tensors of the released checkpoints.
+PUBLISHED = {
+    "opt-125m": 125_239_296,
+    "opt-350m": 331_196_416,
+    "opt-1.3b": 1_315_758_080,
+    "opt-2.7b": 2_651_596_800,
+    "opt-6.7b": 6_658_473_984,
+    "opt-13b": 12_853_473_280,
+    "opt-30b": 29_974_540_288,
+    "llama-7b": 6_738_415_616,
+    "llama-13b": 13_015_864_320,
+    "llama-33b": 32_528_943_616,
+    "llama-65b": 65_285_660_672,
+    "hubert-base": 94_371_712,
+    "hubert-large": 315_438_720,
+    "hubert-xlarge": 962_497_408,
+    "wavlm-base": 94_381_936,
+    "wavlm-large": 315_453_120,
+    "whisper-tiny": 37_760_640,
+    "whisper-base": 72_593_920,
+    "whisper-small": 241_734_912,
+    "whisper-medium": 763_857_920,
+    "whisper-large-v2": 1_543_304_960,
+    "whisper-large-v3": 1_543_490_560,
+    "gpt2": 124_439_808,
+    "gpt2-xl": 1_557_611_200,
+    "pythia-70m": 70_426_624,
+    "pythia-410m": 405_334_016,
+    "qwen2.5-0.5b": 494_032_768,
+    "qwen3-0.6b": 596_049_920,
+    "gemma-2-2b": 2_614_341_888,
+    "llama-3.2-1b": 1_235_814_400,
+    "llama-3.1-8b": 8_030_261_248,
+    "mistral-7b": 7_241_732_096,
+    "olmo-2-1b": 1_484_916_736,
+    "smollm2-135m": 134_515_008,
+}
+# Where only a rounded size is published.
+ROUNDED = {"opt-66b": 66e9, "opt-175b": 175e9, "olmo-2-32b": 32e9, "qwen2.5-72b": 72.7e9}
+
+
+@pytest.mark.parametrize("slug", PUBLISHED)
+def test_published_parameter_counts(slug):
+    assert count_entry(REGISTRY[slug]).whole == PUBLISHED[slug]
+
+
+@pytest.mark.parametrize("slug", ROUNDED)
+def test_rounded_parameter_counts(slug):
+    assert count_entry(REGISTRY[slug]).whole == pytest.approx(ROUNDED[slug], rel=0.01)
+
+
+def test_what_a_count_leaves_out():
+    opt = count_entry(REGISTRY["opt-125m"])
+    # 12 blocks of 12 w² weights and 13 w biases and norms, and the final norm: no token or position table.
+    width = 768
+    assert opt.non_embedding == 12 * (12 * width**2 + 13 * width) + 2 * width
+    assert opt.total - opt.non_embedding == (50272 + 2050) * width
+    llama = count_entry(REGISTRY["llama-7b"])
+    assert llama.total - llama.non_embedding == 2 * 32000 * 4096  # its head is not tied
+    whisper = count_entry(REGISTRY["whisper-large"])
+    assert whisper.total == 636_784_640  # features come from the encoder alone
+    assert whisper.total < whisper.whole / 2
+
+
+def test_the_list_names_what_the_paper_used():
+    for slug in [
+        "opt-125m",
+        "opt-1.3b",
+        "opt-13b",
+        "opt-30b",
+        "opt-66b",
+        "opt-175b",
+        "llama-7b",
+        "llama-13b",
+        "llama-33b",
+        "llama-65b",
+    ]:
+        assert REGISTRY[slug].modality == "language"
+    for slug in [
+        "hubert-base",
+        "hubert-xlarge",
+        "wavlm-base-plus",
+        "wavlm-large",
+        "whisper-tiny",
+        "whisper-large",
+    ]:
+        assert REGISTRY[slug].modality == "speech"
+    assert REGISTRY["pythia-410m-step1000"].revision == "step1000"
+    assert REGISTRY["pythia-410m-step1000"].hub == REGISTRY["pythia-410m"].hub
+    assert REGISTRY["llama-3.1-8b"].gated
+    assert [REGISTRY[f"nested-{d}"].width for d in (1, 32)] == [1, 32]
+
+
+def test_an_entry_survives_the_way_through_a_rule():
+    entry = REGISTRY["tiny-opt-1"]
+    assert type(entry)(**json.loads(json.dumps(entry.as_dict()))) == entry
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"modality": "smell"}, "modality 'smell'"),
+        ({"modality": "language"}, "needs architecture"),
+        ({"modality": "language", "hubb": "x"}, "unknown key hubb"),
+        ({"modality": "language", "architecture": {"class": "X", "n_layers": 1}}, "architecture.width"),
+        ({"modality": "language", "architecture": {"clas": "X"}}, "unknown key architecture.clas"),
+        ({"modality": "nested"}, "needs dims"),
+        ({"like": "nothing"}, "like: nothing"),
+        ({"like": "bad"}, "like: bad"),
+        (None, "must be a mapping"),
+    ],
+)
+def test_bad_entries_are_named(entry, says):
+    with pytest.raises(UserError, match=f"models.yaml bad: .*{says}"):
+        load_registry({"bad": entry})
+    with pytest.raises(UserError, match="a model's name"):
+        load_registry({"Bad Name": {"modality": "control"}})
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    path, n = tmp_path_factory.mktemp("words") / "words.parquet", len(WORDS)
+    onset = np.arange(n) * 0.5
+    columns = {"story": ["s"] * n, "index": range(n), "word": WORDS, "onset_s": onset, "offset_s": onset}
+    tables.write("words", columns, path)
+    return [path]
+
+
+@pytest.mark.parametrize("slug", ["tiny-opt-1", "tiny-hubert-1", "tiny-whisper-1"])
+def test_building_is_reproducible_and_loads_as_a_hub_model_does(slug, words, tmp_path):
+    from transformers import AutoFeatureExtractor, AutoModel, AutoTokenizer
+
+    cards = [prepare(REGISTRY[slug], tmp_path / n / f"{slug}.json", words) for n in ("a", "b")]
+    assert cards[0]["weights_id"] == cards[1]["weights_id"]
+    assert cards[0]["parameters"] == count_entry(REGISTRY[slug]).total
+    assert json.loads((tmp_path / "a" / f"{slug}.json").read_text()) == cards[0]
+    model = AutoModel.from_pretrained(cards[0]["path"])
+    assert model.config.num_hidden_layers == cards[0]["n_layers"]
+    if REGISTRY[slug].modality == "language":
+        tokenizer = AutoTokenizer.from_pretrained(cards[0]["path"])
+        assert tokenizer.is_fast
+        assert len(tokenizer) <= REGISTRY[slug].vocab
+        assert (
+            tokenizer.decode(tokenizer("don't — 日")["input_ids"], skip_special_tokens=True) == "don't — 日"
+        )
+    else:
+        assert AutoFeatureExtractor.from_pretrained(cards[0]["path"]).sampling_rate == 16000
+
+
+@pytest.mark.parametrize("slug", ["mel", "nested-8"])
+def test_cards_of_features_without_a_network(slug, tmp_path):
+    card = prepare(REGISTRY[slug], tmp_path / "x.json")
+    assert card["parameters"] is None
+    assert card["n_layers"] == 0
+
+
+def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
+    entry = language_architectures()["OPTForCausalLM"]
+    prepare(entry, tmp_path / "made.json", words)
+    there = replace(entry, build=None, path=str(tmp_path / "made"))
+    card = prepare(there, tmp_path / "card.json")
+    assert card["path"] == str(tmp_path / "made")
+    for key, value in (("n_layers", 5), ("width", 8), ("heads", 1), ("vocab", 9)):
+        with pytest.raises(UserError, match=f"architecture.{key} is {value}, but .* has"):
+            prepare(replace(there, **{key: value}), tmp_path / "card.json")
+    with pytest.raises(UserError, match="is no folder"):
+        prepare(replace(there, path=str(tmp_path / "gone")), tmp_path / "card.json")
+    with pytest.raises(UserError, match=r"has no config\.json"):
+        prepare(replace(there, path=str(tmp_path)), tmp_path / "card.json")
+    with pytest.raises(UserError, match="not on the hub; set path"):
+        prepare(REGISTRY["opt-175b"], tmp_path / "card.json")
+    with pytest.raises(UserError, match="no words to train"):
+        prepare(entry, tmp_path / "made.json")
+    with pytest.raises(UserError, match="no model class OPTForCausalML"):
+        prepare(replace(entry, model_class="OPTForCausalML"), tmp_path / "m.json", words)
+    config = json.loads((tmp_path / "made/config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (tmp_path / "made/config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"quantized weights.*allow_quantized"):
+        prepare(there, tmp_path / "card.json")
+
+
+def fake_cache(folder, entry, words):
+    """A hub cache as `huggingface_hub` lays it out."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repo = folder / f"models--{entry.hub.replace('/', '--')}"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / entry.revision).write_text(commit)
+    prepare(replace(small(entry), slug=entry.slug), folder / "build.json", words)
+    (repo / "snapshots").mkdir()
+    (folder / "build").rename(repo / "snapshots" / commit)
+    return commit
+
+
+def test_a_snapshot_is_taken_from_the_cache_offline(words, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    entry = REGISTRY["opt-125m"]
+    commit = fake_cache(tmp_path, entry, words)
+    there = replace(small(entry), build=None, hub=entry.hub)
+    card = prepare(there, tmp_path / "card.json", cache_dir=tmp_path)
+    assert card["weights_id"] == f"facebook/opt-125m@{commit}"
+    with pytest.raises(UserError, match=r"opt-1\.3b.*not in the local cache.*fetch the models first"):
+        fetch_snapshot(REGISTRY["opt-1.3b"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (hub_errors.GatedRepoError, "is gated; accept its licence at huggingface.co/google/gemma-2-2b"),
+        (hub_errors.RepositoryNotFoundError, "the hub has no google/gemma-2-2b"),
+        (hub_errors.RevisionNotFoundError, "has no revision main"),
+        (hub_errors.LocalEntryNotFoundError, "hub cannot be reached"),
+        (hub_errors.HfHubHTTPError, "could not be fetched"),
+    ],
+)
+def test_the_hubs_refusals_are_one_line(error, says, monkeypatch):
+    def refuse(*_, **__):
+        import httpx2 as httpx
+
+        if issubclass(error, hub_errors.HfHubHTTPError):
+            response = httpx.Response(403, request=httpx.Request("GET", "https://hub"))
+            raise error("refused\nand more", response=response)
+        raise error("refused")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(UserError, match=says) as caught:
+        fetch_snapshot(REGISTRY["gemma-2-2b"])
+    assert "\n" not in str(caught.value)
+
+
+def test_untrained_variants_have_an_identity_of_their_own(words, tmp_path):
+    ids = {
+        prepare(replace(REGISTRY["tiny-opt-4"], untrained=u, seed=s), tmp_path / "m.json", words)[
+            "weights_id"
+        ]
+        for u, s in ((False, 0), (True, 0), (True, 1))
+    }
+    assert len(ids) == 3
