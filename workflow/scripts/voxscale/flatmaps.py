@@ -1,0 +1,81 @@
+"""Flatmaps of ds003020's subjects with pycortex, which is optional: it is used where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from voxscale.errors import UserError
+from voxscale.io import atomic
+
+HOW_TO = "install it with `pip install pycortex` to have flatmaps"
+
+
+def why_not(database: str | Path) -> str | None:
+    """Why flatmaps cannot be drawn from this pycortex database, in one plain line, or None if they can.
+
+    Args:
+        database: a pycortex filestore: `<dataset.root>/derivative/pycortex-db`.
+    """
+    if importlib.util.find_spec("cortex") is None:
+        return f"No flatmaps: pycortex is not installed; {HOW_TO}."
+    if not Path(database).is_dir():
+        return f"No flatmaps: {database} is no pycortex database; fetch the parts pycortex-<subject>."
+    return None
+
+
+def draw_flatmap(
+    values: np.ndarray,
+    subject: str,
+    transform: str,
+    database: str | Path,
+    path: str | Path,
+    limits: tuple[float, float] = (0.0, 1.0),
+    colormap: str = "viridis",
+    label: str = "",
+) -> None:
+    """Draw one value per voxel on a subject's own flattened cortex.
+
+    pycortex keeps its lookup tables in the database's folder of the subject.
+
+    Args:
+        values: (voxels,) in the order of the response files; NaN is left blank.
+        transform: name of the subject's transform (`config/ds003020/subject_xfms.json`).
+        database: pycortex filestore.
+        path: file to write, .png or .pdf.
+        limits: values at the ends of the colour bar.
+        label: title of the figure.
+
+    Raises:
+        UserError: pycortex is not installed, does not know the subject, or its mask has other voxels.
+    """
+    if (reason := why_not(database)) is not None:
+        raise UserError(f"{path}: {reason}")
+    import cortex
+    from matplotlib import pyplot
+
+    cortex.db.filestore = str(database)
+    cortex.db.reload_subjects()
+    if subject not in cortex.db.subjects:
+        raise UserError(f"{database}: has no subject {subject}; fetch part pycortex-{subject}")
+    try:
+        volume = cortex.Volume(
+            np.asarray(values, np.float64), subject, transform, cmap=colormap, vmin=limits[0], vmax=limits[1]
+        )
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{database}: {len(values)} values do not fit {subject}'s transform {transform} "
+            f"({str(error).splitlines()[0]}); check the subject's responses"
+        ) from None
+    # Region outlines are drawn by Inkscape; without it the map is plain.
+    outlines = shutil.which("inkscape") is not None
+    figure = cortex.quickflat.make_figure(
+        volume, with_rois=outlines, with_labels=outlines, with_curvature=True
+    )
+    figure.suptitle(label)
+    with atomic(path) as temporary:
+        figure.savefig(temporary, dpi=150, facecolor="white")
+    pyplot.close(figure)
