@@ -82,28 +82,12 @@ def test_what_a_count_leaves_out():
 
 
 def test_the_list_names_what_the_paper_used():
-    for slug in [
-        "opt-125m",
-        "opt-1.3b",
-        "opt-13b",
-        "opt-30b",
-        "opt-66b",
-        "opt-175b",
-        "llama-7b",
-        "llama-13b",
-        "llama-33b",
-        "llama-65b",
-    ]:
-        assert REGISTRY[slug].modality == "language"
-    for slug in [
-        "hubert-base",
-        "hubert-xlarge",
-        "wavlm-base-plus",
-        "wavlm-large",
-        "whisper-tiny",
-        "whisper-large",
-    ]:
-        assert REGISTRY[slug].modality == "speech"
+    opt = [f"opt-{size}" for size in ("125m", "1.3b", "13b", "30b", "66b", "175b")]
+    llama = [f"llama-{size}" for size in ("7b", "13b", "33b", "65b")]
+    whisper = [f"whisper-{size}" for size in ("tiny", "base", "small", "medium", "large")]
+    others = ["hubert-base", "hubert-large", "hubert-xlarge", "wavlm-base", "wavlm-base-plus", "wavlm-large"]
+    assert {REGISTRY[slug].modality for slug in opt + llama} == {"language"}
+    assert {REGISTRY[slug].modality for slug in whisper + others} == {"speech"}
     assert REGISTRY["pythia-410m-step1000"].revision == "step1000"
     assert REGISTRY["pythia-410m-step1000"].hub == REGISTRY["pythia-410m"].hub
     assert REGISTRY["llama-3.1-8b"].gated

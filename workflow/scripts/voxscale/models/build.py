@@ -90,4 +90,8 @@ def build(entry: ModelEntry, folder: Path, texts: Iterable[str]) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed((entry.build or {}).get("seed", entry.seed))
         model = model_class(entry)(config).eval()
+        # Biases start at 0, and a front end that normalises without them hears no loudness.
+        for name, values in model.named_parameters():
+            if name.endswith("bias"):
+                values.data.add_(torch.randn_like(values), alpha=(entry.build or {}).get("bias_std", 0.0))
     model.save_pretrained(folder)

@@ -21,11 +21,14 @@ def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=entry.gguf_file)
-    model = AutoModelForCausalLM.from_pretrained(source, gguf_file=entry.gguf_file, dtype=torch.float32)
-    del model.config.quantization_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(source, gguf_file=entry.gguf_file).save_pretrained(folder)
+    read = AutoModelForCausalLM.from_pretrained(source, gguf_file=entry.gguf_file, dtype=torch.float32)
+    # A model that came from a GGUF file refuses to be saved; the same weights in a plain one do not.
+    config = read.config
+    del config.quantization_config
+    plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    plain.load_state_dict(read.state_dict())
+    plain.save_pretrained(folder)
 
 
 def _check_shape(entry: ModelEntry, config: Any, where: str) -> None:

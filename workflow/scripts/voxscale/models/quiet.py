@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 
 
 @functools.cache
 def silence() -> None:
     """Turn off transformers' log lines and loading bars, once."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     from transformers.utils import logging
 
     logging.set_verbosity_error()
