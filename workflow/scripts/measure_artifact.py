@@ -1,0 +1,14 @@
+"""Score against the seconds left out at the start of each test story."""
+
+from voxscale.artifact import measure_artifact
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        measure_artifact(
+            snakemake.params.cells,
+            snakemake.input.moments,
+            snakemake.input.voxels,
+            snakemake.output.artifact,
+            settings=snakemake.params.settings,
+        )

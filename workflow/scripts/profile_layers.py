@@ -1,0 +1,15 @@
+"""Scores by relative depth, the layer chosen in training, and the optimism of choosing on the test set."""
+
+from voxscale.errors import script
+from voxscale.layers import profile_layers
+
+if "snakemake" in globals():
+    with script(snakemake):
+        profile_layers(
+            snakemake.params.cells,
+            snakemake.input.scores,
+            snakemake.input.summary,
+            snakemake.input.voxels,
+            snakemake.output.layers,
+            snakemake.output.choice,
+        )

@@ -1,0 +1,106 @@
+"""The long-context artifact: how far the first seconds of a test story lift the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale import tables
+from voxscale.bootstrap import METRICS, Moments, block_counts, correlations, interval
+from voxscale.progress import bar
+from voxscale.provenance import collect
+from voxscale.voxel_sets import choose_sets, read_sets
+
+LONGEST_CUT_S = 120
+
+
+def cut_scores(
+    moments: Moments, cuts: Sequence[float], counts: np.ndarray, sets: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Scores at every cut: (cuts, resamples, sets, metrics), draws averaged.
+
+    One resample draws from all blocks of the test stories; a cut then leaves out the early ones among them,
+    so that a comparison of cuts is paired.
+
+    Args:
+        cuts: TRs left out at the start of each story; a block goes when any of its TRs does.
+        counts: (resamples, blocks) over all blocks.
+    """
+    member = np.array(list(sets.values()), float)
+    total = np.zeros((len(cuts), len(counts), len(member), len(METRICS)))
+    for draw in range(moments.n_draws):
+        every = np.ones(len(moments.blocks.n), bool)
+        sums_r = np.zeros_like(total)
+        known = np.zeros(total.shape[:3])
+        for part, sums in moments.read(draw, every):
+            for c, cut in enumerate(cuts):
+                kept = counts * moments.blocks.kept(cut)
+                resampled = (kept @ sums.reshape(len(sums), -1)).reshape(len(counts), 5, -1)
+                with np.errstate(invalid="ignore", divide="ignore"):
+                    r = correlations(resampled, kept @ moments.blocks.n)
+                valid = np.isfinite(r)
+                r = np.where(valid, r, 0.0)
+                known[c] += valid @ member[:, part].T
+                sums_r[c, ..., 0] += r @ member[:, part].T
+                sums_r[c, ..., 1] += (r * np.abs(r)) @ member[:, part].T
+        with np.errstate(invalid="ignore", divide="ignore"):
+            total += sums_r / np.where(known > 0, known, np.nan)[..., None] / moments.n_draws
+    return total
+
+
+def measure_artifact(
+    cells: Sequence[Sequence[Any]],
+    moments: Sequence[str | Path],
+    voxels: str | Path,
+    output: str | Path,
+    settings: Mapping[str, Any],
+    wanted: Sequence[str] = ("all", "reliable", "rois"),
+) -> None:
+    """Write table `artifact`: score against the cut from 0 to 120 s, by set of voxels.
+
+    Args:
+        cells: (model, layer, subject, n_train) whose moments follow.
+        settings: skip_s, tr_s, block_trs, draws, interval, seed.
+    """
+    known = read_sets(voxels)
+    tr_s, step = settings["tr_s"], settings["block_trs"]
+    rows: list[dict[str, Any]] = []
+    for cell, path in bar(list(zip(cells, moments, strict=True)), "artifact", unit="cell"):
+        opened = Moments(path)
+        # ASSUME: cuts are whole blocks, and each leaves at least three blocks to score.
+        cuts = [
+            cut for cut in range(0, int(LONGEST_CUT_S / tr_s) + 1, step) if opened.blocks.kept(cut).sum() >= 3
+        ]
+        if not cuts:
+            continue
+        counts = block_counts(len(opened.blocks.n), settings["draws"], settings["seed"])
+        sets = choose_sets(known[cell[2]][1], list(wanted), "config", cell[2])
+        scores = cut_scores(opened, cuts, counts, sets)
+        own = int(np.argmin(np.abs(np.array(cuts) * tr_s - settings["skip_s"])))
+        lo, hi = interval(
+            scores[:, 0], np.swapaxes(scores[:, 1:], 0, 1), settings["interval"], len(counts[0])
+        )
+        with np.errstate(invalid="ignore", divide="ignore"):
+            base = scores[own, 0]
+            percent = 100 * (scores[:, 0] - base) / np.where(base > 0, base, np.nan)
+        for c, cut in enumerate(cuts):
+            for s, name in enumerate(sets):
+                for m, metric in enumerate(METRICS):
+                    rows.append(
+                        {
+                            "model": cell[0],
+                            "layer": cell[1],
+                            "subject": cell[2],
+                            "voxel_set": name,
+                            "metric": metric,
+                            "cut_s": cut * tr_s,
+                            "y": scores[c, 0, s, m],
+                            "lo": lo[c, s, m],
+                            "hi": hi[c, s, m],
+                            "percent": percent[c, s, m],
+                        }
+                    )
+    tables.write("artifact", rows, output, collect(settings=dict(settings)))
