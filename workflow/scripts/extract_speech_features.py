@@ -1,0 +1,21 @@
+"""Extract a speech encoder's features of every story, all layers in one pass, on the TR clock."""
+
+from voxscale.errors import script
+from voxscale.speech_features import extract
+
+if "snakemake" in globals():
+    with script(snakemake):
+        extract(
+            snakemake.input.card,
+            dict(
+                zip(
+                    snakemake.params.stories,
+                    zip(snakemake.params.audio, snakemake.input.clocks, strict=True),
+                    strict=True,
+                )
+            ),
+            snakemake.output.index,
+            snakemake.params.store,
+            snakemake.params.settings,
+            snakemake.params.get("layers"),
+        )
