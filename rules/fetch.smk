@@ -11,19 +11,21 @@ if study.dataset.kind == "ds003020":
         """One part of the published dataset, downloaded where it is missing, every file checked."""
         output:
             mark=f"{study.dataset.markers}/{{part}}.json",
-        params:
-            files=lambda wildcards: [list(file) for file in study.dataset.needed(wildcards.part)],
-            root=str(study.dataset.root),
-            url=study.dataset.config["url"],
-            jobs=4,  # connections; they wait for the network, not for a core
-        wildcard_constraints:
-            part="|".join(study.dataset.parts),
         log:
             "<logs>/fetch_dataset/{part}.log",
         benchmark:
             "<benchmarks>/fetch_dataset/{part}.jsonl"
+        wildcard_constraints:
+            part="|".join(study.dataset.parts),
         conda:
             "../envs/analysis.yaml"
+        params:
+            files=lambda wildcards: [
+                list(file) for file in study.dataset.needed(wildcards.part)
+            ],
+            root=str(study.dataset.root),
+            url=study.dataset.config["url"],
+            jobs=4,  # connections; they wait for the network, not for a core
         script:
             "../workflow/scripts/fetch_dataset.py"
 
