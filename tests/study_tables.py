@@ -1,0 +1,326 @@
+"""The tables of a small made-up study, for tests of what reads them."""
+
+import numpy as np
+import pandas as pd
+
+from voxscale import tables
+
+SUBJECTS = ("UTS01", "UTS02", "UTS03")
+MODELS = {
+    # model: family, modality, parameters, layers
+    "opt-125m": ("OPT", "language", 125_000_000, 12),
+    "opt-1.3b": ("OPT", "language", 1_300_000_000, 24),
+    "opt-13b": ("OPT", "language", 13_000_000_000, 40),
+    "opt-30b": ("OPT", "language", 30_000_000_000, 48),
+    "llama-7b": ("LLaMA", "language", 6_700_000_000, 32),
+    "llama-33b": ("LLaMA", "language", 33_000_000_000, 60),
+    "whisper-tiny": ("Whisper", "speech", 8_000_000, 4),
+    "whisper-large": ("Whisper", "speech", 640_000_000, 32),
+    "hubert-base": ("HuBERT", "speech", 95_000_000, 12),
+    "word_rate": ("control", "control", None, 0),
+    "mel": ("control", "control", None, 0),
+}
+ROIS = ("auditory", "sts", "language", "other")
+SETS = ("all", "significant", *(f"roi:{roi}" for roi in ROIS))
+FULL = 27
+
+
+def level(model: str) -> float:
+    """The mean signed r² that the made-up study gives a model."""
+    _, modality, size, _ = MODELS[model]
+    if size is None:
+        return 0.004
+    return 0.02 + (0.004 if modality == "language" else 0.006) * np.log10(size / 1e8)
+
+
+def _frame(name: str, rows: list[dict]) -> pd.DataFrame:
+    """Rows as a frame that the schema accepts, columns that a row lacks filled with what stands for none."""
+    schema = tables.SCHEMAS[name]
+    frame = pd.DataFrame(rows)
+    for field in schema:
+        if field.name not in frame:
+            kind = str(field.type)
+            frame[field.name] = (
+                None if field.nullable else "" if kind == "string" else False if kind == "bool" else 0
+            )
+    return frame[schema.names]
+
+
+def summary(rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for model, (family, modality, size, n_layers) in MODELS.items():
+        for i, subject in enumerate(SUBJECTS):
+            sizes = [(n, d) for n in (3, 8, 16) for d in range(5)] if model == "opt-1.3b" else []
+            for n_train, draw in [*sizes, (FULL, 0)]:
+                for voxel_set in SETS:
+                    r2 = level(model) * (1 + 0.1 * i) + 0.01 * np.log10(n_train / FULL) + rng.normal(0, 5e-4)
+                    rows.append(
+                        {
+                            "model": model,
+                            "layer": int(0.75 * n_layers),
+                            "subject": subject,
+                            "n_train": n_train,
+                            "draw": draw,
+                            "voxel_set": voxel_set,
+                            "family": family,
+                            "modality": modality,
+                            "parameters": size,
+                            "parameters_non_embedding": size and int(size * 0.9),
+                            "n_layers": n_layers,
+                            "width": 768,
+                            "depth": 0.75,
+                            "train_trs": 340 * n_train,
+                            "train_hours": 340 * n_train / 1800,
+                            "n_features": 3072,
+                            "wide": n_train == 3,
+                            "n_voxels": 1500,
+                            "n_nan": 2 if subject == "UTS02" else 0,
+                            "mean_r": r2 * 4,
+                            "mean_r2": r2,
+                            "median_r": r2,
+                            "max_r": 0.7,
+                            "mean_r_uncut": r2 * 4.4,
+                            "mean_cv_r": r2 * 3.9,
+                            "mean_ccnorm": 0.5,
+                            "share_significant": 0.4,
+                            "share_alpha_edge": 0.08 if model == "mel" else 0.01,
+                        }
+                    )
+    frame = pd.DataFrame(rows)
+    for column in ("parameters", "parameters_non_embedding"):
+        frame[column] = frame[column].astype("Int64")
+    return frame[tables.SCHEMAS["summary"].names]
+
+
+def law_points(summary: pd.DataFrame, law: str) -> pd.DataFrame:
+    """Points of the law `language`, `speech` or `training`, of every subject and pooled."""
+    full = summary[summary.n_train == FULL]
+    rows, x_name = {
+        "language": (full[full.modality == "language"], "parameters"),
+        "speech": (full[full.modality == "speech"], "parameters"),
+        "training": (summary[summary.model == "opt-1.3b"], "hours"),
+    }[law]
+    rows = rows.assign(x=(rows.train_hours if law == "training" else rows.parameters).astype(float))
+    keys = ["voxel_set", "model", "family", "layer", "n_train"]
+    cells = rows.groupby(["subject", *keys], as_index=False).agg(
+        x=("x", "mean"),
+        r=("mean_r", "mean"),
+        r2=("mean_r2", "mean"),
+        wide=("wide", "any"),
+        n_draws=("draw", "count"),
+    )
+    pooled = cells.groupby(keys, as_index=False).agg(
+        x=("x", "mean"),
+        r=("r", "mean"),
+        r2=("r2", "mean"),
+        wide=("wide", "any"),
+        n_draws=("n_draws", "first"),
+    )
+    cells = pd.concat([cells, pooled.assign(subject="pooled")])
+    cells["group"] = cells.model if law == "training" else cells.family
+    long = cells.melt([c for c in cells if c not in ("r", "r2")], ["r", "r2"], "metric", "y")
+    long = long.assign(law=law, x_name=x_name, lo=long.y * 0.95, hi=long.y * 1.05, layer_choice="fixed")
+    return long[tables.SCHEMAS["law_points"].names]
+
+
+def laws(points: pd.DataFrame) -> pd.DataFrame:
+    """A log-linear fit of every subject, metric and set, and a saturating one that is preferred."""
+    rows = []
+    law = points.law.iloc[0]
+    for (subject, metric, voxel_set), part in points.groupby(["subject", "metric", "voxel_set"]):
+        b, a = np.polyfit(np.log10(part.x), part.y, 1)
+        base = a + b * np.log10(part.x.min())
+        text = f"fitted value at x = {part.x.min():.4g}"
+        quantities = {
+            "log_linear": {"a": a, "b": b, "per_decade": b, "percent_per_decade": 100 * b / base},
+            "saturating": {
+                "c": base + 2 * b,
+                "a": 2 * b * part.x.min() ** 0.3,
+                "alpha": 0.3,
+                "per_decade": b,
+            },
+        }
+        for form, values in quantities.items():
+            for parameter, value in values.items():
+                rows.append(
+                    {
+                        "law": law,
+                        "subject": subject,
+                        "metric": metric,
+                        "voxel_set": voxel_set,
+                        "group": "opt-1.3b" if law == "training" else "all",
+                        "points": "all",
+                        "form": form,
+                        "parameter": parameter,
+                        "estimate": value,
+                        "lo": value * 0.8,
+                        "hi": value * 1.2,
+                        "base": text if parameter.startswith("percent") else None,
+                        "n_points": len(part),
+                        "rss": 1e-6,
+                        "aicc": -40.0 if form == "log_linear" else -42.0,
+                        "largest_error": 0.001,
+                        "preferred": form == "saturating",
+                    }
+                )
+    return _frame("laws", rows)
+
+
+def voxels(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
+    rows = []
+    for subject in SUBJECTS:
+        for voxel in range(n):
+            rows.append(
+                {
+                    "subject": subject,
+                    "voxel": voxel,
+                    "hemisphere": ("left", "right")[voxel % 2],
+                    "vertex": int(rng.integers(10242)),
+                    "roi": ROIS[voxel % 4],
+                    "ccmax": float(rng.beta(3, 2)),
+                    "explainable": 0.3,
+                    "reliable": bool(rng.random() < 0.7),
+                    "decile": 1,
+                    "significant": bool(rng.random() < 0.5),
+                    "reference": "opt-30b/36",
+                }
+            )
+    return _frame("voxels", rows)
+
+
+def scores(rng: np.random.Generator, models=("opt-30b", "whisper-large"), n: int = 400) -> pd.DataFrame:
+    rows = []
+    for model in models:
+        for subject in SUBJECTS:
+            r = np.clip(rng.normal(0.05, 0.08, n) + rng.gamma(0.5, 0.12, n), -1, 0.9)
+            r[0] = np.nan
+            for voxel in range(n):
+                rows.append(
+                    {
+                        "model": model,
+                        "layer": 3,
+                        "subject": subject,
+                        "n_train": FULL,
+                        "draw": 0,
+                        "voxel": voxel,
+                    }
+                    | {
+                        "r": r[voxel],
+                        "r_uncut": r[voxel] * 1.1,
+                        "cv_r": r[voxel] * 0.95,
+                        "alpha": 1.0,
+                        "p": 0.01,
+                    }
+                    | {"train_trs": 9000, "train_hours": 5.0, "n_features": 3072}
+                )
+    return _frame("scores", rows)
+
+
+def layers(rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for model, (family, modality, _, n) in MODELS.items():
+        if modality != "language":
+            continue
+        for subject in SUBJECTS:
+            for layer in range(0, n + 1, 4):
+                r2 = 0.02 + 0.02 * np.sin(0.7 * np.pi * layer / n) + rng.normal(0, 5e-4)
+                rows.append(
+                    {"model": model, "layer": layer, "subject": subject, "voxel_set": "all", "family": family}
+                    | {"depth": layer / n, "mean_r": 3 * r2, "mean_r2": r2, "mean_cv_r": 3 * r2}
+                    | {"chosen": layer == n * 3 // 4 // 4 * 4, "best_on_test": layer == n}
+                )
+    return _frame("layers", rows)
+
+
+def layer_choice() -> pd.DataFrame:
+    rows = [
+        {"model": model, "subject": subject, "voxel_set": "all", "unit": unit, "metric": "r2"}
+        | {"by_cv": 0.04, "by_test": 0.042, "optimism": 0.002}
+        for model in ("opt-30b", "llama-33b")
+        for subject in SUBJECTS
+        for unit in ("set", "voxel")
+    ]
+    return _frame("layer_choice", rows)
+
+
+def artifact(rng: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for model, layer in (("opt-30b", 36), ("whisper-large", 24)):
+        for subject in SUBJECTS:
+            for voxel_set in SETS:
+                for cut in range(0, 121, 10):
+                    y = 0.1 * (1 + 0.2 * np.exp(-cut / 40)) + rng.normal(0, 1e-3)
+                    rows.append(
+                        {
+                            "model": model,
+                            "layer": layer,
+                            "subject": subject,
+                            "voxel_set": voxel_set,
+                            "metric": "r",
+                        }
+                        | {"cut_s": float(cut), "y": y, "lo": y - 0.01, "hi": y + 0.01, "percent": 0.0}
+                    )
+    return _frame("artifact", rows)
+
+
+def drift(rng: np.random.Generator) -> pd.DataFrame:
+    rows = [
+        {
+            "subject": subject,
+            "roi": roi,
+            "repeat": k,
+            "r": 0.4 - 0.01 * k + rng.normal(0, 0.01),
+            "n_voxels": 100,
+        }
+        for subject in SUBJECTS
+        for roi in ("all", *ROIS[:3])
+        for k in range(1, 11)
+    ]
+    return _frame("drift", rows)
+
+
+def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
+    rows = []
+    for subject in SUBJECTS:
+        for voxel in range(n):
+            language, speech = ((0.01, 0.08), (0.05, 0.04), (0.09, 0.01), (0.0, 0.0))[voxel % 4]
+            gain = speech * rng.random() + rng.normal(0, 0.005)
+            rows.append(
+                {
+                    "subject": subject,
+                    "voxel": voxel,
+                    "r_stacked": 0.2 + gain,
+                    "r_language": 0.2,
+                    "r_speech": 0.15,
+                }
+                | {
+                    "r_best": 0.2,
+                    "gain": gain,
+                    "gain_lo": gain - 0.01,
+                    "gain_hi": gain + 0.01,
+                    "best": "opt-30b",
+                }
+                | {"unique_language": language, "unique_speech": speech, "shared": 0.01, "r2_joint": 0.1}
+            )
+    return _frame("stacking", rows)
+
+
+def subjects() -> pd.DataFrame:
+    rows = [
+        {"subject": subject, "story": story, "role": role, "n_tr": 340, "hours": 340 / 1800, "n_words": 800}
+        | {"stimulus_sha": "0" * 16}
+        for subject in SUBJECTS
+        for role, story in [("train", f"story{i}") for i in range(FULL)] + [("test", "wheretheressmoke")]
+    ]
+    return _frame("subjects", rows)
+
+
+def write(name: str, frame: pd.DataFrame, path) -> None:
+    """Write a frame as the study's own table of that name; NaN stays NaN, only None is empty."""
+    columns = {
+        field.name: [
+            None if field.nullable and pd.isna(value) else value for value in frame[field.name].tolist()
+        ]
+        for field in tables.SCHEMAS[name]
+    }
+    tables.write(name, columns, path)

@@ -1,0 +1,16 @@
+"""Noise ceiling, share of it reached and room left, over voxels."""
+
+from voxscale.errors import script
+from voxscale.figures.distributions import draw_ceiling, with_room
+from voxscale.figures.frames import load
+from voxscale.figures.style import save
+
+if "snakemake" in globals():
+    with script(snakemake):
+        save(
+            *draw_ceiling(
+                with_room(load("voxels", snakemake.input.voxels), load("scores", snakemake.input.scores)),
+                **snakemake.params.options,
+            ),
+            *snakemake.output,
+        )

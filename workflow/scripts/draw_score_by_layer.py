@@ -1,0 +1,13 @@
+"""Score by layer, at relative depth, per family."""
+
+from voxscale.errors import script
+from voxscale.figures.frames import load
+from voxscale.figures.layers import draw_layers
+from voxscale.figures.style import save
+
+if "snakemake" in globals():
+    with script(snakemake):
+        save(
+            *draw_layers(load("layers", snakemake.input.layers), **snakemake.params.options),
+            *snakemake.output,
+        )

@@ -1,0 +1,13 @@
+"""Voxel scores over voxels."""
+
+from voxscale.errors import script
+from voxscale.figures.distributions import draw_scores
+from voxscale.figures.frames import load
+from voxscale.figures.style import save
+
+if "snakemake" in globals():
+    with script(snakemake):
+        save(
+            *draw_scores(load("scores", snakemake.input.scores), **snakemake.params.options),
+            *snakemake.output,
+        )

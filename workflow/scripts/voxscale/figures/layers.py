@@ -1,0 +1,69 @@
+"""Score by layer, at relative depth, one panel per family; and what choosing on the test set would add."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from voxscale.figures import style
+from voxscale.figures.frames import set_name
+from voxscale.figures.scaling import METRICS
+
+
+def _shades(models: list[str]) -> dict[str, tuple]:
+    """From dark to light in the order of the models, which is the order of their size."""
+    ramp = mpl.colormaps["cividis"](np.linspace(0.0, 0.85, max(len(models), 2)))
+    return {model: tuple(ramp[i]) for i, model in enumerate(models)}
+
+
+@style.house
+def draw_layers(
+    layers: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all", order: list[str] | None = None
+) -> tuple[Figure, pd.DataFrame]:
+    """One panel per family, one thick line per model (mean over subjects), every subject as a thin line.
+
+    Args:
+        layers: table `layers`.
+        order: models from the smallest to the largest.
+    """
+    layers = layers[layers.voxel_set == voxel_set].rename(columns={f"mean_{metric}": "score"})
+    layers = layers.dropna(subset=["score"])
+    layers = layers[layers.groupby("model").layer.transform("nunique") > 1]
+    if layers.empty:
+        return style.sentence("No layer sweep in this study: name one under profiles.sweep.")
+    families = list(dict.fromkeys(layers.family))
+    columns = style.columns(len(families))
+    rows = -(-len(families) // columns)
+    figure, panels = style.grid(
+        rows, columns, height=0.7 + 2.4 * rows, sharex=True, sharey=True, squeeze=False
+    )
+    mean = layers.groupby(["family", "model", "layer", "depth"], as_index=False, sort=False).agg(
+        score=("score", "mean"), chosen=("chosen", "any")
+    )
+    for axes, family in zip(panels.flat, families, strict=False):
+        part = layers[layers.family == family]
+        models = sorted(set(part.model), key=(order or list(dict.fromkeys(part.model))).index)
+        shades = _shades(models)
+        for (model, _), line in part.groupby(["model", "subject"], sort=False):
+            line = line.sort_values("depth")
+            axes.plot(line.depth, line.score, color=shades[model], linewidth=0.7, alpha=0.4)
+        for model in models:
+            line = mean[mean.model == model].sort_values("depth")
+            axes.plot(line.depth, line.score, color=shades[model], marker="o", markersize=3.5, linewidth=1.9)
+            best = line[line.chosen]
+            axes.plot(best.depth, best.score, "o", markersize=9, markerfacecolor="none", color=shades[model])
+        axes.set_title(family)
+        axes.set_xlim(-0.05, 1.05)
+        axes.legend(
+            handles=[Line2D([], [], color=shades[m], marker="o", markersize=3.5, label=m) for m in models],
+            fontsize=7,
+        )
+    style.hide_spare(panels, len(families))
+    figure.supxlabel("relative depth (0: embedding, 1: last layer)", fontsize=9)
+    figure.supylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels", fontsize=9)
+    data = pd.concat([layers, mean.assign(subject="mean")], ignore_index=True)
+    kept = ["family", "model", "layer", "depth", "subject", "score", "chosen", "best_on_test"]
+    return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)

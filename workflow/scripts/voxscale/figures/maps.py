@@ -1,0 +1,221 @@
+"""Brain maps: one row per subject or quantity, four views of the inflated cortex in each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure, SubFigure
+
+from voxscale.figures import style, surface
+from voxscale.figures.frames import with_place
+
+NO_VERTICES = "No map: the dataset names no cortical vertex for its voxels (config key dataset.voxels)."
+# Both end in colours that the grey of the bare cortex does not have.
+SEQUENTIAL = LinearSegmentedColormap.from_list(
+    "score", mpl.colormaps["inferno"](np.linspace(0.12, 0.97, 256))
+)
+DIVERGING = mpl.colormaps["PuOr_r"]
+ROW_HEIGHT = 1.32  # inches
+PLACE = ["hemisphere", "vertex"]
+
+
+@dataclass(frozen=True)
+class MapRow:
+    """One row of views.
+
+    Args:
+        title: what stands left of the views.
+        label: of the colour bar, with its unit.
+        voxels: one row per voxel: hemisphere, vertex, value (NaN: not drawn).
+        diverging: colours run both ways from zero.
+        limit: value of the last colour; the 99th percentile of all rows with this label when not given.
+    """
+
+    title: str
+    label: str
+    voxels: pd.DataFrame
+    diverging: bool = False
+    limit: float | None = None
+
+
+def _scale(row: MapRow, rows: Sequence[MapRow]) -> tuple[Colormap, Normalize, str]:
+    """Colours of a row; rows of one quantity share them."""
+    values = np.concatenate(
+        [other.voxels.value.to_numpy(float) for other in rows if other.label == row.label]
+    )
+    values = values[np.isfinite(values)]
+    size = np.abs(values) if row.diverging else values
+    limit = row.limit or (float(np.percentile(size, 99)) if len(size) else 1.0)
+    limit = max(limit, 1e-3)
+    if row.diverging:
+        return DIVERGING, TwoSlopeNorm(0.0, -limit, limit), "both"
+    beyond = "max" if len(size) and size.max() > limit else "neither"
+    return SEQUENTIAL, Normalize(0.0, limit), beyond
+
+
+def paint(figure: Figure | SubFigure, rows: Sequence[MapRow], steps: int) -> None:
+    """Fill a (sub)figure with rows of views and their colour bars."""
+    cells = figure.add_gridspec(len(rows), 6, width_ratios=[0.42, 1, 1, 1, 1, 0.09], wspace=0.02, hspace=0.03)
+    for i, row in enumerate(rows):
+        cmap, norm, beyond = _scale(row, rows)
+        title = figure.add_subplot(cells[i, 0])
+        title.axis("off")
+        title.text(1.0, 0.5, row.title, ha="right", va="center", fontsize=8.5, fontweight="bold", wrap=False)
+        table = row.voxels.dropna(subset=PLACE)
+        values = surface.to_vertices(
+            table.hemisphere.to_numpy(object), table.vertex.to_numpy(), table.value.to_numpy(float)
+        )
+        for j, (hemisphere, view) in enumerate(surface.VIEWS):
+            axes = figure.add_subplot(cells[i, 1 + j])
+            filled = surface.spread(values[hemisphere], surface.mesh(hemisphere).faces, steps)
+            surface.draw(axes, filled, hemisphere, view, cmap, norm)
+            if i == 0:
+                axes.set_title(
+                    f"{hemisphere} {view}", fontsize=8, fontweight="normal", loc="center", color=style.MUTED
+                )
+        bar = figure.colorbar(
+            mpl.cm.ScalarMappable(norm, cmap),
+            cax=figure.add_subplot(cells[i, 5]),
+            extend=beyond,
+            extendfrac=0.06,
+        )
+        bar.set_label(row.label, fontsize=8)
+        bar.ax.tick_params(labelsize=7.5, length=2)
+        bar.outline.set_linewidth(0.5)
+        if row.diverging:
+            bar.set_ticks([norm.vmin, 0, norm.vmax], labels=[f"{norm.vmin:.2g}", "0", f"{norm.vmax:.2g}"])
+
+
+@style.house
+def draw_map(rows: Sequence[MapRow], *, steps: int = 1) -> tuple[Figure, pd.DataFrame]:
+    """Maps as rows of views.
+
+    Args:
+        rows: what to draw; rows without any voxel on a vertex are left out.
+        steps: how many edges of the mesh a value reaches into vertices that hold no voxel; display only.
+    """
+    rows = [row for row in rows if len(row.voxels) and row.voxels.vertex.notna().any()]
+    if not rows:
+        return style.sentence(NO_VERTICES)
+    figure = Figure(figsize=(style.WIDTH, 0.25 + ROW_HEIGHT * len(rows)))
+    paint(figure, rows, steps)
+    return figure, rows_table(rows)
+
+
+def rows_table(rows: Sequence[MapRow]) -> pd.DataFrame:
+    """What the rows plot: one line per row and voxel."""
+    return pd.concat(
+        [row.voxels.assign(row=row.title.replace("\n", " "), quantity=row.label) for row in rows],
+        ignore_index=True,
+    )
+
+
+def draw_score_maps(
+    scores: pd.DataFrame, voxels: pd.DataFrame, *, subjects: Sequence[str] | None = None, steps: int = 1
+) -> tuple[Figure, pd.DataFrame]:
+    """Test correlations on the cortex: one block of rows per model, one row per subject.
+
+    Args:
+        scores: table `scores` of the cells to show.
+        voxels: table `voxels`.
+        subjects: whom to show; the first three when not given.
+    """
+    placed = with_place(scores[scores.draw == 0], voxels).rename(columns={"r": "value"})
+    shown = list(subjects or sorted(placed.subject.unique())[:3])
+    rows = [
+        MapRow(f"{subject}\n{model}", "correlation r", part[["subject", "model", "voxel", *PLACE, "value"]])
+        for model, block in placed.groupby("model", sort=False)
+        for subject, part in block.groupby("subject", sort=True)
+        if subject in shown
+    ]
+    return draw_map(rows, steps=steps)
+
+
+def draw_ceiling_maps(
+    ceiling: pd.DataFrame, *, subjects: Sequence[str] | None = None, steps: int = 1
+) -> tuple[Figure, pd.DataFrame]:
+    """Noise ceiling, share of it reached, and room left on the cortex.
+
+    Args:
+        ceiling: from `distributions.with_room`.
+        subjects: whom to show; the first one when not given.
+    """
+    quantities = {
+        "ccmax": ("ceiling", "CCmax (correlation)", None),
+        "ccnorm": ("reached", "CCnorm = r / CCmax", 1.0),
+        "room": ("room left", "CCmax − r (correlation)", None),
+    }
+    shown = list(subjects or sorted(ceiling.subject.unique())[:1])
+    rows = []
+    for subject in shown:
+        part = ceiling[(ceiling.subject == subject) & ceiling.reliable]
+        for column, (title, label, limit) in quantities.items():
+            value = part.rename(columns={column: "value"})[["subject", "voxel", *PLACE, "value"]]
+            rows.append(MapRow(f"{subject}\n{title}", label, value, limit=limit))
+    return draw_map(rows, steps=steps)
+
+
+@style.house
+def draw_gain(stacking: pd.DataFrame, voxels: pd.DataFrame, *, steps: int = 1) -> tuple[Figure, pd.DataFrame]:
+    """What stacking gains: where (maps of up to three subjects), in how many voxels, in which regions.
+
+    Args:
+        stacking, voxels: tables `stacking` and `voxels`.
+    """
+    gains = with_place(stacking, voxels).dropna(subset=["gain"])
+    if gains.empty:
+        return style.sentence("No stacking in this study: name its members under stacking.members.")
+    subjects = sorted(gains.subject.unique())
+    rows = [
+        MapRow(subject, "gain in r", part.rename(columns={"gain": "value"}), diverging=True)
+        for subject, part in gains.groupby("subject")
+        if subject in subjects[:3] and part.vertex.notna().any()
+    ]
+    maps = 0.25 + ROW_HEIGHT * len(rows) if rows else 0.0
+    figure = Figure(figsize=(style.WIDTH, maps + 2.7))
+    if rows:
+        upper, lower = figure.subfigures(2, 1, height_ratios=[maps, 2.7])
+        paint(upper, rows, steps)
+    else:
+        lower = figure.subfigures(1, 1)
+    left, right = lower.subplots(1, 2)
+    hues = style.colours(subjects)
+    _gain_histogram(left, gains, hues)
+    _gain_by_region(right, gains, hues)
+    kept = ["subject", "voxel", *PLACE, "roi", "r_stacked", "r_language", "gain", "gain_lo", "gain_hi"]
+    return figure, gains[kept]
+
+
+def _gain_histogram(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> None:
+    reach = max(float(np.percentile(np.abs(gains.gain), 99.5)), 1e-3)
+    edges = np.linspace(-reach, reach, 41)
+    for subject, part in gains.groupby("subject"):
+        share, _ = np.histogram(part.gain.clip(-reach, reach), edges)
+        axes.stairs(100 * share / len(part), edges, color=hues[subject], linewidth=1.4, label=subject)
+    axes.axvline(0, color=style.MUTED, linewidth=0.8)
+    axes.set_yscale("symlog", linthresh=1)
+    axes.set_yticks([0, 1, 10, 100], labels=["0", "1", "10", "100"])
+    axes.set_ylim(0, 100)
+    axes.xaxis.get_major_locator().set_params(nbins=5)
+    axes.set_xlabel("gain in correlation (stacked − semantic)")
+    axes.set_ylabel("share of voxels (%)")
+    axes.legend()
+
+
+def _gain_by_region(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> None:
+    mean = gains.groupby(["roi", "subject"], sort=False).gain.mean().unstack("subject")
+    mean = mean.loc[mean.mean(axis=1).sort_values().index]
+    place = np.arange(len(mean))
+    axes.barh(place, mean.mean(axis=1), color="#c9d3dc", height=0.62)
+    for subject in mean.columns:
+        axes.plot(mean[subject], place, "o", color=hues[subject], markersize=4.5)
+    axes.axvline(0, color=style.MUTED, linewidth=0.8)
+    axes.set_yticks(place, mean.index)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("mean gain in correlation (bar: mean of subjects)")

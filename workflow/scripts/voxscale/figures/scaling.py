@@ -1,0 +1,184 @@
+"""Score against size: of the language model, of the speech model, of the training set."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from voxscale.figures import style
+from voxscale.figures.frames import set_name
+from voxscale.forms import FORMS
+
+METRICS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
+AXES = {
+    "parameters": "model size (parameters)",
+    "parameters_non_embedding": "model size (parameters without embeddings)",
+    "width": "feature width (dimensions)",
+    "hours": "training data (hours)",
+    "stories": "training data (stories)",
+    "trs": "training data (TRs)",
+}
+UNITS = {"hours": "h", "width": "dimensions", "trs": "TRs", "parameters_non_embedding": "parameters"}
+DASH, DOTS = (0, (5, 2)), (0, (1.2, 1.4))
+
+
+def base_text(base: str, x_name: str) -> str:
+    """What a percentage is of, in words: `fitted value at x = 1.25e+08` becomes `... at 125M parameters`."""
+    unit = UNITS.get(x_name, x_name)
+    return re.sub(r"x = ([\d.e+-]+)", lambda found: f"{style.count(float(found[1]))} {unit}", str(base))
+
+
+def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
+    """A law in words: slope per decade, and the same as a percentage of its named base.
+
+    Args:
+        fit: rows of one fit in table `laws`, one per parameter.
+    """
+    rows = fit.set_index("parameter")
+    lines = [f"{rows.form.iloc[0].replace('_', '-')} law, {interval:.0%} interval:"]
+    if "per_decade" in rows.index:
+        slope = rows.loc["per_decade"]
+        lines.append(f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]")
+    if "percent_per_decade" in rows.index:
+        share = rows.loc["percent_per_decade"]
+        lines.append(f"= {share.estimate:+.0f} % [{share.lo:+.0f}, {share.hi:+.0f}] of the")
+        lines.append(base_text(share.base, x_name))
+    return "\n".join(lines)
+
+
+def law_line(fit: pd.DataFrame, x: np.ndarray) -> pd.DataFrame:
+    """A fitted law over x, without a band: from the parameters in table `laws`."""
+    rows = fit.set_index("parameter")
+    form = FORMS[rows.form.iloc[0]]
+    parameters = rows.loc[list(form.parameters)].estimate.to_numpy()
+    return pd.DataFrame({"x": x, "y": form.value(x, parameters), "lo": np.nan, "hi": np.nan})
+
+
+def _choose(table: pd.DataFrame, law: str, metric: str, voxel_set: str) -> pd.DataFrame:
+    return table[(table.law == law) & (table.metric == metric) & (table.voxel_set == voxel_set)]
+
+
+def _groups(fits: pd.DataFrame) -> list[str]:
+    """The law over all models, or of each model whose training set grows."""
+    groups = list(dict.fromkeys(fits.group))
+    return ["all"] if "all" in groups else groups
+
+
+def _draw_line(axes: Axes, fit: pd.DataFrame, band: pd.DataFrame, x: pd.Series, dash: tuple) -> pd.DataFrame:
+    """Draw one law, with its band where there is one; give what was drawn."""
+    if band.empty:
+        band = law_line(fit, np.geomspace(x.min() / 1.5, x.max() * 1.5, 60))
+    band = band.sort_values("x")
+    if band.lo.notna().any():
+        axes.fill_between(band.x, band.lo, band.hi, color=style.LAW, alpha=0.15, linewidth=0, zorder=1)
+    axes.plot(band.x, band.y, color=style.LAW, linestyle=dash, linewidth=1.6, zorder=4)
+    return band.assign(model=fit.group.iloc[0], form=fit.form.iloc[0])
+
+
+@style.house
+def draw_law(
+    points: pd.DataFrame,
+    laws: pd.DataFrame,
+    curves: pd.DataFrame,
+    summary: pd.DataFrame,
+    *,
+    law: str,
+    metric: str = "r2",
+    voxel_set: str = "all",
+    form: str = "log_linear",
+    interval: float = 0.9,
+) -> tuple[Figure, pd.DataFrame]:
+    """One line per subject, their mean, and a law fitted to the mean with its band.
+
+    Args:
+        points, laws, curves, summary: tables `law_points`, `laws`, `law_curves` (may be empty: no band) and
+            `summary`.
+        form: the law to draw; the log-linear one is what the published percentages are of.
+        interval: what share of resamples the band holds.
+    """
+    points = _choose(points, law, metric, voxel_set).dropna(subset=["y"])
+    if points.empty:
+        return style.sentence(f"The study has no cells for the law {law!r}.")
+    x_name = points.x_name.iloc[0]
+    families = dict(summary[["model", "family"]].drop_duplicates().to_numpy())
+    points = points.assign(family=points.model.map(families).fillna(points.model)).sort_values("x")
+    subjects = sorted(set(points.subject) - {"pooled"})
+    mean_of = "pooled" if len(subjects) > 1 else subjects[0]  # a lone subject is its own mean
+    hues = {**style.colours(subjects), "pooled": style.INK}
+    shapes = style.markers(sorted(points.family.unique()))
+
+    figure, axes = style.grid(height=3.7)
+    draws = _draws(summary, points, metric, voxel_set, x_name)
+    axes.scatter(
+        draws.x, draws.y, c=[hues[s] for s in draws.subject], s=7, alpha=0.35, linewidths=0, zorder=2
+    )
+    for (subject, family), line in points.groupby(["subject", "family"], sort=False):
+        pooled = subject == "pooled"
+        axes.plot(
+            line.x,
+            line.y,
+            color=hues[subject],
+            marker=shapes[family],
+            markersize=6.5 if pooled else 4,
+            linewidth=2 if pooled else 1.1,
+            alpha=1 if pooled else 0.85,
+            zorder=5 if pooled else 3,
+        )
+    handles: list[Any] = [Line2D([], [], color=hues[s], marker="o", markersize=4, label=s) for s in subjects]
+    if mean_of == "pooled":
+        mean_line = {"color": style.INK, "marker": "o", "linewidth": 2, "markersize": 6.5}
+        handles.append(Line2D([], [], **mean_line, label="mean of subjects"))
+    if len(shapes) > 1:
+        handles += [
+            Line2D([], [], color=style.MUTED, marker=shapes[f], linestyle="none", label=f) for f in shapes
+        ]
+    fits, bands = _choose(laws, law, metric, voxel_set), _choose(curves, law, metric, voxel_set)
+    lines = []
+    for group in _groups(fits):
+        mine, band = (
+            table[(table.subject == mean_of) & (table.points == "all") & (table.group == group)]
+            for table in (fits, bands)
+        )
+        if (mine.form == form).any():
+            lines.append(_draw_line(axes, mine[mine.form == form], band[band.form == form], points.x, DASH))
+            text = law_text(mine[mine.form == form], interval, x_name)
+            handles.append(Line2D([], [], color=style.LAW, linestyle=DASH, label=text))
+        best = mine[mine.preferred]
+        if len(best) and best.form.iloc[0] != form and best.estimate.notna().all():
+            lines.append(_draw_line(axes, best, band.iloc[:0], points.x, DOTS))
+            text = f"{best.form.iloc[0].replace('_', '-')} law (preferred)"
+            handles.append(Line2D([], [], color=style.LAW, linestyle=DOTS, label=text))
+    style.log_axis(axes, points.x.to_numpy())
+    axes.set_xlabel(AXES[x_name])
+    axes.set_ylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels")
+    style.panel_legend(axes, handles)
+    data = pd.concat(
+        [
+            points.assign(series="points"),
+            draws.assign(series="draws"),
+            *[line.assign(series="law", subject=mean_of) for line in lines],
+        ],
+        ignore_index=True,
+    )
+    order = ["series", "subject", "family", "model", "layer", "n_train", "draw", "x", "y", "lo", "hi", "wide"]
+    data = data.reindex(columns=[*order, "form"])
+    return figure, data.assign(x_name=x_name, metric=metric, voxel_set=voxel_set)
+
+
+def _draws(
+    summary: pd.DataFrame, points: pd.DataFrame, metric: str, voxel_set: str, x_name: str
+) -> pd.DataFrame:
+    """Single training draws behind the points that are means of several: subject, model, draw, x, y."""
+    keys = ["subject", "model", "layer", "n_train"]
+    several = points[points.n_draws > 1][keys].drop_duplicates()
+    rows = summary[summary.voxel_set == voxel_set].merge(several, on=keys)
+    if x_name not in ("hours", "stories", "trs") or rows.empty:
+        return pd.DataFrame(columns=[*keys, "draw", "x", "y"])
+    x = {"hours": rows.train_hours, "stories": rows.n_train, "trs": rows.train_trs}[x_name]
+    return rows[[*keys, "draw"]].assign(x=x.astype(float), y=rows[f"mean_{metric}"])

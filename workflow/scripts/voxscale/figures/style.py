@@ -1,0 +1,159 @@
+"""The house style of every figure, and how a figure is saved: PNG, PDF and the plotted numbers as CSV."""
+
+from __future__ import annotations
+
+import functools
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from voxscale.io import atomic
+
+P = ParamSpec("P")
+# Okabe & Ito (2008), safe for every common kind of colour blindness; black is kept for the mean.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D00", "#5D5D5D", "#3C2A8C")
+INK, MUTED, FAINT = "#1b1f24", "#59636e", "#d5dae0"
+LAW = "#D55E00"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+WIDTH = 7.2  # inches: the report's column
+RC = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters, and bytes, on every machine
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#e8ebee",
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4.5,
+    "text.color": INK,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "voxscale",
+    "pdf.fonttype": 42,
+}
+
+
+def house(draw: Callable[P, tuple[Figure, pd.DataFrame]]) -> Callable[P, tuple[Figure, pd.DataFrame]]:
+    """Draw in the house style, leaving matplotlib's own settings as they were."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> tuple[Figure, pd.DataFrame]:
+        with mpl.rc_context(RC):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def grid(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = WIDTH, **options: Any) -> tuple:
+    """A figure in the house style and its axes, (rows, columns) of them squeezed as matplotlib does.
+
+    Args:
+        height, width: inches.
+    """
+    figure = Figure(figsize=(width, height))
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def save(figure: Figure, data: pd.DataFrame, png: str | Path, pdf: str | Path, csv: str | Path) -> None:
+    """Write a figure and what it plots; the same figure gives the same bytes on every run."""
+    with mpl.rc_context(RC):
+        with atomic(png) as temporary:
+            figure.savefig(temporary, dpi=160, metadata={"Software": None})
+        with atomic(pdf) as temporary:
+            figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
+        with atomic(csv) as temporary:
+            data.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+
+
+@house
+def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
+    """What stands in a figure's place when the study has nothing to plot there."""
+    figure, axes = grid(height=height)
+    axes.axis("off")
+    axes.text(0.5, 0.5, textwrap.fill(text, 90), ha="center", va="center", color=MUTED, fontsize=9)
+    return figure, pd.DataFrame({"note": [text]})
+
+
+def colours(names: Iterable[str]) -> dict[str, str]:
+    """One colour for each name, in order; the same names give the same colours in every figure."""
+    return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def markers(names: Iterable[str]) -> dict[str, str]:
+    """One marker for each name, in order."""
+    return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(dict.fromkeys(names))}
+
+
+def count(value: float, _: Any = None) -> str:
+    """A count as people say it: 125M, 1.3B."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size * 0.9995:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def log_axis(axes: Axes, values: Sequence[float], form: Any = count) -> None:
+    """A logarithmic x axis with readable ticks: 1-2-5 when it spans little, decades when it spans much."""
+    values = np.asarray(values, float)
+    axes.set_xscale("log")
+    span = np.log10(values.max() / values.min()) if len(values) else 1.0
+    subs = (1.0,) if span > 3.5 else (1.0, 3.0) if span > 1.6 else (1.0, 2.0, 5.0)
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(form))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if len(values):
+        margin = max(span * 0.06, 0.04)
+        axes.set_xlim(values.min() * 10**-margin, values.max() * 10**margin)
+
+
+def columns(panels: int) -> int:
+    """Columns that a number of panels fills best."""
+    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
+
+
+def hide_spare(panels: np.ndarray, used: int) -> None:
+    """Hide the panels after the first `used`; one above a hidden panel gets its tick labels."""
+    for i, axes in enumerate(panels.flat):
+        axes.set_visible(i < used)
+        if i < used <= i + panels.shape[1]:
+            axes.tick_params(labelbottom=True)
+
+
+def panel_legend(axes: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
+    """A legend right of the panel, where it hides nothing."""
+    given = {"handles": handles} if handles is not None else {}
+    axes.legend(
+        **given,
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.02),
+        borderaxespad=0.0,
+        labelspacing=0.55,
+        **options,
+    )

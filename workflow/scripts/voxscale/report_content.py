@@ -1,0 +1,341 @@
+"""What the report says beside its figures: facts, tables, warnings, and the published numbers beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxscale.figures.frames import full, one_layer, set_name
+from voxscale.figures.scaling import base_text
+from voxscale.figures.style import count
+from voxscale.forms import FORMS
+
+EDGE_SHARE = 0.05  # above this share of voxels, the alpha grid is too narrow
+METRIC = {"r": "r", "r2": "signed r²"}
+Table = dict[str, Any]
+
+# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim, published value, and the law that answers.
+PUBLISHED = (
+    (
+        "language models, 125M to 30B",
+        "about 15 % from 125M to 30B (abstract, correlation); 4.4 % per decade, r = 0.91 (full text). "
+        "The two do not agree.",
+        "language",
+    ),
+    ("speech models", "32.2 % per decade, r = 0.991, no plateau", "speech"),
+    ("training data", "122 % per decade of stories, r = 0.989 (OPT-125M, layer 9)", "training"),
+)
+# What each switch of encoding.preset changes.
+SWITCHES = {
+    "encoding.delays_across_stories": "whether a story's first rows hold the end of the story before it",
+    "encoding.zscore_test": "with what the test responses and features are scaled",
+    "encoding.folds": "what cross-validation holds out inside the training stories",
+    "encoding.alphas": "the grid of ridge penalties, and whether it scales with the features",
+    "encoding.layer_choice": "where the layer of a model is chosen",
+    "scoring.skip_s": "seconds left out at the start of each test story",
+    "ceiling.floor": "what becomes of voxels with a low noise ceiling",
+}
+
+
+def table(
+    title: str,
+    rows: Iterable[Mapping[str, Any]],
+    fold: bool = False,
+    strong: Sequence[int] = (),
+) -> list[Table]:
+    """A table of the report as a list of one, or of none when it has no rows."""
+    rows = list(rows)
+    if not rows:
+        return []
+    columns = list(rows[0])
+    cells = [[cell(row.get(column)) for column in columns] for row in rows]
+    numeric = [
+        all(isinstance(row.get(column), int | float | np.number | None) for row in rows) for column in columns
+    ]
+    return [
+        {
+            "title": title,
+            "columns": columns,
+            "rows": cells,
+            "numeric": numeric,
+            "fold": fold,
+            "strong": list(strong),
+        }
+    ]
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if isinstance(value, float | np.floating):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def between(row: Any, form: str = "{:.3g}") -> str:
+    """`estimate [lo, hi]`, without the bracket where there is no interval."""
+    text = form.format(row.estimate)
+    if np.isfinite(row.lo) and np.isfinite(row.hi):
+        text += f" [{form.format(row.lo)}, {form.format(row.hi)}]"
+    return text
+
+
+def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row per log-linear fit: its slope, and the same as a percentage of its named base.
+
+    Args:
+        laws: table `laws`, already narrowed to the fits to show.
+        x_names: what each law runs over.
+    """
+    rows = []
+    keys = ["law", "group", "subject", "voxel_set", "metric", "points"]
+    for (law, group, subject, voxel_set, metric, points), fit in laws[laws.form == "log_linear"].groupby(
+        keys, sort=False
+    ):
+        named = {row.parameter: row for row in fit.itertuples()}
+        percent = named.get("percent_per_decade")
+        rows.append(
+            {
+                "law": law if group == "all" else f"{law}, {group}",
+                "subject": _who(subject),
+                "voxels": set_name(voxel_set),
+                "metric": METRIC[metric],
+                "points": f"{fit.n_points.iloc[0]}" + ("" if points == "all" else f" ({points})"),
+                "per decade": between(named["per_decade"], "{:+.2g}") if "per_decade" in named else None,
+                "% per decade": between(percent, "{:+.0f}") if percent else None,
+                "of the": base_text(percent.base, x_names.get(law, "x")) if percent else None,
+            }
+        )
+    return rows
+
+
+def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per fitted form: how well it describes, and how well it predicts the largest size unseen."""
+    keys = ["law", "group", "subject", "voxel_set", "metric", "points", "form"]
+    rows = []
+    for (law, group, subject, voxel_set, metric, points, form), fit in laws.groupby(keys, sort=False):
+        named = {row.parameter: row for row in fit.itertuples()}
+        shown = [f"{name} {between(row)}" for name, row in named.items() if name in FORMS[form].parameters]
+        rows.append(
+            {
+                "law": law if group == "all" else f"{law}, {group}",
+                "subject": _who(subject),
+                "voxels": set_name(voxel_set),
+                "metric": METRIC[metric],
+                "points": points,
+                "form": form.replace("_", "-") + (", preferred" if fit.preferred.iloc[0] else ""),
+                "parameters": "; ".join(shown),
+                "AICc": float(fit.aicc.iloc[0]),
+                "error at the largest": float(fit.largest_error.iloc[0]),
+            }
+        )
+    return rows
+
+
+def x_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """What each law of the config runs over."""
+    return {name: law.get("x", "x") for name, law in config.get("laws", {}).items()}
+
+
+def chief(laws: pd.DataFrame) -> pd.DataFrame:
+    """Laws of the mean of subjects (or of the only one), over all voxels and all models of the law."""
+    mean_of = "pooled" if (laws.subject == "pooled").any() else next(iter(laws.subject), "")
+    has_all = laws.law[laws.group == "all"].unique()
+    whole = (laws.group == "all") | ~laws.law.isin(has_all)
+    return laws[(laws.subject == mean_of) & (laws.voxel_set == "all") & whole]
+
+
+def _percentages(laws: pd.DataFrame) -> pd.DataFrame:
+    """Percent per decade of the chief log-linear laws."""
+    fits = chief(laws)
+    return fits[
+        (fits.points == "all") & (fits.form == "log_linear") & (fits.parameter == "percent_per_decade")
+    ]
+
+
+def _who(subject: str) -> str:
+    return "mean of subjects" if subject == "pooled" else subject
+
+
+def published_rows(
+    laws: pd.DataFrame, summary: pd.DataFrame, x_names: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The published numbers beside this study's."""
+    rows = []
+    ours = _percentages(laws)
+    for claim, published, law in PUBLISHED:
+        mine = [
+            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, "
+            f"of the {base_text(row.base, x_names.get(law, 'x'))}"
+            for row in ours[ours.law == law].itertuples()
+        ]
+        rows.append({"claim": claim, "published": published, "this study": "; ".join(mine) or None})
+    largest = full(summary)
+    best = largest.loc[largest.max_r.idxmax()] if len(largest) else None
+    rows.append(
+        {
+            "claim": "best voxel",
+            "published": "r = 0.82 (OPT-30B, layer 33); mean signed r² about 0.03",
+            "this study": None
+            if best is None
+            else f"r = {best.max_r:.2f} ({best.model}, layer {best.layer}, {best.subject}); "
+            f"highest mean signed r² {largest.mean_r2.max():.3f}",
+        }
+    )
+    return rows
+
+
+def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per subject: stories, hours, voxels."""
+    rows = []
+    for subject, heard in subjects.groupby("subject", sort=False):
+        train, test = heard[heard.role == "train"], heard[heard.role == "test"]
+        mine = voxels[voxels.subject == subject]
+        rows.append(
+            {
+                "subject": subject,
+                "training stories": len(train),
+                "training hours": float(train.hours.sum()),
+                "training TRs": int(train.n_tr.sum()),
+                "test stories": ", ".join(test.story),
+                "test TRs": int(test.n_tr.sum()),
+                "voxels": len(mine) or None,
+                "with a reliable ceiling": int(mine.reliable.sum()) if len(mine) else None,
+                "significant": int(mine.significant.sum()) if len(mine) else None,
+            }
+        )
+    return rows
+
+
+def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per model: its size, and its score at the layer chosen inside the training stories."""
+    scores = one_layer(full(summary))
+    rows = []
+    order = {"language": 0, "speech": 1, "nested": 2, "control": 3}
+    parts = sorted(
+        scores.groupby("model"),
+        key=lambda part: (
+            order.get(part[1].modality.iloc[0], 9),
+            part[1].family.iloc[0],
+            part[1].width.iloc[0],
+        ),
+    )
+    for model, part in parts:
+        first = part.iloc[0]
+        size, body = first.parameters, first.parameters_non_embedding
+        rows.append(
+            {
+                "model": model,
+                "kind": first.modality,
+                "family": first.family,
+                "parameters": count(size) if size == size and size else None,
+                "without embeddings": count(body) if body == body and body else None,
+                "layers": int(first.n_layers),
+                "width": int(first.width),
+                "layer": int(first.layer),
+                "mean r": float(part.mean_r.mean()),
+                "mean signed r²": float(part.mean_r2.mean()),
+                "subjects": len(part),
+            }
+        )
+    return rows
+
+
+def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = ()) -> list[str]:
+    """What a reader must know before believing a number, a sentence each."""
+    told = list(notes)
+    cells = summary[summary.voxel_set == "all"]
+    edge = cells[cells.share_alpha_edge > EDGE_SHARE]
+    if len(edge):
+        worst = edge.loc[edge.share_alpha_edge.idxmax()]
+        told.append(
+            f"Ridge alpha lies on the edge of its grid in more than {EDGE_SHARE:.0%} of voxels "
+            f"in {len(edge)} of {len(cells)} fits (at most {worst.share_alpha_edge:.0%}: {worst.model}, "
+            f"layer {worst.layer}, {worst.subject}, {worst.n_train} stories); widen encoding.alphas."
+        )
+    missing = cells[cells.n_nan > 0]
+    if len(missing):
+        worst = missing.groupby("subject").n_nan.max()
+        who = ", ".join(f"{subject}: {n:,}" for subject, n in worst.items())
+        told.append(f"Voxels without a score (constant, or not finite): {who}. They are left out, never 0.")
+    wide = cells[cells.wide]
+    if len(wide):
+        told.append(
+            f"{len(wide)} of {len(cells)} fits have more features times delays than training TRs (p > n); "
+            "laws without them are in the table of laws as the points `narrow`."
+        )
+    few = laws[(laws.n_points < 5) & (laws.subject == "pooled")].law.unique() if len(laws) else []
+    if len(few):
+        told.append(
+            f"Laws fitted to fewer than five points: {', '.join(few)}. Their form cannot be told apart."
+        )
+    return told
+
+
+def log_notes(folder: str | Path | None) -> list[str]:
+    """Lines that rules wrote as `WARNING ...` into their logs, each once."""
+    if not folder or not Path(folder).is_dir():
+        return []
+    lines: dict[str, None] = {}
+    for path in sorted(Path(folder).rglob("*.log")):
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith("WARNING "):
+                lines[line.removeprefix("WARNING ").strip()] = None
+    return list(lines)
+
+
+def _reach(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def switch_rows(config: Mapping[str, Any], presets: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The choices in which the two presets differ, and this study's."""
+    return [
+        {
+            "key": key,
+            "decides": told,
+            "this study": _plain(_reach(config, key)),
+            **{name: _plain(_reach(preset, key)) for name, preset in presets.items()},
+        }
+        for key, told in SWITCHES.items()
+    ]
+
+
+def facts(tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str]) -> list[dict[str, str]]:
+    """The study in a handful of numbers."""
+    summary, subjects, laws = tables["summary"], tables["subjects"], tables["laws"]
+    found = [{"value": str(summary.subject.nunique()), "label": "subjects"}]
+    train = subjects[subjects.role == "train"].groupby("subject").hours.sum()
+    if len(train):
+        hours = f"{train.max():.1f} h" if train.max() >= 1 else f"{60 * train.max():.0f} min"
+        found.append({"value": hours, "label": "of training stories for a subject"})
+    models = summary[summary.modality.isin(["language", "speech"])].model.nunique()
+    found.append({"value": str(models), "label": "language and speech models"})
+    fits = summary[summary.voxel_set == "all"]
+    found.append({"value": f"{len(fits):,}", "label": "encoding models fitted, each to every voxel"})
+    slopes = _percentages(laws)
+    slopes = slopes[slopes.metric == "r2"]
+    for _, _, law in PUBLISHED:
+        for row in slopes[slopes.law == law].itertuples():
+            base = base_text(row.base, x_names.get(law, "x"))
+            label = f"{law} law, signed r² per decade, of the {base}"
+            found.append({"value": f"{row.estimate:+.0f} %", "label": label})
+    return found

@@ -1,0 +1,23 @@
+"""The report: every figure with its caption, the laws' numbers, warnings, config and provenance."""
+
+from voxscale.config import read_yaml
+from voxscale.errors import script
+from voxscale.figures.frames import load
+from voxscale.provenance import collect, hash_config
+from voxscale.report import write_report
+from voxscale.report_content import log_notes
+
+TABLES = ("summary", "subjects", "voxels", "laws", "layer_choice")
+
+if "snakemake" in globals():
+    with script(snakemake):
+        write_report(
+            snakemake.input.figures,
+            {name: load(name, snakemake.input.get(name, [])) for name in TABLES},
+            snakemake.params.config,
+            collect(config=hash_config(snakemake.params.config), models=snakemake.params.models),
+            snakemake.output[0],
+            template=snakemake.input.template,
+            presets=read_yaml(snakemake.input.presets),
+            notes=[*snakemake.params.get("notes", []), *log_notes(snakemake.params.get("logs"))],
+        )
