@@ -11,6 +11,7 @@ if "dataset" not in config:
 
 
 include: "rules/common.smk"
+include: "rules/fetch.smk"
 include: "rules/dataset.smk"
 include: "rules/features.smk"
 include: "rules/encoding.smk"
@@ -38,8 +39,7 @@ rule features:
 rule scores:
     """Every fit of the study, gathered."""
     input:
-        PATHS["all_scores"],
-        PATHS["summary"],
+        **tables_of("all", "scores", "summary", "voxels"),
 
 
 rule figures:

@@ -1,6 +1,7 @@
 # Paths, wildcard constraints, the grid and resources of the study. No rules.
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 HOME = Path(str(workflow.current_basedir)).parent
@@ -29,19 +30,25 @@ PATHS = {
     "cell_scores": f"results/scores/{CELL}/scores.parquet",
     "cell_moments": f"results/moments/{CELL}.h5",
     "cell_predictions": f"results/predictions/{CELL}.h5",
-    "all_scores": "results/tables/scores.parquet",
-    "summary": "results/tables/summary.parquet",
+    "scores": "results/tables/{selection}/scores.parquet",
+    "summary": "results/tables/{selection}/summary.parquet",
+    "voxels": "results/tables/{selection}/voxels.parquet",
     "ceiling": "results/ceiling/{subject}.parquet",
+    "drift": "results/ceiling/{subject}-drift.parquet",
     "stacking": "results/stacking/{subject}.parquet",
     "law": "results/laws/{law}.parquet",
     "law_points": "results/laws/{law}-points.parquet",
+    "law_curves": "results/laws/{law}-curves.parquet",
+    "layers": "results/tables/layers.parquet",
+    "layer_choice": "results/tables/layer_choice.parquet",
+    "artifact": "results/tables/artifact.parquet",
 }
 
 
 pathvars:
+    **PATHS,
     logs="results/logs",
     benchmarks="results/benchmarks",
-    **PATHS,
 
 
 wildcard_constraints:
@@ -51,6 +58,7 @@ wildcard_constraints:
     subject=r"[A-Za-z0-9_-]+",
     story=r"[A-Za-z0-9_-]+",
     law="|".join(study.config["laws"]) or "none",
+    selection="|".join(study.selections),
 
 
 def models_of(*modalities):
@@ -61,3 +69,21 @@ def models_of(*modalities):
 def cell_paths(name, cells):
     """Paths of one kind for a list of cells."""
     return [PATHS[name].format(**cell._asdict()) for cell in cells]
+
+
+def selected(name, key, selection):
+    """Paths of one kind for every model or subject of a selection of cells."""
+    values = dict.fromkeys(getattr(cell, key) for cell in study.selections[selection])
+    return [PATHS[name].format(**{key: value}) for value in values]
+
+
+def selected_places(selection):
+    """Voxel tables of a selection's subjects."""
+    tables = study.voxel_tables()
+    subjects = dict.fromkeys(cell.subject for cell in study.selections[selection])
+    return [tables[subject] for subject in subjects if subject in tables]
+
+
+def tables_of(selection, *names):
+    """Gathered tables of one selection, by name."""
+    return {name: PATHS[name].format(selection=selection) for name in names}

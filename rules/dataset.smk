@@ -8,21 +8,25 @@ if study.dataset.kind == "phantom":
     rule write_phantom:
         """A dataset in the published layout, from a brain whose truth is known."""
         input:
-            prose=[str(HOME / f"config/phantom/stories/{story}.txt") for story in study.stories],
+            [
+                str(HOME / f"config/phantom/stories/{story}.txt")
+                for story in study.stories
+            ],
         output:
             study.phantom_files,
             truth=f"{PHANTOM_TRUTH}/truth.json",
-        params:
-            root=study.dataset.root,
-            truth=PHANTOM_TRUTH,
-            settings=study.phantom_settings,
-            code=code("phantom"),
         log:
             "<logs>/write_phantom/all.log",
         benchmark:
             "<benchmarks>/write_phantom/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        params:
+            root=study.dataset.root,
+            truth=PHANTOM_TRUTH,
+            settings=study.phantom_settings,
+            prose=str(HOME / "config/phantom/stories"),
+            code=code("phantom"),
         script:
             "../workflow/scripts/write_phantom.py"
 
@@ -35,18 +39,18 @@ rule read_story:
         words="<words>",
         phones="<phones>",
         clock="<clock>",
-    params:
-        transcript=lambda wildcards: str(study.dataset.transcript(wildcards.story)),
-        clocks=str(study.dataset.clocks),
-        tr_s=study.config["dataset"]["tr_s"],
-        trim=study.config["dataset"]["trim"],
-        code=code("stories", "textgrid", "clock"),
     log:
         "<logs>/read_story/{story}.log",
     benchmark:
         "<benchmarks>/read_story/{story}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    params:
+        transcript=lambda wildcards: str(study.dataset.transcript(wildcards.story)),
+        clocks=str(study.dataset.clocks),
+        tr_s=study.config["dataset"]["tr_s"],
+        trim=study.config["dataset"]["trim"],
+        code=code("stories", "textgrid", "clock"),
     script:
         "../workflow/scripts/read_story.py"
 
@@ -54,20 +58,24 @@ rule read_story:
 rule describe_subject:
     """Which stories a subject heard, in which role, with a digest of each."""
     input:
-        words=lambda wildcards: expand(PATHS["words"], story=study.heard(wildcards.subject)),
-        clocks=lambda wildcards: expand(PATHS["clock"], story=study.heard(wildcards.subject)),
+        words=lambda wildcards: expand(
+            PATHS["words"], story=study.heard(wildcards.subject)
+        ),
+        clocks=lambda wildcards: expand(
+            PATHS["clock"], story=study.heard(wildcards.subject)
+        ),
     output:
         table="<subject_table>",
-    params:
-        training=lambda wildcards: study.dataset.training(wildcards.subject),
-        test=lambda wildcards: study.dataset.test(wildcards.subject),
-        code=code("stories"),
     log:
         "<logs>/describe_subject/{subject}.log",
     benchmark:
         "<benchmarks>/describe_subject/{subject}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    params:
+        training=lambda wildcards: study.dataset.training(wildcards.subject),
+        test=lambda wildcards: study.dataset.test(wildcards.subject),
+        code=code("stories"),
     script:
         "../workflow/scripts/describe_subject.py"
 
@@ -78,21 +86,18 @@ rule prepare_responses:
         lambda wildcards: study.dataset.response_inputs(wildcards.subject),
     output:
         responses="<responses>",
-    params:
-        stories=lambda wildcards: study.heard(wildcards.subject),
-        test=lambda wildcards: study.dataset.test(wildcards.subject),
-        sources=lambda wildcards: study.response_sources(wildcards.subject),
-        mask=lambda wildcards: study.dataset.mask(wildcards.subject),
-        clocks=str(study.dataset.clocks),
-        tr_s=study.config["dataset"]["tr_s"],
-        trim=study.config["dataset"]["trim"],
-        keep=study.config["dataset"]["keep"],
-        code=code("responses", "readers"),
     log:
         "<logs>/prepare_responses/{subject}.log",
     benchmark:
         "<benchmarks>/prepare_responses/{subject}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    params:
+        test=lambda wildcards: study.dataset.test(wildcards.subject),
+        sources=lambda wildcards: study.response_sources(wildcards.subject),
+        mask=lambda wildcards: study.dataset.mask(wildcards.subject),
+        clocks=str(study.dataset.clocks),
+        keep=study.config["dataset"]["keep"],
+        code=code("preparation", "responses", "readers", "own_data", "stubs", "clock"),
     script:
         "../workflow/scripts/prepare_responses.py"

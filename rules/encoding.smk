@@ -19,18 +19,18 @@ rule fit_encoding:
     output:
         scores="<cell_scores>",
         moments="<cell_moments>",
-    params:
-        cell=cell_of,
-        settings=study.fit_settings(),
-        features=lambda wildcards: study.feature_settings(wildcards.model),
-        scratch=f"results/scratch/fit_encoding/{CELL}",
-        code=code("encoding", "ridge", "preprocess"),
     log:
         f"<logs>/fit_encoding/{CELL}.log",
     benchmark:
         f"<benchmarks>/fit_encoding/{CELL}.jsonl"
     conda:
         "../envs/features.yaml"
+    params:
+        cell=cell_of,
+        settings=study.fit_settings(),
+        features=lambda wildcards: study.feature_settings(wildcards.model),
+        scratch=f"results/scratch/fit_encoding/{CELL}",
+        code=code("encoding", "ridge", "preprocess"),
     script:
         "../workflow/scripts/fit_encoding.py"
 
@@ -44,15 +44,15 @@ rule predict_encoding:
         scores="<cell_scores>",
     output:
         predictions=temp("<cell_predictions>"),
-    params:
-        cell=cell_of,
-        settings=study.fit_settings(),
-        code=code("encoding", "ridge", "preprocess"),
     log:
         f"<logs>/predict_encoding/{CELL}.log",
     benchmark:
         f"<benchmarks>/predict_encoding/{CELL}.jsonl"
     conda:
         "../envs/features.yaml"
+    params:
+        cell=cell_of,
+        settings=study.fit_settings(),
+        code=code("encoding", "ridge", "preprocess"),
     script:
         "../workflow/scripts/predict_encoding.py"

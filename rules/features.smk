@@ -5,96 +5,102 @@
 rule prepare_model:
     """Build or fetch a model, count its parameters, write its card."""
     input:
-        words=expand(PATHS["words"], story=study.stories),
+        # Only a model that is built here learns its words from the stories.
+        words=lambda wildcards: (
+            expand(PATHS["words"], story=study.stories)
+            if study.registry[wildcards.model].build
+            else []
+        ),
     output:
         card="<card>",
-    params:
-        entry=lambda wildcards: study.registry[wildcards.model].as_dict(),
-        folder="results/models",
-        code=code("models"),
     log:
         "<logs>/prepare_model/{model}.log",
     benchmark:
         "<benchmarks>/prepare_model/{model}.jsonl"
     conda:
         "../envs/features.yaml"
+    params:
+        entry=lambda wildcards: asdict(study.registry[wildcards.model]),
+        code=code("models"),
     script:
         "../workflow/scripts/prepare_model.py"
 
 
 rule extract_language_features:
-    """Hidden states of a causal language model at every word, on the TR clock."""
-    wildcard_constraints:
-        model=models_of("language"),
     input:
         card="<card>",
         words=expand(PATHS["words"], story=study.stories),
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
-        index="<features>",
+        index=PATHS["features"],
+    log:
+        "<logs>/extract_language_features/{model}.log",
+    benchmark:
+        "<benchmarks>/extract_language_features/{model}.jsonl"
+    """Hidden states of a causal language model at every word, on the TR clock."""
+    wildcard_constraints:
+        model=models_of("language"),
+    conda:
+        "../envs/features.yaml"
     params:
         stories=study.stories,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
         code=code("text_features", "contexts", "lanczos", "feature_store"),
-    log:
-        "<logs>/extract_language_features/{model}.log",
-    benchmark:
-        "<benchmarks>/extract_language_features/{model}.jsonl"
-    conda:
-        "../envs/features.yaml"
     script:
         "../workflow/scripts/extract_language_features.py"
 
 
 rule extract_speech_features:
-    """Last frame of a speech encoder in every sliding window, on the TR clock."""
-    wildcard_constraints:
-        model=models_of("speech"),
     input:
+        study.audio_inputs,
         card="<card>",
-        audio=[study.dataset.audio(story) for story in study.stories],
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
-        index="<features>",
-    params:
-        stories=study.stories,
-        settings=lambda wildcards: study.feature_settings(wildcards.model),
-        store="results/features/stories",
-        code=code("speech_features", "lanczos", "feature_store"),
+        index=PATHS["features"],
     log:
         "<logs>/extract_speech_features/{model}.log",
     benchmark:
         "<benchmarks>/extract_speech_features/{model}.jsonl"
+    """Last frame of a speech encoder in every sliding window, on the TR clock."""
+    wildcard_constraints:
+        model=models_of("speech"),
     conda:
         "../envs/features.yaml"
+    params:
+        stories=study.stories,
+        audio=study.audio,
+        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        store="results/features/stories",
+        code=code("speech_features", "lanczos", "feature_store"),
     script:
         "../workflow/scripts/extract_speech_features.py"
 
 
 rule extract_control_features:
-    """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
-    wildcard_constraints:
-        model=models_of("control", "nested"),
     input:
+        study.audio_inputs,
         card="<card>",
         words=expand(PATHS["words"], story=study.stories),
         phones=expand(PATHS["phones"], story=study.stories),
-        audio=[study.dataset.audio(story) for story in study.stories],
         latents=study.latents,
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
-        index="<features>",
-    params:
-        stories=study.stories,
-        settings=lambda wildcards: study.feature_settings(wildcards.model),
-        store="results/features/stories",
-        code=code("control_features", "lanczos", "feature_store"),
+        index=PATHS["features"],
     log:
         "<logs>/extract_control_features/{model}.log",
     benchmark:
         "<benchmarks>/extract_control_features/{model}.jsonl"
+    """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
+    wildcard_constraints:
+        model=models_of("control", "nested"),
     conda:
         "../envs/features.yaml"
+    params:
+        stories=study.stories,
+        audio=study.audio,
+        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        store="results/features/stories",
+        code=code("control_features", "lanczos", "feature_store"),
     script:
         "../workflow/scripts/extract_control_features.py"

@@ -37,7 +37,8 @@ def code_hash(*modules: str) -> str:
     digest = hashlib.sha256()
     for module in modules or (".",):
         path = root / module
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [root / f"{module}.py"]
+        files = [f for f in files if f.exists()]
         for file in files:
             digest.update(str(file.relative_to(root)).encode())
             digest.update(file.read_bytes())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from voxscale.config import complete, merge, read_yaml
+from voxscale.errors import UserError
 from voxscale.grid import Cell, Grid
 
 
@@ -71,9 +72,88 @@ class Study:
         """Every story that any subject heard and the study uses."""
         return self.dataset.stories
 
+    def heard(self, subject: str) -> list[str]:
+        """Stories the study uses of one subject, training first."""
+        return [*self.dataset.training(subject), *self.dataset.test(subject)]
+
+    def response_sources(self, subject: str) -> dict[str, list[str]]:
+        """Response files of each of a subject's stories."""
+        return {
+            story: [str(path) for path in self.dataset.response(subject, story)]
+            for story in self.heard(subject)
+        }
+
+    def voxel_tables(self) -> dict[str, str]:
+        """The table of voxels of each subject that has one."""
+        found = {subject: self.dataset.voxels(subject) for subject in self.subjects}
+        return {subject: str(path) for subject, path in found.items() if path}
+
+    @cached_property
+    def audio_inputs(self) -> list[str]:
+        """Files that must exist before sounds are read."""
+        needed = (path for story in self.stories for path in self.dataset.audio_inputs(story))
+        return list(dict.fromkeys(str(path) for path in needed))
+
+    @cached_property
+    def audio(self) -> list[str]:
+        """The sound of each story."""
+        return [str(self.dataset.audio(story)) for story in self.stories]
+
+    @cached_property
+    def latents(self) -> list[str]:
+        """The phantom's latent of each story, which only the nested family is made of."""
+        if self.dataset.kind != "phantom":
+            return []
+        folder = Path(self.config["dataset"]["root"]) / "derivative/latents"
+        return [str(folder / f"{story}.npy") for story in self.stories]
+
+    @cached_property
+    def phantom_settings(self) -> dict[str, Any]:
+        """What the phantom's writer is told."""
+        dataset = self.config["dataset"]
+        chosen = {key: dataset[key] for key in ("subjects", "test_stories", "training_stories")}
+        return {**self.config["phantom"], **chosen, "skip_s": self.config["scoring"]["skip_s"]}
+
+    @cached_property
+    def phantom_files(self) -> list[str]:
+        """Every file of the phantom that another rule reads."""
+        files = {str(self.dataset.clocks), *self.latents, *self.voxel_tables().values()}
+        for story in self.stories:
+            files |= {str(self.dataset.transcript(story)), str(self.dataset.audio(story))}
+        for subject in self.subjects:
+            files |= {file for files_ in self.response_sources(subject).values() for file in files_}
+        return sorted(files)
+
     def models_of(self, *modalities: str) -> list[str]:
         """Slugs of the used models of these modalities."""
         return [slug for slug in self.grid.used_models if self.registry[slug].modality in modalities]
+
+    @cached_property
+    def selections(self) -> dict[str, list[Cell]]:
+        """Cells that are gathered together: all, those of a sweep, those of the brain maps."""
+        chosen = {sweep: self.grid.cells(sweep) for sweep in self.config["sweeps"]}
+        return {"all": self.grid.cells(), "maps": self.map_cells, **chosen}
+
+    @cached_property
+    def map_cells(self) -> list[Cell]:
+        """The models of the brain maps, each at its sweep's layer and all training stories of a subject."""
+        cells = []
+        for key, modality in (("language", "language"), ("speech", "speech")):
+            models = self.models_of(modality)
+            model = self.config["maps"].get(key, self.widest(models) if models else None)
+            if model is None:
+                continue
+            full = [c for c in self.grid.cells() if c.n_train == len(self.grid.training[c.subject])]
+            found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
+            if not found:
+                raise UserError(f"config key maps.{key}: no sweep fits {model} at full size; name one that is")
+            cells += [found[subject] for subject in self.subjects if subject in found]
+        return cells
+
+    def widest(self, models: Sequence[str]) -> str:
+        """The widest trained model of a list, the last of equals."""
+        trained = [model for model in models if not self.registry[model].untrained] or list(models)
+        return max(reversed(trained), key=lambda model: self.registry[model].width)
 
     def law_cells(self, law: str) -> list[Cell]:
         """Cells whose scores a law is fitted to."""
@@ -109,3 +189,43 @@ class Study:
         return Cell(
             wildcards["model"], int(wildcards["layer"]), wildcards["subject"], int(wildcards["n_train"])
         )
+
+    @cached_property
+    def ceiling_settings(self) -> dict[str, Any]:
+        """What of the config changes a noise ceiling."""
+        return {
+            **self.config["ceiling"],
+            "skip_s": self.config["scoring"]["skip_s"],
+            "tr_s": self.config["dataset"]["tr_s"],
+            "interval": self.config["bootstrap"]["interval"],
+        }
+
+    @cached_property
+    def figures(self) -> list[str]:
+        """Names of the figures that this study's config gives enough data for."""
+        return []
+
+    def farewell(self) -> str:
+        """Where to look when all is done."""
+        return "Done. Open results/report.html; the tables are in results/tables, the figures in results/figures."
+
+    @cached_property
+    def bootstrap_settings(self) -> dict[str, Any]:
+        """What of the config changes an interval."""
+        return {
+            **self.config["bootstrap"],
+            "skip_s": self.config["scoring"]["skip_s"],
+            "block_trs": self.config["scoring"]["block_trs"],
+            "tr_s": self.config["dataset"]["tr_s"],
+            "layer_choice": self.config["encoding"]["layer_choice"],
+        }
+
+    @property
+    def profile_sweep(self) -> str | None:
+        """The sweep whose layers are profiled."""
+        return self.config["profiles"].get("sweep")
+
+    @cached_property
+    def profile_cells(self) -> list[Cell]:
+        """Cells of the layer profile."""
+        return self.grid.cells(self.profile_sweep) if self.profile_sweep else []

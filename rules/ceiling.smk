@@ -1,0 +1,23 @@
+# Needs: responses to the repeats of the test story.
+# Makes: the noise ceiling of each voxel with its interval, and its drift over repeats.
+
+
+rule estimate_ceiling:
+    """Signal power, noise power and noise ceiling of every voxel of one subject."""
+    input:
+        responses="<responses>",
+        voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
+    output:
+        ceiling="<ceiling>",
+        drift="<drift>",
+    log:
+        "<logs>/estimate_ceiling/{subject}.log",
+    benchmark:
+        "<benchmarks>/estimate_ceiling/{subject}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        settings=study.ceiling_settings,
+        code=code("ceiling"),
+    script:
+        "../workflow/scripts/estimate_ceiling.py"

@@ -1,0 +1,79 @@
+# Needs: block moments of the cells of a sweep, its summary and voxels.
+# Makes: scaling laws with intervals, layer profiles, the long-context artifact.
+
+
+def law_selection(wildcards):
+    """The sweep a law is fitted to."""
+    return study.config["laws"][wildcards.law]["sweep"]
+
+
+rule fit_law:
+    """One scaling law, all its forms, for every subject and pooled, with intervals."""
+    input:
+        unpack(
+            lambda wildcards: tables_of(law_selection(wildcards), "summary", "voxels")
+        ),
+        moments=lambda wildcards: cell_paths(
+            "cell_moments", study.law_cells(wildcards.law)
+        ),
+    output:
+        law="<law>",
+        points="<law_points>",
+        curves="<law_curves>",
+    log:
+        "<logs>/fit_law/{law}.log",
+    benchmark:
+        "<benchmarks>/fit_law/{law}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        cells=lambda wildcards: [list(cell) for cell in study.law_cells(wildcards.law)],
+        spec=lambda wildcards: study.config["laws"][wildcards.law],
+        settings=study.bootstrap_settings,
+        code=code("laws", "forms", "bootstrap", "voxel_sets"),
+    script:
+        "../workflow/scripts/fit_law.py"
+
+
+if study.profile_cells:
+
+    rule profile_layers:
+        """Scores by relative depth, the layer chosen in training, and what choosing on the test set adds."""
+        input:
+            **tables_of(study.profile_sweep, "summary", "voxels"),
+            scores=cell_paths("cell_scores", study.profile_cells),
+        output:
+            layers=PATHS["layers"],
+            choice=PATHS["layer_choice"],
+        log:
+            "<logs>/profile_layers/all.log",
+        benchmark:
+            "<benchmarks>/profile_layers/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            cells=[list(cell) for cell in study.profile_cells],
+            code=code("layers", "voxel_sets"),
+        script:
+            "../workflow/scripts/profile_layers.py"
+
+
+rule measure_artifact:
+    """Scores against the seconds left out at the start of each test story, by region."""
+    input:
+        **tables_of("maps", "voxels"),
+        moments=cell_paths("cell_moments", study.map_cells),
+    output:
+        artifact=PATHS["artifact"],
+    log:
+        "<logs>/measure_artifact/all.log",
+    benchmark:
+        "<benchmarks>/measure_artifact/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        cells=[list(cell) for cell in study.map_cells],
+        settings=study.bootstrap_settings,
+        code=code("artifact", "bootstrap", "voxel_sets"),
+    script:
+        "../workflow/scripts/measure_artifact.py"

@@ -1,0 +1,29 @@
+# Needs: the scores of cells, model cards, noise ceilings, tables of voxels.
+# Makes: for a selection of cells (all, one sweep, the maps) one table of scores, of summaries and of voxels.
+
+
+rule gather_scores:
+    """Scores of a selection of cells in one table, a row per cell and voxel set in another."""
+    input:
+        scores=lambda wildcards: cell_paths(
+            "cell_scores", study.selections[wildcards.selection]
+        ),
+        cards=lambda wildcards: selected("card", "model", wildcards.selection),
+        ceilings=lambda wildcards: selected("ceiling", "subject", wildcards.selection),
+        places=lambda wildcards: selected_places(wildcards.selection),
+    output:
+        scores="<scores>",
+        summary="<summary>",
+        voxels="<voxels>",
+    log:
+        "<logs>/gather_scores/{selection}.log",
+    benchmark:
+        "<benchmarks>/gather_scores/{selection}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        voxel_tables=study.voxel_tables(),
+        fdr=study.config["scoring"]["fdr"],
+        code=code("gather", "voxel_sets", "significance"),
+    script:
+        "../workflow/scripts/gather_scores.py"
