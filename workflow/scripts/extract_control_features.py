@@ -1,0 +1,27 @@
+"""Make a control's or a nested model's features of every story on the TR clock."""
+
+from itertools import repeat
+
+from voxscale.control_features import Sources, extract
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        extract(
+            snakemake.input.card,
+            {
+                story: Sources(*files)
+                for story, *files in zip(
+                    snakemake.params.stories,
+                    snakemake.input.clocks,
+                    snakemake.input.words,
+                    snakemake.input.phones,
+                    snakemake.params.audio,
+                    snakemake.input.latents or repeat(None),
+                    strict=False,
+                )
+            },
+            snakemake.output.index,
+            snakemake.params.store,
+            snakemake.params.settings,
+        )
