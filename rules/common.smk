@@ -36,6 +36,7 @@ PATHS = {
     "ceiling": "results/ceiling/{subject}.parquet",
     "drift": "results/ceiling/{subject}-drift.parquet",
     "stacking": "results/stacking/{subject}.parquet",
+    "stacking_weights": "results/stacking/{subject}-weights.parquet",
     "law": "results/laws/{law}.parquet",
     "law_points": "results/laws/{law}-points.parquet",
     "law_curves": "results/laws/{law}-curves.parquet",

@@ -27,6 +27,7 @@ rule prepare_model:
 
 
 rule extract_language_features:
+    """Hidden states of a causal language model at every word, on the TR clock."""
     input:
         card="<card>",
         words=expand(PATHS["words"], story=study.stories),
@@ -37,7 +38,6 @@ rule extract_language_features:
         "<logs>/extract_language_features/{model}.log",
     benchmark:
         "<benchmarks>/extract_language_features/{model}.jsonl"
-    """Hidden states of a causal language model at every word, on the TR clock."""
     wildcard_constraints:
         model=models_of("language"),
     conda:
@@ -52,6 +52,7 @@ rule extract_language_features:
 
 
 rule extract_speech_features:
+    """Last frame of a speech encoder in every sliding window, on the TR clock."""
     input:
         study.audio_inputs,
         card="<card>",
@@ -62,7 +63,6 @@ rule extract_speech_features:
         "<logs>/extract_speech_features/{model}.log",
     benchmark:
         "<benchmarks>/extract_speech_features/{model}.jsonl"
-    """Last frame of a speech encoder in every sliding window, on the TR clock."""
     wildcard_constraints:
         model=models_of("speech"),
     conda:
@@ -78,6 +78,7 @@ rule extract_speech_features:
 
 
 rule extract_control_features:
+    """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
     input:
         study.audio_inputs,
         card="<card>",
@@ -91,7 +92,6 @@ rule extract_control_features:
         "<logs>/extract_control_features/{model}.log",
     benchmark:
         "<benchmarks>/extract_control_features/{model}.jsonl"
-    """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
     wildcard_constraints:
         model=models_of("control", "nested"),
     conda:

@@ -203,7 +203,26 @@ class Study:
     @cached_property
     def figures(self) -> list[str]:
         """Names of the figures that this study's config gives enough data for."""
-        return []
+        laws = {
+            "language": "score_by_language_model_size",
+            "speech": "score_by_speech_model_size",
+            "training": "score_by_training_hours",
+        }
+        names = [figure for law, figure in laws.items() if law in self.config["laws"]]
+        names += ["score_by_layer"] if self.profile_cells else []
+        names += ["map_scores", "score_distribution", "map_ceiling", "ceiling_distribution", "ceiling_drift"]
+        names += ["stacking_gain", "variance_partition"] if self.config["stacking"]["members"] else []
+        return [*names, "long_context_artifact", "controls"]
+
+    @cached_property
+    def untrained(self) -> list[str]:
+        """Models whose random weights make them controls."""
+        return [model for model in self.grid.used_models if self.registry[model].untrained]
+
+    @cached_property
+    def revisions(self) -> dict[str, str]:
+        """Revision of each used model, as the config asks for it."""
+        return {model: self.registry[model].revision for model in self.grid.used_models}
 
     def farewell(self) -> str:
         """Where to look when all is done."""

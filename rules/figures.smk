@@ -1,0 +1,289 @@
+# Needs: tables of scores, laws, layers, ceilings and stacks.
+# Makes: every figure as PNG and PDF, with the numbers it shows as CSV.
+
+
+def figure(name, category):
+    """The three files of a figure, the bitmap with its caption for Snakemake's own report."""
+    captioned = report(
+        f"results/figures/{name}.png",
+        caption=f"../workflow/report/{name}.rst",
+        category=category,
+    )
+    return {
+        "png": captioned,
+        "pdf": f"results/figures/{name}.pdf",
+        "csv": f"results/figures/{name}.csv",
+    }
+
+
+def law_tables(law):
+    """What the figure of one law is drawn from."""
+    files = {"laws": "law", "points": "law_points", "curves": "law_curves"}
+    found = {key: PATHS[name].format(law=law) for key, name in files.items()}
+    return found | tables_of(study.config["laws"][law]["sweep"], "summary")
+
+
+def stacking_tables():
+    """What the figures of stacks are drawn from."""
+    return tables_of("maps", "voxels") | {
+        "stacking": expand(PATHS["stacking"], subject=study.subjects)
+    }
+
+
+if "language" in study.config["laws"]:
+
+    rule draw_score_by_language_model_size:
+        """Score against the size of the language model, with its law."""
+        input:
+            **law_tables("language"),
+        output:
+            **figure("score_by_language_model_size", "Scaling laws"),
+        log:
+            "<logs>/draw_score_by_language_model_size/all.log",
+        benchmark:
+            "<benchmarks>/draw_score_by_language_model_size/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={"law": "language"},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_score_by_language_model_size.py"
+
+
+if "speech" in study.config["laws"]:
+
+    rule draw_score_by_speech_model_size:
+        """Score against the size of the speech model, with its law."""
+        input:
+            **law_tables("speech"),
+        output:
+            **figure("score_by_speech_model_size", "Scaling laws"),
+        log:
+            "<logs>/draw_score_by_speech_model_size/all.log",
+        benchmark:
+            "<benchmarks>/draw_score_by_speech_model_size/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={"law": "speech"},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_score_by_speech_model_size.py"
+
+
+if "training" in study.config["laws"]:
+
+    rule draw_score_by_training_hours:
+        """Score against the hours of training data, with its law."""
+        input:
+            **law_tables("training"),
+        output:
+            **figure("score_by_training_hours", "Scaling laws"),
+        log:
+            "<logs>/draw_score_by_training_hours/all.log",
+        benchmark:
+            "<benchmarks>/draw_score_by_training_hours/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={"law": "training"},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_score_by_training_hours.py"
+
+
+if study.profile_cells:
+
+    rule draw_score_by_layer:
+        """Score by layer, at relative depth, for each model family."""
+        input:
+            layers=PATHS["layers"],
+        output:
+            **figure("score_by_layer", "Layers"),
+        log:
+            "<logs>/draw_score_by_layer/all.log",
+        benchmark:
+            "<benchmarks>/draw_score_by_layer/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_score_by_layer.py"
+
+
+rule draw_map_scores:
+    """Voxel scores on the cortex."""
+    input:
+        **tables_of("maps", "scores", "voxels"),
+    output:
+        **figure("map_scores", "Maps"),
+    log:
+        "<logs>/draw_map_scores/all.log",
+    benchmark:
+        "<benchmarks>/draw_map_scores/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_map_scores.py"
+
+
+rule draw_score_distribution:
+    """Voxel scores over voxels."""
+    input:
+        **tables_of("maps", "scores"),
+    output:
+        **figure("score_distribution", "Maps"),
+    log:
+        "<logs>/draw_score_distribution/all.log",
+    benchmark:
+        "<benchmarks>/draw_score_distribution/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_score_distribution.py"
+
+
+rule draw_map_ceiling:
+    """Noise ceiling, share of it reached and room left, on the cortex."""
+    input:
+        **tables_of("maps", "scores", "voxels"),
+    output:
+        **figure("map_ceiling", "Noise ceilings"),
+    log:
+        "<logs>/draw_map_ceiling/all.log",
+    benchmark:
+        "<benchmarks>/draw_map_ceiling/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_map_ceiling.py"
+
+
+rule draw_ceiling_distribution:
+    """Noise ceiling, share of it reached and room left, over voxels."""
+    input:
+        **tables_of("maps", "scores", "voxels"),
+    output:
+        **figure("ceiling_distribution", "Noise ceilings"),
+    log:
+        "<logs>/draw_ceiling_distribution/all.log",
+    benchmark:
+        "<benchmarks>/draw_ceiling_distribution/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_ceiling_distribution.py"
+
+
+rule draw_ceiling_drift:
+    """Agreement of the repeats of the test story, from the first to the last."""
+    input:
+        drift=expand(PATHS["drift"], subject=study.subjects),
+    output:
+        **figure("ceiling_drift", "Noise ceilings"),
+    log:
+        "<logs>/draw_ceiling_drift/all.log",
+    benchmark:
+        "<benchmarks>/draw_ceiling_drift/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_ceiling_drift.py"
+
+
+if study.config["stacking"]["members"]:
+
+    rule draw_stacking_gain:
+        """What stacking gains: on the cortex, over voxels, by region."""
+        input:
+            **stacking_tables(),
+        output:
+            **figure("stacking_gain", "Stacking"),
+        log:
+            "<logs>/draw_stacking_gain/all.log",
+        benchmark:
+            "<benchmarks>/draw_stacking_gain/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_stacking_gain.py"
+
+
+if study.config["stacking"]["members"]:
+
+    rule draw_variance_partition:
+        """Variance that language, speech or both explain, by region."""
+        input:
+            **stacking_tables(),
+        output:
+            **figure("variance_partition", "Stacking"),
+        log:
+            "<logs>/draw_variance_partition/all.log",
+        benchmark:
+            "<benchmarks>/draw_variance_partition/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_variance_partition.py"
+
+
+rule draw_long_context_artifact:
+    """Score against the seconds left out at the start of each test story."""
+    input:
+        artifact=PATHS["artifact"],
+    output:
+        **figure("long_context_artifact", "Checks"),
+    log:
+        "<logs>/draw_long_context_artifact/all.log",
+    benchmark:
+        "<benchmarks>/draw_long_context_artifact/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_long_context_artifact.py"
+
+
+rule draw_controls:
+    """Every model beside the controls."""
+    input:
+        **tables_of("all", "summary"),
+    output:
+        **figure("controls", "Checks"),
+    log:
+        "<logs>/draw_controls/all.log",
+    benchmark:
+        "<benchmarks>/draw_controls/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        options={"controls": study.untrained},
+        code=code("figures"),
+    script:
+        "../workflow/scripts/draw_controls.py"

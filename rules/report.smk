@@ -1,0 +1,28 @@
+# Needs: every figure and table of the study.
+# Makes: one HTML file that tells the study in order and opens without a network.
+
+
+rule write_report:
+    """The report: every figure with its caption, the laws' numbers, warnings, config and provenance."""
+    input:
+        **tables_of("all", "summary", "voxels"),
+        figures=[f"results/figures/{name}.png" for name in study.figures],
+        laws=expand(PATHS["law"], law=study.config["laws"]),
+        subjects=expand(PATHS["subject_table"], subject=study.subjects),
+        layer_choice=PATHS["layer_choice"] if study.profile_cells else [],
+        template=str(HOME / "workflow/report/report.html.j2"),
+        presets=str(HOME / "config/presets.yaml"),
+    output:
+        report="results/report.html",
+    log:
+        "<logs>/write_report/all.log",
+    benchmark:
+        "<benchmarks>/write_report/all.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        config=study.config,
+        models=study.revisions,
+        code=code("report", "report_content", "figures"),
+    script:
+        "../workflow/scripts/write_report.py"

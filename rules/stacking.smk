@@ -1,0 +1,36 @@
+# Needs: out-of-fold and test predictions of the stack's members.
+# Makes: for every voxel the best convex combination of the members, its score, and what each adds.
+
+
+def member_paths(wildcards):
+    """Predictions of the members of one subject's stack."""
+    return cell_paths("cell_predictions", study.stacking_cells(wildcards.subject))
+
+
+rule stack_models:
+    """Stack the members' predictions of one subject, score the stack, partition its variance."""
+    input:
+        predictions=member_paths,
+        cards=lambda wildcards: [
+            PATHS["card"].format(model=cell.model)
+            for cell in study.stacking_cells(wildcards.subject)
+        ],
+        responses="<responses>",
+        subject="<subject_table>",
+    output:
+        stacking="<stacking>",
+        weights="<stacking_weights>",
+    log:
+        "<logs>/stack_models/{subject}.log",
+    benchmark:
+        "<benchmarks>/stack_models/{subject}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    params:
+        cells=lambda wildcards: [
+            list(cell) for cell in study.stacking_cells(wildcards.subject)
+        ],
+        settings=study.fit_settings() | study.bootstrap_settings,
+        code=code("stacking", "simplex", "bootstrap", "encoding"),
+    script:
+        "../workflow/scripts/stack_models.py"
