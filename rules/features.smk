@@ -72,7 +72,14 @@ rule extract_speech_features:
         audio=study.audio,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code("speech_features", "speech_encoder", "speech_windows", "sound", "lanczos", "feature_store"),
+        code=code(
+            "speech_features",
+            "speech_encoder",
+            "speech_windows",
+            "sound",
+            "lanczos",
+            "feature_store",
+        ),
     script:
         "../workflow/scripts/extract_speech_features.py"
 
