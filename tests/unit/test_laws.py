@@ -10,7 +10,7 @@ from voxscale.errors import UserError
 from voxscale.laws import choose_cells, fit_group, fit_law, preferred
 
 SIZES = np.array([4, 8, 16, 32, 64])
-SETTINGS = {"skip_s": 100, "tr_s": 2.0, "draws": 200, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
+SETTINGS = {"skip_s": 100, "tr_s": 2.0, "draws": 100, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
 SPEC = {"sweep": "x", "x": "width", "voxels": ["all", "rois"]}
 
 
@@ -35,7 +35,7 @@ def study(tmp_path_factory):
 
 def run(study, spec=SPEC, settings=SETTINGS, **changes):
     study, folder = study | changes, study["folder"]
-    outputs = folder / "law.parquet", folder / "points.parquet"
+    outputs = [folder / f"{name}-out.parquet" for name in ("law", "points", "curves")]
     paths = folder / "summary.parquet", folder / "voxels.parquet"
     fit_law("size", study["cells"], study["moments"], *paths, *outputs, spec, settings)
     return (
@@ -69,6 +69,19 @@ def test_slope_is_recovered_for_each_subject_and_pooled(study):
     np.testing.assert_allclose(mine.y, 0.05 + 0.08 * np.log10(SIZES), atol=0.05)
     assert set(points.voxel_set) == {"all", "roi:AC"}
     assert laws.groupby(["subject", "metric", "voxel_set", "points"]).preferred.any().all()
+
+
+def test_curves_are_the_laws_and_their_bands_hold_them(study):
+    laws, _ = run(study)
+    curves = tables.read("law_curves", study["folder"] / "curves-out.parquet").to_pandas()
+    key = {"subject": "UTS01", "metric": "r", "voxel_set": "all", "points": "all", "form": "log_linear"}
+    curve, law = (t.loc[(t[list(key)] == list(key.values())).all(axis=1)] for t in (curves, laws))
+    known = law.set_index("parameter").estimate
+    np.testing.assert_allclose(curve.y, known["a"] + known["b"] * np.log10(curve.x))
+    assert (curve.lo < curve.y).all()
+    assert (curve.y < curve.hi).all()
+    assert curve.x.min() < 4
+    assert curve.x.max() > 64
 
 
 def test_wide_points_are_marked_and_left_out_beside(study):
@@ -181,7 +194,7 @@ def test_intervals_of_the_slope_cover_it():
             ],
             1,
         )
-        rows = fit_group(SIZES.astype(float), y, 1.0, ["log_linear"], 0.9, len(blocks.n))
+        rows, _ = fit_group(SIZES.astype(float), y, 1.0, ["log_linear"], 0.9, len(blocks.n))
         slope = next(row for row in rows if row["parameter"] == "b")
         covered.append(slope["lo"] < 0.08 * factor.mean() < slope["hi"])
     assert 0.8 <= np.mean(covered) <= 0.98

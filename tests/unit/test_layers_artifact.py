@@ -59,7 +59,10 @@ def test_profile_tables_from_gathered_scores(tmp_path):
         "cv_r": rng.normal(size=total),
         "alpha_edge": np.zeros(total, bool),
     }
-    tables.write("scores", columns, tmp_path / "scores.parquet")
+    paths = [tmp_path / f"{i}.parquet" for i in range(layers)]
+    for i, path in enumerate(paths):
+        part = {name: values[i * n : (i + 1) * n] for name, values in columns.items()}
+        tables.write("scores", part, path)
     means = columns["r"].reshape(layers, n).mean(1)
     rows = [
         summary_row(
@@ -69,7 +72,7 @@ def test_profile_tables_from_gathered_scores(tmp_path):
     ]
     tables.write("summary", rows, tmp_path / "summary.parquet")
     write_voxels(tmp_path / "voxels.parquet", ["S"], n)
-    inputs = [tmp_path / f"{name}.parquet" for name in ("scores", "summary", "voxels")]
+    inputs = paths, tmp_path / "summary.parquet", tmp_path / "voxels.parquet"
     outputs = tmp_path / "layers.parquet", tmp_path / "choice.parquet"
     profile_layers([("m", i, "S", 5) for i in range(layers)], *inputs, *outputs)
     choice = tables.read("layer_choice", outputs[1]).to_pandas()

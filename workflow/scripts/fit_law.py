@@ -13,6 +13,7 @@ if "snakemake" in globals():
             snakemake.input.voxels,
             snakemake.output.law,
             snakemake.output.points,
+            snakemake.output.curves,
             spec=snakemake.params.spec,
             settings=snakemake.params.settings,
         )

@@ -232,4 +232,4 @@ def interval(
     filled = np.where(empty, 0.0, resampled)
     shift = estimate - np.nanmedian(filled, 0)
     lo, hi = np.nanquantile(filled, [share, 1 - share], axis=0) + shift
-    return np.where(empty, np.nan, lo), np.where(empty, np.nan, hi)
+    return np.where(empty, np.nan, lo)[()], np.where(empty, np.nan, hi)[()]

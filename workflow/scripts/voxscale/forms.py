@@ -116,37 +116,45 @@ FORMS: dict[str, Form] = {
 }
 
 
-def _linear(
-    form: Form, u: np.ndarray, y: np.ndarray, at: np.ndarray, ceiling: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Best offset and slope at given values of the nonlinear parameter: offset, slope, rss of shape `at`.
+def _each(form: Form, f: np.ndarray, y: np.ndarray, ceiling: float) -> tuple[np.ndarray, ...]:
+    """Best offset and slope of y ≈ offset + slope·f, and rss, (studies,) each; f, y: (studies, points)."""
+    yy, sy, fy = np.einsum("sp,sp->s", y, y), y.sum(1), np.einsum("sp,sp->s", f, y)
+    return _linear(form, f, fy, yy, sy, ceiling)
 
-    Args:
-        u: (points,) scaled x.
-        y: (..., points), broadcasting against `at`.
-        at: (...) nonlinear parameter.
-    """
-    f = form.basis(u, at)
-    mean_f = f.mean(-1) if form.constant else np.zeros(f.shape[:-1])
-    mean_y = y.mean(-1) if form.constant else np.zeros(y.shape[:-1])
-    centred = f - mean_f[..., None]
-    slope = (centred * (y - mean_y[..., None])).sum(-1) / (centred**2).sum(-1)
-    offset = mean_y - slope * mean_f
-    if form.bounded and form.constant:
+
+def _all(form: Form, f: np.ndarray, y: np.ndarray, ceiling: float) -> tuple[np.ndarray, ...]:
+    """The same with every f (grid, points) tried on every y (studies, points): (studies, grid) each."""
+    yy, sy = np.einsum("sp,sp->s", y, y)[:, None], y.sum(1)[:, None]
+    return _linear(form, f, y @ f.T, yy, sy, ceiling)
+
+
+def _linear(
+    form: Form, f: np.ndarray, fy: np.ndarray, yy: np.ndarray, sy: np.ndarray, ceiling: float
+) -> tuple[np.ndarray, ...]:
+    """Offset, slope and rss from sums over points: fy = Σfy, yy = Σy², sy = Σy."""
+    n, ff, sf = f.shape[1], np.einsum("gp,gp->g", f, f), f.sum(1)
+
+    def rss(offset: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
+        square = yy + n * offset**2 + slope**2 * ff
+        return np.maximum(square + 2 * (offset * slope * sf - offset * sy - slope * fy), 0.0)
+
+    if not form.constant:
+        slope = fy / ff
+        if form.bounded:
+            slope = np.clip(slope, 0.0, ceiling)
+        return np.zeros_like(slope), slope, rss(0.0, slope)
+    slope = (fy - sf * sy / n) / (ff - sf**2 / n)
+    offset = (sy - slope * sf) / n
+    if form.bounded:
         # A plateau above the ceiling goes onto it; a law that falls is flat. Both are edges of one convex
         # problem, so the best point of the edges is the optimum whenever the free one lies outside.
-        on_edge = np.maximum((f * (y - ceiling)).sum(-1) / (f**2).sum(-1), 0.0)
-        flat = np.broadcast_to(np.minimum(mean_y, ceiling), slope.shape)
-        rss_edge = ((y - ceiling - on_edge[..., None] * f) ** 2).sum(-1)
-        rss_flat = ((y - flat[..., None]) ** 2).sum(-1)
+        steep = np.maximum((fy - ceiling * sf) / ff, 0.0)
+        flat = np.minimum(sy / n, ceiling) + np.zeros_like(slope)
+        edge = rss(ceiling, steep) <= rss(flat, 0.0)
         outside = (offset > ceiling) | (slope < 0)
-        edge = rss_edge <= rss_flat
-        slope = np.where(outside, np.where(edge, on_edge, 0.0), slope)
+        slope = np.where(outside, np.where(edge, steep, 0.0), slope)
         offset = np.where(outside, np.where(edge, ceiling, flat), offset)
-    elif form.bounded:
-        slope = np.clip(slope, 0.0, ceiling)
-    rss = ((y - offset[..., None] - slope[..., None] * f) ** 2).sum(-1)
-    return offset, slope, rss
+    return offset, slope, rss(offset, slope)
 
 
 def fit(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -162,26 +170,39 @@ def fit(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> tuple
         NaN where the points are too few or a study has NaN.
     """
     x, y = np.asarray(x, float), np.asarray(y, float)
-    failed = np.full((len(y), len(form.parameters)), np.nan), np.full(len(y), np.nan)
-    if len(np.unique(x)) < len(form.parameters):
-        return failed
+    parameters, rss = np.full((len(y), len(form.parameters)), np.nan), np.full(len(y), np.nan)
+    whole = np.isfinite(y).all(1)
+    if len(np.unique(x)) < len(form.parameters) or not whole.any():
+        return parameters, rss
     scale = np.exp(np.log(x).mean())
-    u = x / scale
-    if not len(form.grid):
-        at = np.zeros(len(y))
-    else:
-        rss = np.stack([_linear(form, u, y, np.full(len(y), g), ceiling)[2] for g in form.grid])
-        best = np.nan_to_num(rss, nan=np.inf).argmin(0)
-        low = form.grid[np.maximum(best - 1, 0)]
-        high = form.grid[np.minimum(best + 1, len(form.grid) - 1)]
-        for _ in range(45):
-            step = GOLDEN * (high - low)
-            left, right = high - step, low + step
-            better = _linear(form, u, y, left, ceiling)[2] < _linear(form, u, y, right, ceiling)[2]
-            low, high = np.where(better, low, left), np.where(better, right, high)
-        at = (low + high) / 2
-    offset, slope, rss = _linear(form, u, y, at, ceiling)
-    return np.stack(form.rescale(offset, slope, at, scale), -1), rss
+    u, y = x / scale, y[whole]
+    at = _search(form, u, y, ceiling) if len(form.grid) else np.zeros(len(y))
+    basis = form.basis(u, at) + np.zeros_like(y)
+    offset, slope, rss[whole] = _each(form, basis, y, ceiling)
+    parameters[whole] = np.stack(form.rescale(offset, slope, at, scale), -1)
+    return parameters, rss
+
+
+def _search(form: Form, u: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndarray:
+    """Best nonlinear parameter of each study: (studies,)."""
+    best = _all(form, form.basis(u, form.grid), y, ceiling)[2].argmin(1)
+    low = form.grid[np.maximum(best - 1, 0)]
+    high = form.grid[np.minimum(best + 1, len(form.grid) - 1)]
+
+    def rss(at: np.ndarray) -> np.ndarray:
+        return _each(form, form.basis(u, at), y, ceiling)[2]
+
+    # Golden section: each round keeps one of its two inner values for the next.
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    rss_left, rss_right = rss(left), rss(right)
+    for _ in range(30):
+        better = rss_left < rss_right
+        low, high = np.where(better, low, left), np.where(better, right, high)
+        new = np.where(better, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        rss_new = rss(new)
+        left, right = np.where(better, new, right), np.where(better, left, new)
+        rss_left, rss_right = np.where(better, rss_new, rss_right), np.where(better, rss_left, rss_new)
+    return (low + high) / 2
 
 
 def aicc(rss: float, points: int, parameters: int) -> float:

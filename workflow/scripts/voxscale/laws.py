@@ -33,6 +33,7 @@ from voxscale.provenance import collect
 from voxscale.voxel_sets import choose_sets, read_sets
 
 POOLED = "pooled"
+BEYOND = 1.5  # how far a curve is drawn beyond its points
 DATA = {"hours": "train_hours", "stories": "n_train", "trs": "train_trs"}
 X_COLUMNS = DATA | {name: name for name in ("parameters", "parameters_non_embedding", "width")}
 
@@ -204,14 +205,15 @@ def groups_of(points: Sequence[Point], over_models: bool) -> dict[str, list[Poin
 
 def fit_group(
     x: np.ndarray, y: np.ndarray, ceiling: float, forms: Sequence[str], level: float, n_blocks: int
-) -> list[dict[str, Any]]:
-    """Every form fitted to one set of points: rows of parameters and of what they imply.
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Every form fitted to one set of points: rows of parameters and what they imply, and rows of its curve.
 
     Args:
         x: (points,).
         y: (resamples, points), row 0 the real one.
     """
-    rows, judged = [], {}
+    rows, curve, judged = [], [], {}
+    drawn = np.geomspace(x.min() / BEYOND, x.max() * BEYOND, 40)
     for name in forms:
         form = FORMS[name]
         parameters, rss = fit(form, x, y, ceiling)
@@ -236,8 +238,12 @@ def fit_group(
                     "largest_error": error,
                 }
             )
+        values = form.value(drawn, parameters)
+        lo, hi = interval(values[0], values[1:], level, n_blocks)
+        columns = zip(drawn.tolist(), values[0].tolist(), lo.tolist(), hi.tolist(), strict=True)
+        curve += [{"form": name, **dict(zip(("x", "y", "lo", "hi"), row, strict=True))} for row in columns]
     best = preferred(judged)
-    return [row | {"preferred": row["form"] == best} for row in rows]
+    return [row | {"preferred": row["form"] == best} for row in rows], curve
 
 
 def preferred(judged: Mapping[str, tuple[float, float]]) -> str | None:
@@ -249,10 +255,13 @@ def preferred(judged: Mapping[str, tuple[float, float]]) -> str | None:
     return None
 
 
-def fit_laws(law: str, points: Mapping[str, list[Point]], x: str, level: float, n_blocks: int) -> list[dict]:
-    """Rows of table `laws`: by subject, metric, set and group, with and without the points of p > n."""
+def fit_laws(
+    law: str, points: Mapping[str, list[Point]], x: str, level: float, n_blocks: int
+) -> tuple[list[dict], list[dict]]:
+    """Rows of `laws` and `law_curves`: by subject, metric, set, group, with and without points of p > n."""
     forms = ["log_linear", "power", "saturating"] + (["learning_curve"] if x in DATA else [])
-    rows = []
+    rows: list[dict] = []
+    curves: list[dict] = []
     for subject, mine in points.items():
         for group, members in groups_of(mine, x not in DATA).items():
             narrow = [point for point in members if not point.about["wide"]]
@@ -265,8 +274,10 @@ def fit_laws(law: str, points: Mapping[str, list[Point]], x: str, level: float, 
                         ceiling = max(point.ceiling[name][m] for point in chosen)
                         key = {"law": law, "subject": subject, "metric": metric, "voxel_set": name}
                         key |= {"group": group, "points": variant}
-                        rows += [key | row for row in fit_group(at, y, ceiling, forms, level, n_blocks)]
-    return rows
+                        found, curve = fit_group(at, y, ceiling, forms, level, n_blocks)
+                        rows += [key | row for row in found]
+                        curves += [key | row for row in curve]
+    return rows, curves
 
 
 def point_rows(
@@ -297,10 +308,11 @@ def fit_law(
     voxels: str | Path,
     output: str | Path,
     output_points: str | Path,
+    output_curves: str | Path,
     spec: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write tables `laws` and `law_points` of one law.
+    """Write tables `laws`, `law_points` and `law_curves` of one law.
 
     Args:
         law: its name in the config.
@@ -326,4 +338,6 @@ def fit_law(
     choice = settings["layer_choice"] if several else "fixed"
     provenance = collect(law=law, spec=dict(spec), settings=dict(settings), test_blocks=n_blocks)
     tables.write("law_points", point_rows(law, points, x, choice, level, n_blocks), output_points, provenance)
-    tables.write("laws", fit_laws(law, points, x, level, n_blocks), output, provenance)
+    rows, curves = fit_laws(law, points, x, level, n_blocks)
+    tables.write("laws", rows, output, provenance)
+    tables.write("law_curves", curves, output_curves, provenance)

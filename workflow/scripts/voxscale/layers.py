@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from voxscale import tables
 from voxscale.bootstrap import METRICS
@@ -103,7 +101,7 @@ def optimism(r: np.ndarray, cv_r: np.ndarray, sets: Mapping[str, np.ndarray]) ->
 
 def profile_layers(
     cells: Sequence[Sequence[Any]],
-    scores: str | Path,
+    scores: Sequence[str | Path],
     summary: str | Path,
     voxels: str | Path,
     output: str | Path,
@@ -114,31 +112,27 @@ def profile_layers(
 
     Args:
         cells: (model, layer, subject, n_train) of the sweep.
-        scores, summary, voxels: the gathered tables.
+        scores: table `scores` of each of them.
+        summary, voxels: the gathered tables.
     """
     provenance = collect(sweep=[list(cell) for cell in cells])
     tables.write("layers", profiles(tables.read("summary", summary), cells, wanted), output, provenance)
     known = read_sets(voxels)
+    files = {tuple(cell): path for cell, path in zip(cells, scores, strict=True)}
     rows: list[dict[str, Any]] = []
     for model, subject in dict.fromkeys((cell[0], cell[2]) for cell in cells):
-        mine = sorted(cell for cell in map(tuple, cells) if (cell[0], cell[2]) == (model, subject))
+        mine = sorted(cell for cell in files if (cell[0], cell[2]) == (model, subject))
         if len(mine) < 2:
             continue
-        r, cv_r = _scores_of(scores, mine)
+        found = [first_draw(files[cell]) for cell in mine]
+        r, cv_r = (np.stack([columns[name] for columns in found]) for name in ("r", "cv_r"))
         sets = choose_sets(known[subject][1], list(wanted), "config key profiles", subject)
         rows += [{"model": model, "subject": subject} | row for row in optimism(r, cv_r, sets)]
     tables.write("layer_choice", rows, output_choice, provenance)
 
 
-def _scores_of(path: str | Path, cells: Sequence[tuple]) -> tuple[np.ndarray, np.ndarray]:
-    """r and cv_r (layers, voxels) of some cells, their first draw, read from the gathered table."""
-    model, _, subject, n_train = cells[0]
-    query = [
-        ("model", "==", model),
-        ("subject", "==", subject),
-        ("n_train", "==", n_train),
-        ("draw", "==", 0),
-    ]
-    table = pq.read_table(path, columns=["layer", "r", "cv_r"], filters=query)
-    found = [table.filter(pc.equal(table["layer"], cell[1])) for cell in cells]
-    return tuple(np.stack([part[name].to_numpy() for part in found]) for name in ("r", "cv_r"))
+def first_draw(path: str | Path) -> dict[str, np.ndarray]:
+    """r and cv_r (voxels,) of a cell's first draw."""
+    table = tables.read("scores", path, ["draw", "r", "cv_r"])
+    first = table["draw"].to_numpy() == table["draw"][0].as_py()
+    return {name: table[name].to_numpy()[first] for name in ("r", "cv_r")}

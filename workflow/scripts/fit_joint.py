@@ -1,0 +1,18 @@
+"""The score as a surface over parameters and training hours, and what to do next."""
+
+from voxscale.errors import script
+from voxscale.joint import fit_joint
+
+if "snakemake" in globals():
+    with script(snakemake):
+        fit_joint(
+            snakemake.params.cells,
+            snakemake.input.moments,
+            snakemake.input.summary,
+            snakemake.input.voxels,
+            snakemake.output.joint,
+            snakemake.output.surface,
+            snakemake.output.what_next,
+            spec=snakemake.params.spec,
+            settings=snakemake.params.settings,
+        )

@@ -1,0 +1,183 @@
+"""Scan more, or use a bigger model? The score as a surface over parameters and hours, and its slopes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale import tables
+from voxscale.bootstrap import METRICS, Moments, interval
+from voxscale.errors import UserError
+from voxscale.forms import aicc
+from voxscale.laws import POOLED, Point, choose_cells, describe_cells, pool, preferred, score_points
+from voxscale.provenance import collect
+from voxscale.surfaces import SURFACES, Fitted, fit_surface
+
+GRID = 13  # values of N and of D in the drawn surface
+HOURS_SEARCHED = np.geomspace(1, 1000, 300)  # times the hours there are
+
+
+def corner_error(name: str, n: np.ndarray, d: np.ndarray, y: np.ndarray, ceiling: float) -> float:
+    """Predicted less observed where both N and D are largest, by a fit that has not seen that corner.
+
+    The corner is every point of the largest model with more than the median hours. NaN: too few are left.
+    """
+    corner = (n == n.max()) & (d > np.median(d))
+    surface = SURFACES[name]
+    if (~corner).sum() < surface.n_parameters or not corner.any():
+        return np.nan
+    fitted = fit_surface(surface, n[~corner], d[~corner], y[None, ~corner], ceiling)
+    errors = [fitted.value(*at)[0] - seen for *at, seen in zip(n[corner], d[corner], y[corner], strict=True)]
+    return float(np.mean(errors))
+
+
+def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[str, str, np.ndarray]]:
+    """Options, from the largest model and all hours there are: (option, unit, gains (studies,)).
+
+    Args:
+        n: parameters of the largest model; d: training hours now.
+        larger: how many times larger the next model is.
+    """
+    now = fitted.value(n, d)
+    options = {
+        "one more hour": fitted.value(n, d + 1) - now,
+        "twice the hours": fitted.value(n, 2 * d) - now,
+        "twice the parameters": fitted.value(2 * n, d) - now,
+        f"the next larger model ({larger:.3g} times the parameters)": fitted.value(larger * n, d) - now,
+    }
+    with np.errstate(invalid="ignore", divide="ignore"):
+        percent = {name: 100 * gain / np.where(now > 0, now, np.nan) for name, gain in options.items()}
+    rows = [(name, "metric", gain) for name, gain in options.items()]
+    rows += [(name, "% of the fitted score now", gain) for name, gain in percent.items()]
+    # Iso-performance: hours that bring what twice the parameters bring; more than are searched count as inf.
+    along = np.stack([fitted.value(n, d * times) for times in HOURS_SEARCHED])
+    reached = along >= fitted.value(2 * n, d)
+    hours = np.where(reached.any(0), d * (HOURS_SEARCHED[reached.argmax(0)] - 1), np.inf)
+    return [*rows, ("hours worth twice the parameters", "h", hours)]
+
+
+def another_subject(points: Mapping[str, list[Point]], name: str, m: int) -> tuple[float, float] | None:
+    """Half width of a 90% interval for the mean over subjects of their best score: now, and with one more.
+
+    ASSUME: the next subject differs from these as these differ from each other.
+    """
+    from scipy import special
+
+    best = [max(point.y[name][0, m] for point in mine) for key, mine in points.items() if key != POOLED]
+    s = len(best)
+    if s < 2:
+        return None
+    spread = np.std(best, ddof=1)
+    now, then = (special.stdtrit(k - 1, 0.95) * spread / np.sqrt(k) for k in (s, s + 1))
+    return float(now), float(then)
+
+
+def _rows(
+    subject: str, mine: Sequence[Point], name: str, m: int, level: float, n_blocks: int
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """Rows of `joint`, `joint_surface` and `what_next` for one subject, set and metric."""
+    n = np.array([point.about["parameters"] for point in mine], float)
+    d = np.array([point.x for point in mine])
+    y = np.stack([point.y[name][:, m] for point in mine], 1)
+    y = y[np.isfinite(y).all(1)]
+    if len(y) < 2 or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
+        return [], [], []
+    ceiling = max(point.ceiling[name][m] for point in mine)
+    key = {"subject": subject, "metric": METRICS[m], "voxel_set": name}
+    fits, judged, rows = {}, {}, []
+    for form, surface in SURFACES.items():
+        if len(y[0]) <= surface.n_parameters:
+            continue
+        fits[form] = fit_surface(surface, n, d, y, ceiling)
+        error = corner_error(form, n, d, y[0], ceiling)
+        criterion = aicc(fits[form].rss[0], len(n), surface.n_parameters)
+        judged[form] = criterion, abs(error)
+        about = {"form": form, "n_points": len(n), "rss": float(fits[form].rss[0])}
+        rows.append(key | about | {"aicc": criterion, "corner_error": error})
+    best = preferred(judged)
+    if best is None:
+        return [row | {"preferred": False} for row in rows], [], []
+    rows = [row | {"preferred": row["form"] == best} for row in rows]
+    key["form"] = best
+    sizes = np.unique(n)
+    larger = sizes[-1] / sizes[-2]
+    surface_rows = []
+    measured = dict(zip(zip(n, d, strict=True), y[0], strict=True))
+    grid = itertools.product(*(np.geomspace(each.min(), 2 * each.max(), GRID) for each in (n, d)))
+    for at in [*grid, *measured]:
+        values = fits[best].value(*at)
+        lo, hi = interval(values[0], values[1:], level, n_blocks)
+        where = {"parameters": at[0], "hours": at[1], "observed": measured.get(at, np.nan)}
+        surface_rows.append(key | where | {"fitted": values[0], "lo": lo, "hi": hi})
+    next_rows = []
+    for option, unit, gains in what_next(fits[best], n.max(), d.max(), larger):
+        lo, hi = _span(gains, level, n_blocks)
+        next_rows.append(key | {"option": option, "unit": unit, "gain": gains[0], "lo": lo, "hi": hi})
+    return rows, surface_rows, next_rows
+
+
+def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float]:
+    if np.isfinite(gains).all():
+        lo, hi = interval(gains[0], gains[1:], level, n_blocks)
+    else:  # hours without end: plain percentiles, which infinity does not harm
+        lo, hi = np.quantile(gains[1:], [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    return float(lo), float(hi)
+
+
+def fit_joint(
+    cells: Sequence[Sequence[Any]],
+    moments: Sequence[str | Path],
+    summary: str | Path,
+    voxels: str | Path,
+    output: str | Path,
+    output_surface: str | Path,
+    output_next: str | Path,
+    spec: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write tables `joint`, `joint_surface` and `what_next`.
+
+    Args:
+        cells: (model, layer, subject, n_train) of several models at several sizes of training set.
+        spec: voxels, from the config's `joint`.
+        settings: as for `voxscale.laws.fit_law`.
+
+    Raises:
+        UserError: fewer than two models or two sizes of training set; a model without parameters.
+    """
+    where = "config key joint"
+    table = tables.read("summary", summary)
+    sizes = describe_cells(table, cells, "parameters", where)
+    about = {
+        cell: row | {"parameters": sizes[cell]["x"]}
+        for cell, row in describe_cells(table, cells, "hours", where).items()
+    }
+    chosen = choose_cells(about, "hours", settings["layer_choice"])
+    if len({cell[0] for cell in chosen}) < 2 or len({cell[3] for cell in chosen}) < 2:
+        raise UserError(f"{where}.sweep: needs at least two models at two n_train; name such a sweep")
+    files = {tuple(cell): path for cell, path in zip(cells, moments, strict=True)}
+    opened = {cell: Moments(files[cell]) for cell in chosen}
+    points, n_blocks = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
+    if len(points) > 1 and (pooled := pool(points, over_models=False)):
+        points = points | {POOLED: pooled}
+    found: tuple[list[dict], list[dict], list[dict]] = ([], [], [])
+    for subject, mine in points.items():
+        for name in mine[0].y:
+            for m, metric in enumerate(METRICS):
+                for rows, new in zip(
+                    found, _rows(subject, mine, name, m, settings["interval"], n_blocks), strict=True
+                ):
+                    rows += new
+                if subject == POOLED and (widths := another_subject(points, name, m)):
+                    key = {"subject": subject, "metric": metric, "voxel_set": name, "form": "none"}
+                    row = {"option": "another subject", "unit": "half width of the mean's interval"}
+                    gain = {"gain": widths[1] - widths[0], "lo": np.nan, "hi": np.nan}
+                    found[2].append(key | row | gain)
+    provenance = collect(spec=dict(spec), settings=dict(settings), test_blocks=n_blocks)
+    names = ("joint", "joint_surface", "what_next")
+    for name, rows, path in zip(names, found, (output, output_surface, output_next), strict=True):
+        tables.write(name, rows, path, provenance)

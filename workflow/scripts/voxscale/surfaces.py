@@ -1,0 +1,146 @@
+"""Surfaces r(N, D) of model size N and training hours D, fitted to many resampled studies at once.
+
+    bilinear    a + b·log10 N + c·log10 D + d·log10 N·log10 D
+    curve       (a + b·log10 N)·D/(D + k)
+    powers      c − a·N^−alpha − b·D^−beta, c at most the noise ceiling
+
+Nonlinear parameters are searched on a grid that is narrowed around the best; the others are solved exactly.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Surface:
+    """One form of surface.
+
+    Args:
+        name: of the form.
+        linear, nonlinear: names of its parameters.
+        ranges: (lowest, highest) of each nonlinear parameter, spaced by their logarithm.
+        design: (n, d, *nonlinear) -> (points, linear) matrix; n and d in units of their geometric means.
+        plateau: whether the first column is a plateau, held at or below the ceiling.
+    """
+
+    name: str
+    linear: tuple[str, ...]
+    nonlinear: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...]
+    design: Callable[..., np.ndarray]
+    plateau: bool = False
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters in all."""
+        return len(self.linear) + len(self.nonlinear)
+
+
+def _bilinear(n: np.ndarray, d: np.ndarray) -> np.ndarray:
+    n, d = np.log10(n), np.log10(d)
+    return np.stack([np.ones_like(n), n, d, n * d], -1)
+
+
+def _curve(n: np.ndarray, d: np.ndarray, k: float) -> np.ndarray:
+    share = d / (d + k)
+    return np.stack([share, np.log10(n) * share], -1)
+
+
+def _powers(n: np.ndarray, d: np.ndarray, alpha: float, beta: float) -> np.ndarray:
+    size, data = n**-alpha, d**-beta
+    return np.stack([np.ones_like(size), -size, -data], -1)
+
+
+SURFACES: dict[str, Surface] = {
+    surface.name: surface
+    for surface in (
+        Surface("bilinear", ("a", "b", "c", "d"), (), (), _bilinear),
+        Surface("curve", ("a", "b"), ("k",), ((1e-3, 1e3),), _curve),
+        Surface("powers", ("c", "a", "b"), ("alpha", "beta"), ((0.02, 3), (0.02, 3)), _powers, True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A surface fitted to many studies.
+
+    Args:
+        surface: its form.
+        scale: geometric means of N and D, which its parameters are in units of.
+        linear: (studies, linear); nonlinear: (studies, nonlinear).
+        rss: (studies,).
+    """
+
+    surface: Surface
+    scale: tuple[float, float]
+    linear: np.ndarray
+    nonlinear: np.ndarray
+    rss: np.ndarray
+
+    def value(self, n: float, d: float) -> np.ndarray:
+        """Fitted score at one size and amount of data: (studies,)."""
+        at = np.array([n / self.scale[0]]), np.array([d / self.scale[1]])
+        if not self.surface.nonlinear:
+            return self.linear @ self.surface.design(*at)[0]
+        nonlinear = (self.nonlinear[:, i] for i in range(len(self.surface.nonlinear)))
+        return (self.linear * self.surface.design(*at, *nonlinear)).sum(-1)
+
+
+def _solve(design: np.ndarray, y: np.ndarray, plateau: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Linear parameters (studies, linear) and rss (studies,) of y (studies, points)."""
+    linear = np.linalg.lstsq(design, y.T, rcond=None)[0].T
+    if plateau is not None and (high := linear[:, 0] > plateau).any():
+        rest = np.linalg.lstsq(design[:, 1:], (y[high] - plateau).T, rcond=None)[0].T
+        linear[high] = np.column_stack([np.full(high.sum(), plateau), rest])
+    return linear, ((y - linear @ design.T) ** 2).sum(1)
+
+
+def fit_surface(
+    surface: Surface, n: np.ndarray, d: np.ndarray, y: np.ndarray, ceiling: float = 1.0, steps: int = 13
+) -> Fitted:
+    """Least-squares fit.
+
+    Args:
+        n, d: (points,) parameters and hours.
+        y: (studies, points), finite.
+        ceiling: largest plateau.
+        steps: values of each nonlinear parameter in a round of the search.
+    """
+    scale = float(np.exp(np.log(n).mean())), float(np.exp(np.log(d).mean()))
+    u, v = n / scale[0], d / scale[1]
+    plateau = ceiling if surface.plateau else None
+    studies = len(y)
+    if not surface.nonlinear:
+        linear, rss = _solve(surface.design(u, v), y, plateau)
+        return Fitted(surface, scale, linear, np.empty((studies, 0)), rss)
+    best = np.full(studies, np.inf)
+    linear = np.full((studies, len(surface.linear)), np.nan)
+    nonlinear = np.full((studies, len(surface.nonlinear)), np.nan)
+
+    def search(rows: np.ndarray, ranges: list[tuple[float, float]]) -> None:
+        axes = [np.geomspace(low, high, steps) for low, high in ranges]
+        for values in itertools.product(*axes):
+            found, rss = _solve(surface.design(u, v, *values), y[rows], plateau)
+            better = rows[rss < best[rows]]
+            linear[better], nonlinear[better] = found[rss < best[rows]], values
+            best[rows] = np.minimum(best[rows], rss)
+
+    search(np.arange(studies), list(surface.ranges))
+    span = [(high / low) ** (1 / (steps - 1)) for low, high in surface.ranges]
+    for _ in range(2):
+        # Studies that share a best cell of the grid are refined together.
+        for centre in np.unique(nonlinear, axis=0):
+            rows = np.flatnonzero((nonlinear == centre).all(1))
+            ranges = [
+                (max(c / s, low), min(c * s, high))
+                for c, s, (low, high) in zip(centre, span, surface.ranges, strict=True)
+            ]
+            search(rows, ranges)
+        span = [s ** (2 / (steps - 1)) for s in span]
+    return Fitted(surface, scale, linear, nonlinear, best)
