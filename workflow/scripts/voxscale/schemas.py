@@ -243,6 +243,32 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("hi", pa.float64(), "see metric", "upper end of its interval"),
         ]
     ),
+    "plateau": pa.schema(
+        [
+            LAW,
+            _column("subject", pa.string(), "name", "subject, or pooled: mean over subjects"),
+            METRIC,
+            SET,
+            MODEL,
+            _column("family", pa.string(), "name", "family of the model"),
+            _column("x", pa.float64(), "as law_points", "size of the model"),
+            _column("bits_per_character", pa.float64(), "bit", "surprisal of the stories' text"),
+            _column("y", pa.float64(), "see metric", "mean over the set"),
+            _column("wide", pa.bool_(), "flag", "more features times delays than training TRs (p > n)"),
+        ]
+    ),
+    "plateau_fits": pa.schema(
+        [
+            LAW,
+            _column("subject", pa.string(), "name", "subject, or pooled: mean over subjects"),
+            METRIC,
+            SET,
+            _column("predictor", pa.string(), "name", "size (log10 x), bits (per character), or both"),
+            _column("left_out_rmse", pa.float64(), "see metric", "error at models left out; NaN: too few"),
+            _column("spread", pa.float64(), "see metric", "standard deviation of the scores over models"),
+            _column("n_points", pa.int32(), "points", "models fitted"),
+        ]
+    ),
     "joint": pa.schema(
         [
             _column("subject", pa.string(), "name", "subject, or pooled: mean over subjects"),

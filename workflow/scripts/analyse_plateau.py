@@ -1,0 +1,13 @@
+"""Scores of language models against size and against bits per character of the same stories."""
+
+from voxscale.errors import script
+from voxscale.plateau import analyse_plateau
+
+if "snakemake" in globals():
+    with script(snakemake):
+        analyse_plateau(
+            snakemake.input.points,
+            dict(zip(snakemake.params.models, snakemake.input.features, strict=True)),
+            snakemake.output.plateau,
+            snakemake.output.fits,
+        )
