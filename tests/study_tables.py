@@ -305,6 +305,42 @@ def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
     return _frame("stacking", rows)
 
 
+def joint() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`joint_surface` and `what_next`: a plane over the logarithms, its measured points on it."""
+
+    def score(n, d):
+        return 0.01 + 0.004 * np.log10(n / 1e8) + 0.012 * np.log10(d / 0.5)
+
+    surface, options = [], []
+    for subject in (*SUBJECTS, "pooled"):
+        key = {"subject": subject, "metric": "r2", "voxel_set": "all", "form": "bilinear"}
+        grid = [(n, d) for n in np.geomspace(1.25e8, 6e10, 13) for d in np.geomspace(0.5, 10, 13)]
+        measured = [(n, d) for n in (1.25e8, 1.3e9, 3e10) for d in (0.5, 1.7, 5.0)]
+        for n, d in [*grid, *measured]:
+            seen = score(n, d) if (n, d) in measured else np.nan
+            surface.append(
+                key
+                | {"parameters": n, "hours": d, "fitted": score(n, d), "observed": seen}
+                | {"lo": score(n, d) - 0.002, "hi": score(n, d) + 0.002}
+            )
+        for option, gain in (
+            ("one more hour", 9e-4),
+            ("twice the hours", 4e-3),
+            ("twice the parameters", 1e-3),
+        ):
+            for unit, factor in (("metric", 1), ("% of the fitted score now", 2500)):
+                options.append(
+                    key
+                    | {"option": option, "unit": unit, "gain": gain * factor}
+                    | {"lo": 0.7 * gain * factor, "hi": 1.3 * gain * factor}
+                )
+        options.append(
+            key
+            | {"option": "hours worth twice the parameters", "unit": "h", "gain": 1.2, "lo": 1.0, "hi": 2.0}
+        )
+    return _frame("joint_surface", surface), _frame("what_next", options)
+
+
 def subjects() -> pd.DataFrame:
     rows = [
         {"subject": subject, "story": story, "role": role, "n_tr": 340, "hours": 340 / 1800, "n_words": 800}

@@ -148,7 +148,6 @@ def draw_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         axes.xaxis.get_major_locator().set_params(integer=True)
     style.hide_spare(panels, len(regions))
     figure.supxlabel("hearing of the test story (1: the first)", fontsize=9)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("mean r with the others")
+    figure.supylabel("mean correlation r with the other hearings", fontsize=9)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure, drift

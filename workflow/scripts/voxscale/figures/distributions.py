@@ -97,9 +97,9 @@ def draw_ceiling(ceiling: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     hues = style.colours(sorted(ceiling.subject.unique()))
     figure, panels = style.grid(1, 3, height=2.9)
     columns = {
-        "ccmax": "noise ceiling CCmax (correlation)",
-        "ccnorm": "CCnorm = r / CCmax",
-        "room": "room left, CCmax − r (correlation)",
+        "ccmax": "noise ceiling CCmax\n(correlation)",
+        "ccnorm": "share of it reached\nCCnorm = r / CCmax",
+        "room": "room left, CCmax − r\n(correlation)",
     }
     for axes, (column, label) in zip(panels, columns.items(), strict=True):
         values = ceiling[column].dropna()

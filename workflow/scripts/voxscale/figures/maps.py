@@ -203,7 +203,7 @@ def _gain_histogram(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> No
     axes.set_yticks([0, 1, 10, 100], labels=["0", "1", "10", "100"])
     axes.set_ylim(0, 100)
     axes.xaxis.get_major_locator().set_params(nbins=5)
-    axes.set_xlabel("gain in correlation (stacked − semantic)")
+    axes.set_xlabel("gain in correlation\n(stacked − language models only)")
     axes.set_ylabel("share of voxels (%)")
     axes.legend()
 
@@ -218,4 +218,4 @@ def _gain_by_region(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> No
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     axes.set_yticks(place, mean.index)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel("mean gain in correlation (bar: mean of subjects)")
+    axes.set_xlabel("mean gain in correlation\n(bar: mean of subjects)")

@@ -1,165 +1,216 @@
-"""What more data or a larger model would buy: the joint law, the plateau, and the next step."""
+"""What more data or a larger model would buy: the joint law, the next step, and the plateau."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
-from voxscale.figures.scaling import METRICS
+from voxscale.figures.frames import set_name
+from voxscale.figures.scaling import AXES, DASH, METRICS, law_line
+
+AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
+
+
+def _mean_of(table: pd.DataFrame) -> str:
+    """The mean of subjects, or the only subject."""
+    return "pooled" if (table.subject == "pooled").any() else next(iter(table.subject), "")
 
 
 @style.house
 def draw_what_next(
-    surface: pd.DataFrame, points: pd.DataFrame, options: pd.DataFrame, *, metric: str = "r2"
+    surface: pd.DataFrame, options: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all"
 ) -> tuple[Figure, pd.DataFrame]:
     """Left: fitted score over parameters and hours, with lines of equal score. Right: gain of each next step.
 
     Args:
-        surface: the fitted law on a full grid: parameters, hours, fit.
-        points: the measured cells, mean over subjects: parameters, hours, score.
-        options: one row per step: option, gain, low, high.
+        surface, options: tables `joint_surface` and `what_next`.
     """
-    if surface.empty and options.empty:
-        return style.sentence(
-            "No joint law: it needs at least two model sizes at two sizes of the training set."
-        )
-    figure, (left, right) = style.grid(1, 2, height=3.5, width_ratios=[1.25, 1])
-    table = surface.pivot(index="hours", columns="parameters", values="fit")
-    low = min(table.to_numpy().min(), points.score.min())
-    high = max(table.to_numpy().max(), points.score.max())
-    norm = mpl.colors.Normalize(low, high)
-    left.contourf(
-        table.columns, table.index, table, levels=np.linspace(low, high, 25), cmap="cividis", norm=norm
+    surface, options = (
+        table[(table.metric == metric) & (table.voxel_set == voxel_set)] for table in (surface, options)
     )
-    lines = left.contour(table.columns, table.index, table, levels=6, colors="white", linewidths=0.8)
-    left.clabel(lines, fmt="%.3g", fontsize=7)
-    left.scatter(
-        points.parameters,
-        points.hours,
-        c=points.score,
+    mean_of = _mean_of(surface)
+    fitted = surface[surface.subject == mean_of]
+    if fitted.empty:
+        return style.sentence(
+            "No joint law: it needs at least two models, each at two sizes of the training set."
+        )
+    figure, (left, right) = style.grid(1, 2, height=3.6, width_ratios=[1.3, 1])
+    _draw_surface(figure, left, fitted, metric)
+    _draw_options(right, options, mean_of, metric)
+    data = pd.concat([fitted.assign(series="surface"), options.assign(series="option")], ignore_index=True)
+    return figure, data
+
+
+def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame, metric: str) -> None:
+    measured = fitted.dropna(subset=["observed"]).drop_duplicates(["parameters", "hours"])
+    grid = fitted.drop_duplicates(["parameters", "hours"])
+    for name in ("parameters", "hours"):
+        grid = grid[grid.groupby(name)[name].transform("size") >= AT_LEAST]
+    table = grid.pivot(index="hours", columns="parameters", values="fitted")
+    low = min(np.nanmin(table.to_numpy()), measured.observed.min())
+    high = max(np.nanmax(table.to_numpy()), measured.observed.max())
+    norm = mpl.colors.Normalize(low, high)
+    levels = np.linspace(low, high, 25)
+    axes.contourf(table.columns, table.index, table, levels=levels, cmap="cividis", norm=norm)
+    lines = axes.contour(table.columns, table.index, table, levels=6, colors="white", linewidths=0.8)
+    axes.clabel(lines, fmt="%.2g", fontsize=7)
+    axes.scatter(
+        measured.parameters,
+        measured.hours,
+        c=measured.observed,
         cmap="cividis",
         norm=norm,
-        s=46,
+        s=44,
         edgecolors="white",
-        linewidths=1.0,
+        linewidths=1.1,
         zorder=4,
         clip_on=False,
     )
-    left.set_xscale("log")
-    left.set_yscale("log")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
     for axis, values, form in (
-        (left.xaxis, table.columns, style.count),
-        (left.yaxis, table.index, lambda v, _: f"{v:.2g}"),
+        (axes.xaxis, table.columns, style.count),
+        (axes.yaxis, table.index, lambda value, _: f"{value:.2g}"),
     ):
-        span = np.log10(max(values) / min(values))
-        axis.set_major_locator(
-            LogLocator(subs=(1.0,) if span > 3.5 else (1.0, 3.0) if span > 1.6 else (1.0, 2.0, 5.0))
-        )
+        axis.set_major_locator(LogLocator(subs=style.log_steps(values)))
         axis.set_major_formatter(FuncFormatter(form))
         axis.set_minor_formatter(NullFormatter())
-    left.grid(visible=False)
-    left.set_xlabel("model size (parameters)")
-    left.set_ylabel("training data (hours)")
-    left.set_title("Fitted score; dots: measured")
-    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), ax=left, pad=0.02)
+    axes.grid(visible=False)
+    axes.set_xlabel(AXES["parameters"])
+    axes.set_ylabel(AXES["hours"])
+    axes.set_title("Fitted score; dots: measured")
+    bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), ax=axes, pad=0.02)
     bar.set_label(METRICS[metric])
     bar.outline.set_linewidth(0.5)
 
-    options = options.reset_index(drop=True)
-    place = np.arange(len(options))[::-1]
-    right.errorbar(
-        options.gain,
-        place,
-        xerr=[(options.gain - options.low).clip(0), (options.high - options.gain).clip(0)],
+
+def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) -> None:
+    gains = options[options.unit == "metric"]
+    names = list(dict.fromkeys(gains.option))
+    place = {name: len(names) - 1 - i for i, name in enumerate(names)}
+    percent = (
+        options[(options.subject == mean_of) & options.unit.str.startswith("%")].set_index("option").gain
+    )
+    mine = gains[gains.subject == mean_of]
+    axes.errorbar(
+        mine.gain,
+        mine.option.map(place),
+        xerr=[(mine.gain - mine.lo).clip(0), (mine.hi - mine.gain).clip(0)],
         fmt="o",
-        color=style.PALETTE[0],
-        ecolor=style.PALETTE[4],
+        color=style.INK,
+        ecolor="#aab4be",
         elinewidth=3,
         markersize=6,
+        zorder=3,
     )
-    right.axvline(0, color=style.MUTED, linewidth=0.8)
-    right.set_yticks(place, options.option, fontsize=8)
-    right.set_ylim(-0.6, len(options) - 0.4)
-    right.grid(axis="y", visible=False)
-    right.set_xlabel(f"expected gain in\n{METRICS[metric]}")
-    right.set_title("What to do next")
-    data = pd.concat(
-        [surface.assign(series="law"), points.assign(series="measured"), options.assign(series="option")],
-        ignore_index=True,
-    )
-    return figure, data
+    subjects = sorted(set(gains.subject) - {"pooled"})
+    hues = style.colours(subjects)
+    for subject in subjects if mean_of == "pooled" else []:
+        part = gains[gains.subject == subject]
+        axes.plot(
+            part.gain, part.option.map(place) - 0.22, "o", color=hues[subject], markersize=4, label=subject
+        )
+    axes.axvline(0, color=style.MUTED, linewidth=0.8)
+    labels = [_wrap(name) + (f"\n{percent[name]:+.1f} %" if name in percent else "") for name in names]
+    axes.set_yticks([place[name] for name in names], labels, fontsize=7.5)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.xaxis.get_major_locator().set_params(nbins=4)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel(f"expected gain in\n{METRICS[metric]}")
+    axes.set_title("What to do next")
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="best", fontsize=7)
+
+
+def _wrap(option: str) -> str:
+    return option.replace(" (", "\n(").replace(" times the parameters)", "× parameters)")
 
 
 @style.house
 def draw_plateau(
-    points: pd.DataFrame, laws: pd.DataFrame, *, metric: str = "r2", voxels: str = "all"
+    points: pd.DataFrame,
+    laws: pd.DataFrame,
+    summary: pd.DataFrame,
+    bits: pd.DataFrame,
+    *,
+    arms: Mapping[str, str],
+    metric: str = "r2",
+    voxel_set: str = "all",
 ) -> tuple[Figure, pd.DataFrame]:
-    """Is the plateau the model's or the width's? Raw and fixed-width scores; fits with and without p > n.
+    """Is the plateau the models' or the feature count's? Laws with and without the points where p > n.
 
     Args:
-        points: one row per model and arm: model, family, arm (`raw`, `fixed width`), x (parameters), score,
-            bits_per_character (may be NaN), p_over_n.
-        laws: one row per line: label, x, fit.
+        points, laws, summary: tables `law_points`, `laws` and `summary`.
+        bits: bits per character of the test stories: model, bits_per_character; may be empty.
+        arms: what to call each law, the first with raw features, the others with fixed width.
     """
-    points = points.dropna(subset=["score"])
+    points = points[points.law.isin(arms) & (points.metric == metric) & (points.voxel_set == voxel_set)]
+    points = points[points.subject == _mean_of(points)].dropna(subset=["y"])
     if points.empty:
-        return style.sentence("No plateau analysis: the study has no size sweep of language models.")
+        return style.sentence("No plateau analysis: the study has no law over the size of language models.")
+    families = dict(summary[["model", "family"]].drop_duplicates().to_numpy())
+    points = points.assign(family=points.model.map(families).fillna(points.model), arm=points.law.map(arms))
+    points = points.merge(bits[["model", "bits_per_character"]], on="model", how="left").sort_values("x")
     known = points.dropna(subset=["bits_per_character"])
-    figure, panels = style.grid(1, 2 if len(known) else 1, height=3.4, squeeze=False)
-    left = panels[0, 0]
     shapes = style.markers(sorted(points.family.unique()))
-    hues = {arm: colour for arm, colour in zip(dict.fromkeys(points.arm), style.PALETTE, strict=False)}
+    hues = dict(zip(dict.fromkeys(arms[law] for law in arms), style.PALETTE, strict=False))
+    figure, panels = style.grid(1, 2 if len(known) else 1, height=3.6, squeeze=False)
+    left = panels[0, 0]
     for (arm, family), part in points.groupby(["arm", "family"], sort=False):
-        part = part.sort_values("x")
-        left.plot(part.x, part.score, color=hues[arm], linewidth=1, alpha=0.6)
-        for crowded, face in ((False, hues[arm]), (True, "white")):
-            use = part[part.p_over_n == crowded]
-            left.plot(
-                use.x,
-                use.score,
-                shapes[family],
-                color=hues[arm],
-                markerfacecolor=face,
-                markersize=5.5,
-                linestyle="none",
-            )
-    dashes = ["-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (5, 1.5, 1, 1.5))]
-    handles = [Line2D([], [], color=hues[a], marker="o", label=a) for a in hues]
+        left.plot(part.x, part.y, color=hues[arm], linewidth=1, alpha=0.6)
+        for wide, face in ((False, hues[arm]), (True, "white")):
+            use = part[part.wide == wide]
+            left.plot(use.x, use.y, shapes[family], color=hues[arm], markerfacecolor=face, markersize=5.5)
+    handles = [Line2D([], [], color=hues[arm], marker="o", label=arm) for arm in hues]
+    hollow = {"color": style.MUTED, "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+    handles.append(Line2D([], [], **hollow, label="features > training TRs"))
     handles += [
-        Line2D(
-            [],
-            [],
-            color=style.MUTED,
-            marker="o",
-            markerfacecolor="white",
-            linestyle="none",
-            label="features > TRs",
-        )
+        Line2D([], [], color=style.MUTED, marker=s, linestyle="none", label=f) for f, s in shapes.items()
     ]
-    for (label, line), dash in zip(laws.groupby("label", sort=False), dashes, strict=False):
-        line = line.sort_values("x")
-        left.plot(line.x, line.fit, color=style.LAW, linestyle=dash, linewidth=1.3)
-        handles.append(Line2D([], [], color=style.LAW, linestyle=dash, label=label))
-    handles += [
-        Line2D([], [], color=style.MUTED, marker=shapes[f], linestyle="none", label=f) for f in shapes
-    ]
+    lines = _lines(left, points, laws, metric, voxel_set, next(iter(arms)), handles)
     style.log_axis(left, points.x.to_numpy())
-    left.set_xlabel("model size (parameters)")
-    left.set_ylabel(f"{METRICS[metric]}, {voxels} voxels")
+    left.set_xlabel(AXES[points.x_name.iloc[0]])
+    left.set_ylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels")
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     if len(known):
         right = panels[0, 1]
         for (arm, family), part in known.groupby(["arm", "family"], sort=False):
-            right.plot(part.bits_per_character, part.score, shapes[family], color=hues[arm], linestyle="none")
+            right.plot(part.bits_per_character, part.y, shapes[family], color=hues[arm])
         right.invert_xaxis()
-        right.set_xlabel("bits per character of the same stories\n(better models to the right)")
+        right.set_xlabel("bits per character of the stories\n(better models to the right)")
         right.set_ylabel(METRICS[metric])
-    data = pd.concat(
-        [points.assign(series="points"), laws.rename(columns={"fit": "score"}).assign(series="law")]
-    )
-    return figure, data.reset_index(drop=True)
+    data = pd.concat([points.assign(series="points"), *lines], ignore_index=True)
+    kept = ["series", "arm", "family", "model", "x", "y", "lo", "hi", "wide", "bits_per_character"]
+    return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)
+
+
+def _lines(
+    axes: Axes,
+    points: pd.DataFrame,
+    laws: pd.DataFrame,
+    metric: str,
+    voxel_set: str,
+    law: str,
+    handles: list,
+) -> Sequence[pd.DataFrame]:
+    """Draw the log-linear law of the raw features with and without the wide points."""
+    fits = laws[(laws.law == law) & (laws.metric == metric) & (laws.voxel_set == voxel_set)]
+    fits = fits[(fits.subject == _mean_of(points)) & (fits.group == "all") & (fits.form == "log_linear")]
+    drawn = []
+    for kept, label, dash in (("all", "law of all points", "-"), ("narrow", "law without them", DASH)):
+        fit = fits[fits.points == kept]
+        if fit.empty:
+            continue
+        line = law_line(fit, np.geomspace(points.x.min(), points.x.max(), 40))
+        axes.plot(line.x, line.y, color=style.LAW, linestyle=dash, linewidth=1.3)
+        handles.append(Line2D([], [], color=style.LAW, linestyle=dash, label=label))
+        drawn.append(line.assign(series=label))
+    return drawn

@@ -167,7 +167,7 @@ def draw_law(
         ignore_index=True,
     )
     order = ["series", "subject", "family", "model", "layer", "n_train", "draw", "x", "y", "lo", "hi", "wide"]
-    data = data.reindex(columns=[*order, "form"])
+    data = data.reindex(columns=[*order, "form"]).astype(dict.fromkeys(["x", "y", "lo", "hi"], float))
     return figure, data.assign(x_name=x_name, metric=metric, voxel_set=voxel_set)
 
 

@@ -119,18 +119,21 @@ def count(value: float, _: Any = None) -> str:
     return f"{value:.3g}"
 
 
+def log_steps(values: Sequence[float]) -> tuple[float, ...]:
+    """Multiples of a decade to label: 1-2-5 when values span little, decades when they span much."""
+    span = np.log10(max(values) / min(values))
+    return (1.0,) if span > 3.5 else (1.0, 3.0) if span > 1.6 else (1.0, 2.0, 5.0)
+
+
 def log_axis(axes: Axes, values: Sequence[float], form: Any = count) -> None:
-    """A logarithmic x axis with readable ticks: 1-2-5 when it spans little, decades when it spans much."""
+    """A logarithmic x axis around the values, with readable ticks."""
     values = np.asarray(values, float)
     axes.set_xscale("log")
-    span = np.log10(values.max() / values.min()) if len(values) else 1.0
-    subs = (1.0,) if span > 3.5 else (1.0, 3.0) if span > 1.6 else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=subs, numticks=20))
+    axes.xaxis.set_major_locator(LogLocator(base=10, subs=log_steps(values), numticks=20))
     axes.xaxis.set_major_formatter(FuncFormatter(form))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    if len(values):
-        margin = max(span * 0.06, 0.04)
-        axes.set_xlim(values.min() * 10**-margin, values.max() * 10**margin)
+    margin = max(np.log10(values.max() / values.min()) * 0.06, 0.04)
+    axes.set_xlim(values.min() * 10**-margin, values.max() * 10**margin)
 
 
 def columns(panels: int) -> int:

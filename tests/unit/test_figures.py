@@ -1,0 +1,343 @@
+"""Every figure from a small study: what it plots is in its numbers, its axes are named, its bytes repeat."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import study_tables as study
+
+from voxscale.errors import UserError
+from voxscale.figures import (
+    checks,
+    distributions,
+    frames,
+    interactive,
+    layers,
+    maps,
+    outlook,
+    scaling,
+    style,
+    surface,
+)
+
+CURVES = ["law", "subject", "metric", "voxel_set", "group", "points", "form", "x", "y", "lo", "hi"]
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The study's tables as frames; tests must not change them."""
+    rng = np.random.default_rng(0)
+    summary = study.summary(rng)
+    points = pd.concat([study.law_points(summary, law) for law in ("language", "speech", "training")])
+    return {
+        "summary": summary,
+        "points": points,
+        "laws": pd.concat([study.laws(part) for _, part in points.groupby("law")]),
+        "curves": pd.DataFrame(columns=CURVES),
+        "voxels": study.voxels(rng, 60),
+        "scores": study.scores(rng, n=60),
+        "layers": study.layers(rng),
+        "artifact": study.artifact(rng),
+        "drift": study.drift(rng),
+        "stacking": study.stacking(rng, 60),
+        "joint": study.joint(),
+        "bits": pd.DataFrame(
+            {"model": ["opt-125m", "opt-30b", "llama-33b"], "bits_per_character": [1.2, 1.0, 0.95]}
+        ),
+    }
+
+
+def law(made, name, **options):
+    return scaling.draw_law(
+        made["points"], made["laws"], made["curves"], made["summary"], law=name, **options
+    )
+
+
+def room(made):
+    return distributions.with_room(made["voxels"], made["scores"])
+
+
+FIGURES = {
+    "score_by_language_model_size": lambda t: law(t, "language"),
+    "score_by_speech_model_size": lambda t: law(t, "speech", metric="r"),
+    "score_by_training_hours": lambda t: law(t, "training"),
+    "score_by_layer": lambda t: layers.draw_layers(t["layers"], order=list(study.MODELS)),
+    "map_scores": lambda t: maps.draw_score_maps(t["scores"], t["voxels"], subjects=["UTS02"]),
+    "score_distribution": lambda t: distributions.draw_scores(t["scores"]),
+    "map_ceiling": lambda t: maps.draw_ceiling_maps(room(t)),
+    "ceiling_distribution": lambda t: distributions.draw_ceiling(room(t)),
+    "ceiling_drift": lambda t: checks.draw_drift(t["drift"]),
+    "stacking_gain": lambda t: maps.draw_gain(t["stacking"], t["voxels"]),
+    "variance_partition": lambda t: distributions.draw_variance_partition(
+        frames.with_place(t["stacking"], t["voxels"])
+    ),
+    "long_context_artifact": lambda t: checks.draw_artifact(t["artifact"]),
+    "what_next": lambda t: outlook.draw_what_next(*t["joint"]),
+    "plateau": lambda t: outlook.draw_plateau(
+        t["points"], t["laws"], t["summary"], t["bits"], arms={"language": "raw features"}
+    ),
+    "controls": lambda t: checks.draw_controls(t["summary"], controls=["llama-7b"]),
+}
+
+
+@pytest.fixture(scope="module")
+def drawn(made):
+    """Every figure drawn once, with what it says it plots."""
+    return {name: draw(made) for name, draw in FIGURES.items()}
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_a_caption_and_named_axes(drawn, name):
+    figure, data = drawn[name]
+    assert len(data)
+    caption = Path(__file__).parents[2] / "workflow" / "report" / f"{name}.rst"
+    assert len(caption.read_text()) > 60
+    shared = [getattr(figure, f"_sup{axis}label", None) for axis in "xy"]
+    for axes in (axes for axes in figure.axes if axes.get_visible() and axes.axison):
+        bar = hasattr(axes, "_colorbar")
+        rows = axes.get_subplotspec()
+        assert bar or axes.get_xlabel() or shared[0] or not rows.is_last_row(), (
+            f"{name}: an x axis without a name"
+        )
+        named = (
+            axes.get_ylabel() or shared[1] or [t.get_text() for t in axes.get_yticklabels() if t.get_text()]
+        )
+        assert named, f"{name}: a y axis without a name"
+    # Units: every score says that it is a correlation or r², every amount its unit.
+    told = " ".join(texts(figure))
+    assert any(word in told for word in ("correlation", "r²", "mean r", "in r"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off_at_the_page(drawn, name):
+    figure, _ = drawn[name]
+    figure.draw_without_rendering()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 > -0.02, f"{name} sticks out on the left"
+    assert box.y0 > -0.02, f"{name} sticks out at the bottom"
+    assert box.x1 < width + 0.02, f"{name} sticks out on the right"
+    assert box.y1 < height + 0.02, f"{name} sticks out at the top"
+
+
+def test_saved_numbers_are_the_plotted_ones(drawn, tmp_path):
+    figure, data = drawn["score_by_language_model_size"]
+    paths = [tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")]
+    style.save(figure, data, *paths)
+    assert paths[0].read_bytes()[:4] == b"\x89PNG"
+    assert paths[1].read_bytes()[:5] == b"%PDF-"
+    back = pd.read_csv(paths[2])
+    lines = [line for line in figure.axes[0].get_lines() if line.get_marker() not in ("None", "")]
+    plotted = np.sort(np.concatenate([line.get_ydata() for line in lines]).astype(float))
+    written = np.sort(back[back.series == "points"].y.to_numpy())
+    assert len(plotted) == 6 * 4  # six models, three subjects and their mean
+    assert np.allclose(plotted, written, rtol=1e-5)
+
+
+def test_every_subject_and_the_mean_are_shown(drawn):
+    for name in ("score_by_language_model_size", "score_by_training_hours"):
+        _, data = drawn[name]
+        assert set(data[data.series == "points"].subject) == {*study.SUBJECTS, "pooled"}
+        pooled = (
+            data[(data.series == "points") & (data.subject == "pooled")].set_index(["model", "n_train"]).y
+        )
+        mine = data[(data.series == "points") & (data.subject != "pooled")]
+        assert np.allclose(mine.groupby(["model", "n_train"]).y.mean().loc[pooled.index], pooled)
+
+
+def test_draws_of_the_training_stories_are_shown(drawn):
+    _, data = drawn["score_by_training_hours"]
+    draws = data[data.series == "draws"]
+    assert len(draws) == 3 * 3 * 5  # subjects, sizes below the full one, draws
+
+
+def test_the_legend_names_the_base_of_its_percentage(drawn):
+    told = " ".join(texts(drawn["score_by_language_model_size"][0]))
+    assert "fitted value at 125M parameters" in told
+    assert "per decade [" in told
+    hours = " ".join(texts(drawn["score_by_training_hours"][0]))
+    assert "fitted value at 0.567 h" in hours
+
+
+def test_a_band_is_drawn_where_the_law_has_one(made):
+    x = np.geomspace(1e8, 1e11, 9)
+    band = {"law": "language", "subject": "pooled", "metric": "r2", "voxel_set": "all", "group": "all"}
+    curves = pd.DataFrame({"x": x, "y": 0.03, "lo": 0.02, "hi": 0.04} | band).assign(
+        points="all", form="log_linear"
+    )
+    figure, data = law(made | {"curves": curves}, "language")
+    (fill,) = figure.axes[0].findobj(mpl.collections.FillBetweenPolyCollection)
+    path = fill.get_paths()[0].vertices
+    assert path[:, 1].min() == pytest.approx(0.02)
+    assert path[:, 1].max() == pytest.approx(0.04)
+    assert (data[data.form == "log_linear"].hi == 0.04).all()
+
+
+def test_a_lone_subject_needs_no_mean(made):
+    points = made["points"][made["points"].subject == "UTS01"]
+    laws = made["laws"][made["laws"].subject == "UTS01"]
+    figure, data = law(made | {"points": points, "laws": laws}, "language")
+    assert set(data.subject) == {"UTS01"}
+    assert "law" in set(data.series)
+    assert "mean of subjects" not in texts(figure)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda t: law(t, "absent"),
+        lambda t: layers.draw_layers(t["layers"].iloc[:0]),
+        lambda t: maps.draw_score_maps(t["scores"], t["voxels"].assign(vertex=None, hemisphere=None)),
+        lambda t: distributions.draw_ceiling(room(t).assign(reliable=False)),
+        lambda t: checks.draw_drift(t["drift"].iloc[:0]),
+        lambda t: outlook.draw_what_next(*(table.iloc[:0] for table in t["joint"])),
+        lambda t: outlook.draw_plateau(t["points"], t["laws"], t["summary"], t["bits"], arms={"none": "raw"}),
+        lambda t: checks.draw_artifact(t["artifact"].iloc[:0]),
+        lambda t: maps.draw_gain(t["stacking"].iloc[:0], t["voxels"]),
+        lambda t: distributions.draw_variance_partition(
+            frames.with_place(t["stacking"].iloc[:0], t["voxels"])
+        ),
+    ],
+)
+def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
+    figure, data = draw(made)
+    (note,) = data.note
+    assert note.endswith(".")
+    assert note.split()[0] in " ".join(texts(figure))
+    style.save(figure, data, *(tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")))
+
+
+def test_controls_set_every_model_beside_the_controls(drawn):
+    figure, data = drawn["controls"]
+    assert set(data.model) == set(study.MODELS)
+    assert (data[data.model == "llama-7b"].modality == "control").all()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert set(labels[:3]) == {"word_rate", "mel", "llama-7b"}  # controls at the foot
+    bars = dict(zip(labels, (bar.get_width() for bar in figure.axes[0].patches), strict=True))
+    assert bars["opt-30b"] == pytest.approx(data[data.model == "opt-30b"].score.mean())
+
+
+def test_ceiling_quantities_leave_unreliable_voxels_out(made):
+    table = room(made)
+    assert table.ccnorm[~table.reliable].isna().all()
+    known = table[table.reliable & table.r.notna()]
+    best = made["scores"].sort_values("cv_r").groupby(["subject", "voxel"]).r.last()
+    one = known.iloc[5]
+    assert one.r == pytest.approx(best.loc[(one.subject, one.voxel)])
+    assert one.ccnorm == pytest.approx(one.r / one.ccmax)
+    assert one.room == pytest.approx(one.ccmax - one.r)
+
+
+def _digest(folder: Path) -> str:
+    return " ".join(
+        hashlib.sha256((folder / f"a.{kind}").read_bytes()).hexdigest() for kind in ("png", "pdf", "csv")
+    )
+
+
+MAKE = """
+import sys
+sys.path[:0] = sys.argv[2:]
+import numpy as np, study_tables as study
+from pathlib import Path
+from voxscale.figures import maps, style
+rng = np.random.default_rng(0)
+drawn = maps.draw_gain(study.stacking(rng, 40), study.voxels(rng, 40))
+style.save(*drawn, *(Path(sys.argv[1]) / f"a.{kind}" for kind in ("png", "pdf", "csv")))
+"""
+
+
+def test_another_run_gives_the_same_bytes(tmp_path):
+    root = Path(__file__).parents[2]
+    found = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        environment = os.environ | {"PYTHONHASHSEED": seed, "SOURCE_DATE_EPOCH": ""}
+        environment.pop("SOURCE_DATE_EPOCH")
+        paths = [str(folder), str(root / "tests"), str(root / "workflow" / "scripts")]
+        subprocess.run([sys.executable, "-c", MAKE, *paths], check=True, env=environment)
+        found.append(_digest(folder))
+    assert found[0] == found[1]
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(made):
+    before = dict(mpl.rcParams)
+    checks.draw_drift(made["drift"])
+    assert dict(mpl.rcParams) == before
+
+
+def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
+    found = surface.to_vertices(
+        np.array(["left", "left", "lh", "R"], object),
+        np.array([5, 5, 6, 7]),
+        np.array([1.0, 3.0, np.nan, 4.0]),
+    )
+    assert found["left"][5] == 2
+    assert np.isnan(found["left"][6])
+    assert found["right"][7] == 4
+    assert np.isfinite(found["left"]).sum() == 1
+
+
+def test_a_vertex_beyond_the_mesh_is_told():
+    with pytest.raises(UserError, match="voxel table: a vertex lies outside"):
+        surface.to_vertices(np.array(["left"], object), np.array([10242]), np.array([1.0]))
+
+
+def test_a_value_reaches_its_neighbours_and_no_further():
+    faces = np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
+    values = np.array([1.0, np.nan, np.nan, np.nan, np.nan])
+    assert np.allclose(surface.spread(values, faces, 1), [1, 1, 1, np.nan, np.nan], equal_nan=True)
+    assert np.isfinite(surface.spread(values, faces, 2)).all()
+    assert np.isnan(values[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("hemisphere", "view", "near"), [("left", "lateral", -1), ("left", "medial", 1), ("right", "lateral", 1)]
+)
+def test_only_faces_that_look_at_the_viewer_are_drawn(hemisphere, view, near):
+    _, axes = style.grid()
+    values = np.full(surface.N_VERTICES, np.nan)
+    surface.draw(axes, values, hemisphere, view, maps.SEQUENTIAL, mpl.colors.Normalize(0, 1))
+    triangles = axes.collections[0]._triangulation.triangles
+    points, faces, _ = surface.mesh(hemisphere)
+    assert 0.3 < len(triangles) / len(faces) < 0.7
+    normal = np.cross(
+        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
+    )
+    assert (normal[:, 0] * near > 0).all()
+    # Later ones cover earlier ones, so they must be nearer.
+    depth = points[triangles][:, :, 0].mean(1) * near
+    assert (np.diff(depth) >= 0).all()
+
+
+def test_set_names_and_counts_read_well():
+    assert frames.set_name("roi:early_auditory") == "early auditory"
+    assert frames.set_name("decile:3") == "ceiling decile 3"
+    assert frames.set_name("all") == "all"
+    assert [style.count(n) for n in (1.25e8, 1.3e9, 999_999, 42)] == ["125M", "1.3B", "1M", "42"]
+
+
+@pytest.mark.parametrize("name", interactive.CHARTS)
+def test_charts_hold_the_figures_numbers(drawn, name, tmp_path):
+    _, data = drawn[name]
+    path = tmp_path / "a.csv"
+    data.to_csv(path, index=False)
+    chart = interactive.chart(name, pd.read_csv(path))
+    column = "y" if "y" in data else "score"
+    shown = {
+        round(v, 6) for trace in chart["data"] for axis in "xy" for v in trace[axis] if isinstance(v, float)
+    }
+    subjects = data[data.subject.isin(study.SUBJECTS)]
+    assert {round(v, 6) for v in subjects[column]} <= shown
+    hover = " ".join(text for trace in chart["data"] for text in trace.get("text") or [])
+    for word in ("subject <b>UTS02</b>", "model <b>"):
+        assert word in hover
