@@ -40,16 +40,16 @@ def test_mel_is_the_mean_level_of_its_frames(ticks):
     filters = mel_filter_bank(201, 8, 0.0, 8000.0, RATE)
     padded = np.pad(x, 200)
     total, number = np.zeros((N, 8)), np.zeros(N)
-    for frame in range(len(x) // 160):
+    for frame in range(len(x) // 160 + 1):
         power = np.abs(np.fft.rfft(padded[frame * 160 : frame * 160 + 400] * window * 2 / window.sum())) ** 2
         row = int(frame * 0.01 // 2) + 5
         total[row] += 10 * np.log10(power @ filters + 1e-8)
         number[row] += 1
     out = controls.mel(x, ticks, 8)
     assert out.dtype == np.float32
-    heard = number > 50  # the last row's few frames depend on where the sound is padded
-    np.testing.assert_allclose(out[heard], (total / np.maximum(number, 1)[:, None])[heard], atol=1e-3)
-    np.testing.assert_array_equal(out[(number == 0) & (np.arange(N) != 7)], -80)
+    expected = np.where(number[:, None] > 0, total / np.maximum(number, 1)[:, None], -80)
+    assert (number > 0).sum() == 3
+    np.testing.assert_allclose(out, expected, atol=1e-3)
 
 
 def test_mel_tells_pitch_and_level(ticks):

@@ -24,6 +24,7 @@ from voxscale.progress import bar
 from voxscale.stubs import require
 
 CODE = "control-1"  # raise when the numbers change: every stored story is then made anew
+FRAME, HOP = 400, 160  # samples of the mel control's frames: 25 ms, every 10 ms
 FLOOR = 1e-8  # power, relative to a full-scale sine: silence is -80 dB, not minus infinity
 FADING_S = (10.0, 30.0, 100.0)  # time constants of what wears off after a story's start
 SMOOTH_S = (2.0, 64.0)  # shortest and longest time constant of the random series
@@ -70,7 +71,7 @@ def rate(times: np.ndarray, ticks: Ticks) -> np.ndarray:
 
 
 def mel(samples: np.ndarray, ticks: Ticks, bands: int) -> np.ndarray:
-    """Level of each mel band in each TR: the mean over frames of 25 ms, every 10 ms, of the band's dB.
+    """Level of each mel band in each TR: the mean over its frames of the band's dB.
 
     ASSUME: levels are averaged in dB, near to loudness, not as power, which one loud moment would rule. A TR
     with no sound has the level of silence.
@@ -81,18 +82,17 @@ def mel(samples: np.ndarray, ticks: Ticks, bands: int) -> np.ndarray:
     Returns:
         (T, bands) float32.
     """
-    from scipy.signal import ShortTimeFFT
-    from scipy.signal.windows import hann
+    from scipy.fft import rfft
     from transformers.audio_utils import mel_filter_bank
 
-    window = hann(400, sym=False)
-    # A full-scale sine has power 1 at its frequency.
-    stft = ShortTimeFFT(window * 2 / window.sum(), hop=160, fs=sound.RATE, fft_mode="onesided")
-    first, last = 0, stft.upper_border_begin(len(samples))[1]
-    filters = mel_filter_bank(stft.f_pts, bands, 0.0, sound.RATE / 2, sound.RATE)  # (frequencies, bands)
-    power = stft.spectrogram(samples, p0=first, p1=max(last, 1)).T @ filters  # (frames, bands)
+    window = np.hanning(FRAME + 1)[:-1].astype(np.float32)
+    window *= 2 / window.sum()  # a full-scale sine has power 1 at its frequency
+    filters = mel_filter_bank(FRAME // 2 + 1, bands, 0.0, sound.RATE / 2, sound.RATE)  # (frequencies, bands)
+    # Frame i is centred on sample i * HOP.
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, FRAME // 2), FRAME)[::HOP]
+    power = np.abs(rfft(frames * window, axis=1)) ** 2 @ filters  # (frames, bands)
     level = 10 * np.log10(power + FLOOR)
-    middle = stft.delta_t * np.arange(len(level))
+    middle = np.arange(len(level)) * HOP / sound.RATE
     total = np.concatenate([np.zeros((1, bands)), np.cumsum(level, axis=0)])
     a, b = np.searchsorted(middle, ticks.start), np.searchsorted(middle, ticks.end)
     mean = (total[b] - total[a]) / np.maximum(b - a, 1)[:, None]
