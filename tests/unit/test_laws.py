@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 from simulated_study import nested, summary_row, write_moments, write_voxels
 
 from voxscale import tables
@@ -126,12 +127,13 @@ def test_law_of_data_resamples_its_training_draws(study, tmp_path):
     assert 0.1 < curve.estimate < 0.35, "the truth's r² with responses is 0.2"
 
 
-def test_weights_of_draws_have_the_spread_of_a_mean():
-    weights = draw_weights(5, 20_000, seed=1)
+def test_weights_of_draws_make_a_mean_vary_as_its_t_interval_does():
+    weights = draw_weights(5, 40_000, seed=1)
     np.testing.assert_allclose(weights.sum(1), 1)
     np.testing.assert_allclose(weights[0], 0.2)
     values = np.array([3.0, 1.0, 4.0, 1.0, 5.0])
-    np.testing.assert_allclose((weights[1:] @ values).var(), values.var(ddof=1) / 5, rtol=0.05)
+    expected = stats.t.interval(0.9, 4, values.mean(), values.std(ddof=1) / np.sqrt(5))
+    np.testing.assert_allclose(np.quantile(weights[1:] @ values, [0.05, 0.95]), expected, rtol=0.02)
 
 
 def test_layer_is_chosen_without_the_test_set():

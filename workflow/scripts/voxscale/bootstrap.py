@@ -193,15 +193,17 @@ def check_same_test(cells: Sequence[Moments]) -> None:
 def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:
     """(1 + draws, n_draws) weights of the training draws in each resample; row 0 weighs all alike.
 
-    Draws are nested: the same draw index at each training size is one growing set of stories, so one
-    resample of the indices serves all sizes. Deviations are widened to the spread of a mean of few draws.
+    Draws are nested: the same draw index at each training size is one growing set of stories, so one resample
+    of the weights serves all sizes. Draws are few, and counting them anew has few outcomes and too little
+    spread: weights vary smoothly instead, so that a mean varies as Student's t of its standard error.
     """
     if n_draws == 1:
         return np.ones((1 + draws, 1))
     rng = np.random.default_rng((seed, n_draws))
-    counts = rng.multinomial(n_draws, np.full(n_draws, 1 / n_draws), size=draws)
-    widened = 1 + (counts - 1) * np.sqrt(n_draws / (n_draws - 1))
-    return np.concatenate([np.ones((1, n_draws)), widened]) / n_draws
+    normal = rng.normal(size=(draws, n_draws))
+    heavy = np.sqrt((n_draws - 1) / rng.chisquare(n_draws - 1, (draws, 1)))
+    widened = (normal - normal.mean(1, keepdims=True)) * heavy * np.sqrt(n_draws / (n_draws - 1))
+    return (1 + np.concatenate([np.zeros((1, n_draws)), widened])) / n_draws
 
 
 def interval(
