@@ -87,8 +87,8 @@ def summary(rng: np.random.Generator) -> pd.DataFrame:
                         }
                     )
     frame = pd.DataFrame(rows)
-    for column in ("parameters", "parameters_non_embedding"):
-        frame[column] = frame[column].astype("Int64")
+    # As a Parquet column of whole numbers with gaps is read.
+    frame = frame.astype({"parameters": float, "parameters_non_embedding": float})
     return frame[tables.SCHEMAS["summary"].names]
 
 
@@ -339,6 +339,16 @@ def joint() -> tuple[pd.DataFrame, pd.DataFrame]:
             | {"option": "hours worth twice the parameters", "unit": "h", "gain": 1.2, "lo": 1.0, "hi": 2.0}
         )
     return _frame("joint_surface", surface), _frame("what_next", options)
+
+
+def plateau(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """`plateau` and `plateau_fits` of the language law."""
+    points = points[points.law == "language"]
+    rows = points.assign(family=points.group, bits_per_character=2 - 0.1 * np.log10(points.x))
+    keys = ["law", "subject", "metric", "voxel_set"]
+    fits = points[keys].drop_duplicates().assign(left_out_rmse=0.001, spread=0.004, n_points=6)
+    fits = pd.concat([fits.assign(predictor=name) for name in ("size", "bits", "size and bits")])
+    return rows[tables.SCHEMAS["plateau"].names], fits[tables.SCHEMAS["plateau_fits"].names]
 
 
 def subjects() -> pd.DataFrame:

@@ -35,13 +35,7 @@ def caption(path: Path) -> Markup:
 
 
 def png_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header.
-
-    Raises:
-        UserError: not a PNG.
-    """
-    if data[:8] != b"\x89PNG\r\n\x1a\n":
-        raise UserError("figure: is not a PNG file; delete it and run again")
+    """Width and height in pixels, from the header of a PNG."""
     return struct.unpack(">II", data[16:24])
 
 
@@ -51,8 +45,13 @@ def read_figure(png: Path, captions: Path, number: int) -> tuple[dict[str, Any],
     Args:
         png: the figure; its numbers lie beside it as `.csv`.
         captions: folder of `<figure>.rst`.
+
+    Raises:
+        UserError: not a PNG.
     """
     image, csv = png.read_bytes(), png.with_suffix(".csv")
+    if image[:8] != b"\x89PNG\r\n\x1a\n":
+        raise UserError(f"{png}: is not a PNG file; delete it and run again")
     data = pd.read_csv(csv, low_memory=False) if csv.exists() else pd.DataFrame()
     if "note" in data:
         return {"name": png.stem, "note": data.note.iloc[0]}, None

@@ -140,6 +140,7 @@ def draw_plateau(
     laws: pd.DataFrame,
     summary: pd.DataFrame,
     bits: pd.DataFrame,
+    fits: pd.DataFrame,
     *,
     arms: Mapping[str, str],
     metric: str = "r2",
@@ -149,7 +150,7 @@ def draw_plateau(
 
     Args:
         points, laws, summary: tables `law_points`, `laws` and `summary`.
-        bits: bits per character of the test stories: model, bits_per_character; may be empty.
+        bits, fits: tables `plateau` and `plateau_fits`; may be empty.
         arms: what to call each law, the first with raw features, the others with fixed width.
     """
     points = points[points.law.isin(arms) & (points.metric == metric) & (points.voxel_set == voxel_set)]
@@ -158,7 +159,10 @@ def draw_plateau(
         return style.sentence("No plateau analysis: the study has no law over the size of language models.")
     families = dict(summary[["model", "family"]].drop_duplicates().to_numpy())
     points = points.assign(family=points.model.map(families).fillna(points.model), arm=points.law.map(arms))
-    points = points.merge(bits[["model", "bits_per_character"]], on="model", how="left").sort_values("x")
+    bits = (
+        bits[["model", "bits_per_character"]].drop_duplicates("model").astype({"bits_per_character": float})
+    )
+    points = points.merge(bits, on="model", how="left").sort_values("x")
     known = points.dropna(subset=["bits_per_character"])
     shapes = style.markers(sorted(points.family.unique()))
     hues = dict(zip(dict.fromkeys(arms[law] for law in arms), style.PALETTE, strict=False))
@@ -187,6 +191,12 @@ def draw_plateau(
         right.invert_xaxis()
         right.set_xlabel("bits per character of the stories\n(better models to the right)")
         right.set_ylabel(METRICS[metric])
+        fits = fits[(fits.law == next(iter(arms))) & (fits.metric == metric) & (fits.voxel_set == voxel_set)]
+        fits = fits[fits.subject == points.subject.iloc[0]].dropna(subset=["left_out_rmse"])
+        told = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]
+        if told:
+            text = "error at models left out, by\n" + "\n".join(told)
+            right.text(0.03, 0.97, text, transform=right.transAxes, va="top", fontsize=7.5, color=style.MUTED)
     data = pd.concat([points.assign(series="points"), *lines], ignore_index=True)
     kept = ["series", "arm", "family", "model", "x", "y", "lo", "hi", "wide", "bits_per_character"]
     return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)
