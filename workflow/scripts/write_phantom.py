@@ -4,10 +4,10 @@ from voxscale.errors import script
 from voxscale.phantom import write
 
 if "snakemake" in globals():
-    with script(snakemake):  # noqa: F821
+    with script(snakemake):
         write(
-            snakemake.params.root,  # noqa: F821
-            snakemake.params.truth,  # noqa: F821
-            snakemake.params.settings,  # noqa: F821
-            snakemake.params.prose,  # noqa: F821
+            snakemake.params.root,
+            snakemake.params.truth,
+            snakemake.params.settings,
+            snakemake.params.prose,
         )

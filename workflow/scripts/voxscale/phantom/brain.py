@@ -70,9 +70,9 @@ def draw(voxels: Voxels, rng: np.random.Generator) -> Subject:
     bands = np.exp(-0.5 * ((band - best) / 1.5) ** 2)
     words = np.isin(voxels.region, ("language", "mixed"))
     sound = np.isin(voxels.region, ("auditory", "mixed"))
-    # ASSUME: a share of 0.04 to 0.7 of one hearing's variance is signal, about 0.37 in the mean: better than
-    # most of cortex, so that an hour of stories suffices, with as wide a range of ceilings.
-    signal = np.where(words | sound, 0.04 + 0.66 * rng.beta(2, 2, n), 0.0)
+    # ASSUME: a share of 0.04 to 0.8 of one hearing's variance is signal, 0.42 in the mean: better than most
+    # of cortex, so that half an hour of stories suffices, with as wide a range of ceilings.
+    signal = np.where(words | sound, 0.04 + 0.76 * rng.beta(2, 2, n), 0.0)
     return Subject(
         voxels=voxels,
         fir=fir,

@@ -22,7 +22,7 @@ RESPONSE = slice(10, -5)  # rows of the stimulus clock that the responses keep
 DIMENSIONS = 32
 BANDS = 12
 LEAK = 0.5  # how much of the words before stays, word by word
-RARE = 3.0  # words heard this often carry half of their meaning
+RARE = 30.0  # words heard this often carry half of their meaning
 
 
 def respdict_trs(duration_s: float) -> int:
@@ -60,8 +60,8 @@ def words_latent(stories: Mapping[str, Speech], seed: int) -> dict[str, np.ndarr
     """
     counts = Counter(word.label for speech in stories.values() for word in speech.words)
     total = sum(counts.values())
-    # ASSUME: rare words mean little. Otherwise most of the latent would hang on words that training stories
-    # of an hour hold once or never, and no model could learn it.
+    # ASSUME: rare words mean little. Otherwise most of the latent would hang on words that half an hour of
+    # training stories holds once or never, and no model could learn it.
     meaning = {word: _vector(word, seed) * n / (n + RARE) for word, n in sorted(counts.items())}
     mean = sum(counts[word] * vector for word, vector in meaning.items()) / total
     meaning = {word: vector - mean for word, vector in meaning.items()}

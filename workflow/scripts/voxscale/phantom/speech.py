@@ -174,6 +174,13 @@ def _speak_sentence(voice: _Synthesiser, sentence: str, words_per_minute: float,
     return Speech(sound, found, [phone for first in firsts for phone in groups[first]])
 
 
+def _colour(sound: np.ndarray, timbre: float, loudness_db: float) -> np.ndarray:
+    """(samples,) float64: muffled (timbre towards -1) or thin (towards 1), 22 to 34 dB below full scale."""
+    sound = sound.astype(np.float64)
+    sound[1:] -= timbre * sound[:-1]
+    return sound * (32768 * 10 ** ((loudness_db - 22) / 20) / max(sound.std(), 1.0))
+
+
 def speak(
     text: str, name: str, words_per_minute: int = 140, seed: int = 0, limit: int | None = None
 ) -> Speech:
@@ -199,10 +206,11 @@ def speak(
     with contextlib.closing(_Synthesiser()) as voice:
         for sentence in prose.sentences(text, limit):
             # ASSUME: prosody is independent of the words, so that hearing carries what the text does not.
-            pace, pitch, loudness_db = rng.uniform(0.88, 1.12), rng.uniform(35, 60), rng.uniform(-8, 0)
+            pace, pitch = rng.uniform(0.88, 1.12), rng.uniform(30, 70)
+            loudness_db, timbre = rng.uniform(-12, 0), rng.uniform(-0.9, 0.9)
             spoken = _speak_sentence(voice, sentence, words_per_minute * pace, pitch)
             pause = np.zeros(int(rng.uniform(0.1, 0.6) * SPEECH_HZ))
-            pieces += [spoken.sound * 10 ** (loudness_db / 20), pause]
+            pieces += [_colour(spoken.sound, timbre, loudness_db), pause]
             for source, target in ((spoken.words, words), (spoken.phones, phones)):
                 target.extend(Interval(x.label, x.onset_s + seconds, x.offset_s + seconds) for x in source)
             seconds += (len(spoken.sound) + len(pause)) / SPEECH_HZ

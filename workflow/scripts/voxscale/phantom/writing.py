@@ -19,6 +19,7 @@ from voxscale.phantom.speech import Speech
 from voxscale.progress import bar
 
 FORMAT = "voxscale-phantom-1"
+SHORTEST = 26  # TRs of respdict: 6 stay, enough for the longest delay
 DEFAULTS: dict[str, Any] = {
     "seed": 1,
     "subjects": ["UTS01", "UTS02", "UTS03"],
@@ -169,14 +170,15 @@ def write(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Pa
     root, truth = Path(root), Path(truth)
     training, test = _roles(settings, Path(prose_folder))
     spoken = dict(_speak(prose.read(prose_folder, [*training, *test]), test, settings))
+    for story, said in spoken.items():
+        if latents.respdict_trs(said.duration_s) < SHORTEST:
+            raise UserError(f"{story}.txt: {said.duration_s:.0f} s are too short a story to scan; write more")
     seed, repeats = settings["seed"], settings["repeats"]
     words = latents.words_latent(spoken, seed)
     sounds = {story: latents.sound_bands(said) for story, said in spoken.items()}
     _write_stimuli(root, spoken, words)
 
     rows = [len(words[story][latents.RESPONSE]) for story in test]
-    if min(rows) < 2:
-        raise UserError("config key phantom.words_per_story: test stories are too short to scan; raise it")
     # A story shorter than what scoring skips (a tiny study) is scored whole.
     skip = round(settings["skip_s"] / latents.TR_S)
     skip = skip if min(rows) > skip + 10 else 0
