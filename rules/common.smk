@@ -7,8 +7,6 @@ from pathlib import Path
 HOME = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
-from snakemake.exceptions import WorkflowError
-
 from voxscale.errors import UserError
 from voxscale.provenance import code_hash as code
 from voxscale.study import Study
@@ -16,7 +14,8 @@ from voxscale.study import Study
 try:
     study = Study.load(config, HOME / "config")
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # One line: a WorkflowError would add places in this file, where the mistake is not.
+    sys.exit(f"ERROR {error}")
 
 CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
 PATHS = {

@@ -351,6 +351,36 @@ def plateau(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows[tables.SCHEMAS["plateau"].names], fits[tables.SCHEMAS["plateau_fits"].names]
 
 
+def validation() -> dict:
+    """What is compared with the truth: one check of five that fails."""
+    dims = (1, 2, 4, 8, 16, 32)
+    points = [
+        {"subject": s, "x": d, "score": 0.1 + 0.06 * np.log10(d) + 0.002 * i}
+        for i, s in enumerate(SUBJECTS)
+        for d in dims
+    ]
+    lines = [
+        {"series": series, "x": d, "fit": 0.1 + slope * np.log10(d)}
+        | {"low": low and 0.09 + slope * np.log10(d), "high": low and 0.11 + slope * np.log10(d)}
+        for series, slope, low in (("truth", 0.06, None), ("recovered", 0.062, True))
+        for d in dims
+    ]
+    checks = [
+        {"check": name, "subject": subject, "truth": truth, "estimate": 0.5, "low": 0.4, "high": 0.6}
+        | {"inside": 0.4 <= truth <= 0.6}
+        for name, subject, truth in (
+            ("nested slope per decade", "pooled", 0.55),
+            ("nested slope per decade", "UTS01", 0.45),
+            ("ceiling, mean error", "UTS01", 0.5),
+            ("ceiling, coverage", "UTS02", 0.58),
+            ("silent voxels, mean r", "UTS03", 0.7),
+        )
+    ]
+    statement = {"subject": "UTS01", "statement": "language voxels: language models above speech models"}
+    statements = [statement | {"larger": 0.3, "smaller": 0.2, "holds": True}]
+    return {"holds": False, "points": points, "lines": lines, "checks": checks, "statements": statements}
+
+
 def subjects() -> pd.DataFrame:
     rows = [
         {"subject": subject, "story": story, "role": role, "n_tr": 340, "hours": 340 / 1800, "n_words": 800}

@@ -79,6 +79,7 @@ FIGURES = {
     "plateau": lambda t: outlook.draw_plateau(
         t["points"], t["laws"], t["summary"], *t["bits"], arms={"language": "raw features"}
     ),
+    "validation": lambda t: truth.draw_validation(study.validation()),
     "controls": lambda t: checks.draw_controls(t["summary"], controls=["llama-7b"]),
 }
 
@@ -112,7 +113,7 @@ def test_a_figure_has_a_caption_and_named_axes(drawn, name):
         assert named, f"{name}: a y axis without a name"
     # Units: every score says that it is a correlation or r², every amount its unit.
     told = " ".join(texts(figure))
-    assert any(word in told for word in ("correlation", "r²", "mean r", "in r"))
+    assert any(word in told for word in ("correlation", "r²", "in r"))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -196,6 +197,7 @@ def test_a_lone_subject_needs_no_mean(made):
         lambda t: maps.draw_score_maps(t["scores"], t["voxels"].assign(vertex=None, hemisphere=None)),
         lambda t: distributions.draw_ceiling(room(t).assign(reliable=False)),
         lambda t: checks.draw_drift(t["drift"].iloc[:0]),
+        lambda t: truth.draw_validation({"points": [], "checks": []}),
         lambda t: outlook.draw_what_next(*(table.iloc[:0] for table in t["joint"])),
         lambda t: outlook.draw_plateau(
             t["points"], t["laws"], t["summary"], *t["bits"], arms={"none": "raw"}
@@ -223,6 +225,19 @@ def test_controls_set_every_model_beside_the_controls(drawn):
     assert set(labels[:3]) == {"word_rate", "mel", "llama-7b"}  # controls at the foot
     bars = dict(zip(labels, (bar.get_width() for bar in figure.axes[0].patches), strict=True))
     assert bars["opt-30b"] == pytest.approx(data[data.model == "opt-30b"].score.mean())
+
+
+def test_validation_counts_what_holds_and_shows_what_does_not(drawn):
+    figure, data = drawn["validation"]
+    left, right = figure.axes
+    assert "5 of 6 checks hold" in [title.get_text() for title in right.findobj(mpl.text.Text)]
+    assert len(data[data.series == "check"]) == 5
+    hollow = [
+        line for line in right.get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+    ]
+    assert [line.get_xdata().tolist() for line in hollow] == [[pytest.approx(2.0)]]  # truth 0.7 of 0.5 ± 0.1
+    true_line = next(line for line in left.get_lines() if line.get_label() == "truth")
+    assert np.allclose(true_line.get_ydata(), 0.1 + 0.06 * np.log10(true_line.get_xdata()))
 
 
 def test_ceiling_quantities_leave_unreliable_voxels_out(made):

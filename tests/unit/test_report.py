@@ -41,6 +41,7 @@ def tables():
         "voxels": study.voxels(rng, 40),
         "subjects": study.subjects(),
         "layer_choice": study.layer_choice(),
+        "what_next": study.joint()[1],
     }
 
 
@@ -73,6 +74,7 @@ def page(tables, figures, tmp_path_factory):
         out,
         template=TEMPLATE,
         presets=yaml.safe_load((ROOT / "config" / "presets.yaml").read_text()),
+        validation=study.validation(),
         notes=["stories/x: 3 values are not finite"],
     )
     return out.read_text()
@@ -170,6 +172,12 @@ def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
     assert "fitted value at 125M parameters" in page
     for published in ("32.2 %", "122 %", "4.4 %", "r = 0.82"):
         assert published in page
+
+
+def test_next_steps_and_checks_are_listed(page):
+    assert re.search(r"<td>twice the hours</td><td>signed r²</td><td>0.004 \[0.0028, 0.0052\]</td>", page)
+    assert re.search(r"<td>silent voxels, mean r</td><td>UTS03</td>.*?<td>no</td>", page)
+    assert "above 0.2" in page
 
 
 def test_config_words_stand_in_the_story(page):

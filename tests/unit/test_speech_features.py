@@ -147,6 +147,27 @@ def test_causal(cards, name):
     assert np.abs(before[1] - after[1]).max() > 1e-3
 
 
+def test_a_front_end_for_the_whole_story_differs_only_in_its_normalisation(cards):
+    x = noise(1.75) + np.float32(0.05)
+    stop = np.array([4800, 16000, 27200])
+    start = np.maximum(stop - RATE, 0)
+    encoder = speech_encoder.SpeechEncoder(cards["hubert-normalised"], SETTINGS | {"front_end": "story"})
+    assert encoder.shares_front_end
+    ours = np.concatenate([encoder.reader(x)(start[i : i + 1], stop[i : i + 1]) for i in range(3)])
+    _, model = literal_model(cards["hubert-normalised"]["path"])
+    whole = torch.from_numpy((x - x.mean()) / x.std())
+    with torch.no_grad():
+        literal = [
+            torch.stack([h[0, -1] for h in model(whole[None, a:b], output_hidden_states=True).hidden_states])
+            for a, b in zip(start, stop, strict=True)
+        ]
+    np.testing.assert_allclose(ours, torch.stack(literal), atol=1e-4)
+    # A group norm runs over the time of each window; it is never shared.
+    assert not speech_encoder.SpeechEncoder(
+        cards["hubert"], SETTINGS | {"front_end": "story"}
+    ).shares_front_end
+
+
 def test_only_the_layers_asked_for(cards):
     x = noise(1.2)
     stop = np.array([16000, 17600])

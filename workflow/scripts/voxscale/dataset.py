@@ -228,11 +228,7 @@ class Phantom(Dataset):
 
     @cached_property
     def _all(self) -> list[str]:
-        chosen = self.config.get("training_stories", "all")
-        if chosen == "all":
-            texts = sorted((self.tables / "phantom/stories").glob("*.txt"))
-            return [path.stem for path in texts]
-        return list(dict.fromkeys([*chosen, *self.config["test_stories"]]))
+        return sorted(path.stem for path in (self.tables / "phantom/stories").glob("*.txt"))
 
     def published(self, subject: str) -> list[str]:
         return list(self._all)

@@ -50,7 +50,7 @@ class Study:
     def _check(self) -> None:
         """Walk everything that the rules will ask for, so that a mistake shows before the first job."""
         self.dataset.check()
-        self.grid.cells()
+        _ = self.selections
         for law in self.config["laws"]:
             self.law_cells(law)
         for subject in self.subjects:

@@ -1,0 +1,83 @@
+"""Runs of the workflow in a folder of their own."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+HOME = Path(__file__).parents[2]
+
+
+@dataclass
+class Run:
+    """What one call of snakemake said."""
+
+    status: int
+    text: str
+
+    @property
+    def jobs(self):
+        """(rule, wildcards as text) of every job that was planned or run."""
+        found = []
+        for block in re.split(r"^(?=(?:local)?rule \w+:|(?:local)?rule \w+:)", self.text, flags=re.MULTILINE):
+            if rule := re.match(r"(?:local)?rule (\w+):", block):
+                wildcards = re.search(r"^    wildcards: (.*)$", block, flags=re.MULTILINE)
+                found.append((rule.group(1), wildcards.group(1) if wildcards else ""))
+        return found
+
+    @property
+    def rules(self):
+        """How many jobs of each rule."""
+        return Counter(rule for rule, _ in self.jobs)
+
+    @property
+    def errors(self):
+        """Lines that tell a user's mistake."""
+        return [
+            line for line in self.text.splitlines() if ": " in line and ("key" in line or "ERROR" in line)
+        ]
+
+
+def snakemake(folder, *arguments, config=None, cores=2, timeout=900):
+    """Call snakemake on this workflow, its results under `folder`."""
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", HOME / "Snakefile"]
+    command += ["--directory", folder, "--cores", str(cores), "--nocolor", *arguments]
+    if config is not None:
+        path = Path(folder) / "study.yaml"
+        path.write_text(yaml.safe_dump(config))
+        command += ["--configfile", path]
+    done = subprocess.run(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout)
+
+
+def demo_config():
+    """The demo's config, to change for a test."""
+    return yaml.safe_load((HOME / "config/demo.yaml").read_text())
+
+
+def tiny_config():
+    """A study that runs in seconds: two subjects, five cut stories, one language model and a control."""
+    config = demo_config()
+    config["dataset"] |= {
+        "subjects": ["UTS01", "UTS02"],
+        "training_stories": ["nightbaker", "beekeeping", "thelasttrain", "wintercrossing"],
+    }
+    config["phantom"] = {"voxels": 60, "repeats": 4, "words_per_story": 60}
+    config["scoring"] = {"skip_s": 20, "permutations": 50}
+    config["bootstrap"] = {"draws": 50}
+    config["sweeps"] = {"size": {"models": ["tiny-opt-1", "word_rate"], "n_train": [2, "all"], "draws": 2}}
+    config["laws"] = {}
+    config["profiles"] = {}
+    config["stacking"] = {"members": []}
+    return config

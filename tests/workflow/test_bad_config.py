@@ -1,0 +1,93 @@
+"""Mistakes in a study's config: one line that names the key, before any job, and no traceback."""
+
+import pytest
+from workflow.runs import demo_config, snakemake
+
+
+def change(path, value):
+    def apply(config):
+        *parents, last = path.split(".")
+        for key in parents:
+            config = config[key]
+        config[last] = value
+
+    return apply
+
+
+def drop(path):
+    def apply(config):
+        *parents, last = path.split(".")
+        for key in parents:
+            config = config[key]
+        del config[last]
+
+    return apply
+
+
+MISTAKES = {
+    "unknown key": (change("dataset.rot", "x"), "config key dataset: unknown key rot"),
+    "unknown top key": (change("datasets", {}), "unknown key datasets"),
+    "unknown kind": (change("dataset.kind", "ds0"), "dataset.kind: 'ds0' is not one of"),
+    "no subjects": (change("dataset.subjects", []), "dataset.subjects:"),
+    "subject twice": (change("dataset.subjects", ["UTS01", "UTS01"]), "dataset.subjects:"),
+    "missing root": (drop("dataset.root"), "'root' is a required property"),
+    "unknown test story": (change("dataset.test_stories", ["nosuchstory"]), "nosuchstory"),
+    "train is test": (
+        change("dataset.training_stories", ["nightbaker", "thelighthousekeeper"]),
+        "thelighthousekeeper is in training and in test",
+    ),
+    "unknown training story": (change("dataset.training_stories", ["nightbaker", "zzz"]), "zzz"),
+    "unknown model": (change("sweeps.nested.models", ["gpt-9"]), "sweeps.nested.models: unknown model gpt-9"),
+    "layer out of range": (
+        change("sweeps.layers.layers", [99]),
+        "layer 99 of model tiny-opt-4: the model has",
+    ),
+    "depth out of range": (change("sweeps.nested.layers", {"depth": 2}), "sweeps.nested.layers"),
+    "too many stories": (change("sweeps.training_size.n_train", [99]), "n_train: 99 stories asked for"),
+    "no stories": (change("sweeps.training_size.n_train", [0]), "sweeps.training_size.n_train"),
+    "subject of another study": (
+        change("sweeps.layers.subjects", ["UTS09"]),
+        "UTS09 is not in dataset.subjects",
+    ),
+    "law of no sweep": (change("laws.language.sweep", "size"), "unknown sweep size"),
+    "law of no quantity": (change("laws.language.x", "weight"), "laws.language.x: 'weight' is not one of"),
+    "negative delay": (change("encoding", {"delays": [-1]}), "encoding.delays.0"),
+    "fold of one": (change("encoding", {"folds": {"n": 1}}), "encoding.folds.n"),
+    "unknown preset": (change("encoding", {"preset": "best"}), "encoding.preset: 'best' is not one of"),
+    "text for a number": (change("scoring", {"skip_s": "long"}), "scoring.skip_s: 'long' is not of type"),
+    "restart beyond context": (
+        change("features.text", {"max_context": 10, "restart_at": 20}),
+        "features.text.restart_at: must be below max_context",
+    ),
+    "stack of an unknown model": (change("stacking.members", [{"model": "no"}]), "unknown model no"),
+    "map of an unknown model": (change("maps", {"language": "no"}), "maps.language"),
+    "model with an unknown key": (
+        change("models", {"mine": {"modality": "language", "hubb": "x"}}),
+        "mine: unknown key hubb",
+    ),
+    "model of no modality": (change("models", {"mine": {"modality": "smell"}}), "mine: modality 'smell'"),
+    "bad model name": (change("models", {"My Model": {"modality": "control"}}), "My Model"),
+    "dataset that is not there": (change("dataset.kind", "folder"), "dataset.root"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_one_line_names_the_key(mistake, tmp_path):
+    apply, expected = MISTAKES[mistake]
+    config = demo_config()
+    apply(config)
+    run = snakemake(tmp_path, "--dry-run", "--quiet", config=config)
+    assert run.status != 0
+    lines = [line for line in run.text.splitlines() if expected in line]
+    assert len(lines) == 1, run.text
+    assert "Traceback" not in run.text
+    assert "  File " not in run.text, run.text
+    assert not (tmp_path / "results").exists()
+
+
+def test_config_that_is_not_yaml(tmp_path):
+    (tmp_path / "bad.yaml").write_text("dataset: [unclosed")
+    run = snakemake(tmp_path, "--dry-run", "--configfile", tmp_path / "bad.yaml")
+    assert run.status != 0
+    assert "Config file is not valid JSON or YAML" in run.text
+    assert "Traceback" not in run.text
