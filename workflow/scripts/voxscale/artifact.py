@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, Moments, block_counts, correlations, interval
+from voxscale.bootstrap import METRICS, Moments, block_counts, interval, resampled_r
 from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.voxel_sets import choose_sets, read_sets
@@ -38,14 +38,12 @@ def cut_scores(
         for part, sums in moments.read(draw, every):
             for c, cut in enumerate(cuts):
                 kept = counts * moments.blocks.kept(cut)
-                resampled = (kept @ sums.reshape(len(sums), -1)).reshape(len(counts), 5, -1)
-                with np.errstate(invalid="ignore", divide="ignore"):
-                    r = correlations(resampled, kept @ moments.blocks.n)
-                valid = np.isfinite(r)
-                r = np.where(valid, r, 0.0)
-                known[c] += valid @ member[:, part].T
-                sums_r[c, ..., 0] += r @ member[:, part].T
-                sums_r[c, ..., 1] += (r * np.abs(r)) @ member[:, part].T
+                for few, r in resampled_r(sums, moments.blocks.n, kept):
+                    inside, valid = member[:, part][:, few].T, np.isfinite(r)
+                    r = np.where(valid, r, 0.0)
+                    known[c] += valid @ inside
+                    sums_r[c, ..., 0] += r @ inside
+                    sums_r[c, ..., 1] += (r * np.abs(r)) @ inside
         with np.errstate(invalid="ignore", divide="ignore"):
             total += sums_r / np.where(known > 0, known, np.nan)[..., None] / moments.n_draws
     return total

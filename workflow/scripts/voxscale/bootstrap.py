@@ -128,6 +128,22 @@ def block_counts(n_blocks: int, draws: int, seed: int) -> np.ndarray:
     return np.concatenate([np.ones((1, n_blocks)), counts])
 
 
+def resampled_r(
+    sums: np.ndarray, n: np.ndarray, counts: np.ndarray, step: int = 256
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Pearson r in every resampled test set: (voxel slice, (resamples, v)), in steps that fit a cache.
+
+    Args:
+        sums: (blocks, 5, voxels); n: (blocks,) TRs; counts: (resamples, blocks).
+    """
+    trs = counts @ n
+    for start in range(0, sums.shape[2], step):
+        part = sums[:, :, start : start + step]
+        added = (counts @ part.reshape(len(part), -1)).reshape(len(counts), 5, -1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            yield slice(start, start + part.shape[2]), correlations(added, trs)
+
+
 def mean_scores(
     parts: Iterator[tuple[slice, np.ndarray]] | Sequence[tuple[slice, np.ndarray]],
     n: np.ndarray,
@@ -148,19 +164,15 @@ def mean_scores(
     member = np.array(list(sets.values()), np.float64)  # (sets, voxels)
     total = np.zeros((len(counts), len(member), len(METRICS)))
     known = np.zeros((len(counts), len(member)))
-    trs = counts @ n
     for part, sums in parts:
         used = member[:, part].any(0)
-        if not used.any():
-            continue
-        sums = sums[..., used]
-        inside = member[:, part][:, used].T  # (v, sets)
-        r = correlations((counts @ sums.reshape(len(sums), -1)).reshape(len(counts), 5, -1), trs)
-        valid = np.isfinite(r)
-        r = np.where(valid, r, 0.0)  # left out of the mean through `known`
-        total[..., 0] += r @ inside
-        total[..., 1] += (r * np.abs(r)) @ inside
-        known += valid @ inside
+        here = member[:, part][:, used].T  # (v, sets)
+        for few, r in resampled_r(sums[..., used], n, counts):
+            inside, valid = here[few], np.isfinite(r)
+            r = np.where(valid, r, 0.0)  # left out of the mean through `known`
+            total[..., 0] += r @ inside
+            total[..., 1] += (r * np.abs(r)) @ inside
+            known += valid @ inside
     with np.errstate(invalid="ignore", divide="ignore"):
         return total / np.where(known > 0, known, np.nan)[..., None]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.bootstrap import Blocks, block_counts, block_sums, blocks_of, correlations, interval
+from voxscale.bootstrap import Blocks, block_counts, block_sums, blocks_of, interval, resampled_r
 from voxscale.simplex import solve
 
 GROUPS = ("language", "speech")
@@ -50,8 +50,7 @@ class TestRows:
     def scores(self, predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Pearson r in every resample: (resamples, voxels)."""
         sums = block_sums(predicted[:, self.rows], observed[:, self.rows], self.blocks)
-        resampled = (self.counts @ sums.reshape(len(sums), -1)).reshape(len(self.counts), 5, -1)
-        return correlations(resampled, self.counts @ self.blocks.n)
+        return np.concatenate([r for _, r in resampled_r(sums, self.blocks.n, self.counts)], 1)
 
     def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Interval of a statistic (resamples, voxels)."""
