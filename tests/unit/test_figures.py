@@ -23,6 +23,7 @@ from voxscale.figures import (
     scaling,
     style,
     surface,
+    truth,
 )
 
 CURVES = ["law", "subject", "metric", "voxel_set", "group", "points", "form", "x", "y", "lo", "hi"]

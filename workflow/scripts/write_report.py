@@ -3,11 +3,12 @@
 from voxscale.config import read_yaml
 from voxscale.errors import script
 from voxscale.figures.frames import load
+from voxscale.io import read_json
 from voxscale.provenance import collect, hash_config
 from voxscale.report import write_report
 from voxscale.report_content import log_notes
 
-TABLES = ("summary", "subjects", "voxels", "laws", "layer_choice")
+TABLES = ("summary", "subjects", "voxels", "laws", "layer_choice", "what_next")
 
 if "snakemake" in globals():
     with script(snakemake):
@@ -19,5 +20,6 @@ if "snakemake" in globals():
             snakemake.output[0],
             template=snakemake.input.template,
             presets=read_yaml(snakemake.input.presets),
+            validation=read_json(snakemake.input.validation) if snakemake.input.get("validation") else None,
             notes=[*snakemake.params.get("notes", []), *log_notes(snakemake.params.get("logs"))],
         )

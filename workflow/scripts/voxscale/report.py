@@ -103,6 +103,7 @@ def section_tables(
     config: Mapping[str, Any],
     presets: Mapping[str, Any],
     provenance: Mapping[str, Any],
+    validation: Mapping[str, Any],
 ) -> dict[str, list[content.Table]]:
     """Tables of each section of the story, by its id."""
     laws, summary, x_names = tables["laws"], tables["summary"], content.x_names(config)
@@ -122,6 +123,8 @@ def section_tables(
             *table("Forms, every subject and voxel set", content.form_rows(rest), fold=True),
         ],
         "layers": table("Choosing a layer", _choice_rows(tables["layer_choice"])),
+        "validation": table("Every check", content.check_rows(validation), fold=True),
+        "next": table("What each step is expected to bring", content.next_rows(tables["what_next"])),
         "provenance": [
             *table("Choices", content.switch_rows(config, presets)),
             *table("Versions", versions, fold=True),
@@ -151,6 +154,7 @@ def write_report(
     *,
     template: str | Path,
     presets: Mapping[str, Any] | None = None,
+    validation: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> None:
     """Write the report.
@@ -162,12 +166,13 @@ def write_report(
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
         template: `report.html.j2`, with `story.yaml` and the captions beside it.
         presets: `config/presets.yaml` as read.
+        validation: comparison with the phantom's truth, if there is one.
         notes: further warnings.
     """
     template = Path(template)
     empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
     tables = {**empty, **tables}
-    shown = section_tables(tables, config, presets or {}, provenance)
+    shown = section_tables(tables, config, presets or {}, provenance, validation or {})
     warned = content.warnings(tables["summary"], tables["laws"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))

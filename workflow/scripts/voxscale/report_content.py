@@ -53,9 +53,7 @@ def table(
         return []
     columns = list(rows[0])
     cells = [[cell(row.get(column)) for column in columns] for row in rows]
-    numeric = [
-        all(isinstance(row.get(column), int | float | np.number | None) for row in rows) for column in columns
-    ]
+    numeric = [all(_is_number(row.get(column)) for row in rows) for column in columns]
     return [
         {
             "title": title,
@@ -66,6 +64,10 @@ def table(
             "strong": list(strong),
         }
     ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number | None) and not isinstance(value, bool)
 
 
 def cell(value: Any) -> str:
@@ -81,9 +83,9 @@ def cell(value: Any) -> str:
     return str(value)
 
 
-def between(row: Any, form: str = "{:.3g}") -> str:
+def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     """`estimate [lo, hi]`, without the bracket where there is no interval."""
-    text = form.format(row.estimate)
+    text = form.format(getattr(row, column))
     if np.isfinite(row.lo) and np.isfinite(row.hi):
         text += f" [{form.format(row.lo)}, {form.format(row.hi)}]"
     return text
@@ -248,6 +250,49 @@ def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every comparison with the known truth."""
+    rows = [
+        {
+            "check": row["check"],
+            "subject": _who(row["subject"]),
+            "truth": row["truth"],
+            "found": row["estimate"],
+            "between": f"{row['low']:.3g} and {row['high']:.3g}",
+            "holds": bool(row["inside"]),
+        }
+        for row in validation.get("checks", [])
+    ]
+    return rows + [
+        {
+            "check": row["statement"],
+            "subject": row["subject"],
+            "truth": None,
+            "found": row["larger"],
+            "between": f"above {row['smaller']:.3g}",
+            "holds": bool(row["holds"]),
+        }
+        for row in validation.get("statements", [])
+    ]
+
+
+def next_rows(options: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each next step is expected to bring, for the mean of subjects over all voxels."""
+    if options.empty:
+        return []
+    mean_of = "pooled" if (options.subject == "pooled").any() else options.subject.iloc[0]
+    chosen = options[(options.subject == mean_of) & (options.voxel_set == "all")]
+    return [
+        {
+            "next step": row.option,
+            "metric": METRIC[row.metric],
+            "gain": between(row, "{:.3g}", "gain"),
+            "unit": METRIC[row.metric] if row.unit == "metric" else row.unit,
+        }
+        for row in chosen.itertuples()
+    ]
 
 
 def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = ()) -> list[str]:

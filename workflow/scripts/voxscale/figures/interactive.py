@@ -20,7 +20,7 @@ def _chart(traces: list[Chart], x: str, y: str, log: bool = False, **layout: Any
     return {
         "data": traces,
         "layout": {
-            "xaxis": {**axis, "title": {"text": x}, "type": "log" if log else "linear"},
+            "xaxis": {**axis, "title": {"text": x}} | ({"type": "log", "dtick": "D2"} if log else {}),
             "yaxis": {**axis, "title": {"text": y}},
             "paper_bgcolor": "#fff",
             "plot_bgcolor": "#fff",

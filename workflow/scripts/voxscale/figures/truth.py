@@ -2,70 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
-from voxscale.figures.scaling import METRICS
+from voxscale.figures.scaling import DASH, METRICS
+
+REACH = 2.8  # half widths; what lies further is drawn here
 
 
 @style.house
-def draw_validation(
-    points: pd.DataFrame, lines: pd.DataFrame, checks: pd.DataFrame, *, metric: str = "r"
-) -> tuple[Figure, pd.DataFrame]:
+def draw_validation(validation: Mapping[str, Any], *, metric: str = "r") -> tuple[Figure, pd.DataFrame]:
     """Left: scores of the nested family, the true line and the recovered one. Right: every check.
 
     Args:
-        points: one row per subject and nested model: subject, x (dimensions), score.
-        lines: one row per series (`truth`, `recovered`) and x: series, x, fit, low, high.
-        checks: one row per quantity: check, truth, estimate, low, high.
+        validation: with `points` (subject, x, score), `lines` (series, x, fit, low, high),
+            `checks` (check, subject, truth, estimate, low, high, inside) and `statements` (holds).
     """
-    if points.empty and checks.empty:
-        return style.sentence("Nothing to validate: only the phantom's truth is known.")
-    figure, (left, right) = style.grid(1, 2, height=max(3.4, 1.4 + 0.3 * len(checks)), width_ratios=[1.15, 1])
-    hues = style.colours(sorted(points.subject.unique()))
-    for subject, part in points.groupby("subject"):
-        part = part.sort_values("x")
-        left.plot(part.x, part.score, color=hues[subject], marker="o", linewidth=1.1, label=subject)
-    mean = points.groupby("x", as_index=False).score.mean()
-    left.plot(
-        mean.x, mean.score, color=style.INK, marker="o", markersize=6, linewidth=2, label="mean of subjects"
-    )
-    looks = {"truth": (style.MUTED, "-", 3.0), "recovered": (style.LAW, (0, (5, 2)), 1.6)}
-    for series, line in lines.groupby("series", sort=False):
-        colour, dash, width = looks[series]
-        line = line.sort_values("x")
-        if line.low.notna().any():
-            left.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
-        left.plot(line.x, line.fit, color=colour, linestyle=dash, linewidth=width, alpha=0.8, label=series)
-    style.log_axis(left, points.x.to_numpy(), form=lambda value, _: f"{value:g}")
-    left.set_xlabel("dimensions of the nested model")
-    left.set_ylabel(METRICS[metric])
-    left.set_title("Nested family")
-    left.legend(loc="upper left", fontsize=7.5)
-
-    # Each check on its own scale: interval's half width is the unit, so that truth inside means |z| < 1.
-    checks = checks.reset_index(drop=True)
-    half = ((checks.high - checks.low) / 2).where(lambda h: h > 0, np.nan)
-    place = np.arange(len(checks))[::-1]
-    offset = (checks.truth - checks.estimate) / half
-    inside = (checks.truth >= checks.low) & (checks.truth <= checks.high)
-    right.axvspan(-1, 1, color="#e9eef2", zorder=0)
-    right.axvline(0, color=style.MUTED, linewidth=0.8)
-    right.scatter(
-        offset.clip(-2.8, 2.8), place, c=np.where(inside, style.PALETTE[2], style.LAW), s=40, zorder=3
-    )
-    right.set_yticks(
-        place,
-        [f"{c.check}\n{c.estimate:.3g}, truth {c.truth:.3g}" for c in checks.itertuples()],
-        fontsize=7.5,
-    )
-    right.set_xlim(-3, 3)
-    right.set_ylim(-0.7, len(checks) - 0.3)
-    right.grid(axis="y", visible=False)
-    right.set_xlabel("truth − estimate\n(half widths of the interval)")
-    right.set_title("Truth inside the interval?")
+    points, lines, checks = (pd.DataFrame(validation.get(key, [])) for key in ("points", "lines", "checks"))
+    if points.empty or checks.empty:
+        return style.sentence("Nothing to validate: only the truth of the phantom is known.")
+    points = points[points.subject != "pooled"]
+    hues = {**style.colours(sorted(points.subject.unique())), "pooled": style.INK}
+    names = list(dict.fromkeys(checks.check))
+    figure, (left, right) = style.grid(1, 2, height=max(3.6, 1.6 + 0.3 * len(names)), width_ratios=[1.1, 1])
+    mean = _draw_line(left, points, lines, hues, metric)
+    _draw_checks(right, checks, names, hues)
+    statements = validation.get("statements", [])
+    kept = [*checks.inside, *(row["holds"] for row in statements)]
+    right.set_title(f"{sum(kept)} of {len(kept)} checks hold")
     data = pd.concat(
         [
             points.assign(series="subject"),
@@ -76,3 +46,58 @@ def draw_validation(
         ignore_index=True,
     )
     return figure, data
+
+
+def _draw_line(
+    axes: Axes, points: pd.DataFrame, lines: pd.DataFrame, hues: dict[str, str], metric: str
+) -> pd.DataFrame:
+    looks = {"truth": ("#aab4be", "-", 4.0), "recovered": (style.LAW, DASH, 1.6)}
+    for series, line in lines.groupby("series", sort=False):
+        colour, dash, width = looks[series]
+        line = line.sort_values("x").astype({"low": float, "high": float})
+        if line.low.notna().any():
+            axes.fill_between(line.x, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(line.x, line.fit, color=colour, linestyle=dash, linewidth=width, label=series, zorder=4)
+    for subject, part in points.groupby("subject"):
+        part = part.sort_values("x")
+        axes.plot(part.x, part.score, color=hues[subject], marker="o", linewidth=1, label=subject, zorder=3)
+    mean = points.groupby("x", as_index=False).score.mean()
+    axes.plot(mean.x, mean.score, "o", color=style.INK, markersize=6.5, label="mean of subjects", zorder=5)
+    style.log_axis(axes, points.x.to_numpy(), form=lambda value, _: f"{value:g}")
+    axes.set_xticks(sorted(points.x.unique()))
+    axes.minorticks_off()
+    axes.set_xlabel("dimensions of the nested model")
+    axes.set_ylabel(METRICS[metric])
+    axes.set_title("Nested family")
+    axes.legend(loc="best", fontsize=7.5)
+    return mean
+
+
+def _draw_checks(axes: Axes, checks: pd.DataFrame, names: list[str], hues: dict[str, str]) -> None:
+    """Each check on its own scale: in half widths of its interval, the truth is inside between -1 and 1."""
+    half = ((checks.high - checks.low) / 2).where(lambda width: width > 0, np.nan)
+    offset = (checks.truth - (checks.low + checks.high) / 2) / half
+    place = {name: len(names) - 1 - i for i, name in enumerate(names)}
+    subjects = list(dict.fromkeys(checks.subject))
+    axes.axvspan(-1, 1, color="#e9eef2", zorder=0)
+    axes.axvline(0, color=style.MUTED, linewidth=0.8)
+    for i, subject in enumerate(subjects):
+        mine = checks.subject == subject
+        nudge = 0.5 * (len(subjects) / 2 - 0.5 - i) / max(len(subjects), 1)
+        for inside, face in ((True, hues[subject]), (False, "white")):
+            use = mine & (checks.inside == inside)
+            axes.plot(
+                offset[use].clip(-REACH, REACH),
+                checks.check[use].map(place) + nudge,
+                "o",
+                color=hues[subject],
+                markerfacecolor=face,
+                markersize=5.5,
+            )
+    axes.set_yticks(
+        [place[name] for name in names], [name.replace(", ", ",\n") for name in names], fontsize=8
+    )
+    axes.set_xlim(-3, 3)
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.grid(axis="y", visible=False)
+    axes.set_xlabel("truth, in half widths of its interval\n(shaded: inside; hollow: outside)")
