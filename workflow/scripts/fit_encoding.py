@@ -1,0 +1,17 @@
+"""Scores of one cell: every draw of its training stories, scored on the test stories."""
+
+from voxscale.encoding import fit_cell
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        fit_cell(
+            features=snakemake.input.features,
+            responses=snakemake.input.responses,
+            subject_table=snakemake.input.subject,
+            scores_out=snakemake.output.scores,
+            moments_out=snakemake.output.moments,
+            scratch=snakemake.params.scratch,
+            cell=snakemake.params.cell,
+            settings=snakemake.params.settings,
+        )

@@ -1,0 +1,16 @@
+"""Out-of-fold and test predictions of one cell at the alphas its fit chose."""
+
+from voxscale.encoding import predict_cell
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        predict_cell(
+            features=snakemake.input.features,
+            responses=snakemake.input.responses,
+            subject_table=snakemake.input.subject,
+            scores=snakemake.input.scores,
+            predictions_out=snakemake.output.predictions,
+            cell=snakemake.params.cell,
+            settings=snakemake.params.settings,
+        )

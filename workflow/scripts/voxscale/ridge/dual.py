@@ -1,0 +1,103 @@
+"""The dual form, p ≥ n: one factorisation of the kernel per alpha serves every fold and the test set.
+
+With G = (K + λI)⁻¹, the predictions of held-out rows h from the others t are −(G_hh)⁻¹ G_ht y_t, which equals
+K_ht (K_tt + λI)⁻¹ y_t exactly, for any sets of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from voxscale.ridge.forms import FoldInputs
+from voxscale.ridge.problem import Fold
+
+# Factorised in float32 only inside this window of λ over the largest eigenvalue. Below, the small eigenvalues
+# drown; above, the off-diagonal elements of G do.
+FLOAT32_WINDOW = (2e-3, 1.0)
+
+
+def largest_eigenvalue(k: torch.Tensor, steps: int = 12) -> float:
+    """Largest eigenvalue of a positive matrix, by power iteration; a lower bound, good to a few percent."""
+    v = torch.ones(len(k), dtype=k.dtype, device=k.device)
+    v += torch.arange(len(k), device=k.device) % 7
+    for _ in range(steps):
+        v = k @ (v / torch.linalg.vector_norm(v).clamp_min(1e-300))
+    return float(torch.linalg.vector_norm(v))
+
+
+def inverse(k: torch.Tensor, lam: float, dtype: torch.dtype) -> torch.Tensor:
+    """(K + λI)⁻¹ in `dtype`."""
+    c = k.to(dtype, copy=True)
+    c.diagonal().add_(lam)
+    factor, failed = torch.linalg.cholesky_ex(c)
+    if int(failed) == 0:
+        del c
+        return torch.cholesky_inverse(factor)
+    # λ below the rounding of K: its negative eigenvalues are rounding too.
+    values, vectors = torch.linalg.eigh(k.to(torch.float64))
+    return ((vectors / (values.clamp_min(0) + lam)) @ vectors.T).to(dtype)
+
+
+class Dual:
+    """Dual form of one training set.
+
+    Args:
+        k: (n, n) float64 delayed kernel.
+        k_test: (m, n) float64 delayed kernel between test and training rows.
+        dtype: of the operators.
+        centred: whether predictions are centred over the held-out rows, as scores want them.
+    """
+
+    def __init__(
+        self,
+        k: torch.Tensor,
+        k_test: torch.Tensor,
+        folds: Sequence[Fold],
+        dtype: torch.dtype,
+        centred: bool = True,
+    ) -> None:
+        self.k, self.k_test, self.dtype, self.centred = k, k_test, dtype, centred
+        self.train = [torch.as_tensor(fold.train, device=k.device) for fold in folds]
+        self.held = [torch.as_tensor(fold.held, device=k.device) for fold in folds]
+        self.shapes = [(len(fold.held), len(fold.train)) for fold in folds]
+        self.test_shape = tuple(k_test.shape)
+        top = largest_eigenvalue(k)
+        self.window = (FLOAT32_WINDOW[0] * top, FLOAT32_WINDOW[1] * top)
+
+    def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
+        """See `Form`."""
+        single = self.dtype == torch.float32 and self.window[0] <= lam <= self.window[1]
+        g = inverse(self.k, lam, torch.float32 if single else torch.float64)
+        for train, held, target in zip(self.train, self.held, out, strict=True):
+            rows = g.index_select(0, held)  # (h, n)
+            own = torch.linalg.cholesky(rows.index_select(1, held))
+            p = torch.cholesky_inverse(own)  # (h, h)
+            if self.centred:
+                p -= p.mean(0)
+            torch.mm(p.neg_().to(self.dtype), rows.index_select(1, train).to(self.dtype), out=target)
+        return (self.k_test.to(g.dtype) @ g).to(self.dtype)
+
+    def inputs(self, y: torch.Tensor) -> DualInputs:
+        """See `Form`."""
+        return DualInputs(self, y)
+
+
+class DualInputs:
+    """A block of voxels for the dual form: the responses themselves."""
+
+    def __init__(self, form: Dual, y: torch.Tensor) -> None:
+        self._form, self._y = form, y
+
+    @property
+    def test(self) -> torch.Tensor:
+        """(v, n)."""
+        return self._y
+
+    def fold(self, f: int) -> FoldInputs:
+        """See `FoldInputs`; x are the training responses."""
+        y = self._y.index_select(1, self._form.held[f])
+        y = y - y.mean(1, keepdim=True)
+        x = self._y.index_select(1, self._form.train[f])
+        return FoldInputs(x, y, torch.linalg.vector_norm(y, dim=1))

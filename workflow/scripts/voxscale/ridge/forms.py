@@ -1,0 +1,79 @@
+"""What the dual and the primal form of one fit share, and how a block of voxels is correlated.
+
+A form turns responses into inputs and gives, per alpha, operators on them: predictions = inputs · operatorᵀ.
+Fold operators are centred over the held-out rows, so a score needs only one product and one length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import torch
+
+
+class FoldInputs(NamedTuple):
+    """What one fold needs of a block of voxels.
+
+    Attributes:
+        x: (v, q) what the fold's operators (rows, q) apply to.
+        y: (v, rows) held-out responses, centred, in the operators' rows.
+        length: (v,) Euclidean length of the centred held-out responses.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor
+    length: torch.Tensor
+
+
+class BlockInputs(Protocol):
+    """A block of voxels, as a form wants it."""
+
+    def fold(self, f: int) -> FoldInputs: ...
+
+    @property
+    def test(self) -> torch.Tensor:
+        """(v, q) what test operators apply to."""
+        ...
+
+
+class Form(Protocol):
+    """One training set, everything but the responses.
+
+    Attributes:
+        shapes: (rows, q) of the operators of each fold.
+        test_shape: (test TRs, q).
+    """
+
+    shapes: Sequence[tuple[int, int]]
+    test_shape: tuple[int, int]
+
+    def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Write each fold's operator at penalty λ into `out`, (rows, q) each; give the test operator."""
+        ...
+
+    def inputs(self, y: torch.Tensor) -> BlockInputs:
+        """Responses (v, n) of a block, without NaN."""
+        ...
+
+
+def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
+    """Held-out correlations of a block in one fold.
+
+    Args:
+        operators: (k, rows, q), of k alphas.
+
+    Returns:
+        (v, k); 0 where the prediction or the response does not vary.
+    """
+    k, rows, q = operators.shape
+    z = (inputs.x @ operators.reshape(k * rows, q).T).view(-1, k, rows)
+    return ratio(
+        torch.bmm(z, inputs.y[:, :, None])[:, :, 0], torch.linalg.vector_norm(z, dim=2), inputs.length
+    )
+
+
+def ratio(product: torch.Tensor, predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
+    """product / (predicted · observed), (v, k); 0 where a length is 0."""
+    length = predicted * observed[:, None]
+    return torch.where(length > 0, product / length, torch.zeros_like(length))

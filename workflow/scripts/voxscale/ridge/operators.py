@@ -1,0 +1,64 @@
+"""Operators of a group of alphas, and the held-out scores of a block of voxels under them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from voxscale.ridge.forms import BlockInputs, FoldInputs, Form, correlate
+from voxscale.ridge.screen import correlate_low
+
+
+class Operators(NamedTuple):
+    """Operators of some alphas.
+
+    Attributes:
+        alphas: which, as a range of the grid.
+        folds: (k, rows, q) of each fold.
+        low: the same in bfloat16, if screened.
+        test: (test TRs, q) of each alpha.
+    """
+
+    alphas: range
+    folds: list[torch.Tensor]
+    low: list[torch.Tensor]
+    test: list[torch.Tensor]
+
+
+def make_operators(
+    form: Form, lams: Sequence[float], alphas: range, low: bool, dtype: torch.dtype, device: torch.device
+) -> Operators:
+    """Operators of a group of alphas; λ of the whole grid are given."""
+    folds = [torch.empty(len(alphas), *shape, dtype=dtype, device=device) for shape in form.shapes]
+    test = [form.operators(lams[a], [fold[k] for fold in folds]) for k, a in enumerate(alphas)]
+    return Operators(alphas, folds, [fold.to(torch.bfloat16) for fold in folds] if low else [], test)
+
+
+def plain_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:
+    """(v, k) mean held-out correlations of a block."""
+    folds = operators.folds
+    return sum(correlate(inputs.fold(f), fold) for f, fold in enumerate(folds)) / len(folds)
+
+
+def low_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:
+    """(v, k) the same, screened."""
+    folds = operators.low
+    return sum(correlate_low(inputs.fold(f), fold) for f, fold in enumerate(folds)) / len(folds)
+
+
+def exact_scores(
+    operators: Operators, inputs: BlockInputs, wanted: torch.Tensor, scores: torch.Tensor
+) -> None:
+    """Fill `scores` (v, k) with `plain_scores` where `wanted` (v, k)."""
+    voxels = [torch.nonzero(column).squeeze(1) for column in wanted.T]
+    totals = [torch.zeros(len(chosen), dtype=scores.dtype, device=scores.device) for chosen in voxels]
+    for f, fold in enumerate(operators.folds):
+        whole = inputs.fold(f)
+        for k, chosen in enumerate(voxels):
+            if len(chosen):
+                part = FoldInputs(*(tensor[chosen] for tensor in whole))
+                totals[k] += correlate(part, fold[k : k + 1])[:, 0]
+    for k, chosen in enumerate(voxels):
+        scores[chosen, k] = totals[k] / len(operators.folds)

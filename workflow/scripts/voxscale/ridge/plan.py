@@ -1,0 +1,168 @@
+"""Before the work: which form, how many alphas and voxels at once, and how much memory that takes.
+
+Flops, with n training and m test rows, h and t held-out and training rows of a fold, p delayed features,
+V voxels and A alphas:
+
+    dual     A (n³ + Σ (2 h² t + h³)), mostly in float64
+             2 A V Σ h t to score, 2 V n m to predict the test set
+    primal   10 p³ (folds + 1) + 6 n p² in float64, 2 A Σ min(h, p) p²
+             4 V n p to project the responses, 2 A V Σ min(h, p) p to score, 2 V p m to predict the test set
+
+Float64 flops count twice. With p < t the kernel of the dual has no full rank and loses digits: left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+
+from voxscale.errors import UserError
+
+PROCESS = 700_000_000  # bytes of Python, torch and their threads' buffers
+SLACK = 1.05  # allocators round up
+VOXELS = (2048, 1024, 512, 256, 64)  # at once, best first
+SCREEN_VOXELS = 4096  # fewer do not pay for the calibration
+
+
+class Sizes(NamedTuple):
+    """Sizes of one fit; see the module's text."""
+
+    n: int
+    d: int
+    delays: int
+    m: int
+    voxels: int
+    alphas: int
+    folds: tuple[tuple[int, int], ...]  # (h, t) of each
+    union: int = 0  # rows of a shared kernel; 0: none
+
+    @property
+    def p(self) -> int:
+        return self.d * self.delays
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a fit goes about its work.
+
+    Attributes:
+        form: dual or primal.
+        alphas: whose operators are in memory at once; below all of them, voxels are passed over once for each
+            group of alphas.
+        voxels: in a block.
+        screen: whether alphas are screened in bfloat16.
+        keep_responses: whether all responses stay in memory between passes.
+        bytes: upper bound of the process's memory.
+    """
+
+    form: Literal["dual", "primal"]
+    alphas: int
+    voxels: int
+    screen: bool
+    keep_responses: bool
+    bytes: int
+
+
+def flops(form: str, s: Sizes) -> float:
+    """Cost of a fit in flops, float64 ones counted twice."""
+    if form == "dual":
+        once = s.alphas * 2 * (s.n**3 + sum(2 * h * h * t + h**3 for h, t in s.folds))
+        each = 2 * s.alphas * sum(h * t for h, t in s.folds) + 2 * s.n * s.m
+    else:
+        rows = sum(min(h, s.p) for h, _ in s.folds)
+        once = 2 * (10 * s.p**3 * (len(s.folds) + 1) + 6 * s.n * s.p**2) + 2 * s.alphas * rows * s.p**2
+        each = 4 * s.n * s.p + 2 * s.alphas * rows * s.p + 2 * s.p * s.m
+    return float(once) + float(each) * s.voxels
+
+
+def choose_form(s: Sizes, form: str = "auto") -> Literal["dual", "primal"]:
+    """The cheaper form, or the one asked for."""
+    if form != "auto":
+        return form  # type: ignore[return-value]
+    if s.p < max(t for _, t in s.folds):
+        return "primal"
+    return "dual" if flops("dual", s) <= flops("primal", s) else "primal"
+
+
+def fit_bytes(form: str, s: Sizes, alphas: int, voxels: int, screen: bool, keep: bool, item: int) -> int:
+    """Upper bound of a fit's memory in bytes.
+
+    Args:
+        alphas, voxels: at once.
+        item: bytes of a number in the scoring.
+    """
+    h, t = (max(sizes) for sizes in zip(*s.folds, strict=True))
+    per_operator = item + (2 if screen else 0)
+    voxels = min(voxels, s.voxels)
+    total = 4 * (s.n + s.m) * s.d  # features as they came
+    if form == "dual":
+        rows, q = h, t
+        operators = alphas * sum(a * b for a, b in s.folds) * per_operator
+        kernel = 8 * (s.n**2 + s.m * s.n)
+        if s.union:
+            making = 8 * (s.union**2 + s.union * s.n)
+            kernel += 8 * s.union**2
+        else:
+            making = 8 * ((s.n + s.m) * s.d + 3 * min(2048, s.n) * s.n)
+        step = 8 * s.n**2 + max(8 * s.n**2, (16 + item) * h * s.n + 24 * h * h, 16 * s.m * s.n)
+        setup = kernel + max(making, step + operators)
+        held = kernel + operators + s.alphas * s.m * s.n * item
+        test = s.n
+    else:
+        rows, q = min(h, s.p), s.p
+        operators = alphas * sum(min(a, s.p) for a, _ in s.folds) * s.p * per_operator
+        own = sum((item + 8) * min(a, s.p) * s.p + 2 * item * a * s.p + item * s.p**2 for a, _ in s.folds)
+        own += 8 * (2 * s.p**2 + s.m * s.p) + item * s.n * s.p
+        making = 8 * ((s.n + s.m) * s.d + 6 * s.p**2 + 4 * h * s.p)
+        setup = own + max(making, operators + 16 * rows * s.p)
+        held = own + operators + s.alphas * s.m * s.p * item
+        test = s.p * (1 + len(s.folds)) + s.n
+    block = voxels * (12 * s.n + item * (s.n + test) + (2 * item + 2) * q + 3 * item * h)
+    block += voxels * alphas * rows * (item + (6 if screen else 0)) + 3 * voxels * (4 + item) * s.m
+    total += max(setup, held + block)
+    total += s.voxels * s.alphas * 12 if alphas < s.alphas else 0
+    total += 4 * s.voxels * s.n if keep else 0
+    return int(PROCESS + SLACK * total)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    cpu = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
+
+
+def choose_screen(s: Sizes, screen: str, device: torch.device) -> bool:
+    """Whether to screen: asked for, or enough voxels and a device that gains by it."""
+    return screen == "on" or (
+        screen == "auto" and s.voxels >= SCREEN_VOXELS and s.alphas > 2 and has_bfloat16(device)
+    )
+
+
+def make_plan(
+    s: Sizes, memory_gb: float, form: str, screen: str, precision: str, device: torch.device
+) -> Plan:
+    """Fit the work into the memory.
+
+    Raises:
+        UserError: it cannot be done in `memory_gb`; the line says in how much it can.
+    """
+    item = 8 if precision == "float64" else 4
+    chosen = choose_form(s, form)
+    screened = choose_screen(s, screen, device)
+    groups = sorted({-(-s.alphas // k) for k in range(1, s.alphas + 1)}, reverse=True)
+    need = 0
+    # All alphas at once spares passes over the voxels; small blocks only slow the products down.
+    for alphas, voxels in itertools.product(groups, VOXELS):
+        for keep in (True, False) if alphas < s.alphas else (False,):
+            need = fit_bytes(chosen, s, alphas, voxels, screened, keep, item)
+            if need <= memory_gb * 1e9:
+                return Plan(chosen, alphas, min(voxels, s.voxels), screened, keep, need)
+    raise UserError(
+        f"config key encoding.memory_gb: {memory_gb:.1f} are too few for {s.n} training TRs, {s.p} delayed "
+        f"features and {s.voxels} voxels; raise it, at least by {need / 1e9 - memory_gb:.1f}"
+    )

@@ -1,0 +1,145 @@
+"""What a fit is given and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from voxscale.errors import UserError
+
+if TYPE_CHECKING:
+    from voxscale.ridge.kernel import Kernel
+
+
+class Fold(NamedTuple):
+    """Rows (TRs of the stacked training stories) that a fold trains on, and those it holds out."""
+
+    train: np.ndarray
+    held: np.ndarray
+
+
+class Responses(Protocol):
+    """Voxel-major responses (voxels, TRs): an array, or anything that slices like one."""
+
+    shape: tuple[int, int]
+
+    def __getitem__(self, voxels: slice) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class RidgeProblem:
+    """One training set, all its voxels.
+
+    Args:
+        x_train: (n, d) undelayed features, scaled, training stories stacked.
+        train_lengths: TRs of each training story; delays stay inside a story. One number, their sum, lets
+            delays reach into the story before.
+        x_test: (m, d) undelayed features of the test stories, scaled.
+        test_lengths: TRs of each test story.
+        y_train: (voxels, n) responses, scaled. Rows with NaN or without variance get no answer.
+        folds: of the rows of `x_train`.
+        alphas: (A,) ascending; the penalty is λ = α².
+        alpha_scale: `absolute`, or `kernel`: α counts in units of the root of the kernel's mean diagonal, so
+            that one grid serves any number of features.
+        delays: of the finite impulse response, in TRs.
+        form: `dual` (n × n systems), `primal` (p × p, p = features × delays), or the cheaper one.
+        precision: arithmetic of the scoring.
+        screen: score all alphas in bfloat16 and certify the close ones in `precision`; `auto`: where it pays.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
+        memory_gb: what the fit may use, in 10⁹ bytes.
+        kernel: delayed kernel of a larger training set that holds this one; `kernel_rows` says where.
+    """
+
+    x_train: np.ndarray
+    train_lengths: Sequence[int]
+    x_test: np.ndarray
+    test_lengths: Sequence[int]
+    y_train: Responses
+    folds: Sequence[Fold]
+    alphas: np.ndarray
+    alpha_scale: Literal["absolute", "kernel"] = "absolute"
+    delays: Sequence[int] = (1, 2, 3, 4)
+    form: Literal["auto", "dual", "primal"] = "auto"
+    precision: Literal["float32", "float64"] = "float32"
+    screen: Literal["auto", "on", "off"] = "auto"
+    device: str = "auto"
+    memory_gb: float = 4.0
+    kernel: Kernel | None = field(default=None, repr=False)
+    kernel_rows: np.ndarray | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        n, m = len(self.x_train), len(self.x_test)
+        for what, length, rows in (
+            ("training", sum(self.train_lengths), n),
+            ("test", sum(self.test_lengths), m),
+        ):
+            if length != rows:
+                raise ValueError(f"{what} stories have {length} TRs in all, their features {rows} rows")
+        if self.y_train.shape[1] != n:
+            raise ValueError(f"responses have {self.y_train.shape[1]} TRs, features {n} rows")
+        if len(self.alphas) < 1 or np.min(self.alphas) <= 0 or np.any(np.diff(self.alphas) <= 0):
+            raise UserError("config key encoding.alphas: alphas must be above 0 and ascend; correct the grid")
+        for fold in self.folds:
+            if not len(fold.train) or not len(fold.held):
+                raise ValueError("a fold trains on nothing or holds nothing out")
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the delayed matrix."""
+        return self.x_train.shape[1] * len(self.delays)
+
+    def absolute_alphas(self) -> np.ndarray:
+        """(A,) float64 alphas, whatever their scale."""
+        alphas = np.asarray(self.alphas, np.float64)
+        if self.alpha_scale == "absolute":
+            return alphas
+        return alphas * np.sqrt(mean_diagonal(self.x_train, self.train_lengths, self.delays))
+
+
+def mean_diagonal(x: np.ndarray, lengths: Sequence[int], delays: Sequence[int]) -> float:
+    """Mean squared length of the delayed rows: the mean diagonal of their kernel."""
+    square = np.einsum("td,td->t", x, x, dtype=np.float64)
+    total, start = 0.0, 0
+    for length in lengths:
+        total += sum(square[start : start + max(length - delay, 0)].sum() for delay in delays)
+        start += length
+    return total / len(x) if total > 0 else 1.0
+
+
+class Block(NamedTuple):
+    """Answers for a block of voxels.
+
+    Attributes:
+        voxels: which.
+        valid: (v,) False where responses are constant or not finite; everything else is NaN there.
+        alpha_index: (v,) chosen alpha on the grid; -1: none.
+        alpha: (v,) float64, absolute.
+        cv_r: (v,) float32 mean held-out correlation at that alpha.
+        at_edge: (v,) whether the alpha is the grid's smallest or largest.
+        test_prediction: (v, m) float32, from all training TRs at that alpha.
+    """
+
+    voxels: slice
+    valid: np.ndarray
+    alpha_index: np.ndarray
+    alpha: np.ndarray
+    cv_r: np.ndarray
+    at_edge: np.ndarray
+    test_prediction: np.ndarray
+
+
+class Prediction(NamedTuple):
+    """Predictions of some voxels at a given alpha each.
+
+    Attributes:
+        voxels: (v,) which.
+        oof: (v, n) float32, each training TR predicted by the folds that hold it out; NaN where none does.
+        test: (v, m) float32.
+    """
+
+    voxels: np.ndarray
+    oof: np.ndarray
+    test: np.ndarray

@@ -1,0 +1,244 @@
+"""Solve one training set for all voxels, in blocks, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import torch
+
+from voxscale.errors import UserError
+from voxscale.ridge.dual import Dual
+from voxscale.ridge.forms import BlockInputs, Form
+from voxscale.ridge.kernel import cross_kernel, delayed_kernel
+from voxscale.ridge.operators import Operators, exact_scores, low_scores, make_operators, plain_scores
+from voxscale.ridge.plan import Plan, Sizes, make_plan
+from voxscale.ridge.primal import Primal
+from voxscale.ridge.problem import Block, Responses, RidgeProblem
+from voxscale.ridge.screen import CALIBRATION, Margin, certify
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+def find_device(name: str) -> torch.device:
+    """The device of that name; `auto` is CUDA where there is one.
+
+    Raises:
+        UserError: it is unknown or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"config key encoding.device: {name} is no device; use auto, cpu or cuda") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"config key encoding.device: {name} is not there; use auto or cpu")
+    return device
+
+
+def sizes_of(problem: RidgeProblem) -> Sizes:
+    """What decides how long a fit takes and how much memory."""
+    return Sizes(
+        n=len(problem.x_train),
+        d=problem.x_train.shape[1],
+        delays=len(problem.delays),
+        m=len(problem.x_test),
+        voxels=problem.y_train.shape[0],
+        alphas=len(problem.alphas),
+        folds=tuple((len(fold.held), len(fold.train)) for fold in problem.folds),
+        union=0 if problem.kernel is None else len(problem.kernel.values),
+    )
+
+
+def plan(problem: RidgeProblem) -> Plan:
+    """How `solve` will go about it, and the memory that takes.
+
+    Raises:
+        UserError: `memory_gb` is too little.
+    """
+    device = find_device(problem.device)
+    return make_plan(
+        sizes_of(problem), problem.memory_gb, problem.form, problem.screen, problem.precision, device
+    )
+
+
+def make_form(problem: RidgeProblem, form: str, centred: bool = True) -> Form:
+    """Everything that depends neither on the responses nor on alpha."""
+    device, dtype = find_device(problem.device), DTYPES[problem.precision]
+    x, x_test = (torch.as_tensor(values, device=device) for values in (problem.x_train, problem.x_test))
+    train, test, delays = problem.train_lengths, problem.test_lengths, problem.delays
+    if form == "primal":
+        return Primal(x, train, x_test, test, delays, problem.folds, dtype, centred)
+    if problem.kernel is None:
+        k = delayed_kernel(x, train, delays)
+    else:
+        k = problem.kernel.of_rows(problem.kernel_rows)
+    return Dual(k, cross_kernel(x_test, test, x, train, delays), problem.folds, dtype, centred)
+
+
+class Reader:
+    """Blocks of responses on the device, the next one read while this one is worked on."""
+
+    def __init__(self, y: Responses, precision: str, device: torch.device) -> None:
+        self.y, self.precision, self.device = y, precision, device
+
+    def read(self, voxels: slice) -> tuple[torch.Tensor, np.ndarray]:
+        """(v, n) with 0 for unusable voxels, and (v,) which are usable."""
+        values = np.array(self.y[voxels], self.precision)
+        with np.errstate(invalid="ignore"):
+            valid = np.isfinite(values).all(1) & (values.max(1) > values.min(1))
+        values[~valid] = 0
+        return torch.from_numpy(values).to(self.device), valid
+
+    def blocks(self, slices: Iterable[slice]) -> Iterator[tuple[slice, torch.Tensor, np.ndarray]]:
+        """Each block with its responses and which are usable."""
+        with ThreadPoolExecutor(1) as pool:
+            current = None
+            for following in slices:
+                waiting = following, pool.submit(self.read, following)
+                if current is not None:
+                    yield current[0], *current[1].result()
+                current = waiting
+            if current is not None:
+                yield current[0], *current[1].result()
+
+
+def slices(n_voxels: int, size: int) -> list[slice]:
+    """Consecutive blocks of voxels."""
+    return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
+
+
+def calibration(n_voxels: int) -> slice:
+    """Voxels spread over all of them."""
+    step = max(1, n_voxels // CALIBRATION)
+    return slice(0, min(n_voxels, step * CALIBRATION), step)
+
+
+def solve(problem: RidgeProblem) -> Iterator[Block]:
+    """Choose each voxel's alpha by cross-validation and predict the test set from all training TRs.
+
+    Yields:
+        blocks of voxels, in order.
+
+    Raises:
+        UserError: `memory_gb` is too little, or the device is not there.
+    """
+    if problem.y_train.shape[0]:
+        yield from _Fit(problem).run()
+
+
+class _Fit:
+    def __init__(self, problem: RidgeProblem) -> None:
+        how = plan(problem)
+        device = find_device(problem.device)
+        y = problem.y_train[:] if how.keep_responses else problem.y_train
+        self.reader = Reader(y, problem.precision, device)
+        self.alphas = problem.absolute_alphas()
+        self.form = make_form(problem, how.form)
+        self.slices = slices(y.shape[0], how.voxels)
+        self.calibration = calibration(y.shape[0])
+        n_alphas = len(self.alphas)
+        self.groups = [range(a, min(a + how.alphas, n_alphas)) for a in range(0, n_alphas, how.alphas)]
+        self.screened, self.margin = how.screen, Margin()
+        lams = (self.alphas**2).tolist()
+        self.operators = partial(
+            make_operators, self.form, lams, dtype=DTYPES[problem.precision], device=device
+        )
+
+    def run(self) -> Iterator[Block]:
+        if len(self.groups) == 1:
+            yield from self._one_pass()
+        else:
+            yield from self._one_pass_each()
+
+    def _score(self, operators: Operators, inputs: BlockInputs) -> torch.Tensor:
+        return (low_scores if self.screened else plain_scores)(operators, inputs)
+
+    def _calibrate(self, operators: Operators) -> None:
+        inputs = self.form.inputs(self.reader.read(self.calibration)[0])
+        self.margin.see(low_scores(operators, inputs), plain_scores(operators, inputs))
+
+    def _one_pass(self) -> Iterator[Block]:
+        """All alphas' operators in memory: every block of voxels is read once."""
+        operators = self.operators(self.groups[0], self.screened)
+        if self.screened:
+            self._calibrate(operators)
+        for block, y, valid in self.reader.blocks(self.slices):
+            inputs = self.form.inputs(y)
+            scores = self._score(operators, inputs)
+            if self.screened:
+                scores = certify(scores, self.margin, partial(exact_scores, operators, inputs))
+            yield self._answer(block, inputs, valid, scores, operators.test)
+
+    def _one_pass_each(self) -> Iterator[Block]:
+        """One group of alphas' operators in memory at a time: the voxels are read once for each group."""
+        shape = self.slices[-1].stop, len(self.alphas)
+        scores = torch.empty(shape, dtype=DTYPES[self.reader.precision])
+        tests: list[torch.Tensor] = []
+        for group in self.groups:
+            operators = self.operators(group, self.screened)
+            tests += operators.test
+            if self.screened:
+                self._calibrate(operators)
+            for block, y, _ in self.reader.blocks(self.slices):
+                scores[block, group.start : group.stop] = self._score(operators, self.form.inputs(y)).cpu()
+            del operators
+        if self.screened:
+            scores = certify(scores, self.margin, self._exact)
+        for block, y, valid in self.reader.blocks(self.slices):
+            yield self._answer(block, self.form.inputs(y), valid, scores[block].to(y.device), tests)
+
+    def _exact(self, wanted: torch.Tensor, scores: torch.Tensor) -> None:
+        for group in self.groups:
+            these = slice(group.start, group.stop)
+            if not wanted[:, these].any():
+                continue
+            operators = self.operators(group, False)
+            for block, y, _ in self.reader.blocks(self.slices):
+                part = scores[block, these].to(y.device)
+                exact_scores(operators, self.form.inputs(y), wanted[block, these].to(y.device), part)
+                scores[block, these] = part.cpu()
+
+    def _answer(
+        self,
+        block: slice,
+        inputs: BlockInputs,
+        valid: np.ndarray,
+        scores: torch.Tensor,
+        tests: list[torch.Tensor],
+    ) -> Block:
+        cv_r, best = (values.cpu().numpy() for values in scores.max(1))
+        prediction = predict_chosen(inputs.test, tests, best).cpu().numpy()
+        last = len(self.alphas) - 1
+        nan = np.float32(np.nan)
+        return Block(
+            voxels=block,
+            valid=valid,
+            alpha_index=np.where(valid, best, -1),
+            alpha=np.where(valid, self.alphas[best], np.nan),
+            cv_r=np.where(valid, cv_r.astype(np.float32), nan),
+            # With one alpha there is no grid to be at the edge of.
+            at_edge=valid & (last > 0) & ((best == 0) | (best == last)),
+            test_prediction=np.where(valid[:, None], prediction.astype(np.float32), nan),
+        )
+
+
+def predict_chosen(x: torch.Tensor, operators: list[torch.Tensor], chosen: np.ndarray) -> torch.Tensor:
+    """Apply to each voxel the operator of its own alpha.
+
+    Args:
+        x: (v, q).
+        operators: (m, q) of each alpha.
+        chosen: (v,) index of the alpha; negative: none, NaN.
+
+    Returns:
+        (v, m).
+    """
+    out = torch.full((len(x), len(operators[0])), torch.nan, dtype=x.dtype, device=x.device)
+    for a in np.unique(chosen[chosen >= 0]):
+        rows = torch.as_tensor(np.flatnonzero(chosen == a), device=x.device)
+        out[rows] = x[rows] @ operators[a].T
+    return out
