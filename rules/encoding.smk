@@ -30,7 +30,9 @@ rule fit_encoding:
         settings=study.fit_settings(),
         features=lambda wildcards: study.feature_settings(wildcards.model),
         scratch=f"results/scratch/fit_encoding/{CELL}",
-        code=code("encoding", "ridge", "preprocess"),
+        code=code(
+            "encoding", "cell_data", "ridge", "preprocess", "significance", "bootstrap"
+        ),
     script:
         "../workflow/scripts/fit_encoding.py"
 
@@ -53,6 +55,8 @@ rule predict_encoding:
     params:
         cell=cell_of,
         settings=study.fit_settings(),
-        code=code("encoding", "ridge", "preprocess"),
+        code=code(
+            "encoding", "cell_data", "ridge", "preprocess", "significance", "bootstrap"
+        ),
     script:
         "../workflow/scripts/predict_encoding.py"

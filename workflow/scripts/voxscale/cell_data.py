@@ -105,8 +105,8 @@ class Features:
         rows, wanted = len(x) - start - stop, self.responses.n_trs(story)
         if rows != wanted:
             raise UserError(
-                f"{self.path}: story {story} has {len(x)} rows of features, {rows} when {start} and {stop} are "
-                f"trimmed, but {wanted} response TRs; correct dataset.trim or extract again"
+                f"{self.path}: story {story} has {len(x)} rows of features, {rows} when trimmed by {start} "
+                f"and {stop}, but {wanted} response TRs; correct dataset.trim or extract again"
             )
         return x[start : start + wanted]
 
