@@ -102,7 +102,7 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
     mine = gains[gains.subject == mean_of]
     axes.errorbar(
         mine.gain,
-        mine.option.map(place),
+        mine.option.map(place).astype(float),
         xerr=[(mine.gain - mine.lo).clip(0), (mine.hi - mine.gain).clip(0)],
         fmt="o",
         color=style.INK,
@@ -116,7 +116,12 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
     for subject in subjects if mean_of == "pooled" else []:
         part = gains[gains.subject == subject]
         axes.plot(
-            part.gain, part.option.map(place) - 0.22, "o", color=hues[subject], markersize=4, label=subject
+            part.gain,
+            part.option.map(place).astype(float) - 0.22,
+            "o",
+            color=hues[subject],
+            markersize=4,
+            label=subject,
         )
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     labels = [_wrap(name) + (f"\n{percent[name]:+.1f} %" if name in percent else "") for name in names]

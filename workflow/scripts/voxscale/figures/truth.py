@@ -88,7 +88,7 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame, names: list[str], hues: dict[
             use = mine & (checks.inside == inside)
             axes.plot(
                 offset[use].clip(-REACH, REACH),
-                checks.check[use].map(place) + nudge,
+                checks.check[use].map(place).astype(float) + nudge,
                 "o",
                 color=hues[subject],
                 markerfacecolor=face,
