@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils import parametrize
 
 from voxscale import lanczos, sound
 from voxscale.errors import UserError
@@ -69,6 +70,7 @@ class SpeechEncoder:
 
         silence()
         self.card, self.window_s, self.stride_s = card, settings["window_s"], settings["stride_s"]
+        self.front_end_of = settings.get("front_end", "window")
         self.layers = list(range(card["n_layers"] + 1)) if layers is None else list(layers)
         try:
             self.extractor = AutoFeatureExtractor.from_pretrained(card["path"])
@@ -80,6 +82,9 @@ class SpeechEncoder:
         device = resolve_device(settings["device"])
         model = load_model(card, AutoModel, device, settings["dtype"], settings["device_map"])
         self.model = model.get_encoder() if model.config.is_encoder_decoder else model
+        for module in self.model.modules():  # weights that are norms times directions: multiply them out once
+            if parametrize.is_parametrized(module, "weight"):
+                parametrize.remove_parametrizations(module, "weight")
         self.dtype, self.device = self.model.dtype, self.model.device
         self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
         # Whisper pads every window to its chunk; such windows may differ in length within a batch.
@@ -93,7 +98,7 @@ class SpeechEncoder:
         """Whether convolving the story once gives each window the very frames it would have by itself.
 
         So it is where nothing is normalised over the time of a window, nothing is padded, and windows begin
-        on the grid of frames.
+        on the grid of frames. With `front_end: story` the sound is normalised as one, which lets more share.
         """
         config = self.model.config
         return (
@@ -101,9 +106,14 @@ class SpeechEncoder:
             and hasattr(self.model, "feature_extractor")
             and bool(getattr(config, "conv_stride", None))
             and getattr(config, "feat_extract_norm", "layer") == "layer"
-            and not getattr(self.extractor, "do_normalize", True)
+            and (self.front_end_of == "story" or not self.normalises)
             and all(round(s * sound.RATE) % self.hop == 0 for s in (self.window_s, self.stride_s))
         )
+
+    @property
+    def normalises(self) -> bool:
+        """Whether the model wants sound of zero mean and unit variance."""
+        return bool(getattr(self.extractor, "do_normalize", True))
 
     @property
     def hop(self) -> int:
@@ -195,6 +205,8 @@ class SpeechEncoder:
         """Function of windows' starts and stops in `samples` that gives their last frames, as a call does."""
         if not self.shares_front_end:
             return lambda starts, stops: self([samples[a:b] for a, b in zip(starts, stops, strict=True)])
+        if self.normalises:  # as the feature extractor does it to a window
+            samples = ((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)).astype(np.float32)
         story = self.front_end(samples)
 
         @torch.inference_mode()

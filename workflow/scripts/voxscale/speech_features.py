@@ -55,7 +55,7 @@ def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any]
     return feature_store.content_key(
         code=CODE,
         weights=card["weights_id"],
-        window=[settings["window_s"], settings["stride_s"]],
+        window=[settings["window_s"], settings["stride_s"], settings.get("front_end", "window")],
         dtype=dtype,
         on_disk=settings["on_disk"],
         audio=story.digest,
