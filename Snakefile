@@ -20,6 +20,7 @@ include: "rules/ceiling.smk"
 include: "rules/stacking.smk"
 include: "rules/scaling.smk"
 include: "rules/figures.smk"
+include: "rules/validation.smk"
 include: "rules/report.smk"
 
 

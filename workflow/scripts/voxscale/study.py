@@ -146,7 +146,9 @@ class Study:
             full = [c for c in self.grid.cells() if c.n_train == len(self.grid.training[c.subject])]
             found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
             if not found:
-                raise UserError(f"config key maps.{key}: no sweep fits {model} at full size; name one that is")
+                raise UserError(
+                    f"config key maps.{key}: no sweep fits {model} at full size; name one that is"
+                )
             cells += [found[subject] for subject in self.subjects if subject in found]
         return cells
 
@@ -212,7 +214,11 @@ class Study:
         names += ["score_by_layer"] if self.profile_cells else []
         names += ["map_scores", "score_distribution", "map_ceiling", "ceiling_distribution", "ceiling_drift"]
         names += ["stacking_gain", "variance_partition"] if self.config["stacking"]["members"] else []
-        return [*names, "long_context_artifact", "controls"]
+        names += ["long_context_artifact", "controls"]
+        return [
+            *names,
+            *(["validation"] if self.dataset.kind == "phantom" and "nested" in self.config["laws"] else []),
+        ]
 
     @cached_property
     def untrained(self) -> list[str]:

@@ -1,0 +1,45 @@
+# Needs: the phantom's truth, its scores, ceilings and the law of the nested family.
+# Makes: what was found beside what is true.
+
+if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
+
+    rule validate_phantom:
+        """What the workflow found on the phantom beside the truth, with intervals."""
+        input:
+            **tables_of("all", "scores"),
+            truth=f"{PHANTOM_TRUTH}/truth.json",
+            ceiling=expand(PATHS["ceiling"], subject=study.subjects),
+            law=PATHS["law"].format(law="nested"),
+            cards=expand(PATHS["card"], model=study.grid.used_models),
+        output:
+            "results/validation.json",
+        log:
+            "<logs>/validate_phantom/all.log",
+        benchmark:
+            "<benchmarks>/validate_phantom/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            truth=PHANTOM_TRUTH,
+            interval=study.config["bootstrap"]["interval"],
+            code=code("phantom"),
+        script:
+            "../workflow/scripts/validate_phantom.py"
+
+    rule draw_validation:
+        """What was found beside what is true."""
+        input:
+            validation="results/validation.json",
+        output:
+            **figure("validation", "Validation"),
+        log:
+            "<logs>/draw_validation/all.log",
+        benchmark:
+            "<benchmarks>/draw_validation/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_validation.py"
