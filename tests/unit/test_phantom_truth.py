@@ -1,6 +1,7 @@
 """The phantom's truth is true: its line, its ceilings, and what validation makes of results."""
 
 import itertools
+import json
 
 import numpy as np
 import pandas as pd
@@ -263,6 +264,7 @@ def results(monkeypatch, subject, signal, drives):
 
 def test_right_results_hold(results):
     found = validation.validate("truth", *results, CARDS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["holds"], [row for row in found["checks"] if not row["inside"]]
     assert {row["check"] for row in found["checks"]} == {
         "nested slope per decade",

@@ -77,7 +77,7 @@ def check_nested(
         slope = fitted.loc[(subject, "b")]
         trained = dict(zip(nested["dimensions"], statements["trained"]["r"], strict=True))
         own = points if subject == POOLED else points[points.subject == subject]
-        at = [d for d in sorted(own.x.unique()) if d in trained]
+        at = [int(d) for d in sorted(own.x.unique()) if d in trained]
         true_slope, true_intercept = line(np.array([trained[d] for d in at]), at)
         checks.append(
             _check("nested slope per decade", subject, true_slope, slope.estimate, slope.lo, slope.hi)
