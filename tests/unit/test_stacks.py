@@ -30,10 +30,6 @@ def study(tmp_path, monkeypatch):
         read=lambda story, part: responses[story][part],
     )
     monkeypatch.setattr(stacks, "open_subject", lambda path: subject)
-    rows = [("a", "train"), ("b", "train"), ("t", "test")]
-    columns = {"subject": ["S"] * 3, "story": [s for s, _ in rows], "role": [role for _, role in rows]}
-    columns |= {"n_tr": [LENGTHS[s] for s, _ in rows], "hours": [0.1] * 3, "n_words": [9] * 3}
-    tables.write("subjects", columns | {"stimulus_sha": ["x"] * 3}, tmp_path / "S.parquet")
     paths, cards = [], []
     for (model, *_), source, modality in zip(CELLS, (a, b), ("language", "speech"), strict=True):
         paths.append(tmp_path / f"{model}.h5")
@@ -41,17 +37,21 @@ def study(tmp_path, monkeypatch):
         oof[:, 100:120] = np.nan  # never held out
         with h5py.File(paths[-1], "w") as file:
             file["oof"], file["test"] = oof.astype(np.float32), source["t"].astype(np.float32)
+            file["voxel"] = subject.voxels
+            for role, names in (("train", ["a", "b"]), ("test", ["t"])):
+                file.create_dataset(f"{role}_story", data=names, dtype=h5py.string_dtype())
+                file[f"{role}_trs"] = [LENGTHS[name] for name in names]
         cards.append(tmp_path / f"{model}.json")
         cards[-1].write_text(json.dumps({"modality": modality}))
     outputs = tmp_path / "stacking.parquet", tmp_path / "weights.parquet"
-    sources = paths, cards, tmp_path / "S.h5", tmp_path / "S.parquet", *outputs
+    sources = paths, cards, tmp_path / "S.h5", *outputs
     return {"sources": sources, "truth": (a, b, responses), "paths": paths}
 
 
 def test_tables_are_those_of_all_voxels_at_once(study, monkeypatch):
     monkeypatch.setattr(stacks, "slices", lambda n, *_: [slice(0, 9), slice(9, n)])
     stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
-    found = tables.read("stacking", study["sources"][4]).to_pandas()
+    found = tables.read("stacking", study["sources"][3]).to_pandas()
     a, b, responses = study["truth"]
     keep = np.r_[0:100, 120:500]
     y = np.concatenate([zscore(responses[s], 1) for s in ("a", "b")], 1)[:, keep]
@@ -64,28 +64,19 @@ def test_tables_are_those_of_all_voxels_at_once(study, monkeypatch):
     assert set(found.best) == {"lm layer 3"}
     assert found.voxel.tolist() == list(range(0, 2 * VOXELS, 2))
     assert (found.gain > 0).mean() > 0.9
-    shares = tables.read("stacking_weights", study["sources"][5]).to_pandas()
+    shares = tables.read("stacking_weights", study["sources"][4]).to_pandas()
     np.testing.assert_allclose(shares.weight.to_numpy().reshape(VOXELS, 2), weights, atol=1e-5)
     assert shares.model.tolist()[:2] == ["lm", "sp"]
 
 
-@pytest.mark.parametrize("scaling", ["story", "training"])
-def test_responses_are_scaled_as_asked(study, scaling):
-    responses = study["truth"][2]
-    subject = stacks.open_subject("x")
-    y, test = stacks.observed(subject, ["a", "b"], ["t"], scaling, slice(3, 7))
-    both = np.concatenate([responses["a"], responses["b"]], 1)[3:7]
-    np.testing.assert_allclose(y[:, :300].mean(1), 0, atol=1e-5)
-    source = responses["t"][3:7] if scaling == "story" else both
-    expected = (responses["t"][3:7] - source.mean(1, keepdims=True)) / source.std(1, keepdims=True)
-    np.testing.assert_allclose(test, expected, atol=1e-4)
-
-
 def test_predictions_of_something_else_are_refused(study):
     with h5py.File(study["paths"][1], "a") as file:
-        del file["test"]
-        file["test"] = np.zeros((VOXELS, 7), np.float32)
-    with pytest.raises(UserError, match=r"sp\.h5: was not predicted for .*S\.h5"):
+        file["voxel"][0] = 99
+    with pytest.raises(UserError, match=r"sp\.h5: has other voxels or stories than .*lm\.h5"):
+        stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
+    with h5py.File(study["paths"][0], "a") as file:
+        file["test_trs"][0] = 99
+    with pytest.raises(UserError, match=r"lm\.h5: was not predicted for .*S\.h5"):
         stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
     study["paths"][1].write_text("cut")
     with pytest.raises(UserError, match=r"sp\.h5: holds no predictions"):

@@ -9,7 +9,6 @@ if "snakemake" in globals():
             snakemake.input.predictions,
             snakemake.input.cards,
             snakemake.input.responses,
-            snakemake.input.subject,
             snakemake.output.stacking,
             snakemake.output.weights,
             cells=snakemake.params.cells,

@@ -10,9 +10,11 @@ independent. All cells see the same draws of blocks, so that differences between
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -87,6 +89,11 @@ def correlations(sums: np.ndarray, n: np.ndarray | float) -> np.ndarray:
         # Sums are kept in float32: a variance below their rounding is none.
         usable = (var_p > 1e-6 * pp) & (var_y > 1e-6 * yy)
         return np.where(usable, (py - p * y / n) / np.sqrt(var_p * var_y), np.nan)
+
+
+def skipped_trs(settings: Mapping[str, Any]) -> int:
+    """TRs at the start of each test story that are not scored: as many as reach into its first `skip_s`."""
+    return math.ceil(settings["skip_s"] / settings["tr_s"] - 1e-9)
 
 
 class Moments:

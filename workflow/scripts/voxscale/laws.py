@@ -25,6 +25,7 @@ from voxscale.bootstrap import (
     check_same_test,
     draw_weights,
     interval,
+    skipped_trs,
 )
 from voxscale.errors import UserError
 from voxscale.forms import FORMS, aicc, fit, implied, largest_error
@@ -133,7 +134,7 @@ def score_points(
     """
     first = next(iter(cells.values()))
     check_same_test(list(cells.values()))
-    cut = settings["skip_s"] / settings["tr_s"]
+    cut = skipped_trs(settings)
     n_blocks = int(first.blocks.kept(cut).sum())
     if n_blocks < 2:
         raise UserError(f"config key scoring.skip_s: leaves {n_blocks} blocks of the test stories; lower it")
