@@ -47,6 +47,7 @@ def write_moments(path, predicted, observed, lengths, block=10):
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file["moments"] = np.array([block_sums(p, observed, blocks) for p in predicted]).astype(np.float32)
+        file["voxel"] = np.arange(len(observed))
         file["n"], file["start_tr"] = blocks.n, blocks.start_tr
         file.create_dataset("story", data=[str(s) for s in blocks.story], dtype=h5py.string_dtype())
     return path

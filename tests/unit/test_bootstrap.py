@@ -28,6 +28,7 @@ def simulated(voxels=9, seed=0):
 def stored(path, sums, blocks):
     with h5py.File(path, "w") as file:
         file["moments"] = sums.astype(np.float32)
+        file["voxel"] = np.arange(sums.shape[-1])
         file["n"], file["start_tr"] = blocks.n, blocks.start_tr
         file.create_dataset("story", data=[str(s) for s in blocks.story], dtype=h5py.string_dtype())
     return Moments(path)

@@ -94,6 +94,14 @@ def test_wide_points_are_marked_and_left_out_beside(study):
     assert laws[laws.points == "narrow"].preferred.any()
 
 
+def test_a_set_without_scores_has_no_law():
+    rows, curve = fit_group(
+        SIZES.astype(float), np.full((9, 5), np.nan), 1.0, ["log_linear", "power"], 0.9, 9
+    )
+    assert all(np.isnan(row["estimate"]) and np.isnan(row["lo"]) and not row["preferred"] for row in rows)
+    assert all(np.isnan(row["y"]) for row in curve)
+
+
 def test_same_seed_same_law(study):
     first, again = run(study)[0], run(study)[0]
     assert first.equals(again)
@@ -173,6 +181,9 @@ def test_mistakes_name_their_key(study, tmp_path):
         run(study, settings=SETTINGS | {"skip_s": 9000})
     with pytest.raises(UserError, match="lacks cell new 1 UTS01 5"):
         run(study, cells=[("new", 1, "UTS01", 5)], moments=["x"])
+    fewer = write_moments(tmp_path / "fewer.h5", np.zeros((1, 29, 2000)), np.zeros((29, 2000)), {"a": 2000})
+    with pytest.raises(UserError, match=r"fewer\.h5: has other voxels than .*voxels\.parquet"):
+        run(study, cells=study["cells"][:1], moments=[fewer])
     predicted, observed, _ = nested(SIZES, voxels=30, trs=1900)
     other = write_moments(tmp_path / "short.h5", predicted[:1], observed, {"a": 1900})
     with pytest.raises(UserError, match=r"short\.h5: was tested on other TRs than"):

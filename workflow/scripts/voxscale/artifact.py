@@ -10,6 +10,7 @@ import numpy as np
 
 from voxscale import tables
 from voxscale.bootstrap import METRICS, Moments, block_counts, interval, resampled_r
+from voxscale.errors import UserError
 from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.voxel_sets import choose_sets, read_sets
@@ -68,6 +69,9 @@ def measure_artifact(
     rows: list[dict[str, Any]] = []
     for cell, path in bar(list(zip(cells, moments, strict=True)), "artifact", unit="cell"):
         opened = Moments(path)
+        ids, sets, _ = known[cell[2]]
+        if not np.array_equal(opened.voxels, ids):
+            raise UserError(f"{path}: has other voxels than {voxels}; fit the cell again")
         # ASSUME: cuts are whole blocks, and each leaves at least three blocks to score.
         cuts = [
             cut for cut in range(0, int(LONGEST_CUT_S / tr_s) + 1, step) if opened.blocks.kept(cut).sum() >= 3
@@ -75,7 +79,7 @@ def measure_artifact(
         if not cuts:
             continue
         counts = block_counts(len(opened.blocks.n), settings["draws"], settings["seed"])
-        sets = choose_sets(known[cell[2]][1], list(wanted), "config", cell[2])
+        sets = choose_sets(sets, list(wanted), "config", cell[2])
         scores = cut_scores(opened, cuts, counts, sets)
         own = int(np.argmin(np.abs(np.array(cuts) * tr_s - settings["skip_s"])))
         lo, hi = interval(

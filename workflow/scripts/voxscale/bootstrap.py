@@ -101,6 +101,7 @@ class Moments:
 
     Attributes:
         blocks: the test blocks.
+        voxels: (voxels,) columns of the dataset's response files.
         n_draws, n_voxels: of `read`.
 
     Raises:
@@ -113,6 +114,7 @@ class Moments:
             with h5py.File(self.path, "r") as file:
                 self.n_draws, _, _, self.n_voxels = file["moments"].shape
                 story = np.array([s.decode() if isinstance(s, bytes) else s for s in file["story"][:]])
+                self.voxels = file["voxel"][:]
                 self.blocks = Blocks(file["n"][:], story, file["start_tr"][:])
         except FileNotFoundError:
             raise UserError(f"{path}: no such file; fit the cell again") from None

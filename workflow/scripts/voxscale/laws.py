@@ -143,8 +143,8 @@ def score_points(
     points: dict[str, list[Point]] = {}
     for cell, moments in bar(cells.items(), "resample", unit="cell"):
         subject = cell[2]
-        _, sets, ccmax = known[subject]
-        if moments.n_voxels != len(ccmax):
+        ids, sets, ccmax = known[subject]
+        if not np.array_equal(moments.voxels, ids):
             raise UserError(f"{moments.path}: has other voxels than {voxels}; fit the cell again")
         sets = choose_sets(sets, wanted, where, subject)
         scores = cell_scores(moments, cut, counts, sets)  # (draws, resamples, sets, metrics)
