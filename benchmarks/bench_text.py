@@ -1,0 +1,234 @@
+"""Text features: ours against one pass per word and against one unbatched pass per restart."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
+
+import sections  # noqa: E402
+import yaml  # noqa: E402
+
+from voxscale import feature_store  # noqa: E402
+from voxscale.models.prepare import prepare  # noqa: E402
+from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
+from voxscale.text_features import Story, TextModel  # noqa: E402
+
+RESTARTS, MAX_CONTEXT, RESTART_AT = 8, 512, 256
+SETTINGS = {
+    "unit": "words",
+    "max_context": MAX_CONTEXT,
+    "restart_at": RESTART_AT,
+    "token_budget": "auto",
+    "bits_per_character": False,
+    "device": "auto",
+    "device_map": None,
+    "on_disk": "float32",
+}
+WAYS = {
+    "ours": ("ours, float32", "float32", False),
+    "ours-bits": ("ours, float32, with bits per character", "float32", True),
+    "ours-bfloat16": ("ours, bfloat16", "bfloat16", False),
+}
+
+
+def story() -> Story:
+    """Prose of the phantom, as long as eight restarts: 2.5 words a second, as people tell stories."""
+    prose = sorted((ROOT / "config" / "phantom" / "stories").glob("*.txt"))
+    words = " ".join(path.read_text() for path in prose).split()
+    n = MAX_CONTEXT + (RESTARTS - 1) * (MAX_CONTEXT - RESTART_AT + 1)
+    words = (words * (n // len(words) + 1))[:n]
+    return Story("story", words, np.arange(n) * 0.4, np.arange(int(n * 0.4 / 2) + 5) * 2.0 - 9)
+
+
+def make_card(folder: Path) -> dict:
+    """OPT-125M's shape with random weights and a tokenizer that makes about 1.25 tokens a word."""
+    from voxscale.models.build import build
+
+    entry = load_registry(yaml.safe_load((ROOT / "config" / "models.yaml").read_text()))["opt-125m"]
+    entry = ModelEntry(**{**entry.as_dict(), "hub": None, "build": {"seed": 0}})
+    if not (folder / "model").exists():
+        # The tokenizer alone is trained small; the model keeps OPT's vocabulary.
+        small = ModelEntry(**{**entry.as_dict(), "vocab": 1500, "n_layers": 1})
+        build(entry, folder / "model", story().words)
+        build(small, folder / "tokenizer", [" ".join(story().words)])
+        for file in (folder / "tokenizer").glob("tokenizer*"):
+            file.replace(folder / "model" / file.name)
+    return prepare(
+        ModelEntry(**{**entry.as_dict(), "build": None, "path": str(folder / "model")}), folder / "card.json"
+    )
+
+
+def ours(model: TextModel, folder: Path) -> None:
+    """End to end: tokenise, align, pass, gather, resample, write."""
+    one = story()
+    layers, numbers = model.features(one, model.passage(one))
+    feature_store.write_story(folder / "story.h5", layers, numbers)
+
+
+@torch.inference_mode()
+def reference(model: TextModel) -> None:
+    """One unbatched pass per restart through the whole model, all hidden states kept."""
+    kept = []
+    for one in model.passage(story()).passes:
+        ids = torch.from_numpy(one.ids)[None].to(model.reader.device)
+        output = model.model(input_ids=ids, output_hidden_states=True)
+        kept.append([states[0].cpu().numpy() for states in output.hidden_states])
+
+
+@torch.inference_mode()
+def per_word(model: TextModel, sample: int) -> float:
+    """Seconds per word of one pass per word with its whole context, over a spread-out sample."""
+    words = story().words
+    spent = 0.0
+    for word in np.linspace(0, len(words) - 1, sample).astype(int):
+        size = (
+            word + 1
+            if word < MAX_CONTEXT
+            else RESTART_AT + (word - MAX_CONTEXT) % (MAX_CONTEXT - RESTART_AT + 1)
+        )
+        start = time.perf_counter()
+        text = " ".join(words[word + 1 - size : word + 1])
+        ids = torch.tensor([model.tokenizer(text)["input_ids"]], device=model.reader.device)
+        output = model.model(input_ids=ids, output_hidden_states=True)
+        _ = [states[0, -1].cpu().numpy() for states in output.hidden_states]
+        spent += time.perf_counter() - start
+    return spent / sample
+
+
+def gemm_peak(dtype: torch.dtype, size: int = 2048) -> float:
+    """GEMM FLOP/s of this machine, the best of five."""
+    a, b = torch.randn(2, size, size).to(dtype).unbind()
+    best = 0.0
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def flops(model: TextModel) -> float:
+    """Of the blocks' matrix products over the passes' tokens, causal attention included."""
+    config = model.reader.config
+    weights = model.card["parameters_non_embedding"]
+    attention = 2 * config.num_hidden_layers * config.hidden_size
+    return sum(
+        2 * weights * t + attention * t**2 for t in (len(o.ids) for o in model.passage(story()).passes)
+    )
+
+
+def clock(run: Callable[[], object]) -> float:
+    """Seconds of one run."""
+    gc.collect()
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def peak(way: str, folder: Path) -> float:
+    """GB that one way adds at its peak to a process (of its own) that has the model loaded."""
+    command = [sys.executable, __file__, "--folder", str(folder), "--peak", way]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+
+
+def high_water() -> float:
+    """Largest resident memory of this process so far, GB (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1e6
+
+
+def run_peak(way: str, folder: Path) -> None:
+    """Print the memory that one way adds."""
+    card = make_card(folder)
+    name, dtype, bits = WAYS.get(way, ("", "float32", False))
+    model = TextModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
+    before = high_water()
+    ours(model, folder) if name else reference(model)
+    print(high_water() - before)
+
+
+def table(folder: Path, repeats: int, sample: int) -> str:
+    """Measure every way in turn, `repeats` times, and lay the medians out."""
+    card = make_card(folder)
+    models = {
+        way: TextModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
+        for way, (_, dtype, bits) in WAYS.items()
+    }
+    passes = models["ours"].passage(story()).passes
+    tokens = sum(len(one.ids) for one in passes)
+    gemm: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
+    times: dict[str, list[float]] = {way: [] for way in (*WAYS, "reference")}
+    for _ in range(repeats + 1):  # the first round warms up
+        for way, model in models.items():
+            times[way].append(clock(lambda model=model: ours(model, folder)))
+        times["reference"].append(clock(lambda: reference(models["ours"])))
+        for dtype, found in gemm.items():
+            found.append(gemm_peak(dtype))
+    medians = {way: statistics.median(t[1:]) for way, t in times.items()}
+    each = per_word(models["ours"], sample)
+    words = len(story().words)
+    peaks = {dtype: statistics.median(found[1:]) for dtype, found in gemm.items()}
+    work = flops(models["ours"])
+    slowest, plain = each * words, medians["reference"]
+    rows = [
+        "| way | seconds | tokens/s | against the reference | share of GEMM peak | memory added, GB |",
+        "| --- | --- | --- | --- | --- | --- |",
+        f"| one pass per word, full context | {slowest:.0f} (extrapolated) | {tokens / slowest:.0f} | "
+        f"{plain / slowest:.4f}x | | |",
+        f"| reference: one unbatched pass per restart, all states kept | {plain:.2f} | {tokens / plain:.0f} "
+        f"| 1x | {work / plain / peaks[torch.float32]:.0%} | {peak('reference', folder):.2f} |",
+    ]
+    for way, (name, dtype, _) in WAYS.items():
+        share = work / medians[way] / peaks[getattr(torch, dtype)]
+        rows.append(
+            f"| {name} | {medians[way]:.2f} | {tokens / medians[way]:.0f} | "
+            f"{plain / medians[way]:.2f}x | {share:.0%} | {peak(way, folder):.2f} |"
+        )
+    return f"""## Text features
+
+{sections.machine()}
+
+OPT-125M's shape with random weights; one story of {words} words: {len(passes)} restarts of
+{tokens / len(passes):.0f} tokens on average. Medians of {repeats} rounds in which the ways alternate.
+Ours is end to end: tokenising, the alignment's audit, the passes, resampling and writing all 13 layers.
+One pass per word is timed on {sample} words spread over the story and extrapolated to all of them; ours is
+{slowest / medians["ours"]:.0f} times as fast. GEMM peak
+(2048 cubed): {peaks[torch.float32] / 1e9:.0f} GFLOP/s in float32, {peaks[torch.bfloat16] / 1e9:.0f} in
+bfloat16; the share counts the blocks' products only.
+
+{chr(10).join(rows)}
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the benchmark and write its section of docs/benchmarks.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--sample", type=int, default=20, help="words timed for a pass per word")
+    parser.add_argument("--folder", type=Path, help="keeps the model between runs")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    given = parser.parse_args(argv)
+    if given.peak:
+        run_peak(given.peak, given.folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        text = table(given.folder or Path(temporary), given.repeats, given.sample)
+    print(text)
+    sections.write("bench-features: text", text)
+
+
+if __name__ == "__main__":
+    main()
