@@ -10,10 +10,10 @@ time goes into products of voxel blocks with one operator per fold and alpha.
     plan(problem)      form, block sizes and memory, before the work
 """
 
+from voxscale.ridge.budget import Plan, Sizes, fit_bytes, make_plan
 from voxscale.ridge.folds import chunk_folds, make_folds, story_folds
 from voxscale.ridge.kernel import Kernel
-from voxscale.ridge.plan import Plan, Sizes, fit_bytes, make_plan
-from voxscale.ridge.predict import predict, weights
+from voxscale.ridge.prediction import predict, weights
 from voxscale.ridge.problem import Block, Fold, Prediction, RidgeProblem
 from voxscale.ridge.solver import plan, sizes_of, solve
 

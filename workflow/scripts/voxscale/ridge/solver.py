@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from voxscale.errors import UserError
+from voxscale.ridge.budget import Plan, Sizes, make_plan
 from voxscale.ridge.dual import Dual
 from voxscale.ridge.forms import BlockInputs, Form
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel
 from voxscale.ridge.operators import Operators, exact_scores, low_scores, make_operators, plain_scores
-from voxscale.ridge.plan import Plan, Sizes, make_plan
 from voxscale.ridge.primal import Primal
 from voxscale.ridge.problem import Block, Responses, RidgeProblem
 from voxscale.ridge.screen import CALIBRATION, Margin, certify

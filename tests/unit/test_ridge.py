@@ -1,0 +1,250 @@
+"""The solver against textbook ridge in float64, in both forms, for shapes that nobody chose by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ridge_oracle import Oracle, correlation, delay
+from ridge_problems import make_problem, whole
+from sklearn.linear_model import Ridge
+
+from voxscale.errors import UserError
+from voxscale.ridge import (
+    Kernel,
+    chunk_folds,
+    make_plan,
+    plan,
+    predict,
+    sizes_of,
+    solve,
+    story_folds,
+    weights,
+)
+from voxscale.ridge.budget import choose_form
+
+CV_GATE, TEST_GATE, LOSS_GATE, SAME_GATE = 2e-6, 5e-6, 1e-6, 0.999
+
+
+def compare(problem, oracle=None):
+    """Largest differences from the oracle, and which voxels have its alpha."""
+    oracle = oracle or Oracle(problem)
+    found = whole(solve(problem))
+    voxels, chosen = np.arange(problem.y_train.shape[0]), found["alpha_index"]
+    best = oracle.cv.argmax(0)
+    random = np.random.default_rng(3)
+    y_test = random.standard_normal((len(problem.x_test), len(voxels)))
+    r = correlation(found["test_prediction"].T.astype(np.float64), y_test)
+    return {
+        "cv": np.abs(found["cv_r"] - oracle.cv[chosen, voxels]).max(),
+        "test": np.abs(r - correlation(oracle.test[chosen, :, voxels].T, y_test)).max(),
+        "loss": (oracle.cv[best, voxels] - oracle.cv[chosen, voxels]).max(),
+        "same": chosen == best,
+    }
+
+
+def assert_gates(differences):
+    assert differences["cv"] <= CV_GATE
+    assert differences["test"] <= TEST_GATE
+    assert differences["loss"] <= LOSS_GATE
+
+
+shapes = st.fixed_dictionaries(
+    {
+        "lengths": st.lists(st.integers(20, 45), min_size=1, max_size=6),
+        "d": st.integers(1, 60),
+        "n_voxels": st.integers(1, 25),
+        "seed": st.integers(0, 10_000),
+        "delays": st.sampled_from([(1, 2), (1, 2, 3, 4), (0,), (0, 3), (2, 1)]),
+        "degenerate": st.sampled_from(["", "", "collinear", "constant"]),
+        "alpha_scale": st.sampled_from(["absolute", "kernel"]),
+    }
+)
+same_alpha = []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@given(shape=shapes)
+def test_gates_for_any_shape(shape):
+    scale = shape["alpha_scale"]
+    alphas = np.logspace(0, 3, 7) if scale == "absolute" else np.logspace(-2, 2, 7)
+    problem = make_problem(**shape, alphas=alphas)
+    differences = compare(problem)
+    assert_gates(differences)
+    same_alpha.extend(differences["same"])
+
+
+def test_same_alpha_in_all_of_these_shapes():
+    assert len(same_alpha) > 200
+    assert np.mean(same_alpha) >= SAME_GATE
+
+
+@pytest.mark.parametrize(("lengths", "d"), [([40, 30, 50], 60), ([60, 60, 60], 90), ([40, 30, 50], 55)])
+def test_dual_and_primal_agree_around_as_many_features_as_trs(lengths, d):
+    problem = make_problem(lengths, d, 30)
+    oracle = Oracle(problem)
+    for form in ("dual", "primal"):
+        assert_gates(compare(replace(problem, form=form), oracle))
+
+
+def test_float64_is_exact():
+    for form in ("dual", "primal"):
+        problem = make_problem([40, 30, 50], 60, 20, precision="float64", form=form)
+        differences = compare(problem)
+        assert differences["cv"] < 5e-8  # cv_r itself is float32
+        assert differences["test"] < 5e-8
+        assert differences["same"].all()
+
+
+def test_small_penalties_on_weak_components_keep_their_digits():
+    problem = make_problem([60, 50, 70], 30, 40, delays=(1, 2, 3, 4))
+    for form in ("dual", "primal"):
+        assert_gates(compare(replace(problem, form=form, alphas=np.logspace(-3, 2, 9), alpha_scale="kernel")))
+
+
+def test_float32_factors_are_used_and_pass_the_gates(monkeypatch):
+    problem = make_problem([60] * 5, 150, 60, alphas=np.logspace(0, 3, 5))
+    used = []
+    original = torch.linalg.cholesky_ex
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", lambda c: (used.append(c.dtype), original(c))[1])
+    assert_gates(compare(problem))
+    assert set(used) == {torch.float32, torch.float64}
+
+
+def test_weights_and_predictions_are_those_of_sklearn():
+    for d in (10, 90):
+        problem = make_problem([40, 30, 50], d, 6)
+        found = whole(solve(problem))
+        x = delay(problem.x_train, problem.train_lengths, problem.delays)
+        x_test = delay(problem.x_test, problem.test_lengths, problem.delays)
+        w = weights(problem, found["alpha_index"]).reshape(6, -1)
+        for voxel in range(6):
+            # Another library's solver, and its own convention: its alpha is our λ.
+            ridge = Ridge(alpha=found["alpha"][voxel] ** 2, fit_intercept=False, solver="svd")
+            ridge.fit(x, problem.y_train[voxel].astype(np.float64))
+            np.testing.assert_allclose(w[voxel], ridge.coef_, atol=2e-6)
+            np.testing.assert_allclose(found["test_prediction"][voxel], ridge.predict(x_test), atol=5e-6)
+
+
+@pytest.mark.parametrize("d", [8, 100])
+@pytest.mark.parametrize("kind", ["stories", "chunks"])
+def test_out_of_fold_predictions(d, kind):
+    problem = make_problem([40, 30, 53], d, 12, test_lengths=(20, 25))
+    if kind == "chunks":
+        problem = replace(problem, folds=chunk_folds(123, 4, 10, 0.3, 0))
+    oracle = Oracle(problem)
+    chosen = whole(solve(problem))["alpha_index"]
+    chosen[3] = -1
+    parts = list(predict(problem, chosen))
+    assert np.array_equal(np.concatenate([part.voxels for part in parts]), np.arange(12))
+    oof, test = (np.concatenate([getattr(part, name) for part in parts]) for name in ("oof", "test"))
+    assert np.isnan(oof[3]).all()
+    assert np.isnan(test[3]).all()
+    voxels = np.delete(np.arange(12), 3)
+    expected = oracle.oof[chosen[voxels], :, voxels]
+    assert (np.isnan(expected).any(0) == (kind == "chunks")).any()  # chunks leave some rows out
+    np.testing.assert_allclose(oof[voxels], expected, atol=5e-6)
+    np.testing.assert_allclose(test[voxels], oracle.test[chosen[voxels], :, voxels], atol=5e-6)
+
+
+def test_bad_voxels_have_no_score_and_disturb_nobody():
+    for d in (8, 100):
+        problem = make_problem([40, 30, 50], d, 20)
+        clean = whole(solve(problem))
+        y = problem.y_train.copy()
+        y[4], y[9], y[13, 7], y[17, 0] = 0.0, 2.5, np.nan, np.inf
+        found = whole(solve(replace(problem, y_train=y)))
+        bad = [4, 9, 13, 17]
+        assert np.flatnonzero(~found["valid"]).tolist() == bad
+        for name in ("alpha", "cv_r", "test_prediction"):
+            assert np.isnan(found[name][bad]).all()
+            good = (np.delete(values[name], bad, 0) for values in (found, clean))
+            np.testing.assert_allclose(*good, atol=1e-6)
+        assert not found["at_edge"][bad].any()
+
+
+def test_one_group_of_alphas_at_a_time_gives_the_same(monkeypatch):
+    for d in (8, 100):
+        problem = make_problem([40, 30, 50], d, 50, screen="on")
+        once = whole(solve(problem))
+        few = replace(plan(problem), alphas=2, voxels=16, keep_responses=False)
+        monkeypatch.setattr("voxscale.ridge.solver.plan", lambda problem, few=few: few)
+        monkeypatch.setattr("voxscale.ridge.prediction.plan", lambda problem, few=few: few)
+        again = whole(solve(problem))
+        np.testing.assert_array_equal(again["alpha_index"], once["alpha_index"])
+        np.testing.assert_allclose(again["cv_r"], once["cv_r"], atol=1e-6)
+        np.testing.assert_allclose(again["test_prediction"], once["test_prediction"], atol=1e-5)
+        oof = np.empty((50, 120))
+        for part in predict(problem, once["alpha_index"]):
+            oof[part.voxels] = part.oof
+        monkeypatch.undo()
+        (expected,) = (part.oof for part in predict(problem, once["alpha_index"]))
+        np.testing.assert_allclose(oof, expected, atol=1e-5)
+
+
+def test_nested_sets_take_blocks_of_one_kernel():
+    lengths = [30, 25, 40, 35]
+    problem = make_problem(lengths, 100, 15)
+    kernel = Kernel.of(problem.x_train, lengths, problem.delays)
+    rows = np.r_[0:30, 55:95]
+    part = replace(
+        problem,
+        x_train=problem.x_train[rows],
+        train_lengths=[30, 40],
+        y_train=problem.y_train[:, rows],
+        folds=story_folds([30, 40], 5),
+    )
+    alone, shared = whole(solve(part)), whole(solve(replace(part, kernel=kernel, kernel_rows=rows)))
+    np.testing.assert_array_equal(alone["alpha_index"], shared["alpha_index"])
+    np.testing.assert_allclose(alone["cv_r"], shared["cv_r"], atol=1e-7)
+
+
+def test_kernel_scaled_alphas_do_not_care_for_the_scale_of_features():
+    problem = make_problem([40, 30, 50], 80, 15, alpha_scale="kernel", alphas=np.logspace(-2, 1, 6))
+    big = replace(problem, x_train=problem.x_train * 100, x_test=problem.x_test * 100)
+    one, other = whole(solve(problem)), whole(solve(big))
+    np.testing.assert_array_equal(one["alpha_index"], other["alpha_index"])
+    np.testing.assert_allclose(one["alpha"] * 100, other["alpha"], rtol=1e-5)
+    x = delay(problem.x_train.astype(np.float64), problem.train_lengths, problem.delays)
+    np.testing.assert_allclose(
+        problem.absolute_alphas(), problem.alphas * np.sqrt((x**2).sum() / len(x)), rtol=1e-6
+    )
+
+
+def test_edges_of_the_grid_are_told():
+    problem = make_problem([40, 30, 50], 80, 15, alphas=np.array([1e5, 1e6, 1e7]))
+    found = whole(solve(problem))
+    expected = (found["alpha_index"] == 0) | (found["alpha_index"] == 2)
+    assert expected.any()
+    np.testing.assert_array_equal(found["at_edge"], expected)
+    assert not whole(solve(replace(problem, alphas=np.array([10.0]))))["at_edge"].any()
+
+
+def test_form_follows_the_cost():
+    assert plan(make_problem([40, 30, 50], 80, 15)).form == "dual"
+    assert plan(make_problem([40, 30, 50], 10, 15)).form == "primal"
+    wide = sizes_of(make_problem([40, 30, 50], 10, 15))._replace(n=30_000, d=7168, delays=4)
+    assert choose_form(wide._replace(folds=((6000, 24_000),) * 5, voxels=90_000)) == "dual"
+    assert choose_form(wide._replace(d=2000, folds=((6000, 24_000),) * 5, voxels=90_000)) == "primal"
+
+
+@pytest.mark.parametrize("alphas", [[0.0, 1.0], [2.0, 1.0], []])
+def test_grid_that_is_none(alphas):
+    with pytest.raises(UserError, match=r"encoding\.alphas"):
+        make_problem([40, 30, 50], 8, 2, alphas=np.array(alphas))
+
+
+def test_device_that_is_none():
+    problem = make_problem([40, 30, 50], 8, 2, device="abacus")
+    with pytest.raises(UserError, match=r"encoding\.device"):
+        list(solve(problem))
+
+
+def test_too_little_memory_is_told_before_the_work():
+    sizes = sizes_of(make_problem([40, 30, 50], 80, 15))._replace(
+        n=20_000, d=20_000, folds=((4000, 16_000),) * 5
+    )
+    with pytest.raises(UserError, match=r"encoding\.memory_gb: 4.0 are too few .* raise it, at least by"):
+        make_plan(sizes, 4, "auto", "auto", "float32", torch.device("cpu"))

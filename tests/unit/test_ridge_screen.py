@@ -1,0 +1,101 @@
+"""The low-precision screen never changes an answer, least of all where held-out sets are small."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from ridge_problems import make_problem, whole
+
+from voxscale.ridge import solve
+from voxscale.ridge.operators import exact_scores, low_scores, make_operators, plain_scores
+from voxscale.ridge.screen import Margin, certify
+from voxscale.ridge.solver import make_form
+
+FIXED = 5e-4  # a margin under which no voxel of long stories gets another alpha
+
+
+def scores_of(problem, form="dual"):
+    """Operators, inputs, screened and plain scores of all voxels at once."""
+    made = make_form(problem, form)
+    lams = (problem.absolute_alphas() ** 2).tolist()
+    operators = make_operators(made, lams, range(len(lams)), True, torch.float32, torch.device("cpu"))
+    inputs = made.inputs(torch.from_numpy(problem.y_train))
+    return operators, inputs, low_scores(operators, inputs), plain_scores(operators, inputs)
+
+
+def small_held_out(form="dual", **changes):
+    """Stories of 12 TRs: a fold holds out some two dozen."""
+    d = 60 if form == "dual" else 12
+    return make_problem([12] * 10, d, 6000, alphas=np.logspace(0, 2.5, 15), **changes)
+
+
+def assert_same(found, plain):
+    """The same answers but where two alphas tie to the last bits of float32."""
+    tied = np.abs(found["cv_r"] - plain["cv_r"]) < 5e-7
+    differ = found["alpha_index"] != plain["alpha_index"]
+    assert tied.all()
+    assert differ.sum() <= 2
+    assert np.abs(found["test_prediction"] - plain["test_prediction"])[~differ].max() < 1e-5
+
+
+@pytest.mark.parametrize("form", ["dual", "primal"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_small_held_out_sets(form, seed):
+    problem = replace(small_held_out(form, seed=seed), form=form)
+    plain = whole(solve(replace(problem, screen="off")))
+    assert_same(whole(solve(replace(problem, screen="on"))), plain)
+
+
+def missed(low, plain):
+    """Voxels whose best alpha a fixed margin would not have scored again."""
+    best = plain.argmax(1, keepdim=True)
+    return int((low.gather(1, best) < low.max(1, keepdim=True).values - FIXED).sum())
+
+
+def test_a_fixed_margin_fails_there():
+    _, _, low, plain = scores_of(make_problem([120] * 5, 200, 500, alphas=np.logspace(0, 2.5, 15)))
+    assert missed(low, plain) == 0
+    _, _, low, plain = scores_of(small_held_out())
+    assert missed(low, plain) > 3
+
+
+def test_a_margin_that_is_too_small_grows():
+    operators, inputs, low, plain = scores_of(small_held_out())
+    wanted = []
+
+    def exact(these, scores):
+        wanted.append(int(these.sum()))
+        exact_scores(operators, inputs, these, scores)
+
+    margin = Margin()
+    margin.largest = 2e-5
+    scores = certify(low, margin, exact)
+    assert len(wanted) > 1
+    assert margin.largest > 1e-3
+    loss = plain.max(1).values - plain.gather(1, scores.argmax(1, keepdim=True))[:, 0]
+    assert loss.max() < 5e-7
+
+
+def test_scores_that_are_filled_in_are_the_plain_ones():
+    operators, inputs, low, plain = scores_of(make_problem([30, 25, 40], 60, 40))
+    wanted = torch.rand(low.shape, generator=torch.Generator().manual_seed(0)) < 0.4
+    scores = torch.full_like(low, -5.0)
+    exact_scores(operators, inputs, wanted, scores)
+    torch.testing.assert_close(scores[wanted], plain[wanted], atol=2e-7, rtol=0)
+    assert (scores[~wanted] == -5.0).all()
+
+
+def test_only_a_share_is_scored_exactly():
+    operators, inputs, low, plain = scores_of(
+        make_problem([120] * 5, 200, 1000, alphas=np.logspace(0, 3, 15))
+    )
+    margin, counts = Margin(), []
+    margin.see(low[::2], plain[::2])
+
+    def exact(these, scores):
+        counts.append(int(these.sum()))
+        exact_scores(operators, inputs, these, scores)
+
+    certify(low, margin, exact)
+    assert sum(counts) < 0.4 * low.numel()
