@@ -100,6 +100,26 @@ def test_every_row_once_and_means_by_set(study):
     assert tables.provenance(study["outputs"][0])["fdr"] == 0.05
 
 
+def test_significant_voxels_are_those_of_one_cell_a_modality(study, tmp_path):
+    about = {"model": "s", "family": "w", "modality": "speech", "n_layers": 4, "width": 64}
+    cards = [study["card"], tmp_path / "s.json", tmp_path / "c.json"]
+    cards[1].write_text(json.dumps(about))
+    cards[2].write_text(json.dumps(about | {"model": "c", "modality": "control"}))
+    cells = {}
+    for seed, model in enumerate(("s", "c"), 4):
+        cells[model] = cell_columns(model=model, draws=1, n_train=5, seed=seed)
+        cells[model]["p"] = np.where(np.arange(VOXELS) % 7 == seed % 7, 0.001, 0.5)
+        tables.write("scores", cells[model], tmp_path / f"{model}.parquet")
+    paths = [*study["paths"], tmp_path / "s.parquet", tmp_path / "c.parquet"]
+    gather_scores(paths, cards, [study["ceiling"]], {}, *study["outputs"])
+    voxels = tables.read("voxels", study["outputs"][2]).to_pandas()
+    scores = tables.read("scores", study["outputs"][0]).to_pandas()
+    language = scores[(scores.model == "a") & (scores.n_train == 5)].p.to_numpy() < 0.01
+    assert voxels.significant.tolist() == (language | (cells["s"]["p"] < 0.01)).tolist()
+    assert voxels.reference[0] == "a layer 1 n_train 5 or s layer 1 n_train 5"
+    assert voxels.roi.isna().all()
+
+
 def test_voxels_without_a_score_are_counted_and_never_zero(study, tmp_path):
     columns = cell_columns(seed=3, draws=1, model="a", layer=2)
     columns["r"][:4] = np.nan
@@ -178,7 +198,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
                 [sys.executable, "-c", code, tmp_path, str(n)], capture_output=True, text=True
             ).stdout
         )
-        for n in (20, 120)
+        for n in (15, 75)
     ]
-    assert pq.ParquetFile(tmp_path / "all.parquet").metadata.num_rows == 120 * 60_000
-    assert peaks[1] < peaks[0] + 60, "MB; the rows alone are 400 MB"
+    assert pq.ParquetFile(tmp_path / "all.parquet").metadata.num_rows == 75 * 60_000
+    assert peaks[1] < peaks[0] + 60, "MB; the added rows alone are 200 MB"

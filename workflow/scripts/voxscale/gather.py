@@ -25,7 +25,7 @@ from voxscale.voxel_sets import deciles, read_voxels, voxel_sets
 
 KEY = ("model", "layer", "subject", "n_train", "draw")
 ROW_GROUP = 1 << 19  # rows; some 20 MB a group
-# ASSUME: the voxels called significant are those of one stated cell of a subject, and the same for all cells.
+# ASSUME: significant voxels are those of one stated cell per modality, whatever cell is scored on them.
 REFERENCE_MODALITIES = ("language", "speech")
 
 
@@ -135,26 +135,30 @@ def read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
 
 
 class _Reference:
-    """Per subject, the cell whose scores say which voxels are significant: the best cv_r at most stories."""
+    """Per subject and modality, the cell that makes voxels significant: the best cv_r at most stories."""
 
     def __init__(self) -> None:
-        self.best: dict[str, tuple[tuple[float, float], tuple[Any, ...], np.ndarray]] = {}
+        self.best: dict[tuple[str, str], tuple[tuple[float, float], tuple[Any, ...], np.ndarray]] = {}
 
-    def offer(self, key: tuple[Any, ...], part: pa.Table) -> None:
+    def offer(self, modality: str, key: tuple[Any, ...], part: pa.Table) -> None:
         _, _, subject, n_train, draw = key
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             rank = (n_train, float(np.nanmean(part["cv_r"].to_numpy())))
-        if draw == 0 and (subject not in self.best or rank > self.best[subject][0]):
-            self.best[subject] = rank, key, np.array([part["voxel"].to_numpy(), part["p"].to_numpy()])
+        if draw == 0 and ((subject, modality) not in self.best or rank > self.best[subject, modality][0]):
+            scores = np.array([part["voxel"].to_numpy(), part["p"].to_numpy()])
+            self.best[subject, modality] = rank, key, scores
 
     def significant(self, subject: str, voxels: np.ndarray, fdr: float) -> tuple[np.ndarray, str]:
-        """(voxels,) bool and the name of the cell; all False where nothing was tested."""
-        if subject not in self.best:
-            return np.zeros(len(voxels), bool), "none"
-        _, (model, layer, _, n_train, _), (ids, p) = self.best[subject]
-        passing = ids[np.nan_to_num(false_discovery(p), nan=1.0) <= fdr]
-        return np.isin(voxels, passing), f"{model} layer {layer} n_train {n_train}"
+        """(voxels,) bool: significant under any modality's cell; and the names of these cells."""
+        inside, names = np.zeros(len(voxels), bool), []
+        for modality in REFERENCE_MODALITIES:
+            if (subject, modality) in self.best:
+                _, (model, layer, _, n_train, _), (ids, p) = self.best[subject, modality]
+                passing = ids[np.nan_to_num(false_discovery(p), nan=1.0) <= fdr]
+                inside |= np.isin(voxels, passing)
+                names.append(f"{model} layer {layer} n_train {n_train}")
+        return inside, " or ".join(names) or "none"
 
 
 def gather_scores(
@@ -186,7 +190,7 @@ def gather_scores(
         if key[0] not in models:
             raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
         if models[key[0]]["modality"] in REFERENCE_MODALITIES:
-            reference.offer(key, part)
+            reference.offer(models[key[0]]["modality"], key, part)
     subjects = _voxels(ceilings, voxel_tables, reference, fdr)
     tables.write(
         "voxels",
@@ -212,7 +216,9 @@ def _summary_rows(
     cell = dict(zip(KEY, key, strict=True))
     columns = {name: part[name].to_numpy() for name in part.column_names if name not in KEY}
     subject = subjects.get(cell["subject"])
-    if subject is None or not np.array_equal(columns["voxel"], subject["voxel"]):
+    if subject is None:
+        raise UserError(f"{path}: subject {cell['subject']} has no noise ceiling; give its table too")
+    if not np.array_equal(columns["voxel"], subject["voxel"]):
         raise UserError(f"{path}: its voxels are not those of {cell['subject']}'s ceiling; make both again")
     trs, features = int(columns["train_trs"][0]), int(columns["n_features"][0])
     about = card | {

@@ -268,6 +268,8 @@ def fit_laws(
             narrow = [point for point in members if not point.about["wide"]]
             variants = {"all": members} | ({"narrow": narrow} if 3 <= len(narrow) < len(members) else {})
             for variant, chosen in variants.items():
+                if len(chosen) < 3:
+                    continue  # two points are on every line
                 at = np.array([point.x for point in chosen])
                 for name in chosen[0].y:
                     for m, metric in enumerate(METRICS):

@@ -120,8 +120,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("explainable", pa.float64(), "share", "signal power in one repeat's variance"),
             _column("reliable", pa.bool_(), "flag", "the noise ceiling is reliable"),
             _column("decile", pa.int32(), "1-10", "tenth of the reliable voxels by ceiling", null=True),
-            _column("significant", pa.bool_(), "flag", "the reference's r passes the false discovery rate"),
-            _column("reference", pa.string(), "name", "cell with the best cv_r, which defines significant"),
+            _column("significant", pa.bool_(), "flag", "a reference's r passes the false discovery rate"),
+            _column("reference", pa.string(), "name", "cells behind significant: best cv_r of a modality"),
         ]
     ),
     "summary": pa.schema(
