@@ -234,7 +234,9 @@ class SpeechEncoder:
                 seconds[size] = self._time(lambda n=size: read(first[:n], end[:n])) / size
             except torch.OutOfMemoryError:
                 break
-            if seconds[size] > 1.5 * min(seconds.values()):
+            # Long passes are timed well, and cost: they end the search as soon as more windows gain nothing.
+            long = size * seconds[size] > 1
+            if seconds[size] > (1.0 if long else 1.5) * min(seconds.values()):
                 break
         # ASSUME: under 5% is noise; then the smaller batch takes less memory.
         return next(size for size, each in seconds.items() if each < 1.05 * min(seconds.values()))
