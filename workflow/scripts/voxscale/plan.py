@@ -1,0 +1,181 @@
+"""What a study will take, before anything runs: `python -m voxscale.plan --configfile config/paper.yaml`.
+
+Jobs of each rule, hours of cores and GPUs, the largest job's memory, disk by stage, and what is already done.
+Everything follows from the config and the files that are there; no graph of jobs is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from voxscale.config import read_yaml
+from voxscale.errors import UserError
+from voxscale.jobs import STAGES, Job, Jobs
+from voxscale.resources import Need
+from voxscale.study import Study
+
+HOME = Path(__file__).parents[3]
+JOB_OVERHEAD_S = 4.0  # s: what a SLURM job costs before and after its work (docs/reliability.md)
+
+
+@dataclass
+class Row:
+    """One rule's jobs, summed up; hours and memory (the largest request) are those of jobs not yet done."""
+
+    rule: str
+    jobs: int = 0
+    done: int = 0
+    core_hours: float = 0.0
+    gpu_hours: float = 0.0
+    memory_mb: int = 0
+    longest_s: float = 0.0
+    disk_mb: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, need: Need, done: bool) -> None:
+        self.jobs += 1
+        self.done += done
+        self.disk_mb += need.disk_mb
+        if not done:
+            hours = need.seconds / 3600
+            self.core_hours += need.threads * hours
+            self.gpu_hours += need.gpus * hours
+            self.memory_mb = max(self.memory_mb, need.requested_mb())
+            self.longest_s = max(self.longest_s, need.seconds)
+            self.seconds += need.seconds
+
+
+def load_jobs(configfile: str | Path | None, directory: str | Path = ".") -> Jobs:
+    """Jobs of the study that a config file describes; without one, of the demo.
+
+    Args:
+        directory: Snakemake's working directory, with `results/`; it becomes this process's own.
+
+    Raises:
+        UserError: the config or the dataset is not what it should be.
+    """
+    config = read_yaml(configfile or HOME / "config/demo.yaml")
+    os.chdir(directory)
+    if not isinstance(config, dict):
+        raise UserError(f"{configfile}: is not a study's config; see config/README.md")
+    return Jobs(Study.load(config, HOME / "config"))
+
+
+def survey(jobs: Jobs) -> list[Row]:
+    """One row per rule, in the order of the work."""
+    rows: dict[str, Row] = {}
+    for job in jobs.all():
+        rows.setdefault(job.rule, Row(job.rule)).add(jobs.need(*job), is_done(jobs, job))
+    return list(rows.values())
+
+
+def is_done(jobs: Jobs, job: Job) -> bool:
+    """Whether a job's output is there. Predictions are deleted as soon as the stack is made of them."""
+    if job.output.exists():
+        return True
+    if job.rule == "predict_encoding":
+        return Job("stack_models", {"subject": job.wildcards["subject"]}).output.exists()
+    return False
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines of a table: the first column to the left, numbers to the right."""
+    cells = [[str(value) for value in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in cells
+    ]
+
+
+def hours(value: float) -> str:
+    """Hours, with as many digits as they deserve."""
+    return "-" if not value else f"{value:.2f}" if value < 10 else f"{value:,.0f}"
+
+
+def size(megabytes: float) -> str:
+    """A size in MB or GB."""
+    return (
+        "-" if megabytes < 0.5 else f"{megabytes:.0f} MB" if megabytes < 1e3 else f"{megabytes / 1e3:,.1f} GB"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time in minutes or hours."""
+    return "-" if not seconds else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def report(rows: Sequence[Row]) -> str:
+    """The table of rules, the disk of each stage and what to know about the fits' size."""
+    figures = [row for row in rows if row.rule.startswith("draw_")]
+    shown = [row for row in rows if row not in figures]
+    if figures:
+        drawn = Row("draw_*")
+        for row in figures:
+            for key in ("jobs", "done", "core_hours", "disk_mb", "seconds"):
+                setattr(drawn, key, getattr(drawn, key) + getattr(row, key))
+            drawn.memory_mb = max(drawn.memory_mb, row.memory_mb)
+            drawn.longest_s = max(drawn.longest_s, row.longest_s)
+        shown.insert(-1, drawn)
+    total = Row("all")
+    for row in shown:
+        for key in ("jobs", "done", "core_hours", "gpu_hours", "disk_mb"):
+            setattr(total, key, getattr(total, key) + getattr(row, key))
+        total.memory_mb = max(total.memory_mb, row.memory_mb)
+        total.longest_s = max(total.longest_s, row.longest_s)
+    header = ("rule", "jobs", "done", "core-hours", "GPU-hours", "largest memory", "longest job", "disk")
+    lines = table(
+        header,
+        (
+            (
+                row.rule,
+                row.jobs,
+                row.done,
+                hours(row.core_hours),
+                hours(row.gpu_hours),
+                size(row.memory_mb),
+                duration(row.longest_s),
+                size(row.disk_mb),
+            )
+            for row in (*shown, total)
+        ),
+    )
+    lines.insert(-1, "")
+    stages = {stage: sum(row.disk_mb for row in rows if row.rule in rules) for stage, rules in STAGES.items()}
+    stages["figures, report"] = sum(row.disk_mb for row in rows) - sum(stages.values())
+    lines += ["", "Disk: " + ", ".join(f"{stage} {size(disk)}" for stage, disk in stages.items())]
+    lines += [
+        "Hours, memory and longest job are those of jobs still to do; memory is what is asked of a cluster."
+    ]
+    fits = next((row for row in rows if row.rule == "fit_encoding"), None)
+    if fits and fits.jobs > fits.done:
+        mean = fits.seconds / (fits.jobs - fits.done)
+        share = JOB_OVERHEAD_S / (JOB_OVERHEAD_S + mean)
+        lines += [f"A fit takes {duration(mean)} on average; SLURM's own time is {share:.0%} of it."]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the plan; 0, or 1 after one line about a mistake."""
+    parser = argparse.ArgumentParser(prog="python -m voxscale.plan", description=__doc__.splitlines()[0])
+    parser.add_argument("--configfile", help="the study's config; default: the demo's")
+    parser.add_argument("--directory", default=".", help="where results/ is or will be")
+    options = parser.parse_args(arguments)
+    try:
+        print(report(survey(load_jobs(options.configfile, options.directory))))
+    except UserError as error:
+        print(f"ERROR plan: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

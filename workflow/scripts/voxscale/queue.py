@@ -1,0 +1,59 @@
+"""The jobs that SLURM has in its queue for one working directory."""
+
+from __future__ import annotations
+
+import getpass
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+PREFIX = "voxscale"  # of the jobs' names, as profiles/slurm sets it
+ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "REQUEUED", "RESIZING"}
+TIMEOUT_S = 60
+
+
+class Queued(NamedTuple):
+    """One job: SLURM's id, the run that submitted it, its state and its comment (rule and wildcards)."""
+
+    jobid: str
+    run: str
+    state: str
+    comment: str
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it has not started yet."""
+        return self.state == "PENDING"
+
+
+def read_queue(directory: str | Path, prefix: str = PREFIX) -> list[Queued] | None:
+    """Living jobs that runs of this workflow have submitted from a directory.
+
+    Returns:
+        the jobs; None where SLURM does not answer, or is not there.
+    """
+    if shutil.which("squeue") is None:
+        return None
+    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%k"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    if done.returncode:
+        return None
+    here = str(Path(directory).resolve())
+    found = []
+    for line in done.stdout.splitlines():
+        jobid, run, state, where, comment = line.split("|", 4)
+        if run.startswith(f"{prefix}_") and state in ALIVE and str(Path(where).resolve()) == here:
+            found.append(Queued(jobid, run, state, comment))
+    return found
+
+
+def cancel(jobs: Iterable[Queued], pending_only: bool = False) -> None:
+    """Take jobs out of the queue; with `pending_only`, those that have started meanwhile go on."""
+    if ids := [job.jobid for job in jobs]:
+        state = ["--state=PENDING"] if pending_only else []
+        subprocess.run(["scancel", *state, *ids], timeout=TIMEOUT_S, check=False, capture_output=True)

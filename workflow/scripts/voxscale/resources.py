@@ -1,0 +1,325 @@
+"""What a job takes: memory, minutes, GPUs, disk and threads, as functions of a few numbers.
+
+Bytes follow from shapes and dtypes, seconds from flops and bytes. Memory is an upper bound, meant to lie between
+one and three times what is measured (`voxscale.usage` compares). ASSUME the rates below: a machine half as
+fast takes longer than said, but the request leaves room, and a job that runs out gets more when it is retried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voxscale.errors import UserError
+
+MB = 1e6
+PLAIN = 260  # MB: Python, numpy, pyarrow, h5py
+PLOTS = 420  # MB: with matplotlib, nilearn and their fonts and meshes
+NETWORK = 620  # MB: with torch and transformers
+SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start it
+START_S = 15.0  # s: start-ups, imports from a shared disk
+CPU_FLOPS = 15e9  # flops per second and core, single precision, in matrix products
+GPU_FLOPS = 4e13  # of one GPU in half precision, as forward passes reach it
+DISK_BYTES = 1e8  # bytes per second of a shared disk
+GPU_MB = 80_000  # of one GPU; larger models are spread over several
+WORDS_PER_S = 3.2  # fast speech
+TOKENS_PER_WORD = 1.5
+ALIGNED_MB = 64  # requests are rounded up to this
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one job takes.
+
+    Attributes:
+        memory_mb: of the job's own processes.
+        seconds: from start to end, with `threads`.
+        threads: cores.
+        gpus: GPUs.
+        disk_mb: that its outputs take and keep.
+    """
+
+    memory_mb: float
+    seconds: float
+    threads: int = 1
+    gpus: int = 0
+    disk_mb: float = 0.0
+
+    def requested_mb(self, attempt: int = 1) -> int:
+        """Memory to ask a cluster for: with Snakemake's own, and half as much again at each retry."""
+        return ALIGNED_MB * math.ceil((self.memory_mb + SNAKEMAKE) * (1 + 0.5 * (attempt - 1)) / ALIGNED_MB)
+
+    def requested_minutes(self, attempt: int = 1) -> int:
+        """Time to ask a cluster for: three times the estimate and five minutes, twice that at each retry."""
+        return math.ceil(5 + 3 * self.seconds / 60) * 2 ** (attempt - 1)
+
+
+def plain(
+    bytes_in: float = 0.0,
+    bytes_out: float = 0.0,
+    held: float = 0.0,
+    seconds: float = 0.0,
+    base: float = PLAIN,
+) -> Need:
+    """A job that reads, computes a little and writes.
+
+    Args:
+        held: bytes in memory at once.
+        seconds: of computing.
+        base: MB of the process before it holds anything.
+    """
+    time = START_S + seconds + (bytes_in + bytes_out) / DISK_BYTES
+    return Need(base + held / MB, time, disk_mb=bytes_out / MB)
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes of a number; `auto` is counted as float32, its largest case on a CPU.
+
+    Raises:
+        UserError: no such dtype.
+    """
+    known = {"float64": 8, "float32": 4, "auto": 4, "float16": 2, "bfloat16": 2}
+    if dtype not in known:
+        raise UserError(f"config: unknown dtype {dtype}; known are {', '.join(known)}")
+    return known[dtype]
+
+
+def parameters(width: int, n_layers: int, vocab: int = 0, config: Mapping[str, Any] | None = None) -> float:
+    """Parameters of a transformer, to a few percent; the model card counts them exactly.
+
+    Args:
+        config: further settings; those that tell the width of the MLP are read.
+    """
+    config = config or {}
+    gated = "intermediate_size" in config and vocab > 0  # LLaMA and its kin: three matrices in the MLP
+    inner = config.get("intermediate_size") or config.get("ffn_dim") or config.get("encoder_ffn_dim")
+    inner = inner or 4 * width
+    layer = 4 * width**2 + (3 if gated else 2) * width * inner
+    return n_layers * layer + vocab * width * (2 if gated else 1)
+
+
+def feature_bytes(width: int, layers: int, trs: Sequence[int], dtype: str) -> float:
+    """Bytes of all layers of all stories on disk."""
+    return float(sum(trs)) * width * layers * item_bytes(dtype)
+
+
+def extraction(
+    modality: str,
+    width: int,
+    n_layers: int,
+    n_parameters: float,
+    vocab: int,
+    trs: Sequence[int],
+    tr_s: float,
+    settings: Mapping[str, Any],
+    threads: int | None = None,
+) -> Need:
+    """Features of one model for all stories.
+
+    Args:
+        modality: language or speech.
+        trs: TRs of each story on the stimulus clock.
+        settings: of `features.text` or `features.speech`, with `device` and `on_disk`.
+        threads: cores; None for as many as the work is worth.
+    """
+    gpu = str(settings["device"]) != "cpu"
+    seconds_of_sound = float(sum(trs)) * tr_s
+    longest = max(trs, default=1)
+    if modality == "language":
+        # Half of each pass repeats context.
+        units = seconds_of_sound * WORDS_PER_S * TOKENS_PER_WORD * 2
+        at_once = longest * tr_s * WORDS_PER_S
+        batch = 2048 * (24 * 4 * width + (8 * vocab if settings.get("bits_per_character") else 0))
+    else:
+        frames = 50.0 * settings["window_s"]  # per window
+        units = seconds_of_sound / settings["stride_s"] * frames
+        at_once = longest * tr_s / settings["stride_s"]
+        batch = 32 * settings["window_s"] * (16_000 * 4 * 8 + 50 * 24 * 4 * width)
+    flops = 2.0 * n_parameters * units
+    threads = threads or worth_threads(flops, 4 if gpu else 16)
+    rate = GPU_FLOPS if gpu else CPU_FLOPS * threads
+    stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
+    dtype = settings.get("dtype", "auto")
+    weights = n_parameters * (2 if gpu and dtype == "auto" else item_bytes(dtype))
+    # One story's layers on the clock: being summed, being saved; and one batch's states, before they are summed.
+    held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
+    held += weights + (0 if gpu else batch)
+    gpus = max(1, math.ceil((weights / MB + 8_000) / (0.9 * GPU_MB))) if gpu else 0
+    time = START_S + flops / rate + weights / DISK_BYTES + stored / DISK_BYTES
+    return Need(NETWORK + held / MB, time, threads, gpus, stored / MB)
+
+
+def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:
+    """Flops of one ridge fit, float64 ones counted twice: see docs of `voxscale.ridge.plan`."""
+    h = n / folds
+    t = n - h
+    if p < t:
+        once = 20 * p**3 * (folds + 1) + 8 * n * p**2 + 2 * alphas * folds * min(h, p) * p**2
+        each = 4 * n * p + 2 * alphas * folds * min(h, p) * p
+    else:
+        once = alphas * 2 * (n**3 + folds * (2 * h * h * t + h**3))
+        each = 2 * alphas * folds * h * t + 2 * n * m
+    return float(once) + float(each) * voxels
+
+
+def worth_threads(flops: float, most: int = 16) -> int:
+    """Cores that are worth giving to this much work: one until it takes two minutes, doubled from there."""
+    cores = flops / CPU_FLOPS / 120
+    return int(min(most, 2 ** max(0, math.ceil(math.log2(cores))))) if cores > 1 else 1
+
+
+def cell_flops(
+    train: int,
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    n_draws: int = 1,
+    permutations: int = 0,
+) -> float:
+    """Flops of one cell, all its draws."""
+    alphas, folds = encoding["alphas"]["n"], encoding["folds"]["n"]
+    once = fit_flops(train, width * len(encoding["delays"]), test, voxels, alphas, folds)
+    return n_draws * (once + 0.1 * permutations * test * voxels)  # block sums are permuted, not TRs
+
+
+def fit(
+    train: int,
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    n_draws: int = 1,
+    union: int = 0,
+    block_trs: int = 10,
+    permutations: int = 0,
+) -> Need:
+    """One cell: ridge on every draw of its training stories, scores and moments of all voxels.
+
+    Args:
+        train: training TRs of the largest draw.
+        union: training TRs of all draws together.
+        encoding: complete `encoding` block of the config.
+
+    Raises:
+        UserError: `encoding.memory_gb` is too little for this cell.
+    """
+    flops = cell_flops(train, test, width, voxels, encoding, n_draws, permutations)
+    threads = worth_threads(flops)
+    blocks = math.ceil(test / block_trs)
+    own = voxels * (64.0 + 40 * blocks)  # scores and moments of all voxels
+    shared = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
+    bound = own + fit_bytes(train, test, width, voxels, encoding, own, shared)
+    stored = n_draws * voxels * (45.0 + 20 * blocks)
+    read = 4.0 * (train + test) * (voxels + width)
+    time = START_S + flops / (CPU_FLOPS * threads) + (read + 2 * stored) / DISK_BYTES
+    return Need((bound + 90.0 * n_draws * voxels) / MB, time, threads, disk_mb=stored / MB)
+
+
+def fit_bytes(
+    train: int,
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    own: float = 0.0,
+    union: int = 0,
+) -> float:
+    """Bytes of a fit as the solver itself plans it, whether or not the node screens in bfloat16.
+
+    Args:
+        own: bytes that the cell takes beside the solver, out of the same `encoding.memory_gb`.
+        union: rows of a kernel that draws share; 0 for none.
+
+    Raises:
+        UserError: `encoding.memory_gb` is too little.
+    """
+    import torch
+
+    from voxscale.ridge.budget import SCREEN_VOXELS, Sizes, make_plan
+
+    folds = encoding["folds"]["n"]
+    held = math.ceil(train / folds)
+    sizes = Sizes(
+        n=train,
+        d=width,
+        delays=len(encoding["delays"]),
+        m=test,
+        voxels=voxels,
+        alphas=encoding["alphas"]["n"],
+        folds=((held, train - held),) * folds,
+        union=union,
+    )
+    screens = {"auto": ["off"] + (["on"] if voxels >= SCREEN_VOXELS else [])}
+    return max(
+        make_plan(
+            sizes,
+            encoding["memory_gb"] - own / 1e9,
+            encoding["form"],
+            screen,
+            encoding["precision"],
+            torch.device("cpu"),
+        ).bytes
+        for screen in screens.get(encoding["screen"], [encoding["screen"]])
+    )
+
+
+def prediction(one_draw: Need, train: int, test: int, voxels: int) -> Need:
+    """Predictions of one cell at known alphas: a fit that keeps what it predicts."""
+    kept = 4.0 * (train + test) * voxels
+    return replace(one_draw, memory_mb=one_draw.memory_mb + kept / MB, disk_mb=kept / MB)
+
+
+def responses(bytes_in: float, voxels: int, trs: float, repeats_trs: float, keep: str) -> Need:
+    """One subject's responses in one file: copied in blocks, whatever their size."""
+    out = 0.0 if keep == "none" else 4.0 * voxels * (trs + repeats_trs)
+    return plain(bytes_in, out, held=3e8 if bytes_in > 1e9 else 0.3 * bytes_in)
+
+
+def ceiling(voxels: int, test: int, repeats: int, resamples: int) -> Need:
+    """Noise ceilings of one subject, every repeat of the test stories in memory."""
+    held = 8.0 * repeats * test * voxels
+    flops = 4.0 * resamples * repeats * test * voxels
+    return plain(held / 2, 250.0 * voxels, min(held, 2e9), flops / CPU_FLOPS)
+
+
+def gathering(cells_voxels: float, largest: float, voxels: float) -> Need:
+    """Tables of a selection of cells, streamed.
+
+    Args:
+        cells_voxels: rows of all cells.
+        largest: rows of the largest cell.
+        voxels: of all subjects.
+    """
+    rows = 2.0**19 + largest
+    return plain(
+        90.0 * cells_voxels, 45.0 * cells_voxels, 3 * 70.0 * rows + 200.0 * voxels, 4e-7 * cells_voxels
+    )
+
+
+def from_moments(cells_blocks_voxels: float, largest: float, draws: int, outputs: float = 1e6) -> Need:
+    """Laws, profiles and artifacts, resampled from block moments.
+
+    Args:
+        cells_blocks_voxels: blocks x voxels x draws of all cells.
+        largest: of the largest cell.
+        draws: bootstrap draws.
+    """
+    flops = 2.0 * 5 * draws * cells_blocks_voxels
+    return plain(20.0 * cells_blocks_voxels, outputs, 3 * 20.0 * largest + 4e7, flops / CPU_FLOPS)
+
+
+def stack(members: int, train: int, test: int, voxels: int) -> Need:
+    """Stack of one subject, in blocks of voxels."""
+    block = min(voxels, 4096)
+    held = 8.0 * block * (members + 2) * (train + test)
+    read = 4.0 * (members + 1) * (train + test) * voxels
+    flops = 4.0 * members**2 * train * voxels
+    return plain(read, 100.0 * voxels, held, flops / CPU_FLOPS + 1e-4 * voxels, base=NETWORK)
+
+
+def figure(rows: float) -> Need:
+    """One figure from a table of so many rows."""
+    return plain(45.0 * rows, 5e6, 3 * 70.0 * rows, 20.0, base=PLOTS)

@@ -1,0 +1,154 @@
+"""How far a study is, at any time and from any shell: `python -m voxscale.status --configfile config/paper.yaml`.
+
+Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
+queue has it, or (in a run on this machine) when Snakemake has marked its output as being written; failed when it
+left a log and is none of these; else missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from voxscale.errors import UserError
+from voxscale.jobs import Job, Jobs
+from voxscale.plan import is_done, load_jobs, table
+from voxscale.queue import Queued, read_queue
+
+STATES = ("done", "running", "waiting", "failed", "missing")
+SLURM_LOGS = Path("results/logs/slurm")
+TAIL = 400  # characters of a failed job's log
+
+
+class Seen(NamedTuple):
+    """A job, its state, and the log of its failure."""
+
+    job: Job
+    state: str
+    log: Path | None = None
+
+
+def started_outputs(snakemake: Path = Path(".snakemake")) -> set[str]:
+    """Outputs that Snakemake has marked as being written."""
+    found = set()
+    for path in (snakemake / "incomplete").rglob("*"):
+        if path.is_file():
+            parts = path.relative_to(snakemake / "incomplete").parts
+            try:
+                name = base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in parts)).decode()
+            except ValueError:
+                continue
+            found.add(name)
+    return found
+
+
+def failure_log(job: Job) -> Path | None:
+    """The log that tells most of a job's failure: the rule's own, else what SLURM kept of it."""
+    own = job.log if job.log.exists() and job.log.stat().st_size else None
+    folder = SLURM_LOGS / f"rule_{job.rule}" / "_".join(job.wildcards.values())
+    kept = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.exists() else []
+    if kept and (own is None or kept[-1].stat().st_mtime > own.stat().st_mtime + 60):
+        return kept[-1]  # the scripts' last word is old: the node or SLURM ended the job
+    return own or (kept[-1] if kept else None) or (job.log if job.log.exists() else None)
+
+
+def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], locked: bool) -> list[Seen]:
+    """State of every job.
+
+    Args:
+        queue: living jobs of the cluster; None without one.
+        started: outputs that Snakemake has marked as being written.
+        locked: whether a Snakemake holds the directory.
+    """
+    queued = {job.comment: "waiting" if job.waiting else "running" for job in queue or ()}
+    started = set(started)
+    seen = []
+    for job in jobs.all():
+        if is_done(jobs, job) and str(job.output) not in started:
+            seen.append(Seen(job, "done"))
+        elif job.comment in queued:
+            seen.append(Seen(job, queued[job.comment]))
+        elif str(job.output) in started and locked and not queue:
+            seen.append(Seen(job, "running"))
+        elif (log := failure_log(job)) is not None:
+            seen.append(Seen(job, "failed", log))
+        else:
+            seen.append(Seen(job, "missing"))
+    return seen
+
+
+def _counted(groups: Mapping[str, Counter[str]], name: str) -> list[str]:
+    header = (name, *STATES, "all")
+    return table(
+        header,
+        (
+            (group, *(count[state] or "-" for state in STATES), count.total())
+            for group, count in groups.items()
+        ),
+    )
+
+
+def tail(path: Path) -> str:
+    """The last words of a log, one line."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 8 * TAIL))
+        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    said = [line for line in lines if "error" in line.lower() or "exceeded" in line or "CANCELLED" in line]
+    return (said or lines or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
+
+
+def report(seen: Sequence[Seen], cells: bool = False) -> str:
+    """Counts of each rule, of each model's fits by training size, and the log of each failure.
+
+    Args:
+        cells: every fit on a line of its own, instead of counts.
+    """
+    rules: dict[str, Counter[str]] = {}
+    fits: dict[str, Counter[str]] = {}
+    for job, state, _ in seen:
+        rule = "draw_*" if job.rule.startswith("draw_") else job.rule
+        rules.setdefault(rule, Counter())[state] += 1
+        if job.rule == "fit_encoding":
+            group = f"{job.wildcards['model']} n_train={job.wildcards['n_train']}"
+            fits.setdefault(group, Counter())[state] += 1
+    lines = _counted(rules | {"all": sum(rules.values(), Counter())}, "rule")
+    if cells:
+        columns = ("model", "layer", "subject", "n_train")
+        rows = [
+            (*(s.job.wildcards[c] for c in columns), s.state) for s in seen if s.job.rule == "fit_encoding"
+        ]
+        lines += ["", *table((*columns, "state"), rows)]
+    else:
+        lines += ["", *_counted(fits, "fits")]
+    failed = [one for one in seen if one.state == "failed"]
+    if failed:
+        lines += ["", f"{len(failed)} failed; running the workflow again tries them again:"]
+    for job, _, log in failed:
+        lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]  # type: ignore[arg-type]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the state; 0, or 1 after one line about a mistake."""
+    parser = argparse.ArgumentParser(prog="python -m voxscale.status", description=__doc__.splitlines()[0])
+    parser.add_argument("--configfile", help="the study's config; default: the demo's")
+    parser.add_argument("--directory", default=".", help="where results/ is")
+    parser.add_argument("--cells", action="store_true", help="each fit on a line of its own")
+    options = parser.parse_args(arguments)
+    try:
+        jobs = load_jobs(options.configfile, options.directory)
+        locked = any(Path(".snakemake/locks").glob("*.lock"))
+        print(report(survey(jobs, read_queue("."), started_outputs(), locked), options.cells))
+    except UserError as error:
+        print(f"ERROR status: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

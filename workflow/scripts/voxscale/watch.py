@@ -1,0 +1,166 @@
+"""What a run does about the run before it, which may have been killed while its jobs live on in the cluster.
+
+Snakemake itself would submit every unfinished job again. So, at the start and before any submission: jobs of this
+directory that have not started are cancelled, those that run are waited for, and then Snakemake starts anew, since
+what they made need not be made again. Outputs appear by rename, so a job cut off leaves nothing behind.
+
+A killed Snakemake also leaves its lock. It is taken away where the process that held it is known to be gone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxscale.errors import UserError
+from voxscale.io import read_json, write_json
+from voxscale.queue import Queued, cancel, read_queue
+
+RECORD = Path(".snakemake/voxscale-run.json")
+LOCKS = Path(".snakemake/locks")
+POLL_S = 5.0
+SILENCE_S = 600.0  # of SLURM, until a run is not started blindly
+
+_earlier: Sequence[Queued] | None = []  # jobs in the cluster before the graph was built; None: not known
+
+
+def say(text: str) -> None:
+    """Tell the user, on stderr like Snakemake."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine started, in clock ticks; None if there is none (or no /proc to ask)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def leave_record(record: Path = RECORD) -> None:
+    """Note who holds the directory's lock from now on."""
+    pid = os.getpid()
+    write_json(record, {"host": socket.gethostname(), "pid": pid, "started": _started(pid)})
+
+
+def free_dead_lock(record: Path = RECORD, locks: Path = LOCKS) -> bool:
+    """Remove a lock whose holder, a process of this machine, is gone.
+
+    Returns:
+        whether there was one. The lock of a living process, or of another machine's, is left to Snakemake's own
+        message.
+    """
+    if not locks.is_dir() or not record.exists():
+        return False
+    try:
+        held = read_json(record)
+    except UserError:
+        return False
+    if held.get("host") != socket.gethostname() or held.get("started") is None:
+        return False
+    if _started(int(held["pid"])) == held["started"]:
+        return False
+    shutil.rmtree(locks, ignore_errors=True)
+    record.unlink(missing_ok=True)
+    say(f"The run before this one (process {held['pid']}) was killed; its lock is removed.")
+    return True
+
+
+def _ask(read: Callable[[], Sequence[Queued] | None], sleep: Callable[[float], None]) -> Sequence[Queued]:
+    """The queue, asked for until SLURM answers.
+
+    Raises:
+        UserError: SLURM is silent for long: submitting blindly could make jobs twice.
+    """
+    waited = 0.0
+    while (queue := read()) is None:
+        if waited >= SILENCE_S:
+            raise UserError(
+                f"squeue: no answer for {SILENCE_S / 60:.0f} minutes; start again when SLURM answers"
+            )
+        if not waited:
+            say("SLURM does not answer; waiting for it.")
+        sleep(POLL_S)
+        waited += POLL_S
+    return queue
+
+
+def settle(
+    directory: str | Path = ".",
+    read: Callable[[], Sequence[Queued] | None] | None = None,
+    stop: Callable[..., None] = cancel,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Wait until no job of an earlier run of this directory is left in the cluster.
+
+    Args:
+        read, stop, sleep: how to read the queue, cancel jobs and pass the time.
+
+    Returns:
+        how many jobs there were; any may have started, and made something, meanwhile.
+
+    Raises:
+        UserError: SLURM does not answer.
+    """
+    if read is None:
+
+        def read() -> Sequence[Queued] | None:
+            return read_queue(directory)
+
+    seen: set[str] = set()
+    while queue := _ask(read, sleep):
+        if not seen:
+            waiting = sum(job.waiting for job in queue)
+            say(
+                f"{len(queue)} jobs of an earlier run are still in the cluster: cancelling {waiting} that wait, "
+                f"waiting for {len(queue) - waiting} that run. (To cancel these too: "
+                f"scancel {' '.join(job.jobid for job in queue if not job.waiting)})"
+            )
+        seen |= {job.jobid for job in queue}
+        if pending := [job for job in queue if job.waiting]:
+            stop(pending, pending_only=True)
+        sleep(POLL_S)
+    return len(seen)
+
+
+def before_graph() -> None:
+    """To be called before the graph of jobs is built, by the run itself and not by its jobs."""
+    global _earlier
+    free_dead_lock()
+    _earlier = read_queue(Path.cwd()) if shutil.which("squeue") else []
+
+
+def before_jobs(workflow: Any) -> None:
+    """To be called on start: jobs of an earlier run first, then a new start that knows what they have made.
+
+    Raises:
+        UserError: SLURM does not answer.
+    """
+    leave_record()
+    if workflow.local_exec:
+        return
+    # A job may also have ended while the graph was built, which took it for missing.
+    if settle(Path.cwd()) or _earlier != []:
+        say("The jobs of an earlier run have ended; starting anew with what they made.")
+        workflow.persistence.unlock()
+        RECORD.unlink(missing_ok=True)
+        sys.stdout.flush()
+        os.execv(sys.executable, [sys.executable, *_command()])
+
+
+def _command() -> list[str]:
+    """Arguments that start this very Snakemake again.
+
+    Raises:
+        UserError: it was not started from a command line.
+    """
+    program = Path(sys.argv[0]).name
+    if program in ("snakemake", "__main__.py"):
+        return ["-m", "snakemake", *sys.argv[1:]]
+    raise UserError("jobs of an earlier run have just ended; start the workflow again to use what they made")
