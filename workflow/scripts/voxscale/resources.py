@@ -1,8 +1,8 @@
 """What a job takes: memory, minutes, GPUs, disk and threads, as functions of a few numbers.
 
-Bytes follow from shapes and dtypes, seconds from flops and bytes. Memory is an upper bound, meant to lie between
-one and three times what is measured (`voxscale.usage` compares). ASSUME the rates below: a machine half as
-fast takes longer than said, but the request leaves room, and a job that runs out gets more when it is retried.
+Bytes follow from shapes and dtypes, seconds from flops and bytes. Memory is an upper bound, meant to lie
+between one and three times what is measured (`voxscale.usage` compares). ASSUME the rates below: on a slower
+machine jobs take longer than said, but requests leave room, and a job that runs out gets more at its retry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from voxscale.errors import UserError
 
 MB = 1e6
-PLAIN = 260  # MB: Python, numpy, pyarrow, h5py
+PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
 PLOTS = 420  # MB: with matplotlib, nilearn and their fonts and meshes
 NETWORK = 620  # MB: with torch and transformers
 SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start it
@@ -143,7 +143,7 @@ def extraction(
     stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
     dtype = settings.get("dtype", "auto")
     weights = n_parameters * (2 if gpu and dtype == "auto" else item_bytes(dtype))
-    # One story's layers on the clock: being summed, being saved; and one batch's states, before they are summed.
+    # One story's layers on the clock, being summed and being saved; one batch's states, not yet summed.
     held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
     held += weights + (0 if gpu else batch)
     gpus = max(1, math.ceil((weights / MB + 8_000) / (0.9 * GPU_MB))) if gpu else 0
@@ -152,7 +152,7 @@ def extraction(
 
 
 def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:
-    """Flops of one ridge fit, float64 ones counted twice: see docs of `voxscale.ridge.plan`."""
+    """Flops of one ridge fit, float64 ones counted twice: see `voxscale.ridge.budget`."""
     h = n / folds
     t = n - h
     if p < t:

@@ -1,8 +1,8 @@
 """What a run does about the run before it, which may have been killed while its jobs live on in the cluster.
 
-Snakemake itself would submit every unfinished job again. So, at the start and before any submission: jobs of this
-directory that have not started are cancelled, those that run are waited for, and then Snakemake starts anew, since
-what they made need not be made again. Outputs appear by rename, so a job cut off leaves nothing behind.
+Snakemake itself would submit every unfinished job again. So, at the start and before any submission: jobs of
+this directory that have not started are cancelled, those that run are waited for, and then Snakemake starts
+anew, since what they made need not be made again. Outputs appear by rename: a job cut off leaves nothing behind.
 
 A killed Snakemake also leaves its lock. It is taken away where the process that held it is known to be gone.
 """
@@ -53,8 +53,7 @@ def free_dead_lock(record: Path = RECORD, locks: Path = LOCKS) -> bool:
     """Remove a lock whose holder, a process of this machine, is gone.
 
     Returns:
-        whether there was one. The lock of a living process, or of another machine's, is left to Snakemake's own
-        message.
+        whether there was one. Snakemake itself tells of a living process's lock, and of another machine's.
     """
     if not locks.is_dir() or not record.exists():
         return False
@@ -118,8 +117,8 @@ def settle(
         if not seen:
             waiting = sum(job.waiting for job in queue)
             say(
-                f"{len(queue)} jobs of an earlier run are still in the cluster: cancelling {waiting} that wait, "
-                f"waiting for {len(queue) - waiting} that run. (To cancel these too: "
+                f"{len(queue)} jobs of an earlier run are still in the cluster: cancelling {waiting} that wait,"
+                f" waiting for {len(queue) - waiting} that run. (To cancel these too: "
                 f"scancel {' '.join(job.jobid for job in queue if not job.waiting)})"
             )
         seen |= {job.jobid for job in queue}
