@@ -1,4 +1,4 @@
-"""How far a study is, at any time, from any shell: `python -m voxscale.status --configfile config/paper.yaml`.
+"""How far a study is, at any time: `python -m voxscale.status --configfile config/paper.yaml`.
 
 Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
 queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; failed when

@@ -2,7 +2,7 @@
 
 Snakemake itself would submit every unfinished job again. So, at the start and before any submission: jobs of
 this directory that have not started are cancelled, those that run are waited for, and then Snakemake starts
-anew, since what they made need not be made again. Outputs appear by rename: a job cut off leaves nothing behind.
+anew, since what they made need not be made again. Outputs appear by rename: a job cut off leaves none.
 
 A killed Snakemake also leaves its lock. It is taken away where the process that held it is known to be gone.
 """
@@ -117,7 +117,7 @@ def settle(
         if not seen:
             waiting = sum(job.waiting for job in queue)
             say(
-                f"{len(queue)} jobs of an earlier run are still in the cluster: cancelling {waiting} that wait,"
+                f"{len(queue)} jobs of an earlier run are in the cluster: cancelling {waiting} that wait,"
                 f" waiting for {len(queue) - waiting} that run. (To cancel these too: "
                 f"scancel {' '.join(job.jobid for job in queue if not job.waiting)})"
             )
