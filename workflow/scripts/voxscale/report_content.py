@@ -242,7 +242,7 @@ def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
                 "parameters": count(size) if size == size and size else None,
                 "without embeddings": count(body) if body == body and body else None,
                 "layers": int(first.n_layers),
-                "width": int(first.width),
+                "width": None if pd.isna(first.width) else int(first.width),
                 "layer": int(first.layer),
                 "mean r": float(part.mean_r.mean()),
                 "mean signed r²": float(part.mean_r2.mean()),

@@ -137,7 +137,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("parameters", pa.int64(), "parameters", "of the whole model", null=True),
             _column("parameters_non_embedding", pa.int64(), "parameters", "without embeddings", null=True),
             _column("n_layers", pa.int32(), "layers", "layers behind the embedding output"),
-            _column("width", pa.int32(), "features", "features of one layer"),
+            _column("width", pa.int32(), "features", "features of one layer; empty for controls", null=True),
             _column("depth", pa.float64(), "share", "layer / n_layers"),
             _column("train_trs", pa.int32(), "TR", "training TRs of this draw"),
             _column("train_hours", pa.float64(), "h", "training hours of this draw"),

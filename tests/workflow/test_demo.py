@@ -1,0 +1,137 @@
+"""The demo, run whole in a folder of its own: what it must find, and what happens when it is run again."""
+
+import json
+import re
+import shutil
+
+import pandas as pd
+import pytest
+from workflow.runs import demo_config, snakemake
+
+pytestmark = pytest.mark.xdist_group("demo")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Folder in which the default study has just run to its end."""
+    folder = tmp_path_factory.mktemp("demo")
+    run = snakemake(folder)
+    assert run.status == 0, run.text[-4000:]
+    assert "Traceback" not in run.text
+    return folder
+
+
+@pytest.fixture(scope="module")
+def full(demo):
+    """Mean r of each model, subject and region, all training stories, at the layer chosen in training."""
+    summary = pd.read_parquet(demo / "results/tables/all/summary.parquet")
+    largest = summary.groupby("subject").n_train.transform("max")
+    best = summary[(summary.n_train == largest) & (summary.voxel_set == "all")]
+    best = best.loc[best.groupby(["model", "subject"]).mean_cv_r.idxmax(), ["model", "layer", "subject"]]
+    return summary[summary.n_train == largest].merge(best).set_index(["modality", "subject", "voxel_set"])
+
+
+def test_it_ends_with_where_to_look(demo):
+    again = snakemake(demo)
+    assert again.status == 0
+    assert "Nothing to be done" in again.text
+    assert again.jobs == []
+
+
+def test_the_truth_is_recovered(demo):
+    validation = json.loads((demo / "results/validation.json").read_text())
+    failed = [check for check in validation["checks"] if not check["inside"]]
+    failed += [statement for statement in validation["statements"] if not statement["holds"]]
+    assert failed == []
+    assert validation["holds"]
+    assert any(check["check"].startswith("nested") for check in validation["checks"])
+
+
+@pytest.mark.parametrize(
+    ("region", "winner", "loser"), [("language", "language", "speech"), ("auditory", "speech", "language")]
+)
+def test_each_region_is_predicted_by_what_drives_it(full, region, winner, loser):
+    for subject in full.index.unique("subject"):
+        here = f"roi:{region}"
+        best = full.loc[(winner, subject, here)].mean_r.max()
+        assert best > full.loc[(loser, subject, here)].mean_r.max() + 0.05, subject
+
+
+def test_silent_voxels_score_nothing(demo, full):
+    silent = full.xs("roi:other", level="voxel_set")
+    models = silent[silent.model.isin(["tiny-opt-4", "tiny-whisper-2", "nested-32"])]
+    assert len(models) >= 6
+    assert models.mean_r.abs().max() < 0.02
+
+
+def test_the_score_grows_with_training(demo):
+    points = pd.read_parquet(demo / "results/laws/training-points.parquet")
+    points = points[(points.metric == "r") & (points.voxel_set == "all") & (points.subject != "pooled")]
+    for subject, rows in points.groupby("subject"):
+        scores = rows.groupby("n_train").y.mean()
+        assert len(scores) == 4
+        assert scores.is_monotonic_increasing, (subject, scores)
+
+
+def test_a_new_model_runs_its_own_jobs_and_what_gathers_them(demo):
+    config = demo_config()
+    config["models"] = {"another": {"like": "tiny-opt-2", "build": {"seed": 77}}}
+    config["sweeps"]["language_size"]["models"].append("another")
+    run = snakemake(demo, "--dry-run", config=config)
+    assert run.status == 0, run.text
+    own = {rule for rule, wildcards in run.jobs if re.search(r"model=another\b", wildcards)}
+    assert own == {"prepare_model", "extract_language_features", "fit_encoding"}
+    others = [(rule, w) for rule, w in run.jobs if "model=another" not in w]
+    assert not {rule for rule, _ in others} & {"prepare_model", "fit_encoding", "predict_encoding"}, others
+    assert not any(rule.startswith(("extract", "read", "write_phantom", "prepare")) for rule, _ in others)
+    assert {w for rule, w in others if rule == "gather_scores"} == {
+        "selection=all",
+        "selection=language_size",
+    }
+    assert {w for rule, w in others if rule == "fit_law"} == {"law=language"}
+
+
+def test_a_deleted_figure_is_redrawn_alone(demo):
+    figure = demo / "results/figures/map_ceiling.png"
+    before = figure.read_bytes()
+    figure.unlink()
+    run = snakemake(demo, "results/figures/map_ceiling.png")
+    assert run.status == 0, run.text
+    assert run.rules == {"draw_map_ceiling": 1}
+    assert figure.read_bytes() == before, "a figure must be the same however often it is drawn"
+
+
+def test_a_new_subject_is_fitted_alone(demo):
+    config = demo_config()
+    config["dataset"]["subjects"].append("UTS03")
+    run = snakemake(demo, "--dry-run", config=config)
+    assert run.status == 0, run.text
+    fitted = {re.search(r"subject=(\w+)", w).group(1) for rule, w in run.jobs if rule == "fit_encoding"}
+    assert fitted == {"UTS03"}
+
+
+def test_a_truncated_intermediate_is_named(demo):
+    """A damaged table is never read as data."""
+    victim = next((demo / "results/scores/model=mel").rglob("scores.parquet"))
+    whole = victim.read_bytes()
+    try:
+        victim.write_bytes(whole[: len(whole) // 2])
+        run = snakemake(demo, "results/tables/controls/summary.parquet", "--forcerun", "gather_scores")
+        assert run.status != 0
+        assert any("scores.parquet: not a whole Parquet file" in line for line in run.text.splitlines())
+        assert "Traceback" not in run.text
+    finally:
+        victim.write_bytes(whole)
+
+
+def test_the_report_needs_no_network(demo):
+    page = (demo / "results/report.html").read_text()
+    assert len(page) < 30e6
+    assert not re.search(r"""(?:src|href)\s*=\s*["']https?://""", page)
+    assert page.count("data:image/png;base64") >= 10
+
+
+def test_nothing_is_left_behind(demo):
+    assert {path.name for path in demo.iterdir()} <= {"results", ".snakemake", "study.yaml"}
+    assert not list(demo.rglob("*.part*"))
+    shutil.rmtree(demo / ".snakemake", ignore_errors=True)
