@@ -78,7 +78,7 @@ FIGURES = {
     "long_context_artifact": lambda t: checks.draw_artifact(t["artifact"]),
     "what_next": lambda t: outlook.draw_what_next(*t["joint"]),
     "plateau": lambda t: outlook.draw_plateau(
-        t["points"], t["laws"], t["summary"], *t["bits"], arms={"language": "raw features"}
+        t["points"], t["laws"], *t["bits"], arms={"language": "raw features"}
     ),
     "validation": lambda t: truth.draw_validation(study.validation()),
     "controls": lambda t: checks.draw_controls(t["summary"], controls=["llama-7b"]),
@@ -200,9 +200,7 @@ def test_a_lone_subject_needs_no_mean(made):
         lambda t: checks.draw_drift(t["drift"].iloc[:0]),
         lambda t: truth.draw_validation({"points": [], "checks": []}),
         lambda t: outlook.draw_what_next(*(table.iloc[:0] for table in t["joint"])),
-        lambda t: outlook.draw_plateau(
-            t["points"], t["laws"], t["summary"], *t["bits"], arms={"none": "raw"}
-        ),
+        lambda t: outlook.draw_plateau(t["points"], t["laws"], *t["bits"], arms={"none": "raw"}),
         lambda t: checks.draw_artifact(t["artifact"].iloc[:0]),
         lambda t: maps.draw_gain(t["stacking"].iloc[:0], t["voxels"]),
         lambda t: distributions.draw_variance_partition(

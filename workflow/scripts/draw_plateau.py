@@ -11,7 +11,6 @@ if "snakemake" in globals():
             *draw_plateau(
                 load("law_points", snakemake.input.points),
                 load("laws", snakemake.input.laws),
-                load("summary", snakemake.input.summary),
                 load("plateau", snakemake.input.plateau),
                 load("plateau_fits", snakemake.input.fits),
                 **snakemake.params.options,

@@ -46,12 +46,16 @@ def draw_artifact(
         for i, (model, line) in enumerate(averages):
             axes.plot(line.cut_s, line.y, color=hues[model], linewidth=2.2)
             uncut, cut = line.y.iloc[0], float(np.interp(cut_s, line.cut_s, line.y))
-            told = f"{100 * (uncut / cut - 1):+.0f} %" if cut > 0.02 else f"{uncut - cut:+.3f}"
+            told = (
+                f"{style.signed(100 * (uncut / cut - 1))} %" if cut > 0.02 else style.signed(uncut - cut, 3)
+            )
             where = {"x": 0.98, "y": 0.97 - 0.11 * i, "transform": axes.transAxes, "ha": "right", "va": "top"}
+            where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             axes.text(s=f"{told} uncut", color=hues[model], fontsize=8, fontweight="bold", **where)
         axes.axvline(cut_s, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
         axes.set_title(set_name(voxel_set))
-        axes.margins(y=0.16)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + (high - low) * (0.06 + 0.12 * len(averages)))  # room for what is told
     style.hide_spare(panels, len(sets))
     figure.supxlabel("cut from the start of each test story (s); dashed: the cut of this study", fontsize=9)
     figure.supylabel(METRICS[metric], fontsize=9)

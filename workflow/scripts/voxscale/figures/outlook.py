@@ -143,7 +143,6 @@ def _wrap(option: str) -> str:
 def draw_plateau(
     points: pd.DataFrame,
     laws: pd.DataFrame,
-    summary: pd.DataFrame,
     bits: pd.DataFrame,
     fits: pd.DataFrame,
     *,
@@ -154,7 +153,7 @@ def draw_plateau(
     """Is the plateau the models' or the feature count's? Laws with and without the points where p > n.
 
     Args:
-        points, laws, summary: tables `law_points`, `laws` and `summary`.
+        points, laws: tables `law_points` and `laws`.
         bits, fits: tables `plateau` and `plateau_fits`; may be empty.
         arms: what to call each law, the first with raw features, the others with fixed width.
     """
@@ -162,8 +161,7 @@ def draw_plateau(
     points = points[points.subject == _mean_of(points)].dropna(subset=["y"])
     if points.empty:
         return style.sentence("No plateau analysis: the study has no law over the size of language models.")
-    families = dict(summary[["model", "family"]].drop_duplicates().to_numpy())
-    points = points.assign(family=points.model.map(families).fillna(points.model), arm=points.law.map(arms))
+    points = points.assign(family=points.group, arm=points.law.map(arms))
     bits = (
         bits[["model", "bits_per_character"]].drop_duplicates("model").astype({"bits_per_character": float})
     )

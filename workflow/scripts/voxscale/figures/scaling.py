@@ -47,7 +47,8 @@ def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
         lines.append(f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]")
     if "percent_per_decade" in rows.index:
         share = rows.loc["percent_per_decade"]
-        lines.append(f"= {share.estimate:+.0f} % [{share.lo:+.0f}, {share.hi:+.0f}] of the")
+        shown = [style.signed(value) for value in (share.estimate, share.lo, share.hi)]
+        lines.append(f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the")
         lines.append(base_text(share.base, x_name))
     return "\n".join(lines)
 
@@ -106,8 +107,7 @@ def draw_law(
     if points.empty:
         return style.sentence(f"The study has no cells for the law {law!r}.")
     x_name = points.x_name.iloc[0]
-    families = dict(summary[["model", "family"]].drop_duplicates().to_numpy())
-    points = points.assign(family=points.model.map(families).fillna(points.model)).sort_values("x")
+    points = points.assign(family=points.group).sort_values("x")  # laws of data: one group per model
     subjects = sorted(set(points.subject) - {"pooled"})
     mean_of = "pooled" if len(subjects) > 1 else subjects[0]  # a lone subject is its own mean
     hues = {**style.colours(subjects), "pooled": style.INK}
@@ -125,14 +125,13 @@ def draw_law(
             line.y,
             color=hues[subject],
             marker=shapes[family],
-            markersize=6.5 if pooled else 4,
-            linewidth=2 if pooled else 1.1,
-            alpha=1 if pooled else 0.85,
-            zorder=5 if pooled else 3,
+            markersize=7.5 if pooled else 4,
+            linewidth=3.2 if pooled else 1.1,
+            zorder=2.5 if pooled else 3,  # a subject like the mean still shows on it
         )
     handles: list[Any] = [Line2D([], [], color=hues[s], marker="o", markersize=4, label=s) for s in subjects]
     if mean_of == "pooled":
-        mean_line = {"color": style.INK, "marker": "o", "linewidth": 2, "markersize": 6.5}
+        mean_line = {"color": style.INK, "marker": "o", "linewidth": 3.2, "markersize": 7.5}
         handles.append(Line2D([], [], **mean_line, label="mean of subjects"))
     if len(shapes) > 1:
         handles += [

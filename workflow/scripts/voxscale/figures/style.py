@@ -101,6 +101,12 @@ def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.DataFrame({"note": [text]})
 
 
+def signed(value: float, digits: int = 0) -> str:
+    """A number with its sign, a true minus, and no sign when it rounds to nothing."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
+
+
 def colours(names: Iterable[str]) -> dict[str, str]:
     """One colour for each name, in order; the same names give the same colours in every figure."""
     return {name: PALETTE[i % len(PALETTE)] for i, name in enumerate(dict.fromkeys(names))}
@@ -120,9 +126,12 @@ def count(value: float, _: Any = None) -> str:
 
 
 def log_steps(values: Sequence[float]) -> tuple[float, ...]:
-    """Multiples of a decade to label: 1-2-5 when values span little, decades when they span much."""
+    """Multiples of a decade to label: many when values span little, decades alone when they span much."""
     span = np.log10(max(values) / min(values))
-    return (1.0,) if span > 3.5 else (1.0, 3.0) if span > 1.6 else (1.0, 2.0, 5.0)
+    for least, steps in ((3.5, (1.0,)), (1.6, (1.0, 3.0)), (0.9, (1.0, 2.0, 5.0))):
+        if span > least:
+            return steps
+    return (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
 def log_axis(axes: Axes, values: Sequence[float], form: Any = count) -> None:
