@@ -60,3 +60,13 @@ def test_false_discovery_is_that_of_scipy(share):
     q = false_discovery(holed)
     assert np.isnan(q[-2:]).all()
     np.testing.assert_allclose(q[:-2], stats.false_discovery_control(p), rtol=1e-12)
+
+
+def test_the_scale_of_predictions_does_not_matter():
+    random = np.random.default_rng(0)
+    predicted, observed = random.standard_normal((2, 5, 100))
+    expected = permutation_p(predicted, observed, [100], permutations=99)
+    assert np.isfinite(expected).all()
+    np.testing.assert_array_equal(permutation_p(predicted * 1e-8, observed, [100], permutations=99), expected)
+    constant = permutation_p(np.full((5, 100), 1e-8), observed, [100], permutations=99)
+    assert np.isnan(constant).all()

@@ -86,10 +86,13 @@ def permutation_p(
 
 def _unit(x: np.ndarray) -> np.ndarray:
     """Rows centred and of length 1; NaN where a row is constant or has NaN."""
+    # Relative to the row's own size: under a large penalty predictions are tiny, and yet they vary.
+    largest = np.abs(x).max(1, initial=0)
     x = x.astype(np.float32) - x.mean(1, dtype=np.float64).astype(np.float32)[:, None]
     length = np.sqrt((x.astype(np.float64) ** 2).sum(1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (x / np.where(length > 1e-6 * np.sqrt(x.shape[1]), length, np.nan)[:, None]).astype(np.float32)
+        varies = length > 1e-6 * np.sqrt(x.shape[1]) * largest
+        return (x / np.where(varies, length, np.nan)[:, None]).astype(np.float32)
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ import torch
 
 from voxscale.errors import UserError
 
-PROCESS = 700_000_000  # bytes of Python, torch and their threads' buffers
+PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
 SLACK = 1.05  # allocators round up
 VOXELS = (2048, 1024, 512, 256, 64)  # at once, best first
 SCREEN_VOXELS = 4096  # fewer do not pay for the calibration
