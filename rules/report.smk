@@ -9,6 +9,7 @@ rule write_report:
         figures=[f"results/figures/{name}.png" for name in study.figures],
         laws=expand(PATHS["law"], law=study.config["laws"]),
         subjects=expand(PATHS["subject_table"], subject=study.subjects),
+        what_next=PATHS["what_next"] if study.joint_cells else [],
         layer_choice=PATHS["layer_choice"] if study.profile_cells else [],
         template=str(HOME / "workflow/report/report.html.j2"),
         presets=str(HOME / "config/presets.yaml"),

@@ -77,3 +77,52 @@ rule measure_artifact:
         code=code("artifact", "bootstrap", "voxel_sets"),
     script:
         "../workflow/scripts/measure_artifact.py"
+
+
+if study.joint_cells:
+
+    rule fit_joint:
+        """The score as a surface over parameters and hours, and the gain of each next step."""
+        input:
+            **tables_of(study.config["joint"]["sweep"], "summary", "voxels"),
+            moments=cell_paths("cell_moments", study.joint_cells),
+        output:
+            joint=PATHS["joint"],
+            surface=PATHS["joint_surface"],
+            what_next=PATHS["what_next"],
+        log:
+            "<logs>/fit_joint/all.log",
+        benchmark:
+            "<benchmarks>/fit_joint/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            cells=[list(cell) for cell in study.joint_cells],
+            spec={"voxels": study.config["joint"].get("voxels", ["all"])},
+            settings=study.bootstrap_settings,
+            code=code("joint", "surfaces", "laws", "bootstrap", "voxel_sets"),
+        script:
+            "../workflow/scripts/fit_joint.py"
+
+
+if "language" in study.config["laws"]:
+
+    rule analyse_plateau:
+        """Scores of language models against size and against bits per character of the same stories."""
+        input:
+            points=PATHS["law_points"].format(law="language"),
+            features=expand(PATHS["features"], model=study.law_models("language")),
+        output:
+            plateau=PATHS["plateau"],
+            fits=PATHS["plateau_fits"],
+        log:
+            "<logs>/analyse_plateau/all.log",
+        benchmark:
+            "<benchmarks>/analyse_plateau/all.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        params:
+            models=study.law_models("language"),
+            code=code("plateau"),
+        script:
+            "../workflow/scripts/analyse_plateau.py"

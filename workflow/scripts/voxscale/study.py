@@ -50,7 +50,7 @@ class Study:
     def _check(self) -> None:
         """Walk everything that the rules will ask for, so that a mistake shows before the first job."""
         self.dataset.check()
-        _ = self.selections
+        _ = self.selections, self.profile_cells, self.joint_cells
         for law in self.config["laws"]:
             self.law_cells(law)
         for subject in self.subjects:
@@ -157,6 +157,16 @@ class Study:
         trained = [model for model in models if not self.registry[model].untrained] or list(models)
         return max(reversed(trained), key=lambda model: self.registry[model].width)
 
+    @cached_property
+    def joint_cells(self) -> list[Cell]:
+        """Cells of the joint law."""
+        sweep = self.config["joint"].get("sweep")
+        return self.grid.cells(sweep) if sweep else []
+
+    def law_models(self, law: str) -> list[str]:
+        """Models of a law."""
+        return list(dict.fromkeys(cell.model for cell in self.law_cells(law)))
+
     def law_cells(self, law: str) -> list[Cell]:
         """Cells whose scores a law is fitted to."""
         return self.grid.cells(self.config["laws"][law]["sweep"])
@@ -215,6 +225,8 @@ class Study:
         names += ["map_scores", "score_distribution", "map_ceiling", "ceiling_distribution", "ceiling_drift"]
         names += ["stacking_gain", "variance_partition"] if self.config["stacking"]["members"] else []
         names += ["long_context_artifact", "controls"]
+        names += ["what_next"] if self.joint_cells else []
+        names += ["plateau"] if "language" in self.config["laws"] else []
         return [
             *names,
             *(["validation"] if self.dataset.kind == "phantom" and "nested" in self.config["laws"] else []),
