@@ -226,6 +226,16 @@ def test_controls_set_every_model_beside_the_controls(drawn):
     assert bars["opt-30b"] == pytest.approx(data[data.model == "opt-30b"].score.mean())
 
 
+def test_a_layer_swept_in_one_subject_is_not_compared_with_a_mean(made):
+    rows = frames.full(made["summary"])
+    swept = rows[(rows.model == "opt-30b") & (rows.subject == "UTS01")].assign(layer=0, mean_cv_r=0.9)
+    chosen = frames.one_layer(pd.concat([rows, swept]))
+    assert set(chosen[chosen.model == "opt-30b"].layer) == {36}
+    everywhere = rows[rows.model == "opt-30b"].assign(layer=0, mean_cv_r=0.9)
+    chosen = frames.one_layer(pd.concat([rows, everywhere]))
+    assert set(chosen[chosen.model == "opt-30b"].layer) == {0}
+
+
 def test_validation_counts_what_holds_and_shows_what_does_not(drawn):
     figure, data = drawn["validation"]
     left, right = figure.axes

@@ -181,7 +181,7 @@ def published_rows(
             for row in ours[ours.law == law].itertuples()
         ]
         rows.append({"claim": claim, "published": published, "this study": "; ".join(mine) or None})
-    largest = full(summary)
+    largest = full(summary[summary.modality.isin(["language", "speech"])])
     best = largest.loc[largest.max_r.idxmax()] if len(largest) else None
     rows.append(
         {
@@ -246,7 +246,6 @@ def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
                 "layer": int(first.layer),
                 "mean r": float(part.mean_r.mean()),
                 "mean signed r²": float(part.mean_r2.mean()),
-                "subjects": len(part),
             }
         )
     return rows

@@ -37,10 +37,15 @@ def full(summary: pd.DataFrame, voxel_set: str = "all") -> pd.DataFrame:
 
 
 def one_layer(summary: pd.DataFrame) -> pd.DataFrame:
-    """Of each model only the layer with the best mean held-out r inside the training stories."""
-    inside = summary.groupby(["model", "layer"]).mean_cv_r.mean().reset_index()
-    best = inside.loc[inside.groupby("model").mean_cv_r.idxmax(), ["model", "layer"]]
-    return summary.merge(best, on=["model", "layer"])
+    """Of each model only the layer with the best mean held-out r inside the training stories.
+
+    Only layers that most of its subjects have: a layer swept in one subject is not compared with a mean.
+    """
+    inside = summary.groupby(["model", "layer"], as_index=False).agg(
+        subjects=("subject", "nunique"), score=("mean_cv_r", "mean")
+    )
+    best = inside.sort_values(["subjects", "score"]).drop_duplicates("model", keep="last")
+    return summary.merge(best[["model", "layer"]], on=["model", "layer"])
 
 
 def with_place(table: pd.DataFrame, voxels: pd.DataFrame) -> pd.DataFrame:
