@@ -85,10 +85,21 @@ FIGURES = {
 }
 
 
+class Drawn(dict):
+    """Every figure drawn once, when it is first asked for, with what it says it plots."""
+
+    def __init__(self, made):
+        super().__init__()
+        self.made = made
+
+    def __missing__(self, name):
+        self[name] = FIGURES[name](self.made)
+        return self[name]
+
+
 @pytest.fixture(scope="module")
 def drawn(made):
-    """Every figure drawn once, with what it says it plots."""
-    return {name: draw(made) for name, draw in FIGURES.items()}
+    return Drawn(made)
 
 
 def texts(figure):

@@ -190,7 +190,9 @@ def test_config_words_stand_in_the_story(page):
 def test_warnings_name_what_and_where(tables):
     told = " ".join(content.warnings(tables["summary"], tables["laws"], ["a note"]))
     assert told.startswith("a note")
-    assert "3 of 78 fits (at most 8%: mel, layer 0, UTS01, 27 stories)" in told
+    assert (
+        "3 of 78 fits (at most 8%: mel, layer 0, UTS01, 27 stories); of significant voxels at most 8%" in told
+    )
     assert "UTS02: 2." in told
     assert "p > n" in told
     assert "fewer than five points: speech, training" in told

@@ -301,10 +301,13 @@ def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = (
     edge = cells[cells.share_alpha_edge > EDGE_SHARE]
     if len(edge):
         worst = edge.loc[edge.share_alpha_edge.idxmax()]
+        told_apart = summary[summary.voxel_set == "significant"].share_alpha_edge.max()
+        apart = f"; of significant voxels at most {told_apart:.0%}" if told_apart == told_apart else ""
         told.append(
             f"Ridge alpha lies on the edge of its grid in more than {EDGE_SHARE:.0%} of voxels "
             f"in {len(edge)} of {len(cells)} fits (at most {worst.share_alpha_edge:.0%}: {worst.model}, "
-            f"layer {worst.layer}, {worst.subject}, {worst.n_train} stories); widen encoding.alphas."
+            f"layer {worst.layer}, {worst.subject}, {worst.n_train} stories){apart}. Voxels that nothing predicts "
+            "take the largest alpha and lose nothing by it; for others widen encoding.alphas."
         )
     missing = cells[cells.n_nan > 0]
     if len(missing):
