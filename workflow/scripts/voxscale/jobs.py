@@ -5,8 +5,7 @@ A graph of ten thousand jobs takes from seconds to minutes; from the grid the sa
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from voxscale import resources
 from voxscale.errors import UserError
 from voxscale.grid import Cell
 from voxscale.resources import Need
+from voxscale.sizes import REPEATS, Sizes
 from voxscale.study import Study
 
 GPU_RULES = ("extract_language_features", "extract_speech_features")
@@ -37,6 +37,8 @@ OUTPUTS = {
     "stack_models": "results/stacking/{subject}.parquet",
     "gather_scores": "results/tables/{selection}/scores.parquet",
     "fit_law": "results/laws/{law}.parquet",
+    "fit_joint": "results/laws/joint/law.parquet",
+    "analyse_plateau": "results/laws/plateau/points.parquet",
     "profile_layers": "results/tables/layers.parquet",
     "measure_artifact": "results/tables/artifact.parquet",
     "validate_phantom": "results/validation.json",
@@ -56,16 +58,14 @@ STAGES = {
         "gather_scores",
         "stack_models",
         "fit_law",
+        "fit_joint",
+        "analyse_plateau",
         "profile_layers",
         "measure_artifact",
         "validate_phantom",
     ),
 }
 EXTRACTING = {"language": "language", "speech": "speech", "control": "control", "nested": "control"}
-VOXELS = 100_000  # ASSUME: of a subject whose files do not tell before they are there
-STORY_TRS = 300  # ASSUME: of a story before it is there
-WORDS_PER_MINUTE = 140
-REPEATS = 10
 
 
 class Job(NamedTuple):
@@ -94,7 +94,7 @@ class Job(NamedTuple):
         return f"rule_{self.rule}" + (f"_wildcards_{values}" if values else "")
 
 
-@dataclass(frozen=True, eq=False)  # two studies are never compared; so it can be cached by identity
+@dataclass
 class Jobs:
     """All jobs of a study.
 
@@ -103,9 +103,13 @@ class Jobs:
     """
 
     study: Study
+    sizes: Sizes = field(init=False)
     _needs: dict[tuple[Any, ...], Need] = field(default_factory=dict)
 
     gpu_rules = GPU_RULES
+
+    def __post_init__(self) -> None:
+        self.sizes = Sizes(self.study)
 
     # ---- which
 
@@ -132,6 +136,8 @@ class Jobs:
             yield from (Job("stack_models", {"subject": subject}) for subject in study.subjects)
         yield from (Job("gather_scores", {"selection": name}) for name in self.gathered)
         yield from (Job("fit_law", {"law": law}) for law in study.config["laws"])
+        yield from (Job("fit_joint", {}) for _ in range(bool(study.joint_cells)))
+        yield from (Job("analyse_plateau", {}) for law in study.config["laws"] if law == "language")
         yield from (Job("profile_layers", {}) for _ in range(bool(study.profile_cells)))
         yield Job("measure_artifact", {})
         if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
@@ -143,78 +149,8 @@ class Jobs:
     def gathered(self) -> list[str]:
         """Selections of cells that any other rule asks for."""
         sweeps = [law["sweep"] for law in self.study.config["laws"].values()]
-        profiled = [self.study.profile_sweep] if self.study.profile_sweep else []
-        return list(dict.fromkeys(["all", "maps", *sweeps, *profiled]))
-
-    # ---- sizes
-
-    @functools.cache  # noqa: B019  one study lives as long as the process
-    def trs(self, story: str) -> int:
-        """Response TRs of a story; an estimate while the dataset is not there."""
-        if (known := self.study.dataset.n_trs(story)) is not None:
-            return known
-        return self._phantom_trs(story)
-
-    def _phantom_trs(self, story: str) -> int:
-        phantom = self.study.config["phantom"]
-        limit = phantom.get("words_per_story")
-        if limit is not None:
-            words = limit * (2 if story in self.study.config["dataset"]["test_stories"] else 1)
-        else:
-            text = self.study.dataset.tables / f"phantom/stories/{story}.txt"
-            words = len(text.read_text().split()) if text.exists() else STORY_TRS * 4
-        seconds = 60 * words / phantom.get("words_per_minute", WORDS_PER_MINUTE)
-        return max(10, round(1.2 * seconds / self.study.config["dataset"]["tr_s"]))
-
-    def _file_bytes(self, subject: str, story: str) -> int | None:
-        dataset = self.study.dataset
-        paths = dataset.response(subject, story)
-        if manifest := getattr(dataset, "manifest", None):
-            names = [path.relative_to(dataset.root).as_posix() for path in paths]
-            return sum(manifest[name].size for name in names if name in manifest)
-        return sum(path.stat().st_size for path in paths) if all(path.exists() for path in paths) else None
-
-    @functools.cache  # noqa: B019
-    def voxels(self, subject: str) -> int:
-        """Voxels of a subject: by config, else by the size of one file of float64 (TRs, voxels)."""
-        if self.study.dataset.kind == "phantom":
-            return int(self.study.config["phantom"]["voxels"])
-        story = self.study.dataset.training(subject)[0]
-        size = self._file_bytes(subject, story)
-        path = self.study.dataset.response(subject, story)[0]
-        if size is None or path.name.endswith((".nii", ".nii.gz")):
-            return VOXELS
-        return max(1, size // (8 * self.trs(story)))
-
-    def response_bytes(self, subject: str) -> float:
-        """Bytes of all response files of a subject."""
-        total = 0.0
-        for story in self.study.heard(subject):
-            size = self._file_bytes(subject, story)
-            repeats = REPEATS if story in self.study.dataset.test(subject) else 0
-            total += 8.0 * self.trs(story) * self.voxels(subject) * (1 + repeats) if size is None else size
-        return total
-
-    def test_trs(self, subject: str) -> int:
-        """TRs of all test stories of a subject."""
-        return sum(self.trs(story) for story in self.study.dataset.test(subject))
-
-    def train_trs(self, subject: str, n_train: int | None = None) -> int:
-        """TRs of a subject's longest training stories, or of all."""
-        lengths = sorted((self.trs(story) for story in self.study.dataset.training(subject)), reverse=True)
-        return sum(lengths[:n_train])
-
-    @cached_property
-    def clock_trs(self) -> list[int]:
-        """TRs of each story on the stimulus clock."""
-        return [self.trs(story) + sum(self.study.dataset.trim) for story in self.study.stories]
-
-    def width(self, model: str) -> int:
-        """Features per layer."""
-        entry = self.study.registry[model]
-        if entry.width:
-            return entry.width
-        return self.study.config["features"]["control"]["mel_bands"] if entry.control == "mel" else 16
+        others = [self.study.profile_sweep, self.study.config["joint"].get("sweep")]
+        return list(dict.fromkeys(["all", "maps", *sweeps, *filter(None, others)]))
 
     # ---- needs
 
@@ -251,36 +187,31 @@ class Jobs:
         return resources.plain(0, size, held=1e8, seconds=size / 2e7)
 
     def _write_phantom(self) -> Need:
-        trs = sum(self.trs(story) for story in self.study.stories)
-        voxels = sum(self.voxels(subject) for subject in self.study.subjects)
-        test = sum(self.trs(s) for s in self.study.config["dataset"]["test_stories"])
+        trs = sum(self.sizes.trs(story) for story in self.study.stories)
+        voxels = sum(self.sizes.voxels(subject) for subject in self.study.subjects)
+        test = sum(self.sizes.trs(s) for s in self.study.config["dataset"]["test_stories"])
         values = 8.0 * voxels * (trs + REPEATS * test)
         sound = trs * self.study.config["dataset"]["tr_s"] * 16_000 * 2
         return resources.plain(0, values + sound, held=2e8 + values / len(self.study.subjects), seconds=60)
 
     def _prepare_responses(self, subject: str) -> Need:
-        trs = sum(self.trs(story) for story in self.study.heard(subject))
+        trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))
         return resources.responses(
-            self.response_bytes(subject),
-            self.voxels(subject),
+            self.sizes.response_bytes(subject),
+            self.sizes.voxels(subject),
             trs,
-            REPEATS * self.test_trs(subject),
+            REPEATS * self.sizes.test_trs(subject),
             self.study.config["dataset"]["keep"],
         )
 
     def _estimate_ceiling(self, subject: str) -> Need:
-        resamples = self.study.config["ceiling"]["resamples"]
-        return resources.ceiling(self.voxels(subject), self.test_trs(subject), REPEATS, resamples)
-
-    def _parameters(self, model: str) -> float:
-        entry = self.study.registry[model]
-        return resources.parameters(entry.width or 0, entry.n_layers, entry.vocab or 0, entry.config)
+        return resources.ceiling(self.sizes.voxels(subject), self.sizes.test_trs(subject), REPEATS)
 
     def _prepare_model(self, model: str) -> Need:
         entry = self.study.registry[model]
         if not entry.has_network:
             return resources.plain()
-        weights = 4.0 * self._parameters(model)
+        weights = 4.0 * self.sizes.parameters(model)
         # A published model's weights go to the hub's own cache, through a stream; a built one is in memory.
         held = 2 * weights if entry.build or entry.gguf_file else 1e8
         return resources.plain(0, weights, held, base=resources.NETWORK)
@@ -289,11 +220,11 @@ class Jobs:
         entry = self.study.registry[model]
         return resources.extraction(
             entry.modality,
-            self.width(model),
+            self.sizes.width(model),
             entry.n_layers,
-            self._parameters(model),
+            self.sizes.parameters(model),
             entry.vocab or 0,
-            self.clock_trs,
+            self.sizes.clock_trs,
             self.study.dataset.tr_s,
             self.study.feature_settings(model),
         )
@@ -302,25 +233,25 @@ class Jobs:
     _extract_speech_features = _extract
 
     def _extract_control_features(self, model: str) -> Need:
-        stored = resources.feature_bytes(self.width(model), 1, self.clock_trs, "float32")
-        sound = 16_000 * 8.0 * max(self.clock_trs) * self.study.dataset.tr_s
+        stored = resources.feature_bytes(self.sizes.width(model), 1, self.sizes.clock_trs, "float32")
+        sound = 16_000 * 8.0 * max(self.sizes.clock_trs) * self.study.dataset.tr_s
         held = 4 * sound if self.study.registry[model].control == "mel" else 0
-        return resources.plain(0, stored, held, 0.05 * len(self.clock_trs))
+        return resources.plain(0, stored, held, 0.05 * len(self.sizes.clock_trs))
 
     def _fit(self, model: str, layer: str, subject: str, n_train: str, single: bool = False) -> Need:
         cell = Cell(model, int(layer), subject, int(n_train))
         draws = 1 if single else self.study.grid.draws.get(cell, 1)
         # Cells of one shape share one price: thousands of layers are priced once.
-        key = ("fit", self.width(model), subject, cell.n_train, draws)
+        key = ("fit", self.sizes.width(model), subject, cell.n_train, draws)
         if key not in self._needs:
             self._needs[key] = resources.fit(
-                self.train_trs(subject, cell.n_train),
-                self.test_trs(subject),
-                self.width(model),
-                self.voxels(subject),
+                self.sizes.train_trs(subject, cell.n_train),
+                self.sizes.test_trs(subject),
+                self.sizes.width(model),
+                self.sizes.voxels(subject),
                 self.study.config["encoding"],
                 draws,
-                self.train_trs(subject),
+                self.sizes.train_trs(subject),
                 self.study.config["scoring"]["block_trs"],
                 self.study.config["scoring"]["permutations"],
             )
@@ -334,10 +265,10 @@ class Jobs:
             return self.need(rule, dict(wildcards)).threads
         cell = self.study.cell(**wildcards)
         flops = resources.cell_flops(
-            self.train_trs(cell.subject, cell.n_train),
-            self.test_trs(cell.subject),
-            self.width(cell.model),
-            self.voxels(cell.subject),
+            self.sizes.train_trs(cell.subject, cell.n_train),
+            self.sizes.test_trs(cell.subject),
+            self.sizes.width(cell.model),
+            self.sizes.voxels(cell.subject),
             self.study.config["encoding"],
             self.study.grid.draws.get(cell, 1) if rule == "fit_encoding" else 1,
             self.study.config["scoring"]["permutations"],
@@ -346,49 +277,48 @@ class Jobs:
 
     def _predict_encoding(self, **wildcards: str) -> Need:
         subject = wildcards["subject"]
-        train = self.train_trs(subject, int(wildcards["n_train"]))
+        train = self.sizes.train_trs(subject, int(wildcards["n_train"]))
         fit = self._fit(**wildcards, single=True)
-        return resources.prediction(fit, train, self.test_trs(subject), self.voxels(subject))
+        return resources.prediction(fit, train, self.sizes.test_trs(subject), self.sizes.voxels(subject))
 
     def _stack_models(self, subject: str) -> Need:
         members = len(self.study.config["stacking"]["members"])
-        return resources.stack(members, self.train_trs(subject), self.test_trs(subject), self.voxels(subject))
-
-    def _rows(self, cells: Iterable[Cell]) -> list[float]:
-        return [float(self.study.grid.draws.get(cell, 1)) * self.voxels(cell.subject) for cell in cells]
+        return resources.stack(
+            members, self.sizes.train_trs(subject), self.sizes.test_trs(subject), self.sizes.voxels(subject)
+        )
 
     def _gather_scores(self, selection: str) -> Need:
-        rows = self._rows(self.study.selections[selection])
-        return resources.gathering(sum(rows), max(rows, default=0), self._all_voxels)
-
-    @cached_property
-    def _all_voxels(self) -> float:
-        return float(sum(self.voxels(subject) for subject in self.study.subjects))
+        rows = self.sizes.rows(self.study.selections[selection])
+        return resources.gathering(sum(rows), max(rows, default=0), self.sizes.all_voxels)
 
     def _moments(self, cells: list[Cell], outputs: float = 1e6) -> Need:
         blocks = (
-            max(self.test_trs(s) for s in self.study.subjects) / self.study.config["scoring"]["block_trs"]
+            max(self.sizes.test_trs(s) for s in self.study.subjects)
+            / self.study.config["scoring"]["block_trs"]
         )
-        rows = self._rows(cells)
+        rows = self.sizes.rows(cells)
         draws = self.study.config["bootstrap"]["draws"]
         return resources.from_moments(blocks * sum(rows), blocks * max(rows, default=0), draws, outputs)
 
     def _fit_law(self, law: str) -> Need:
         return self._moments(self.study.law_cells(law))
 
+    def _fit_joint(self) -> Need:
+        return self._moments(self.study.joint_cells)
+
     def _profile_layers(self) -> Need:
-        rows = self._rows(self.study.profile_cells)
-        return resources.gathering(sum(rows), sum(rows), self._all_voxels)
+        rows = self.sizes.rows(self.study.profile_cells)
+        return resources.gathering(sum(rows), sum(rows), self.sizes.all_voxels)
 
     def _measure_artifact(self) -> Need:
         return self._moments(self.study.map_cells)
 
     def _draw(self, figure: str) -> Need:
         of_voxels = figure.startswith(("map", "ceiling_d", "score_dist", "stacking", "variance"))
-        return resources.figure(sum(self._rows(self.study.map_cells)) if of_voxels else 1e4)
+        return resources.figure(sum(self.sizes.rows(self.study.map_cells)) if of_voxels else 1e4)
 
     def _write_report(self) -> Need:
-        return resources.figure(self._all_voxels)
+        return resources.figure(self.sizes.all_voxels)
 
 
 def _wildcards(cell: Cell) -> dict[str, str]:

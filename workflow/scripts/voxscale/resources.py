@@ -278,10 +278,10 @@ def responses(bytes_in: float, voxels: int, trs: float, repeats_trs: float, keep
     return plain(bytes_in, out, held=3e8 if bytes_in > 1e9 else 0.3 * bytes_in)
 
 
-def ceiling(voxels: int, test: int, repeats: int, resamples: int) -> Need:
+def ceiling(voxels: int, test: int, repeats: int) -> Need:
     """Noise ceilings of one subject, every repeat of the test stories in memory."""
     held = 8.0 * repeats * test * voxels
-    flops = 4.0 * resamples * repeats * test * voxels
+    flops = 4.0 * repeats**2 * test * voxels  # each repeat left out once
     return plain(held / 2, 250.0 * voxels, min(held, 2e9), flops / CPU_FLOPS)
 
 

@@ -5,6 +5,9 @@ this directory that have not started are cancelled, those that run are waited fo
 anew, since what they made need not be made again. Outputs appear by rename: a job cut off leaves none.
 
 A killed Snakemake also leaves its lock. It is taken away where the process that held it is known to be gone.
+
+Only the run itself writes down what Snakemake knows of a finished job (parameters, inputs). Of a job that
+ended while no run looked on there would be an older record, or none. So jobs write their own.
 """
 
 from __future__ import annotations
@@ -133,6 +136,27 @@ def before_graph() -> None:
     global _earlier
     free_dead_lock()
     _earlier = read_queue(Path.cwd()) if shutil.which("squeue") else []
+
+
+def record_in_jobs() -> None:
+    """To be called in the Snakemake that runs a job on its node: let it record what it did, as the run does.
+
+    ASSUME: in Snakemake 9.27, a job's own Snakemake calls `finished` when the outputs are whole, but leaves
+    out the record unless `immediate_submit` says that nobody else will write it. Nobody else may be alive.
+    """
+    from snakemake.persistence import PersistenceBase
+
+    finished = PersistenceBase.finished
+
+    async def recorded(self: Any, job: Any) -> None:
+        settings = self.dag.workflow.remote_execution_settings
+        before, settings.immediate_submit = settings.immediate_submit, True
+        try:
+            await finished(self, job)
+        finally:
+            settings.immediate_submit = before
+
+    PersistenceBase.finished = recorded
 
 
 def before_jobs(workflow: Any) -> None:
