@@ -5,11 +5,11 @@
 rule estimate_ceiling:
     """Signal power, noise power and noise ceiling of every voxel of one subject."""
     input:
-        responses="<responses>",
+        responses=PATHS["responses"],
         voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
     output:
-        ceiling="<ceiling>",
-        drift="<drift>",
+        ceiling=PATHS["ceiling"],
+        drift=PATHS["drift"],
     log:
         "<logs>/estimate_ceiling/{subject}.log",
     benchmark:

@@ -1,4 +1,4 @@
-# Paths, wildcard constraints, the grid and resources of the study. No rules.
+# Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
 import sys
 from dataclasses import asdict
@@ -92,3 +92,47 @@ def selected_places(selection):
 def tables_of(selection, *names):
     """Gathered tables of one selection, by name."""
     return {name: PATHS[name].format(selection=selection) for name in names}
+
+
+def cell_of(wildcards):
+    """The cell a job fits, with its number of draws."""
+    cell = study.cell(**wildcards)
+    return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
+
+
+def member_paths(wildcards):
+    """Predictions of the members of one subject's stack."""
+    return cell_paths("cell_predictions", study.stacking_cells(wildcards.subject))
+
+
+def law_selection(wildcards):
+    """The sweep a law is fitted to."""
+    return study.config["laws"][wildcards.law]["sweep"]
+
+
+def figure(name, category):
+    """The three files of a figure, the bitmap with its caption for Snakemake's own report."""
+    captioned = report(
+        f"results/figures/{name}.png",
+        caption=f"../workflow/report/{name}.rst",
+        category=category,
+    )
+    return {
+        "png": captioned,
+        "pdf": f"results/figures/{name}.pdf",
+        "csv": f"results/figures/{name}.csv",
+    }
+
+
+def law_tables(law):
+    """What the figure of one law is drawn from."""
+    files = {"laws": "law", "points": "law_points", "curves": "law_curves"}
+    found = {key: PATHS[name].format(law=law) for key, name in files.items()}
+    return found | tables_of(study.config["laws"][law]["sweep"], "summary")
+
+
+def stacking_tables():
+    """What the figures of stacks are drawn from."""
+    return tables_of("maps", "voxels") | {
+        "stacking": expand(PATHS["stacking"], subject=study.subjects)
+    }

@@ -23,9 +23,9 @@ if study.dataset.kind == "phantom":
             "../envs/analysis.yaml"
         params:
             root=study.dataset.root,
-            truth=PHANTOM_TRUTH,
+            truth=lambda wildcards: PHANTOM_TRUTH,
             settings=study.phantom_settings,
-            prose=str(HOME / "config/phantom/stories"),
+            prose=lambda wildcards: str(HOME / "config/phantom/stories"),
             code=code("phantom"),
         script:
             "../workflow/scripts/write_phantom.py"
@@ -36,9 +36,9 @@ rule read_story:
     input:
         lambda wildcards: study.dataset.story_inputs(wildcards.story),
     output:
-        words="<words>",
-        phones="<phones>",
-        clock="<clock>",
+        words=PATHS["words"],
+        phones=PATHS["phones"],
+        clock=PATHS["clock"],
     log:
         "<logs>/read_story/{story}.log",
     benchmark:
@@ -65,7 +65,7 @@ rule describe_subject:
             PATHS["clock"], story=study.heard(wildcards.subject)
         ),
     output:
-        table="<subject_table>",
+        table=PATHS["subject_table"],
     log:
         "<logs>/describe_subject/{subject}.log",
     benchmark:
@@ -85,7 +85,7 @@ rule prepare_responses:
     input:
         lambda wildcards: study.dataset.response_inputs(wildcards.subject),
     output:
-        responses="<responses>",
+        responses=PATHS["responses"],
     log:
         "<logs>/prepare_responses/{subject}.log",
     benchmark:

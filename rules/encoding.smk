@@ -2,23 +2,17 @@
 # Makes: for every model x layer x subject x n_train, the scores of all voxels and draws.
 
 
-def cell_of(wildcards):
-    """The cell a job fits, with its number of draws."""
-    cell = study.cell(**wildcards)
-    return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
-
-
 rule fit_encoding:
     """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
     input:
         # The index changes whenever any story is added; what the fit depends on is in the other inputs.
-        features=ancient("<features>"),
-        card="<card>",
-        responses="<responses>",
-        subject="<subject_table>",
+        features=ancient(PATHS["features"]),
+        card=PATHS["card"],
+        responses=PATHS["responses"],
+        subject=PATHS["subject_table"],
     output:
-        scores="<cell_scores>",
-        moments="<cell_moments>",
+        scores=PATHS["cell_scores"],
+        moments=PATHS["cell_moments"],
     log:
         f"<logs>/fit_encoding/{CELL}.log",
     benchmark:
@@ -40,12 +34,12 @@ rule fit_encoding:
 rule predict_encoding:
     """Out-of-fold and test predictions of one cell at the alphas its fit chose."""
     input:
-        features=ancient("<features>"),
-        responses="<responses>",
-        subject="<subject_table>",
-        scores="<cell_scores>",
+        features=ancient(PATHS["features"]),
+        responses=PATHS["responses"],
+        subject=PATHS["subject_table"],
+        scores=PATHS["cell_scores"],
     output:
-        predictions=temp("<cell_predictions>"),
+        predictions=temp(PATHS["cell_predictions"]),
     log:
         f"<logs>/predict_encoding/{CELL}.log",
     benchmark:

@@ -12,7 +12,7 @@ rule prepare_model:
             else []
         ),
     output:
-        card="<card>",
+        card=PATHS["card"],
     log:
         "<logs>/prepare_model/{model}.log",
     benchmark:
@@ -29,7 +29,7 @@ rule prepare_model:
 rule extract_language_features:
     """Hidden states of a causal language model at every word, on the TR clock."""
     input:
-        card="<card>",
+        card=PATHS["card"],
         words=expand(PATHS["words"], story=study.stories),
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
@@ -55,7 +55,7 @@ rule extract_speech_features:
     """Last frame of a speech encoder in every sliding window, on the TR clock."""
     input:
         study.audio_inputs,
-        card="<card>",
+        card=PATHS["card"],
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
         index=PATHS["features"],
@@ -88,7 +88,7 @@ rule extract_control_features:
     """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
     input:
         study.audio_inputs,
-        card="<card>",
+        card=PATHS["card"],
         words=expand(PATHS["words"], story=study.stories),
         phones=expand(PATHS["phones"], story=study.stories),
         latents=study.latents,

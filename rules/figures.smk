@@ -2,34 +2,6 @@
 # Makes: every figure as PNG and PDF, with the numbers it shows as CSV.
 
 
-def figure(name, category):
-    """The three files of a figure, the bitmap with its caption for Snakemake's own report."""
-    captioned = report(
-        f"results/figures/{name}.png",
-        caption=f"../workflow/report/{name}.rst",
-        category=category,
-    )
-    return {
-        "png": captioned,
-        "pdf": f"results/figures/{name}.pdf",
-        "csv": f"results/figures/{name}.csv",
-    }
-
-
-def law_tables(law):
-    """What the figure of one law is drawn from."""
-    files = {"laws": "law", "points": "law_points", "curves": "law_curves"}
-    found = {key: PATHS[name].format(law=law) for key, name in files.items()}
-    return found | tables_of(study.config["laws"][law]["sweep"], "summary")
-
-
-def stacking_tables():
-    """What the figures of stacks are drawn from."""
-    return tables_of("maps", "voxels") | {
-        "stacking": expand(PATHS["stacking"], subject=study.subjects)
-    }
-
-
 if "language" in study.config["laws"]:
 
     rule draw_score_by_language_model_size:

@@ -2,11 +2,6 @@
 # Makes: scaling laws with intervals, layer profiles, the long-context artifact.
 
 
-def law_selection(wildcards):
-    """The sweep a law is fitted to."""
-    return study.config["laws"][wildcards.law]["sweep"]
-
-
 rule fit_law:
     """One scaling law, all its forms, for every subject and pooled, with intervals."""
     input:
@@ -17,9 +12,9 @@ rule fit_law:
             "cell_moments", study.law_cells(wildcards.law)
         ),
     output:
-        law="<law>",
-        points="<law_points>",
-        curves="<law_curves>",
+        law=PATHS["law"],
+        points=PATHS["law_points"],
+        curves=PATHS["law_curves"],
     log:
         "<logs>/fit_law/{law}.log",
     benchmark:

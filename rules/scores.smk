@@ -12,9 +12,9 @@ rule gather_scores:
         ceilings=lambda wildcards: selected("ceiling", "subject", wildcards.selection),
         places=lambda wildcards: selected_places(wildcards.selection),
     output:
-        scores="<scores>",
-        summary="<summary>",
-        voxels="<voxels>",
+        scores=PATHS["scores"],
+        summary=PATHS["summary"],
+        voxels=PATHS["voxels"],
     log:
         "<logs>/gather_scores/{selection}.log",
     benchmark:

@@ -2,11 +2,6 @@
 # Makes: for every voxel the best convex combination of the members, its score, and what each adds.
 
 
-def member_paths(wildcards):
-    """Predictions of the members of one subject's stack."""
-    return cell_paths("cell_predictions", study.stacking_cells(wildcards.subject))
-
-
 rule stack_models:
     """Stack the members' predictions of one subject, score the stack, partition its variance."""
     input:
@@ -15,11 +10,11 @@ rule stack_models:
             PATHS["card"].format(model=cell.model)
             for cell in study.stacking_cells(wildcards.subject)
         ],
-        responses="<responses>",
-        subject="<subject_table>",
+        responses=PATHS["responses"],
+        subject=PATHS["subject_table"],
     output:
-        stacking="<stacking>",
-        weights="<stacking_weights>",
+        stacking=PATHS["stacking"],
+        weights=PATHS["stacking_weights"],
     log:
         "<logs>/stack_models/{subject}.log",
     benchmark:

@@ -20,7 +20,7 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
         conda:
             "../envs/analysis.yaml"
         params:
-            truth=PHANTOM_TRUTH,
+            truth=lambda wildcards: PHANTOM_TRUTH,
             interval=study.config["bootstrap"]["interval"],
             code=code("phantom"),
         script:

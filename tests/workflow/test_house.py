@@ -72,7 +72,7 @@ def test_every_config_key_is_explained():
 
 def rule_texts():
     for path in SMK:
-        for rule in re.split(r"^(?:rule|checkpoint) ", (HOME / path).read_text(), flags=re.MULTILINE)[1:]:
+        for rule in re.split(r"^ *(?:rule|checkpoint) ", (HOME / path).read_text(), flags=re.MULTILINE)[1:]:
             yield rule.split(":")[0], rule
 
 

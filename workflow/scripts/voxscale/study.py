@@ -244,7 +244,7 @@ class Study:
 
     def farewell(self) -> str:
         """Where to look when all is done."""
-        return "Done. Open results/report.html; the tables are in results/tables, the figures in results/figures."
+        return "Done. Open results/report.html; tables are in results/tables, figures in results/figures."
 
     @cached_property
     def bootstrap_settings(self) -> dict[str, Any]:
