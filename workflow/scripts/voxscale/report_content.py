@@ -306,8 +306,8 @@ def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = (
         told.append(
             f"Ridge alpha lies on the edge of its grid in more than {EDGE_SHARE:.0%} of voxels "
             f"in {len(edge)} of {len(cells)} fits (at most {worst.share_alpha_edge:.0%}: {worst.model}, "
-            f"layer {worst.layer}, {worst.subject}, {worst.n_train} stories){apart}. Voxels that nothing predicts "
-            "take the largest alpha and lose nothing by it; for others widen encoding.alphas."
+            f"layer {worst.layer}, {worst.subject}, {worst.n_train} stories){apart}. Voxels that "
+            "nothing predicts take the largest alpha and lose nothing by it; for others, widen the grid."
         )
     missing = cells[cells.n_nan > 0]
     if len(missing):

@@ -96,6 +96,31 @@ def _frame(hemisphere: str, view: str) -> NDArray[np.float64]:
     return np.stack([np.cross(up, towards), up, towards])
 
 
+class View(NamedTuple):
+    """A hemisphere as one viewer sees it."""
+
+    points: NDArray[np.float64]  # (vertices, 3) mm: right, up, near
+    faces: NDArray[np.int32]  # (seen faces, 3), far ones first
+    facing: NDArray[np.float64]  # (vertices,) 1 where the surface faces the viewer, 0 where it turns away
+
+
+@functools.cache
+def look(hemisphere: str, view: str) -> View:
+    """Turn a hemisphere to its viewer and leave out the faces of its far side."""
+    points, faces, _ = mesh(hemisphere)
+    seen = points @ _frame(hemisphere, view).T
+    corners = seen[faces]  # (faces, 3, 3)
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    # A closed mesh shows only the faces that look at the viewer; far ones are painted first.
+    front = np.flatnonzero(normal[:, 2] > 0)
+    front = front[np.argsort(corners[front, :, 2].mean(1))]
+    smooth = np.stack(
+        [np.bincount(faces.ravel(), np.repeat(normal[:, axis], 3), len(points)) for axis in range(3)], axis=1
+    )
+    facing = np.clip(smooth[:, 2] / np.linalg.norm(smooth, axis=1), 0, 1)
+    return View(seen, faces[front], facing)
+
+
 def draw(
     axes: Axes,
     values: NDArray[np.float64],
@@ -109,28 +134,15 @@ def draw(
     Args:
         values: (vertices,), NaN where empty.
     """
-    points, faces, sulci = mesh(hemisphere)
-    seen = points @ _frame(hemisphere, view).T  # (vertices, 3): right, up, near
-    corners = seen[faces]  # (faces, 3, 3)
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    # A closed mesh shows only the faces that look at the viewer; far ones are painted first.
-    front = np.flatnonzero(normal[:, 2] > 0)
-    front = front[np.argsort(corners[front, :, 2].mean(1))]
-
-    smooth = np.zeros_like(points)
-    for corner in range(3):
-        np.add.at(smooth, faces[:, corner], normal)
-    facing = np.clip(smooth[:, 2] / np.linalg.norm(smooth, axis=1), 0, 1)
-    light = 0.62 + 0.38 * facing[:, None] ** 0.7  # (vertices, 1)
-
-    grey = np.where(sulci > 0, 0.70, 0.84)[:, None].repeat(3, 1)
+    seen, faces, facing = look(hemisphere, view)
     has = np.isfinite(values)
-    colour = np.ones((len(points), 4))
-    colour[:, :3] = grey
+    colour = np.ones((len(values), 4))
+    colour[:, :3] = np.where(mesh(hemisphere).sulci > 0, 0.70, 0.84)[:, None]
     colour[has, :3] = cmap(norm(values[has]))[:, :3]
-    colour[:, :3] *= np.where(has[:, None], 0.80 + 0.20 * facing[:, None], light)
+    # Colours that mean a value are shaded less than bare cortex, so that they can be read off the bar.
+    colour[:, :3] *= np.where(has, 0.80 + 0.20 * facing, 0.62 + 0.38 * facing**0.7)[:, None]
 
-    painted = TriMesh(Triangulation(seen[:, 0], seen[:, 1], faces[front]), rasterized=True)
+    painted = TriMesh(Triangulation(seen[:, 0], seen[:, 1], faces), rasterized=True)
     painted.set_facecolor(colour)
     axes.add_collection(painted)
     margin = 2.0
