@@ -49,5 +49,9 @@ rule figures:
         [f"results/figures/{name}.png" for name in study.figures],
 
 
+onstart:
+    watch.before_jobs(workflow)
+
+
 onsuccess:
     print(study.farewell(), file=sys.stderr)

@@ -16,6 +16,8 @@ rule estimate_ceiling:
         "<benchmarks>/estimate_ceiling/{subject}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("estimate_ceiling"),
     params:
         settings=study.ceiling_settings,
         code=code("ceiling"),

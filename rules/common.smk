@@ -7,9 +7,17 @@ from pathlib import Path
 HOME = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
+from voxscale import watch
 from voxscale.errors import UserError
+from voxscale.jobs import Jobs
 from voxscale.provenance import code_hash as code
 from voxscale.study import Study
+
+# What a killed run left behind is the run's own business; a job writes down what it did.
+if workflow.is_main_process:
+    watch.before_graph()
+else:
+    watch.record_in_jobs()
 
 try:
     study = Study.load(config, HOME / "config")
@@ -136,3 +144,28 @@ def stacking_tables():
     return tables_of("maps", "voxels") | {
         "stacking": expand(PATHS["stacking"], subject=study.subjects)
     }
+
+
+jobs = Jobs(study)
+
+
+def needs(rule):
+    """Memory, minutes, disk and GPUs of a rule's jobs, by the cost model; more of what was short at a retry."""
+
+    def ask(what):
+        return lambda wildcards, attempt: what(jobs.asked(rule, wildcards), attempt)
+
+    # A job on its node has its allocation already: it asks for nothing.
+    at_submission = {
+        "mem_mb": ask(lambda need, attempt: need.requested_mb(attempt)),
+        "runtime": ask(lambda need, attempt: need.requested_minutes(attempt)),
+        "disk_mb": ask(lambda need, _: int(need.disk_mb) + 1),
+    }
+    gpus = {"gpu": ask(lambda need, _: need.gpus)}
+    wanted = gpus if rule in jobs.gpu_rules else {}
+    return wanted | (at_submission if workflow.is_main_process else {})
+
+
+def threads(rule):
+    """Cores that a rule's jobs are worth."""
+    return lambda wildcards: jobs.threads(rule, wildcards)

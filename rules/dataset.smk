@@ -21,6 +21,8 @@ if study.dataset.kind == "phantom":
             "<benchmarks>/write_phantom/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("write_phantom"),
         params:
             root=study.dataset.root,
             truth=lambda wildcards: PHANTOM_TRUTH,
@@ -45,6 +47,8 @@ rule read_story:
         "<benchmarks>/read_story/{story}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("read_story"),
     params:
         transcript=lambda wildcards: str(study.dataset.transcript(wildcards.story)),
         clocks=str(study.dataset.clocks),
@@ -72,6 +76,8 @@ rule describe_subject:
         "<benchmarks>/describe_subject/{subject}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("describe_subject"),
     params:
         training=lambda wildcards: study.dataset.training(wildcards.subject),
         test=lambda wildcards: study.dataset.test(wildcards.subject),
@@ -92,6 +98,8 @@ rule prepare_responses:
         "<benchmarks>/prepare_responses/{subject}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("prepare_responses"),
     params:
         test=lambda wildcards: study.dataset.test(wildcards.subject),
         sources=lambda wildcards: study.response_sources(wildcards.subject),

@@ -19,6 +19,9 @@ rule fit_encoding:
         f"<benchmarks>/fit_encoding/{CELL}.jsonl"
     conda:
         "../envs/features.yaml"
+    threads: threads("fit_encoding")
+    resources:
+        **needs("fit_encoding"),
     params:
         cell=cell_of,
         settings=study.fit_settings(),
@@ -46,6 +49,9 @@ rule predict_encoding:
         f"<benchmarks>/predict_encoding/{CELL}.jsonl"
     conda:
         "../envs/features.yaml"
+    threads: threads("predict_encoding")
+    resources:
+        **needs("predict_encoding"),
     params:
         cell=cell_of,
         settings=study.fit_settings(),

@@ -19,6 +19,8 @@ rule prepare_model:
         "<benchmarks>/prepare_model/{model}.jsonl"
     conda:
         "../envs/features.yaml"
+    resources:
+        **needs("prepare_model"),
     params:
         entry=lambda wildcards: asdict(study.registry[wildcards.model]),
         code=code("models"),
@@ -42,6 +44,9 @@ rule extract_language_features:
         model=models_of("language"),
     conda:
         "../envs/features.yaml"
+    threads: threads("extract_language_features")
+    resources:
+        **needs("extract_language_features"),
     params:
         stories=study.stories,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
@@ -67,6 +72,9 @@ rule extract_speech_features:
         model=models_of("speech"),
     conda:
         "../envs/features.yaml"
+    threads: threads("extract_speech_features")
+    resources:
+        **needs("extract_speech_features"),
     params:
         stories=study.stories,
         audio=study.audio,
@@ -103,6 +111,8 @@ rule extract_control_features:
         model=models_of("control", "nested"),
     conda:
         "../envs/features.yaml"
+    resources:
+        **needs("extract_control_features"),
     params:
         stories=study.stories,
         audio=study.audio,

@@ -19,6 +19,8 @@ if study.dataset.kind == "ds003020":
             part="|".join(study.dataset.parts),
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("fetch_dataset"),
         params:
             files=lambda wildcards: [
                 list(file) for file in study.dataset.needed(wildcards.part)

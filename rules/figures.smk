@@ -16,6 +16,8 @@ if "language" in study.config["laws"]:
             "<benchmarks>/draw_score_by_language_model_size/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_score_by_language_model_size"),
         params:
             options={"law": "language"},
             code=code("figures"),
@@ -37,6 +39,8 @@ if "speech" in study.config["laws"]:
             "<benchmarks>/draw_score_by_speech_model_size/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_score_by_speech_model_size"),
         params:
             options={"law": "speech"},
             code=code("figures"),
@@ -58,6 +62,8 @@ if "training" in study.config["laws"]:
             "<benchmarks>/draw_score_by_training_hours/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_score_by_training_hours"),
         params:
             options={"law": "training"},
             code=code("figures"),
@@ -79,6 +85,8 @@ if study.profile_cells:
             "<benchmarks>/draw_score_by_layer/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_score_by_layer"),
         params:
             options={},
             code=code("figures"),
@@ -98,6 +106,8 @@ rule draw_map_scores:
         "<benchmarks>/draw_map_scores/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_map_scores"),
     params:
         options={},
         code=code("figures"),
@@ -117,6 +127,8 @@ rule draw_score_distribution:
         "<benchmarks>/draw_score_distribution/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_score_distribution"),
     params:
         options={},
         code=code("figures"),
@@ -136,6 +148,8 @@ rule draw_map_ceiling:
         "<benchmarks>/draw_map_ceiling/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_map_ceiling"),
     params:
         options={},
         code=code("figures"),
@@ -155,6 +169,8 @@ rule draw_ceiling_distribution:
         "<benchmarks>/draw_ceiling_distribution/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_ceiling_distribution"),
     params:
         options={},
         code=code("figures"),
@@ -174,6 +190,8 @@ rule draw_ceiling_drift:
         "<benchmarks>/draw_ceiling_drift/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_ceiling_drift"),
     params:
         options={},
         code=code("figures"),
@@ -195,6 +213,8 @@ if study.config["stacking"]["members"]:
             "<benchmarks>/draw_stacking_gain/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_stacking_gain"),
         params:
             options={},
             code=code("figures"),
@@ -216,6 +236,8 @@ if study.config["stacking"]["members"]:
             "<benchmarks>/draw_variance_partition/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_variance_partition"),
         params:
             options={},
             code=code("figures"),
@@ -235,6 +257,8 @@ rule draw_long_context_artifact:
         "<benchmarks>/draw_long_context_artifact/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_long_context_artifact"),
     params:
         options={},
         code=code("figures"),
@@ -254,6 +278,8 @@ rule draw_controls:
         "<benchmarks>/draw_controls/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("draw_controls"),
     params:
         options={"controls": study.untrained},
         code=code("figures"),
@@ -276,6 +302,8 @@ if study.joint_cells:
             "<benchmarks>/draw_what_next/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_what_next"),
         params:
             options={},
             code=code("figures"),
@@ -300,6 +328,8 @@ if "language" in study.config["laws"]:
             "<benchmarks>/draw_plateau/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_plateau"),
         params:
             options={"arms": {"language": "all features"}},
             code=code("figures"),

@@ -21,6 +21,8 @@ rule write_report:
         "<benchmarks>/write_report/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("write_report"),
     params:
         config=study.config,
         models=study.revisions,

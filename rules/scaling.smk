@@ -21,6 +21,8 @@ rule fit_law:
         "<benchmarks>/fit_law/{law}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("fit_law"),
     params:
         cells=lambda wildcards: [list(cell) for cell in study.law_cells(wildcards.law)],
         spec=lambda wildcards: study.config["laws"][wildcards.law],
@@ -46,6 +48,8 @@ if study.profile_cells:
             "<benchmarks>/profile_layers/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("profile_layers"),
         params:
             cells=[list(cell) for cell in study.profile_cells],
             code=code("layers", "voxel_sets"),
@@ -66,6 +70,8 @@ rule measure_artifact:
         "<benchmarks>/measure_artifact/all.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("measure_artifact"),
     params:
         cells=[list(cell) for cell in study.map_cells],
         settings=study.bootstrap_settings,
@@ -91,6 +97,8 @@ if study.joint_cells:
             "<benchmarks>/fit_joint/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("fit_joint"),
         params:
             cells=[list(cell) for cell in study.joint_cells],
             spec={"voxels": study.config["joint"].get("voxels", ["all"])},
@@ -116,6 +124,8 @@ if "language" in study.config["laws"]:
             "<benchmarks>/analyse_plateau/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("analyse_plateau"),
         params:
             models=study.law_models("language"),
             code=code("plateau"),

@@ -21,6 +21,8 @@ rule gather_scores:
         "<benchmarks>/gather_scores/{selection}.jsonl"
     conda:
         "../envs/analysis.yaml"
+    resources:
+        **needs("gather_scores"),
     params:
         voxel_tables=study.voxel_tables(),
         fdr=study.config["scoring"]["fdr"],

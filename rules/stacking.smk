@@ -21,6 +21,8 @@ rule stack_models:
         "<benchmarks>/stack_models/{subject}.jsonl"
     conda:
         "../envs/features.yaml"
+    resources:
+        **needs("stack_models"),
     params:
         cells=lambda wildcards: [
             list(cell) for cell in study.stacking_cells(wildcards.subject)

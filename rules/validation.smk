@@ -19,6 +19,8 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
             "<benchmarks>/validate_phantom/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("validate_phantom"),
         params:
             truth=lambda wildcards: PHANTOM_TRUTH,
             interval=study.config["bootstrap"]["interval"],
@@ -38,6 +40,8 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
             "<benchmarks>/draw_validation/all.jsonl"
         conda:
             "../envs/analysis.yaml"
+        resources:
+            **needs("draw_validation"),
         params:
             options={},
             code=code("figures"),

@@ -78,6 +78,7 @@ def tiny_config():
     config["bootstrap"] = {"draws": 50}
     config["sweeps"] = {"size": {"models": ["tiny-opt-1", "word_rate"], "n_train": [2, "all"], "draws": 2}}
     config["laws"] = {}
+    config["joint"] = {}
     config["profiles"] = {}
     config["stacking"] = {"members": []}
     return config

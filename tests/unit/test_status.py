@@ -1,0 +1,122 @@
+"""The status of a sweep: from files and the queue to done, running, waiting, failed, missing."""
+
+import base64
+import os
+import stat
+
+import pytest
+import yaml
+from workflow.runs import tiny_config
+
+from voxscale import status
+from voxscale.jobs import Job
+from voxscale.plan import load_jobs
+from voxscale.queue import Queued, read_queue
+
+CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
+
+
+def cell(**other):
+    return Job("fit_encoding", CELL | other)
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(tiny_config()))
+    return load_jobs(path, tmp_path)
+
+
+def touch(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def mark(output):
+    """Mark an output as being written, as Snakemake does."""
+    name = base64.urlsafe_b64encode(str(output).encode()).decode()
+    parts = [name[i : i + 254] for i in range(0, len(name), 254)]
+    touch(status.Path(".snakemake/incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1]), "{}")
+
+
+def states(seen):
+    return {tuple(one.job.wildcards.values()): one.state for one in seen if one.job.rule == "fit_encoding"}
+
+
+def test_each_state_is_told_from_files_and_queue(jobs):
+    touch(cell().output)
+    touch(cell(n_train="4").log, "ERROR fit_encoding: results/responses/UTS01.h5: cut off\n")
+    queue = [
+        Queued("7", "voxscale_x", "RUNNING", cell(subject="UTS02").comment),
+        Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
+    ]
+    touch(cell(subject="UTS02").log, "a first attempt")
+    seen = status.survey(jobs, queue, [], locked=True)
+    found = states(seen)
+    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
+    assert found["tiny-opt-1", "2", "UTS01", "4"] == "failed"
+    assert found["tiny-opt-1", "2", "UTS02", "2"] == "running"
+    assert found["tiny-opt-1", "2", "UTS02", "4"] == "waiting"
+    assert found["word_rate", "0", "UTS01", "2"] == "missing"
+    text = status.report(seen)
+    assert "results/logs/fit_encoding/model=tiny-opt-1/layer=2/subject=UTS01/n_train=4.log" in text
+    assert "ERROR fit_encoding: results/responses/UTS01.h5: cut off" in text
+    assert "tiny-opt-1 n_train=4" in text
+    assert "word_rate" in status.report(seen, cells=True)
+
+
+def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
+    mark(cell().output)
+    mark(cell(n_train="4").output)
+    touch(cell().log, "")
+    started = status.started_outputs()
+    assert started == {str(cell().output), str(cell(n_train="4").output)}
+    assert (
+        states(status.survey(jobs, None, started, locked=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+    )
+    assert (
+        states(status.survey(jobs, None, started, locked=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
+    )
+
+
+def test_an_output_that_is_being_remade_is_not_done(jobs):
+    touch(cell().output)
+    started = {str(cell().output)}
+    assert (
+        states(status.survey(jobs, None, started, locked=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+    )
+
+
+def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
+    own = touch(cell().log, "draw 0: 10%")
+    os.utime(own, (1e9, 1e9))
+    kept = touch(
+        status.SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
+        "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n",
+    )
+    assert status.failure_log(cell()) == kept
+    assert "exceeded memory limit" in status.tail(kept)
+
+
+def test_an_empty_log_says_so(tmp_path):
+    assert "killed before it could say" in status.tail(touch(tmp_path / "a.log"))
+
+
+def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeypatch):
+    here, other = tmp_path / "here", tmp_path / "other"
+    here.mkdir()
+    other.mkdir()
+    lines = [
+        f"1|voxscale_a|RUNNING|{here}|rule_fit_encoding_wildcards_m_1_s|2",
+        f"2|voxscale_a|PENDING|{other}|rule_x",
+        f"3|another_a|PENDING|{here}|rule_x",
+        f"4|voxscale_a|COMPLETED|{here}|rule_x",
+    ]
+    squeue = touch(tmp_path / "bin/squeue", "#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
+    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
+    assert read_queue(here) == [Queued("1", "voxscale_a", "RUNNING", "rule_fit_encoding_wildcards_m_1_s|2")]
+    squeue.write_text("#!/bin/sh\nexit 1\n")
+    assert read_queue(here) is None

@@ -1,0 +1,98 @@
+"""What a run does about the one before it."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from voxscale import watch
+from voxscale.errors import UserError
+from voxscale.queue import Queued
+
+
+class Cluster:
+    """A queue that passes through given states, one at each question."""
+
+    def __init__(self, *states):
+        self.states, self.cancelled, self.slept = list(states), [], 0.0
+
+    def read(self):
+        return self.states.pop(0) if self.states else []
+
+    def stop(self, jobs, pending_only):
+        assert pending_only
+        self.cancelled += [job.jobid for job in jobs]
+
+    def sleep(self, seconds):
+        self.slept += seconds
+
+    def settle(self):
+        return watch.settle(".", self.read, self.stop, self.sleep)
+
+
+def job(jobid, state):
+    return Queued(jobid, "voxscale_x", state, "rule_fit_encoding")
+
+
+def test_waiting_jobs_are_cancelled_and_running_ones_waited_for(capsys):
+    both = [job("1", "RUNNING"), job("2", "PENDING")]
+    cluster = Cluster(both, [job("1", "RUNNING")], [job("1", "COMPLETING")], [])
+    assert cluster.settle() == 2
+    assert cluster.cancelled == ["2"]
+    assert cluster.slept == 3 * watch.POLL_S
+    assert "scancel 1)" in capsys.readouterr().err
+
+
+def test_an_empty_queue_costs_no_time():
+    cluster = Cluster([])
+    assert cluster.settle() == 0
+    assert cluster.slept == 0
+
+
+def test_a_silent_cluster_is_waited_for_and_never_taken_for_an_empty_one():
+    cluster = Cluster(None, None, [job("1", "RUNNING")], None, [])
+    assert cluster.settle() == 1
+    for_ever = Cluster(*[None] * 10_000)
+    with pytest.raises(UserError, match="squeue: no answer for 10 minutes"):
+        for_ever.settle()
+
+
+def lock(folder):
+    locks, record = folder / "locks", folder / "run.json"
+    locks.mkdir(exist_ok=True)
+    (locks / "0.output.lock").write_text("results/report.html")
+    return record, locks
+
+
+def test_the_lock_of_a_dead_process_is_removed_and_that_of_a_living_one_kept(tmp_path):
+    record, locks = lock(tmp_path)
+    watch.leave_record(record)
+    assert not watch.free_dead_lock(record, locks)
+    assert locks.exists()
+    program = (
+        f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from voxscale import watch\n"
+    )
+    program += f"watch.leave_record(Path({str(record)!r}))"
+    subprocess.run([sys.executable, "-c", program], check=True)
+    assert watch.free_dead_lock(record, locks)
+    assert not locks.exists()
+
+
+def test_a_process_number_used_again_is_not_the_process(tmp_path):
+    record, locks = lock(tmp_path)
+    watch.leave_record(record)
+    held = json.loads(record.read_text())
+    assert held["pid"] == os.getpid()
+    record.write_text(json.dumps(held | {"started": "1"}))
+    assert watch.free_dead_lock(record, locks)
+
+
+def test_the_lock_of_another_machine_is_left_alone(tmp_path):
+    record, locks = lock(tmp_path)
+    record.write_text(json.dumps({"host": "elsewhere", "pid": 999_999_999, "started": "1"}))
+    assert not watch.free_dead_lock(record, locks)
+    record.write_text("{")
+    assert not watch.free_dead_lock(record, locks)
+    assert locks.exists()
