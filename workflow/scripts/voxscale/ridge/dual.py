@@ -63,11 +63,11 @@ class Dual:
         self.held = [torch.as_tensor(fold.held, device=k.device) for fold in folds]
         self.shapes = [(len(fold.held), len(fold.train)) for fold in folds]
         self.test_shape = tuple(k_test.shape)
-        self.float32_from = FLOAT32_FROM * largest_eigenvalue(k)
+        self.top = largest_eigenvalue(k)
 
     def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Form`."""
-        single = self.dtype == torch.float32 and lam >= self.float32_from
+        single = self.dtype == torch.float32 and lam >= FLOAT32_FROM * self.top
         g = inverse(self.k, lam, torch.float32 if single else torch.float64)
         for train, held, target in zip(self.train, self.held, out, strict=True):
             rows = g.index_select(0, held)  # (h, n)

@@ -11,6 +11,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+CPU_VOXELS = 512  # a product of this many voxels reaches a CPU's full rate
+
 
 class FoldInputs(NamedTuple):
     """What one fold needs of a block of voxels.
@@ -43,8 +45,10 @@ class Form(Protocol):
     Attributes:
         shapes: (rows, q) of the operators of each fold.
         test_shape: (test TRs, q).
+        top: largest eigenvalue of the kernel, to a few percent.
     """
 
+    top: float
     shapes: Sequence[tuple[int, int]]
     test_shape: tuple[int, int]
 
@@ -57,6 +61,12 @@ class Form(Protocol):
         ...
 
 
+def parts(x: torch.Tensor, size: int) -> list[slice]:
+    """Rows of a block handled at once: on a CPU so many that their products stay in the cache."""
+    size = size if x.device.type == "cpu" else max(len(x), 1)
+    return [slice(start, min(start + size, len(x))) for start in range(0, len(x), size)]
+
+
 def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
     """Held-out correlations of a block in one fold.
 
@@ -67,10 +77,17 @@ def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
         (v, k); 0 where the prediction or the response does not vary.
     """
     k, rows, q = operators.shape
-    z = (inputs.x @ operators.reshape(k * rows, q).T).view(-1, k, rows)
-    return ratio(
-        torch.bmm(z, inputs.y[:, :, None])[:, :, 0], torch.linalg.vector_norm(z, dim=2), inputs.length
-    )
+    flat = operators.view(k * rows, q).T
+    scores = inputs.x.new_empty(len(inputs.x), k)
+    buffer = inputs.x.new_empty(0)
+    for part in parts(inputs.x, CPU_VOXELS):
+        x = inputs.x[part]
+        if buffer.shape[:1] != x.shape[:1]:  # page faults of a fresh one cost several percent
+            buffer = x.new_empty(len(x), k * rows)
+        z = torch.mm(x, flat, out=buffer).view(-1, k, rows)
+        product = torch.bmm(z, inputs.y[part, :, None])[:, :, 0]
+        scores[part] = ratio(product, torch.linalg.vector_norm(z, dim=2), inputs.length[part])
+    return scores
 
 
 def ratio(product: torch.Tensor, predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from voxscale.ridge.forms import BlockInputs, FoldInputs, Form, correlate
-from voxscale.ridge.screen import correlate_low
+from voxscale.ridge.screen import Low, compress, correlate_low
 
 
 class Operators(NamedTuple):
@@ -17,13 +17,13 @@ class Operators(NamedTuple):
     Attributes:
         alphas: which, as a range of the grid.
         folds: (k, rows, q) of each fold.
-        low: the same in bfloat16, if screened.
+        low: each fold's basis operators, if screened.
         test: (test TRs, q) of each alpha.
     """
 
     alphas: range
     folds: list[torch.Tensor]
-    low: list[torch.Tensor]
+    low: list[Low]
     test: list[torch.Tensor]
 
 
@@ -33,7 +33,8 @@ def make_operators(
     """Operators of a group of alphas; λ of the whole grid are given."""
     folds = [torch.empty(len(alphas), *shape, dtype=dtype, device=device) for shape in form.shapes]
     test = [form.operators(lams[a], [fold[k] for fold in folds]) for k, a in enumerate(alphas)]
-    return Operators(alphas, folds, [fold.to(torch.bfloat16) for fold in folds] if low else [], test)
+    chosen = [lams[a] for a in alphas]
+    return Operators(alphas, folds, compress(folds, chosen, form.top) if low else [], test)
 
 
 def plain_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:

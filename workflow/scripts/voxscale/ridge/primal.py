@@ -47,8 +47,9 @@ class Primal:
         gram = lagged_gram(x, lengths, delays)
         self.values, self.vectors = torch.linalg.eigh(gram)
         self.values.clamp_min_(0)
+        self.top = float(self.values[-1])
         # A component that rounding alone makes up stays as short as it is.
-        self.scale = self.values.clamp_min(float(self.values[-1]) * 1e-14 + 1e-300).sqrt()  # (p,)
+        self.scale = self.values.clamp_min(self.top * 1e-14 + 1e-300).sqrt()  # (p,)
         covered = torch.cat(self.held)
         # Where each row is held out once, products of the folds add up to those of all rows.
         partition = len(covered) == n and len(torch.unique(covered)) == n

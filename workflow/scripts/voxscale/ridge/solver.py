@@ -142,7 +142,7 @@ class _Fit:
         self.calibration = calibration(y.shape[0])
         n_alphas = len(self.alphas)
         self.groups = [range(a, min(a + how.alphas, n_alphas)) for a in range(0, n_alphas, how.alphas)]
-        self.screened, self.margin = how.screen, Margin()
+        self.screened, self.margin = how.screen, Margin(n_alphas)
         lams = (self.alphas**2).tolist()
         self.operators = partial(
             make_operators, self.form, lams, dtype=DTYPES[problem.precision], device=device
@@ -157,15 +157,15 @@ class _Fit:
     def _score(self, operators: Operators, inputs: BlockInputs) -> torch.Tensor:
         return (low_scores if self.screened else plain_scores)(operators, inputs)
 
-    def _calibrate(self, operators: Operators) -> None:
+    def _calibrate(self, operators: Operators) -> tuple[torch.Tensor, torch.Tensor]:
         inputs = self.form.inputs(self.reader.read(self.calibration)[0])
-        self.margin.see(low_scores(operators, inputs), plain_scores(operators, inputs))
+        return low_scores(operators, inputs), plain_scores(operators, inputs)
 
     def _one_pass(self) -> Iterator[Block]:
         """All alphas' operators in memory: every block of voxels is read once."""
         operators = self.operators(self.groups[0], self.screened)
         if self.screened:
-            self._calibrate(operators)
+            self.margin.see(*self._calibrate(operators))
         for block, y, valid in self.reader.blocks(self.slices):
             inputs = self.form.inputs(y)
             scores = self._score(operators, inputs)
@@ -178,15 +178,17 @@ class _Fit:
         shape = self.slices[-1].stop, len(self.alphas)
         scores = torch.empty(shape, dtype=DTYPES[self.reader.precision])
         tests: list[torch.Tensor] = []
+        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
         for group in self.groups:
             operators = self.operators(group, self.screened)
             tests += operators.test
             if self.screened:
-                self._calibrate(operators)
+                seen.append(self._calibrate(operators))
             for block, y, _ in self.reader.blocks(self.slices):
                 scores[block, group.start : group.stop] = self._score(operators, self.form.inputs(y)).cpu()
             del operators
         if self.screened:
+            self.margin.see(*(torch.cat(parts, 1) for parts in zip(*seen, strict=True)))
             scores = certify(scores, self.margin, self._exact)
         for block, y, valid in self.reader.blocks(self.slices):
             yield self._answer(block, self.form.inputs(y), valid, scores[block].to(y.device), tests)
