@@ -89,8 +89,8 @@ def size(data: pd.DataFrame) -> Chart | None:
             )
         dash = "dash" if form == "log_linear" else "dot"
         traces.append(_line(line, "x", name, style.LAW, "y", dash=dash, mode="lines"))
-    for subject in [*subjects, "pooled"]:
-        bold = {"width": 3, "size": 11} if subject == "pooled" else {}
+    for subject in ["pooled", *subjects]:  # a subject like the mean stays on top
+        bold = {"width": 4, "size": 12} if subject == "pooled" else {}
         label = "mean of subjects" if subject == "pooled" else subject
         for i, family in enumerate(families):
             rows = points[(points.subject == subject) & (points.family == family)].sort_values("x")
