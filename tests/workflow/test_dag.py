@@ -1,6 +1,6 @@
 """What is planned: no more than what was asked for."""
 
-from workflow.runs import snakemake, tiny_config
+from workflow.runs import demo_config, snakemake, tiny_config
 
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):
@@ -8,7 +8,7 @@ def test_one_figure_needs_no_more_than_it_shows(tmp_path):
     assert run.status == 0, run.text
     fitted = [wildcards for rule, wildcards in run.jobs if rule == "fit_encoding"]
     models = {wildcards.split("model=")[1].split(",")[0] for wildcards in fitted}
-    assert models == {f"tiny-{kind}-{size}" for kind in ("hubert", "wavlm", "whisper") for size in (1, 2)}
+    assert models == set(demo_config()["sweeps"]["speech_size"]["models"])
     assert "extract_language_features" not in run.rules
     assert run.rules["draw_score_by_speech_model_size"] == 1
     assert "stack_models" not in run.rules
