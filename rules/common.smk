@@ -139,6 +139,11 @@ def law_tables(law):
     return found | tables_of(study.config["laws"][law]["sweep"], "summary")
 
 
+def law_options(law):
+    """What the figure of one law is told."""
+    return {"law": law, "interval": study.config["bootstrap"]["interval"]}
+
+
 def stacking_tables():
     """What the figures of stacks are drawn from."""
     return tables_of("maps", "voxels") | {

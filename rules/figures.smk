@@ -19,7 +19,7 @@ if "language" in study.config["laws"]:
         resources:
             **needs("draw_score_by_language_model_size"),
         params:
-            options={"law": "language"},
+            options=law_options("language"),
             code=code("figures"),
         script:
             "../workflow/scripts/draw_score_by_language_model_size.py"
@@ -42,7 +42,7 @@ if "speech" in study.config["laws"]:
         resources:
             **needs("draw_score_by_speech_model_size"),
         params:
-            options={"law": "speech"},
+            options=law_options("speech"),
             code=code("figures"),
         script:
             "../workflow/scripts/draw_score_by_speech_model_size.py"
@@ -65,7 +65,7 @@ if "training" in study.config["laws"]:
         resources:
             **needs("draw_score_by_training_hours"),
         params:
-            options={"law": "training"},
+            options=law_options("training"),
             code=code("figures"),
         script:
             "../workflow/scripts/draw_score_by_training_hours.py"
@@ -88,7 +88,7 @@ if study.profile_cells:
         resources:
             **needs("draw_score_by_layer"),
         params:
-            options={},
+            options={"order": study.by_size(study.profile_cells)},
             code=code("figures"),
         script:
             "../workflow/scripts/draw_score_by_layer.py"
@@ -260,7 +260,7 @@ rule draw_long_context_artifact:
     resources:
         **needs("draw_long_context_artifact"),
     params:
-        options={},
+        options={"cut_s": study.config["scoring"]["skip_s"]},
         code=code("figures"),
     script:
         "../workflow/scripts/draw_long_context_artifact.py"

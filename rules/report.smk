@@ -7,11 +7,15 @@ rule write_report:
     input:
         **tables_of("all", "summary", "voxels"),
         figures=[f"results/figures/{name}.png" for name in study.figures],
+        numbers=[f"results/figures/{name}.csv" for name in study.figures],
+        validation="results/validation.json" if "validation" in study.figures else [],
         laws=expand(PATHS["law"], law=study.config["laws"]),
         subjects=expand(PATHS["subject_table"], subject=study.subjects),
         what_next=PATHS["what_next"] if study.joint_cells else [],
         layer_choice=PATHS["layer_choice"] if study.profile_cells else [],
         template=str(HOME / "workflow/report/report.html.j2"),
+        story=str(HOME / "workflow/report/story.yaml"),
+        captions=[str(HOME / f"workflow/report/{name}.rst") for name in study.figures],
         presets=str(HOME / "config/presets.yaml"),
     output:
         report="results/report.html",
@@ -26,6 +30,7 @@ rule write_report:
     params:
         config=study.config,
         models=study.revisions,
+        logs=lambda wildcards: "results/logs",
         code=code("report", "report_content", "figures"),
     script:
         "../workflow/scripts/write_report.py"

@@ -6,7 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from workflow.runs import demo_config, snakemake
+from workflow.runs import HOME, demo_config, snakemake
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -129,6 +129,16 @@ def test_the_report_needs_no_network(demo):
     assert len(page) < 30e6
     assert not re.search(r"""(?:src|href)\s*=\s*["']https?://""", page)
     assert page.count("data:image/png;base64") >= 10
+
+
+def test_the_readme_s_queries_answer_on_the_demo(demo, monkeypatch, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (HOME / "README.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) == 3
+    monkeypatch.chdir(demo)
+    for block in blocks:
+        exec(block, {})
+        answer = capsys.readouterr().out
+        assert "UTS01" in answer or "mean_r" in answer, answer
 
 
 def test_nothing_is_left_behind(demo):

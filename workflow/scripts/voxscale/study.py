@@ -152,6 +152,13 @@ class Study:
             cells += [found[subject] for subject in self.subjects if subject in found]
         return cells
 
+    def by_size(self, cells: Sequence[Cell]) -> list[str]:
+        """Models of cells, the smallest first."""
+        used = dict.fromkeys(cell.model for cell in cells)
+        return sorted(
+            used, key=lambda model: (self.registry[model].width or 0, self.registry[model].n_layers)
+        )
+
     def widest(self, models: Sequence[str]) -> str:
         """The widest trained model of a list, the last of equals."""
         trained = [model for model in models if not self.registry[model].untrained] or list(models)
