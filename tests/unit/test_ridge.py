@@ -25,9 +25,6 @@ from voxscale.ridge import (
 )
 from voxscale.ridge.budget import choose_form
 
-# The last test looks back on what the others found, so one worker runs them all.
-pytestmark = pytest.mark.xdist_group("ridge gates")
-
 CV_GATE, TEST_GATE, LOSS_GATE, SAME_GATE = 2e-6, 5e-6, 1e-6, 0.999
 
 

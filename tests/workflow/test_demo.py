@@ -8,8 +8,6 @@ import pandas as pd
 import pytest
 from workflow.runs import HOME, demo_config, snakemake
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
