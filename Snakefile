@@ -22,6 +22,7 @@ include: "rules/scaling.smk"
 include: "rules/figures.smk"
 include: "rules/validation.smk"
 include: "rules/report.smk"
+include: "rules/resources.smk"
 
 
 rule all:

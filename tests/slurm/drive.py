@@ -1,0 +1,226 @@
+"""Drive a small study on a real cluster, and look at what the cluster and the files say of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+HERE = Path(__file__).parent
+HOME = HERE.parents[1]
+SNAKEMAKE = Path(sys.executable).parent / "snakemake"
+PATIENCE_S = 600  # for one run; a busy machine is slow
+
+STUDY = {
+    "dataset": {
+        "kind": "phantom",
+        "root": "results/phantom",
+        "subjects": ["UTS01", "UTS02"],
+        "test_stories": ["thelighthousekeeper"],
+        "training_stories": ["beekeeping", "nightbaker", "thelasttrain"],
+    },
+    "phantom": {"voxels": 60, "repeats": 4, "words_per_story": 60},
+    "features": {"text": {"max_context": 64, "restart_at": 32}, "speech": {"window_s": 2.0, "stride_s": 0.5}},
+    "encoding": {"folds": {"n": 3}},
+    "scoring": {"skip_s": 20, "permutations": 50},
+    "bootstrap": {"draws": 50},
+    "sweeps": {
+        "training": {"models": ["tiny-opt-1"], "n_train": [2, "all"], "draws": 2},
+        "speech": {"models": ["tiny-whisper-1"], "subjects": ["UTS01"]},
+    },
+}
+CELL = "results/scores/model=tiny-opt-1/layer=2/subject={}/n_train={}/scores.parquet"
+FITS = 5
+
+
+class Accounted(NamedTuple):
+    """One job as the accounting has it; times in seconds since the epoch."""
+
+    jobid: str
+    comment: str
+    state: str
+    partition: str
+    tres: str
+    submit: float
+    end: float
+
+
+def script(name, *arguments):
+    """Run one of the cluster's scripts."""
+    done = subprocess.run([HERE / name, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def answers():
+    """Whether a cluster answers."""
+    if shutil.which("sinfo") is None:
+        return False
+    return subprocess.run(["sinfo"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+def until(what, condition, seconds=PATIENCE_S, step=0.2):
+    """Wait for a condition, and give its value."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not in {seconds} s: {what}"
+        time.sleep(step)
+    return value
+
+
+class Sweep:
+    """One working directory with the study in it."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+        self.began = time.time()
+        self.runs = []
+
+    def copy_to(self, folder):
+        """The same study with everything made but the fits and the tables."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        for name in ("scores", "moments", "tables", "logs"):
+            shutil.rmtree(Path(folder) / "results" / name, ignore_errors=True)
+        return Sweep(folder)
+
+    # ---- runs
+
+    def start(self, *arguments, target="scores"):
+        """Start the workflow as a user does, with quicker polls than the profile's."""
+        self.log = self.folder / f"run-{len(self.runs)}.log"
+        command = [SNAKEMAKE, target, "--snakefile", HOME / "Snakefile", "--configfile", "study.yaml"]
+        command += ["--workflow-profile", HOME / "profiles/slurm", "--nocolor", "--latency-wait", "15"]
+        command += ["--slurm-init-seconds-before-status-checks", "3", *arguments]
+        with self.log.open("w") as log:
+            run = subprocess.Popen(
+                [str(part) for part in command],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                start_new_session=True,
+            )
+        self.runs.append(run)
+        return run
+
+    def finish(self, *arguments, target="scores", status=0):
+        """Start the workflow and wait for its end."""
+        run = self.start(*arguments, target=target)
+        assert run.wait(PATIENCE_S) == status, self.text[-4000:]
+        return self.text
+
+    @property
+    def text(self):
+        """What the latest run has said so far."""
+        return self.log.read_text(errors="replace")
+
+    def end(self):
+        """Leave nothing behind: no run, no job."""
+        for run in self.runs:
+            if run.poll() is None:
+                run.send_signal(signal.SIGKILL)
+                run.wait()
+        if ids := [job[0] for job in self.queue()]:
+            subprocess.run(["scancel", *ids], check=False, capture_output=True)
+
+    # ---- what the cluster says
+
+    def queue(self):
+        """(job id, state, comment, node) of this directory's living jobs."""
+        command = ["squeue", "--noheader", "--format", "%i|%T|%k|%N|%Z"]
+        text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        rows = [line.split("|") for line in text.splitlines()]
+        return [tuple(row[:4]) for row in rows if row[4] == str(self.folder)]
+
+    def running_fit(self):
+        """The first fit that runs, once one does."""
+        return until(
+            "a fit running",
+            lambda: next(
+                (j for j in self.queue() if j[1] == "RUNNING" and "rule_fit_encoding" in j[2]), None
+            ),
+        )
+
+    def jobs(self):
+        """Every job that this directory has ever submitted."""
+        command = ["sacct", "-X", "--noheader", "--parsable2", "--starttime", "now-6hours"]
+        command += ["--format", "JobID,Comment%200,State,Partition,AllocTRES%200,Submit,End,WorkDir%300"]
+        environment = {**os.environ, "SLURM_TIME_FORMAT": "%s"}
+        text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+        found = []
+        for line in text.splitlines():
+            *row, submit, end, where = line.split("|")
+            if where == str(self.folder):
+                ended = float(end) if end.isdigit() else float("inf")
+                found.append(Accounted(*row, float(submit), ended))
+        return found
+
+    def settled_jobs(self):
+        """As `jobs`, once the accounting knows how each has ended."""
+
+        def settled():
+            jobs = self.jobs()
+            return jobs if all(job.end < float("inf") for job in jobs) else None
+
+        return until("every job's end in the accounting", settled, seconds=60)
+
+    def completed(self):
+        """How often each unit of work was completed."""
+        counts = defaultdict(int)
+        for job in self.settled_jobs():
+            counts[job.comment] += job.state == "COMPLETED"
+        return counts
+
+    def twice_at_once(self):
+        """Units of work that were in the queue twice at the same time."""
+        found = defaultdict(list)
+        for job in sorted(self.settled_jobs(), key=lambda job: job.submit):
+            found[job.comment].append(job)
+        return [
+            comment
+            for comment, jobs in found.items()
+            for one, next_ in pairwise(jobs)
+            if next_.submit < one.end
+        ]
+
+    # ---- what the files say
+
+    def digests(self):
+        """SHA-256 of every score and table."""
+        paths = [
+            *self.folder.glob("results/scores/**/*.parquet"),
+            *self.folder.glob("results/tables/**/*.parquet"),
+        ]
+        return {
+            str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in paths
+        }
+
+    def benchmark(self, rule):
+        """Benchmarks of a rule's jobs."""
+        return [
+            json.loads(path.read_text().splitlines()[-1])
+            for path in self.folder.glob(f"results/benchmarks/{rule}/**/*.jsonl")
+        ]
+
+    def status(self):
+        """What `make status` says."""
+        command = [sys.executable, "-m", "voxscale.status", "--configfile", "study.yaml"]
+        environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
