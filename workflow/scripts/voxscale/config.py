@@ -51,6 +51,11 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
             _fill(value[key], rest)
 
 
+def _in_order(value: Any) -> Any:
+    """Mappings with their keys sorted: a job's parameters must not change with the order of a config's lines."""
+    return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
+
+
 def _explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties":
@@ -88,4 +93,6 @@ def complete(config: Mapping[str, Any], schema: Path, presets: Path) -> dict[str
         _fill(member, rules["properties"]["stacking"]["properties"]["members"]["items"])
     if full["features"]["text"]["restart_at"] >= full["features"]["text"]["max_context"]:
         raise UserError("config key features.text.restart_at: must be below max_context; lower it")
-    return full
+    ordered = {name: list(full[name]) for name in ("sweeps", "laws")}  # here the order is that of the report
+    full = _in_order(full)
+    return full | {name: {key: full[name][key] for key in keys} for name, keys in ordered.items()}

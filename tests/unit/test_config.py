@@ -1,0 +1,56 @@
+"""The config: presets, defaults, and independence of the order of its lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voxscale.config import complete, merge, read_yaml
+from voxscale.errors import UserError
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+def load(config):
+    return complete(config, CONFIG / "schema.yaml", CONFIG / "presets.yaml")
+
+
+@pytest.fixture
+def demo():
+    return read_yaml(CONFIG / "demo.yaml")
+
+
+def test_every_study_in_the_folder_is_complete():
+    studies = [path for path in CONFIG.glob("*.yaml") if path.stem not in ("schema", "presets", "models")]
+    assert len(studies) >= 2
+    for path in studies:
+        assert load(read_yaml(path))["encoding"]["preset"] in ("strict", "paper")
+
+
+def test_the_presets_differ_in_every_choice_and_a_key_of_the_study_wins(demo):
+    strict = load(demo)["encoding"]
+    paper = load(merge(demo, {"encoding": {"preset": "paper"}}))["encoding"]
+    for key in ("delays_across_stories", "zscore_test", "folds", "alphas", "layer_choice"):
+        assert strict[key] != paper[key], key
+    mixed = load(merge(demo, {"encoding": {"preset": "paper", "folds": {"n": 7}}}))["encoding"]
+    assert mixed["folds"] == paper["folds"] | {"n": 7}
+
+
+def test_the_order_of_lines_does_not_matter(demo):
+    turned = yaml.safe_load(yaml.safe_dump(demo, sort_keys=True))
+    assert json.dumps(load(turned)["features"]) == json.dumps(load(demo)["features"])
+    for name, sweep in load(demo)["sweeps"].items():
+        assert json.dumps(sweep) == json.dumps(load(turned)["sweeps"][name])
+    assert list(load(demo)["sweeps"]) == list(demo["sweeps"])
+
+
+def test_the_given_config_is_left_alone(demo):
+    before = json.dumps(demo)
+    load(demo)
+    assert json.dumps(demo) == before
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing\.yaml: no such file"):
+        read_yaml(tmp_path / "nothing.yaml")
