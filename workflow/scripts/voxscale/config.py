@@ -52,7 +52,7 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
 
 
 def _in_order(value: Any) -> Any:
-    """Mappings with their keys sorted: a job's parameters must not change with the order of a config's lines."""
+    """Sort the keys of mappings: the order of a config's lines must not change a job's parameters."""
     return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
 
 
