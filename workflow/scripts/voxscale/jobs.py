@@ -211,9 +211,9 @@ class Jobs:
         entry = self.study.registry[model]
         if not entry.has_network:
             return resources.plain()
-        weights = 4.0 * self.sizes.parameters(model)
+        weights = (4.0 if entry.build else 2.0) * self.sizes.parameters(model)
         # A published model's weights go to the hub's own cache, through a stream; a built one is in memory.
-        held = 2 * weights if entry.build or entry.gguf_file else 1e8
+        held = 8.0 * self.sizes.parameters(model) if entry.build or entry.gguf_file else 1e8
         return resources.plain(0, weights, held, base=resources.NETWORK)
 
     def _extract(self, model: str) -> Need:
