@@ -96,3 +96,19 @@ def test_the_lock_of_another_machine_is_left_alone(tmp_path):
     record.write_text("{")
     assert not watch.free_dead_lock(record, locks)
     assert locks.exists()
+
+
+def test_a_job_that_slurm_forgot_is_found_and_one_it_hides_for_a_while_is_not():
+    looks = [{"1", "2"}, None, {"1"}, {"1"}, {"1", "2"}, *[{"1"}] * watch.LOOKS]
+    asked, found = iter(looks), []
+    watch.look_out(lambda: {"1", "2"}, lambda: next(asked), found.append, lambda _: None)
+    assert found == [{"2"}]
+    assert next(asked, "all asked") == "all asked"
+
+
+def test_a_job_that_ended_meanwhile_is_not_lost():
+    active = iter([{"1"}, {"1"}, set(), {"1"}, {"1"}, {"1"}, {"1"}])
+    found = []
+    watch.look_out(lambda: next(active), set, found.append, lambda _: None)
+    assert found == [{"1"}]
+    assert list(active) == []

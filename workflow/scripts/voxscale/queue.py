@@ -52,6 +52,16 @@ def read_queue(directory: str | Path, prefix: str = PREFIX) -> list[Queued] | No
     return found
 
 
+def read_known() -> set[str] | None:
+    """Ids of all jobs of this user that SLURM still knows, ended ones too; None where it does not answer."""
+    command = ["squeue", "--noheader", "--states=all", "--user", getpass.getuser(), "--format", "%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (subprocess.TimeoutExpired, FileNotFoundError):
+        return None
+    return None if done.returncode else set(done.stdout.split())
+
+
 def cancel(jobs: Iterable[Queued], pending_only: bool = False) -> None:
     """Take jobs out of the queue; with `pending_only`, those that have started meanwhile go on."""
     if ids := [job.jobid for job in jobs]:

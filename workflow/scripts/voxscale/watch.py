@@ -16,6 +16,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,12 +24,14 @@ from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.io import read_json, write_json
-from voxscale.queue import Queued, cancel, read_queue
+from voxscale.queue import Queued, cancel, read_known, read_queue
 
 RECORD = Path(".snakemake/voxscale-run.json")
 LOCKS = Path(".snakemake/locks")
 POLL_S = 5.0
 SILENCE_S = 600.0  # of SLURM, until a run is not started blindly
+LOOK_S = 60.0
+LOOKS = 4  # in a row that miss a job, until it counts as lost
 
 _earlier: Sequence[Queued] | None = []  # jobs in the cluster before the graph was built; None: not known
 
@@ -170,11 +173,55 @@ def before_jobs(workflow: Any) -> None:
         return
     # A job may also have ended while the graph was built, which took it for missing.
     if settle(Path.cwd()) or _earlier != []:
-        say("The jobs of an earlier run have ended; starting anew with what they made.")
-        workflow.persistence.unlock()
-        RECORD.unlink(missing_ok=True)
-        sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, *_command()])
+        _start_anew(workflow, "The jobs of an earlier run have ended; starting anew with what they made.")
+    executor = workflow.scheduler._executor
+
+    def active() -> set[str]:
+        with executor.lock:
+            return {str(job.external_jobid) for job in executor.active_jobs}
+
+    def found(lost: set[str]) -> None:
+        ids = " ".join(sorted(lost))
+        _start_anew(workflow, f"SLURM has forgotten jobs that Snakemake waits for ({ids}); starting anew.")
+
+    threading.Thread(target=look_out, args=(active, read_known, found), daemon=True).start()
+
+
+def look_out(
+    active: Callable[[], set[str]],
+    known: Callable[[], set[str] | None],
+    found: Callable[[set[str]], None],
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Look, as long as the run lasts, for jobs that Snakemake waits for and SLURM no longer knows.
+
+    SLURM forgets a job some minutes after its end (MinJobAge). Where Snakemake did not ask in time, since its
+    machine slept or slurmctld was away, it would wait for ever.
+
+    Args:
+        active: ids of the jobs that Snakemake waits for.
+        known: ids of the jobs that SLURM knows, None if it does not answer.
+        found: told of the lost ones; ends the watch.
+    """
+    missed: dict[str, int] = {}
+    while True:
+        sleep(LOOK_S)
+        waited_for, there = active(), known()
+        if there is None:
+            continue
+        missed = {jobid: missed.get(jobid, 0) + 1 for jobid in waited_for - there}
+        if lost := {jobid for jobid, times in missed.items() if times >= LOOKS}:
+            return found(lost)
+
+
+def _start_anew(workflow: Any, why: str) -> None:
+    """Replace this process by the same command, the lock set free."""
+    command = [sys.executable, *_command()]
+    say(why)
+    workflow.persistence.unlock()
+    RECORD.unlink(missing_ok=True)
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
 
 
 def _command() -> list[str]:
