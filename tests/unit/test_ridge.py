@@ -29,7 +29,7 @@ CV_GATE, TEST_GATE, LOSS_GATE, SAME_GATE = 2e-6, 5e-6, 1e-6, 0.999
 
 
 def compare(problem, oracle=None):
-    """Largest differences from the oracle, and which voxels have its alpha."""
+    """Largest differences from the oracle, and which voxels have its alpha, or one that ties with it."""
     oracle = oracle or Oracle(problem)
     found = whole(solve(problem))
     voxels, chosen = np.arange(problem.y_train.shape[0]), found["alpha_index"]
@@ -41,7 +41,8 @@ def compare(problem, oracle=None):
         "cv": np.abs(found["cv_r"] - oracle.cv[chosen, voxels]).max(),
         "test": np.abs(r - correlation(oracle.test[chosen, :, voxels].T, y_test)).max(),
         "loss": (oracle.cv[best, voxels] - oracle.cv[chosen, voxels]).max(),
-        "same": chosen == best,
+        # With one feature, say, every alpha scores the same, and any is right.
+        "same": oracle.cv[best, voxels] - oracle.cv[chosen, voxels] < 1e-9,
     }
 
 
@@ -65,7 +66,7 @@ shapes = st.fixed_dictionaries(
 same_alpha = []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 @given(shape=shapes)
 def test_gates_for_any_shape(shape):
     scale = shape["alpha_scale"]
@@ -105,6 +106,7 @@ def test_small_penalties_on_weak_components_keep_their_digits():
 
 
 def test_float32_factors_are_used_and_pass_the_gates(monkeypatch):
+    monkeypatch.setattr("voxscale.ridge.dual.FLOAT32_ROWS", 200)
     problem = make_problem([60] * 5, 150, 60, alphas=np.logspace(0, 3, 5))
     used = []
     original = torch.linalg.cholesky_ex

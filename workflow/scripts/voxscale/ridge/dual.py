@@ -14,8 +14,10 @@ from voxscale.ridge.forms import FoldInputs
 from voxscale.ridge.problem import Fold
 
 # Factorised in float32 only where λ is at least this share of the largest eigenvalue: scores are then within
-# 1e-6 (n = 600) or closer (larger n) of float64, and ten times as far off with each decade below.
+# 1e-6 (n = 600) or closer (larger n) of float64, and ten times as far off with each decade below. With few
+# rows float64 costs next to nothing, and few held-out rows forgive less.
 FLOAT32_FROM = 5e-3
+FLOAT32_ROWS = 1000
 
 
 def largest_eigenvalue(k: torch.Tensor, steps: int = 12) -> float:
@@ -67,7 +69,8 @@ class Dual:
 
     def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Form`."""
-        single = self.dtype == torch.float32 and lam >= FLOAT32_FROM * self.top
+        single = self.dtype == torch.float32 and len(self.k) >= FLOAT32_ROWS
+        single = single and lam >= FLOAT32_FROM * self.top
         g = inverse(self.k, lam, torch.float32 if single else torch.float64)
         for train, held, target in zip(self.train, self.held, out, strict=True):
             rows = g.index_select(0, held)  # (h, n)
