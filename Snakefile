@@ -7,7 +7,7 @@ min_version("9.27")
 # A study's config replaces the demo's as a whole; the two are never mixed.
 if "dataset" not in config:
 
-    configfile: f"{workflow.basedir}/config/demo.yaml"
+    configfile: f"{workflow.current_basedir}/config/demo.yaml"
 
 
 include: "rules/common.smk"

@@ -11,7 +11,7 @@ from voxscale import watch
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.provenance import code_hash as code
-from voxscale.study import Study
+from voxscale.study import EXTRACTORS, Study
 
 # What a killed run left behind is the run's own business; a job writes down what it did.
 if workflow.is_main_process:
@@ -25,6 +25,16 @@ except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     sys.exit(f"ERROR {error}")
 
+# The modules whose science a fit computes.
+FIT_MODULES = (
+    "encoding",
+    "cell_data",
+    "ridge",
+    "preprocess",
+    "significance",
+    "bootstrap",
+    "responses",
+)
 CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
 PATHS = {
     "words": "results/stories/{story}/words.parquet",

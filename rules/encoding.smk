@@ -5,7 +5,8 @@
 rule fit_encoding:
     """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
     input:
-        # The index changes whenever any story is added; what the fit depends on is in the other inputs.
+        # The index changes whenever any story is added. What of it this fit depends on is said by the other
+        # inputs and the parameters: model, stories, settings and code of the extraction.
         features=ancient(PATHS["features"]),
         card=PATHS["card"],
         responses=PATHS["responses"],
@@ -26,10 +27,9 @@ rule fit_encoding:
         cell=cell_of,
         settings=study.fit_settings(),
         features=lambda wildcards: study.feature_settings(wildcards.model),
+        extractor=lambda wildcards: code(*study.extractor(wildcards.model)),
         scratch=f"results/scratch/fit_encoding/{CELL}",
-        code=code(
-            "encoding", "cell_data", "ridge", "preprocess", "significance", "bootstrap"
-        ),
+        code=code(*FIT_MODULES),
     script:
         "../workflow/scripts/fit_encoding.py"
 
@@ -55,8 +55,7 @@ rule predict_encoding:
     params:
         cell=cell_of,
         settings=study.fit_settings(),
-        code=code(
-            "encoding", "cell_data", "ridge", "preprocess", "significance", "bootstrap"
-        ),
+        extractor=lambda wildcards: code(*study.extractor(wildcards.model)),
+        code=code(*FIT_MODULES),
     script:
         "../workflow/scripts/predict_encoding.py"

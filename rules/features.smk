@@ -51,7 +51,7 @@ rule extract_language_features:
         stories=study.stories,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code("text_features", "contexts", "lanczos", "feature_store"),
+        code=code(*EXTRACTORS["language"]),
     script:
         "../workflow/scripts/extract_language_features.py"
 
@@ -80,14 +80,7 @@ rule extract_speech_features:
         audio=study.audio,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code(
-            "speech_features",
-            "speech_encoder",
-            "speech_windows",
-            "sound",
-            "lanczos",
-            "feature_store",
-        ),
+        code=code(*EXTRACTORS["speech"]),
     script:
         "../workflow/scripts/extract_speech_features.py"
 
@@ -118,6 +111,6 @@ rule extract_control_features:
         audio=study.audio,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code("control_features", "sound", "feature_store"),
+        code=code(*EXTRACTORS["control"]),
     script:
         "../workflow/scripts/extract_control_features.py"

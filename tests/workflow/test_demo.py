@@ -17,6 +17,7 @@ def demo(tmp_path_factory):
     run = snakemake(folder)
     assert run.status == 0, run.text[-4000:]
     assert "Traceback" not in run.text
+    assert "Done. Open results/report.html" in run.text
     return folder
 
 
@@ -30,7 +31,7 @@ def full(demo):
     return summary[summary.n_train == largest].merge(best).set_index(["modality", "subject", "voxel_set"])
 
 
-def test_it_ends_with_where_to_look(demo):
+def test_a_second_run_does_nothing(demo):
     again = snakemake(demo)
     assert again.status == 0
     assert "Nothing to be done" in again.text

@@ -12,6 +12,22 @@ from voxscale.config import complete, merge, read_yaml
 from voxscale.errors import UserError
 from voxscale.grid import Cell, Grid
 
+CONTROLS = ("control_features", "sound", "lanczos", "feature_store")
+EXTRACTORS = {
+    "language": ("text_features", "contexts", "models", "lanczos", "feature_store"),
+    "speech": (
+        "speech_features",
+        "speech_encoder",
+        "speech_windows",
+        "sound",
+        "models",
+        "lanczos",
+        "feature_store",
+    ),
+    "control": CONTROLS,
+    "nested": CONTROLS,
+}
+
 
 @dataclass(frozen=True)
 class Study:
@@ -193,12 +209,18 @@ class Study:
         kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
         return features[kind] | {key: features[key] for key in ("device", "device_map", "on_disk")}
 
+    def extractor(self, model: str) -> tuple[str, ...]:
+        """Modules that make a model's features."""
+        return EXTRACTORS[self.registry[model].modality]
+
     def fit_settings(self) -> dict[str, Any]:
         """What of the config changes a fit."""
         dataset = self.config["dataset"]
+        settings = {**self.config["encoding"], **self.config["scoring"]}
+        for after in ("preset", "layer_choice", "fdr"):  # these name or judge fits, and change none
+            del settings[after]
         return {
-            **self.config["encoding"],
-            **self.config["scoring"],
+            **settings,
             "tr_s": dataset["tr_s"],
             "trim": dataset["trim"],
         }

@@ -192,6 +192,8 @@ def draw_plateau(
         for (arm, family), part in known.groupby(["arm", "family"], sort=False):
             right.plot(part.bits_per_character, part.y, shapes[family], color=hues[arm])
         right.invert_xaxis()
+        right.ticklabel_format(axis="x", useOffset=False)
+        right.tick_params(axis="x", rotation=30)
         right.set_xlabel("bits per character of the stories\n(better models to the right)")
         right.set_ylabel(METRICS[metric])
         fits = fits[(fits.law == next(iter(arms))) & (fits.metric == metric) & (fits.voxel_set == voxel_set)]
