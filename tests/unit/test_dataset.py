@@ -95,11 +95,11 @@ def test_a_test_story_that_one_subject_lacks_is_left_out_for_it():
     assert dataset.test("UTS04") == ["wheretheressmoke"]
 
 
-def test_the_phantom_is_planned_before_it_is_written():
+def test_the_phantom_is_planned_before_it_is_written(tmp_path):
     stories = sorted(path.stem for path in (TABLES / "phantom/stories").glob("*.txt"))
     config = {
         "kind": "phantom",
-        "root": "results/phantom",
+        "root": str(tmp_path / "phantom"),
         "subjects": ["UTS01"],
         "test_stories": stories[:1],
     }
