@@ -25,6 +25,8 @@ pathvars:
 dataset = open_dataset({config!r}, "tables", "results/dataset")
 study = SimpleNamespace(dataset=dataset)
 
+needs = lambda rule: {{}}  # what the whole workflow asks of a cluster
+
 include: {rules!r}
 """
 FILES = {
