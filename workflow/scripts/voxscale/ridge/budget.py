@@ -121,7 +121,9 @@ def fit_bytes(form: str, s: Sizes, alphas: int, voxels: int, screen: bool, keep:
         held = own + operators + s.alphas * s.m * s.p * item
         test = s.p * (1 + len(s.folds)) + s.n
     block = voxels * (12 * s.n + item * (s.n + test) + (2 * item + 2) * q + 3 * item * h)
-    block += voxels * alphas * rows * (item + (6 if screen else 0)) + 3 * voxels * (4 + item) * s.m
+    block += 2 * voxels * rows * item + 3 * voxels * (4 + item) * s.m
+    if screen:
+        block += voxels * alphas * (8 * alphas + (2 + item) * rows)
     total += max(setup, held + block)
     total += s.voxels * s.alphas * 12 if alphas < s.alphas else 0
     total += 4 * s.voxels * s.n if keep else 0

@@ -11,8 +11,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-CPU_VOXELS = 512  # a product of this many voxels reaches a CPU's full rate
-
 
 class FoldInputs(NamedTuple):
     """What one fold needs of a block of voxels.
@@ -61,12 +59,6 @@ class Form(Protocol):
         ...
 
 
-def parts(x: torch.Tensor, size: int) -> list[slice]:
-    """Rows of a block handled at once: on a CPU so many that their products stay in the cache."""
-    size = size if x.device.type == "cpu" else max(len(x), 1)
-    return [slice(start, min(start + size, len(x))) for start in range(0, len(x), size)]
-
-
 def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
     """Held-out correlations of a block in one fold.
 
@@ -76,21 +68,17 @@ def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
     Returns:
         (v, k); 0 where the prediction or the response does not vary.
     """
-    k, rows, q = operators.shape
-    flat = operators.view(k * rows, q).T
-    scores = inputs.x.new_empty(len(inputs.x), k)
-    buffer = inputs.x.new_empty(0)
-    for part in parts(inputs.x, CPU_VOXELS):
-        x = inputs.x[part]
-        if buffer.shape[:1] != x.shape[:1]:  # page faults of a fresh one cost several percent
-            buffer = x.new_empty(len(x), k * rows)
-        z = torch.mm(x, flat, out=buffer).view(-1, k, rows)
-        product = torch.bmm(z, inputs.y[part, :, None])[:, :, 0]
-        scores[part] = ratio(product, torch.linalg.vector_norm(z, dim=2), inputs.length[part])
+    scores = inputs.x.new_empty(len(inputs.x), len(operators))
+    # An alpha at a time into one buffer: predictions stay in the cache until they are summed up.
+    predicted = inputs.x.new_empty(len(inputs.x), operators.shape[1])
+    for k, operator in enumerate(operators):
+        torch.mm(inputs.x, operator.T, out=predicted)
+        length = torch.linalg.vector_norm(predicted, dim=1)
+        scores[:, k] = ratio(predicted.mul_(inputs.y).sum(1), length, inputs.length)
     return scores
 
 
 def ratio(product: torch.Tensor, predicted: torch.Tensor, observed: torch.Tensor) -> torch.Tensor:
-    """product / (predicted · observed), (v, k); 0 where a length is 0."""
-    length = predicted * observed[:, None]
+    """Correlation from a product and two lengths, elementwise; 0 where a length is 0."""
+    length = predicted * observed
     return torch.where(length > 0, product / length, torch.zeros_like(length))

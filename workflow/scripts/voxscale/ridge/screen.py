@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 import torch
 
-from voxscale.ridge.forms import CPU_VOXELS, FoldInputs, parts, ratio
+from voxscale.ridge.forms import FoldInputs, ratio
 
 CALIBRATION = 512  # voxels
 SAFETY = 2.0
 TOLERANCE = 2e-4  # of the basis, well below bfloat16's own error
 PIECE = 1 << 20  # elements combined at once
+CPU_VOXELS = 512  # whose predictions stay in the cache of a CPU
 
 
 class Low(NamedTuple):
@@ -78,12 +79,14 @@ def correlate_low(inputs: FoldInputs, low: Low) -> torch.Tensor:
     operators = low.operators.view(r * rows, q).T
     x = inputs.x.to(torch.bfloat16)
     scores = torch.empty(len(x), low.mix.shape[1], dtype=inputs.y.dtype, device=x.device)
-    for part in parts(x, CPU_VOXELS // 2):
+    step = CPU_VOXELS if x.device.type == "cpu" else max(len(x), 1)
+    for start in range(0, len(x), step):
+        part = slice(start, start + step)
         z = (x[part] @ operators).view(-1, r, rows).to(inputs.y.dtype)
         product = torch.bmm(z, inputs.y[part, :, None])[:, :, 0] @ low.mix
         gram = torch.bmm(z, z.transpose(1, 2))  # (v, r, r)
         square = ((gram @ low.mix) * low.mix).sum(1)
-        scores[part] = ratio(product, square.clamp_min(0).sqrt(), inputs.length[part])
+        scores[part] = ratio(product, square.clamp_min(0).sqrt(), inputs.length[part, None])
     return scores
 
 
