@@ -41,6 +41,7 @@ PATHS = {
     "phones": "results/stories/{story}/phones.parquet",
     "clock": "results/stories/{story}/clock.parquet",
     "subject_table": "results/subjects/{subject}.parquet",
+    "sounds": "results/subjects/{subject}-sounds.json",
     "responses": "results/responses/{subject}.h5",
     "card": "results/models/{model}.json",
     "features": "results/features/{model}.h5",

@@ -5,24 +5,25 @@ PHANTOM_TRUTH = "results/phantom-truth"
 
 if study.dataset.kind == "phantom":
 
-    rule write_phantom:
-        """A dataset in the published layout, from a brain whose truth is known."""
+    rule write_phantom_stimuli:
+        """The phantom's stories in the published layout, and what in them drives its voxels."""
         input:
             [
                 str(HOME / f"config/phantom/stories/{story}.txt")
                 for story in study.stories
             ],
         output:
-            study.phantom_files,
-            truth=f"{PHANTOM_TRUTH}/truth.json",
+            study.phantom_stimuli,
+            truth=f"{PHANTOM_TRUTH}/stimuli.json",
+            drives=f"{PHANTOM_TRUTH}/drives.h5",
         log:
-            "<logs>/write_phantom/all.log",
+            "<logs>/write_phantom_stimuli/all.log",
         benchmark:
-            "<benchmarks>/write_phantom/all.jsonl"
+            "<benchmarks>/write_phantom_stimuli/all.jsonl"
         conda:
             "../envs/analysis.yaml"
         resources:
-            **needs("write_phantom"),
+            **needs("write_phantom_stimuli"),
         params:
             root=study.dataset.root,
             truth=lambda wildcards: PHANTOM_TRUTH,
@@ -30,7 +31,33 @@ if study.dataset.kind == "phantom":
             prose=lambda wildcards: str(HOME / "config/phantom/stories"),
             code=code("phantom"),
         script:
-            "../workflow/scripts/write_phantom.py"
+            "../workflow/scripts/write_phantom_stimuli.py"
+
+    rule scan_phantom:
+        """One subject of the phantom: a brain whose truth is known, and its responses as published."""
+        input:
+            truth=f"{PHANTOM_TRUTH}/stimuli.json",
+            drives=f"{PHANTOM_TRUTH}/drives.h5",
+        output:
+            study.phantom_scans("{subject}"),
+            truth=f"{PHANTOM_TRUTH}/{{subject}}.json",
+            voxels=f"{PHANTOM_TRUTH}/{{subject}}.parquet",
+        log:
+            "<logs>/scan_phantom/{subject}.log",
+        benchmark:
+            "<benchmarks>/scan_phantom/{subject}.jsonl"
+        wildcard_constraints:
+            subject="|".join(study.subjects),
+        conda:
+            "../envs/analysis.yaml"
+        resources:
+            **needs("scan_phantom"),
+        params:
+            root=study.dataset.root,
+            truth=lambda wildcards: PHANTOM_TRUTH,
+            code=code("phantom"),
+        script:
+            "../workflow/scripts/scan_phantom.py"
 
 
 rule read_story:
@@ -84,6 +111,27 @@ rule describe_subject:
         code=code("stories"),
     script:
         "../workflow/scripts/describe_subject.py"
+
+
+rule digest_sounds:
+    """A digest of the sound of each story a subject heard, by which a fit knows that none has changed."""
+    input:
+        lambda wildcards: study.sound_inputs(study.heard(wildcards.subject)),
+    output:
+        sounds=PATHS["sounds"],
+    log:
+        "<logs>/digest_sounds/{subject}.log",
+    benchmark:
+        "<benchmarks>/digest_sounds/{subject}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        **needs("digest_sounds"),
+    params:
+        stories=lambda wildcards: study.heard(wildcards.subject),
+        audio=lambda wildcards: study.sounds(study.heard(wildcards.subject)),
+    script:
+        "../workflow/scripts/digest_sounds.py"
 
 
 rule prepare_responses:

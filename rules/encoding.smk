@@ -11,6 +11,9 @@ rule fit_encoding:
         card=PATHS["card"],
         responses=PATHS["responses"],
         subject=PATHS["subject_table"],
+        sounds=lambda wildcards: (
+            PATHS["sounds"] if study.hears(wildcards.model) else []
+        ),
     output:
         scores=PATHS["cell_scores"],
         moments=PATHS["cell_moments"],

@@ -59,7 +59,7 @@ rule extract_language_features:
 rule extract_speech_features:
     """Last frame of a speech encoder in every sliding window, on the TR clock."""
     input:
-        study.audio_inputs,
+        study.sound_inputs(study.stories),
         card=PATHS["card"],
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
@@ -77,7 +77,7 @@ rule extract_speech_features:
         **needs("extract_speech_features"),
     params:
         stories=study.stories,
-        audio=study.audio,
+        audio=study.sounds(study.stories),
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
         code=code(*EXTRACTORS["speech"]),
@@ -88,7 +88,7 @@ rule extract_speech_features:
 rule extract_control_features:
     """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
     input:
-        study.audio_inputs,
+        study.sound_inputs(study.stories),
         card=PATHS["card"],
         words=expand(PATHS["words"], story=study.stories),
         phones=expand(PATHS["phones"], story=study.stories),
@@ -108,7 +108,7 @@ rule extract_control_features:
         **needs("extract_control_features"),
     params:
         stories=study.stories,
-        audio=study.audio,
+        audio=study.sounds(study.stories),
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
         code=code(*EXTRACTORS["control"]),

@@ -7,8 +7,9 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
         """What the workflow found on the phantom beside the truth, with intervals."""
         input:
             **tables_of("all", "scores"),
-            truth=f"{PHANTOM_TRUTH}/truth.json",
+            truth=expand(f"{PHANTOM_TRUTH}/{{subject}}.json", subject=study.subjects),
             ceiling=expand(PATHS["ceiling"], subject=study.subjects),
+            points=PATHS["law_points"].format(law="nested"),
             law=PATHS["law"].format(law="nested"),
             cards=expand(PATHS["card"], model=study.grid.used_models),
         output:

@@ -16,7 +16,7 @@ GPU_RULES = ("extract_language_features", "extract_speech_features")
 def test_every_rule_runs_where_it_should_with_what_it_asked_for(whole):
     jobs = whole.settled_jobs()
     rules = {job.comment.removeprefix("rule_").split("_wildcards")[0] for job in jobs}
-    assert {"write_phantom", "prepare_responses", "fit_encoding", "gather_scores", *GPU_RULES} <= rules
+    assert {"scan_phantom", "prepare_responses", "fit_encoding", "gather_scores", *GPU_RULES} <= rules
     for job in jobs:
         on_gpu = any(rule in job.comment for rule in GPU_RULES)
         assert job.partition == ("gpu" if on_gpu else "cpu"), job

@@ -14,7 +14,7 @@ import soundfile
 from praatio import textgrid
 
 from voxscale.errors import UserError
-from voxscale.phantom import cortex, grids, prose, speech, write
+from voxscale.phantom import cortex, grids, prose, scan, speech, write_stimuli
 from voxscale.phantom.brain import noise_within
 
 TEST, TRAINING = "harbor", ["garden", "kettle", "letters"]
@@ -31,14 +31,20 @@ TEXTS = {
     "been late before. Then, a little after four in the morning, we heard the bell.",
 }
 TEXTS = {name: f"{text} {text}" for name, text in TEXTS.items()}  # 20 s or more each
+SUBJECTS = ["UTS01", "UTS02"]
 SETTINGS = {
     "seed": 3,
-    "subjects": ["UTS01", "UTS02"],
     "voxels": 60,
     "repeats": 4,
     "test_stories": [TEST],
     "training_stories": TRAINING,
 }
+
+
+def write(root, truth, settings, texts, subjects=SUBJECTS):
+    write_stimuli(root, truth, settings, texts)
+    for subject in subjects:
+        scan(root, truth, subject)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +75,18 @@ def test_the_same_settings_give_the_same_bytes(phantom, texts, tmp_path):
 
 
 def test_another_seed_gives_other_responses(phantom, texts, tmp_path):
-    write(tmp_path / "data", tmp_path / "truth", SETTINGS | {"seed": 4, "subjects": ["UTS01"]}, texts)
+    write(tmp_path / "data", tmp_path / "truth", SETTINGS | {"seed": 4}, texts, ["UTS01"])
     name = "derivative/preprocessed_data/UTS01/garden.hf5"
     with h5py.File(phantom / "data" / name) as one, h5py.File(tmp_path / "data" / name) as other:
         n = min(len(one["data"]), len(other["data"]))
         assert abs(np.corrcoef(one["data"][:n].ravel(), other["data"][:n].ravel())[0, 1]) < 0.2
+
+
+def test_a_subject_is_scanned_alone(phantom, tmp_path):
+    shutil.copytree(phantom / "truth", tmp_path / "truth")
+    scan(tmp_path / "data", tmp_path / "truth", "UTS02")
+    own = _digests(tmp_path / "data")
+    assert own == {name: digest for name, digest in _digests(phantom / "data").items() if "UTS02" in name}
 
 
 def test_files_are_those_of_the_published_dataset(phantom):
@@ -85,7 +98,7 @@ def test_files_are_those_of_the_published_dataset(phantom):
         {"derivative/respdict.json"}
         | {f"stimuli/{story}.wav" for story in stories}
         | {f"derivative/TextGrids/{story}.TextGrid" for story in stories}
-        | {f"derivative/preprocessed_data/{s}/{story}.hf5" for s in SETTINGS["subjects"] for story in stories}
+        | {f"derivative/preprocessed_data/{s}/{story}.hf5" for s in SUBJECTS for story in stories}
     )
 
 
@@ -161,7 +174,7 @@ def test_sound_is_loud_in_words_and_silent_between_them():
 
 
 def test_limit_cuts_words(texts, tmp_path):
-    write(tmp_path / "d", tmp_path / "t", SETTINGS | {"words_per_story": 55, "subjects": ["UTS02"]}, texts)
+    write(tmp_path / "d", tmp_path / "t", SETTINGS | {"words_per_story": 55}, texts, [])
     for story, n in [("garden", 55), (TEST, 110)]:
         grid = textgrid.openTextgrid(
             str(tmp_path / f"d/derivative/TextGrids/{story}.TextGrid"), includeEmptyIntervals=False

@@ -218,17 +218,16 @@ def _truth(monkeypatch, subject, signal, drives):
             "cc_max": cc_max,
         }
     )
-    lines = {"trained": {"r": np.nanmean(expected["trained"], axis=1).tolist()}}
+    lines = {name: {"r": np.nanmean(r, axis=1).tolist()} for name, r in expected.items()}
     truth = {
         "nested": {
             "region": "language",
             "metric": "r",
             "dimensions": list(expectation.DIMENSIONS),
             "subjects": {"UTS01": lines},
-            "pooled": lines,
         }
     }
-    monkeypatch.setattr(validation, "read_truth", lambda folder: (truth, voxels))
+    monkeypatch.setattr(validation, "read_truth", lambda folder, subjects: (truth, voxels))
     return expected["trained"], voxels
 
 
@@ -252,14 +251,22 @@ def results(monkeypatch, subject, signal, drives):
     columns.pop("agreement")
     ceiling = pa.table({"subject": ["UTS01"] * 60, "voxel": np.arange(60), **columns})
     at = [expectation.DIMENSIONS.index(d) for d in (1, 4, 16)]
-    slope, intercept = expectation.line(np.nanmean(expected[at], axis=1), (1, 4, 16))
+    mean = np.nanmean(expected[at], axis=1)
+    slope, intercept = expectation.line(mean, (1, 4, 16))
+    told = {"metric": "r", "voxel_set": "roi:language", "group": "all"}
+    points = [
+        {"subject": who, "x": x, "y": y, "lo": y - 0.02, "hi": y + 0.02} | told
+        for who in ("UTS01", "pooled")
+        for x, y in zip((1.0, 4.0, 16.0), mean, strict=True)
+    ]
     law = [
-        {"law": "nested", "subject": who, "metric": "r", "voxel_set": "roi:language", "points": "all"}
+        {"law": "nested", "subject": who, "points": "all"}
+        | told
         | {"form": "log_linear", "parameter": name, "estimate": value, "lo": value - 0.02, "hi": value + 0.02}
         for who in ("UTS01", "pooled")
         for name, value in (("a", intercept), ("b", slope))
     ]
-    return pa.Table.from_pylist(rows), ceiling, pa.Table.from_pylist(law)
+    return pa.Table.from_pylist(rows), ceiling, pa.Table.from_pylist(points), pa.Table.from_pylist(law)
 
 
 def test_right_results_hold(results):
@@ -277,7 +284,7 @@ def test_right_results_hold(results):
     assert len(found["statements"]) == 3
     assert [row["x"] for row in found["points"]] == [1, 4, 16]
     assert [(row["series"], row["x"]) for row in found["lines"]] == [
-        (series, x) for series in ("truth", "recovered") for x in (1, 4, 16)
+        (series, x) for series in ("endless training", "truth", "recovered") for x in (1, 4, 16)
     ]
 
 
@@ -290,13 +297,14 @@ def _shift(table, column, change):
 
 
 def _broken(results, what):
-    scores, ceiling, laws = results
+    scores, ceiling, points, laws = results
     frame = scores.to_pandas()
     if what == "nested slope per decade":
         for column in ("estimate", "lo", "hi"):
             laws = _shift(laws, column, lambda x: x * 0.6)
     elif what == "nested mean score":
-        frame.loc[frame.model.str.startswith("nested"), "r"] += 0.1
+        for column in ("y", "lo", "hi"):
+            points = _shift(points, column, lambda x: x + 0.1)
     elif what == "ceiling, mean error":
         for column in ("ccmax", "ccmax_lo", "ccmax_hi"):
             ceiling = _shift(ceiling, column, lambda x: x * 0.8)
@@ -310,7 +318,7 @@ def _broken(results, what):
         frame.loc[(frame.model == "lm") & (frame.n_train == 6), "r"] *= 0.3
     elif what == "who wins":
         frame["model"] = frame.model.replace({"lm": "hum", "hum": "lm"})
-    return pa.Table.from_pandas(frame, preserve_index=False), ceiling, laws
+    return pa.Table.from_pandas(frame, preserve_index=False), ceiling, points, laws
 
 
 @pytest.mark.parametrize(
@@ -338,8 +346,9 @@ def test_each_statement_can_fail(results, what):
 
 
 def test_the_truth_must_be_there(tmp_path):
-    with pytest.raises(UserError, match=r"truth\.json: no such file"):
-        validation.validate(tmp_path, *[pa.table({})] * 3, CARDS)
+    ceiling = pa.table({"subject": ["UTS01"]})
+    with pytest.raises(UserError, match=r"stimuli\.json: no such file"):
+        validation.validate(tmp_path, pa.table({}), ceiling, *[pa.table({})] * 2, CARDS)
 
 
 def test_columns_used_are_those_of_the_tables():

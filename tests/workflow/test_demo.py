@@ -1,6 +1,7 @@
 """The demo, run whole in a folder of its own: what it must find, and what happens when it is run again."""
 
 import json
+import os
 import re
 import shutil
 from html.parser import HTMLParser
@@ -83,12 +84,44 @@ def test_a_new_model_runs_its_own_jobs_and_what_gathers_them(demo):
     assert own == {"prepare_model", "extract_language_features", "fit_encoding"}
     others = [(rule, w) for rule, w in run.jobs if "model=another" not in w]
     assert not {rule for rule, _ in others} & {"prepare_model", "fit_encoding", "predict_encoding"}, others
-    assert not any(rule.startswith(("extract", "read", "write_phantom", "prepare")) for rule, _ in others)
+    before = ("extract", "read", "write_phantom", "scan", "digest", "describe", "prepare")
+    assert not any(rule.startswith(before) for rule, _ in others)
     assert {w for rule, w in others if rule == "gather_scores"} == {
         "selection=all",
         "selection=language_size",
     }
     assert {w for rule, w in others if rule == "fit_law"} == {"law=language"}
+
+
+def test_a_new_subject_is_scanned_and_fitted_alone(demo):
+    config = demo_config()
+    config["dataset"]["subjects"].append("UTS03")
+    run = snakemake(demo, "--dry-run", config=config)
+    assert run.status == 0, run.text
+    subjects = {(rule, w.split("subject=")[1].split(",")[0]) for rule, w in run.jobs if "subject=" in w}
+    assert {subject for _, subject in subjects} == {"UTS03"}
+    assert {"scan_phantom", "prepare_responses", "fit_encoding", "estimate_ceiling"} <= {
+        r for r, _ in subjects
+    }
+    assert not any(
+        rule.startswith(("extract", "read", "write_phantom", "prepare_model")) for rule in run.rules
+    )
+
+
+def test_a_changed_sound_is_heard_again(demo):
+    """Models that hear are fitted again where a sound has changed; models that read are not."""
+    sound = demo / "results/phantom/stimuli/nightbaker.wav"
+    whole, about = sound.read_bytes(), sound.stat()
+    try:
+        sound.write_bytes(whole[:-2] + b"\x01\x01")
+        run = snakemake(demo, "--dry-run", "results/tables/all/scores.parquet")
+    finally:
+        sound.write_bytes(whole)
+        os.utime(sound, ns=(about.st_atime_ns, about.st_mtime_ns))
+    fitted = {w.split("model=")[1].split(",")[0] for rule, w in run.jobs if rule == "fit_encoding"}
+    assert {"tiny-hubert-1", "mel"} <= fitted
+    assert not any(model.startswith(("tiny-opt", "tiny-llama", "nested")) for model in fitted)
+    assert run.rules["digest_sounds"] == 2
 
 
 def test_a_deleted_figure_is_redrawn_alone(demo):

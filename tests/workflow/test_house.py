@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import networkx as nx
 import pytest
 import yaml
 
@@ -101,3 +102,20 @@ def test_the_readme_opens_with_the_two_commands():
     first_screen = "\n".join((HOME / "README.md").read_text().splitlines()[:40])
     assert "make demo" in first_screen
     assert "make test" in first_screen
+
+
+def graph_edges(text):
+    """(rule, rule that needs it) of a Mermaid chart; the rules that draw figures are one, and
+    an edge that follows from others is left out."""
+    names = {id_: name for id_, name in re.findall(r"^\s*(id\d+)\[(\w+)\]", text, flags=re.MULTILINE)}
+    pairs = re.findall(r"^\s*(\w+) --> (\w+)", text, flags=re.MULTILINE)
+    named = [[names.get(end, end) for end in pair] for pair in pairs]
+    merged = [["draw_figures" if end.startswith("draw_") else end for end in pair] for pair in named]
+    return set(nx.transitive_reduction(nx.DiGraph(merged)).edges)
+
+
+def test_the_readme_s_rule_graph_is_snakemake_s_own(tmp_path):
+    done = run(BIN / "snakemake", "--directory", tmp_path, "--rulegraph", "mermaid-js")
+    assert done.returncode == 0, done.stderr
+    shown = re.search(r"```mermaid\n(.*?)```", (HOME / "README.md").read_text(), flags=re.DOTALL).group(1)
+    assert graph_edges(shown) == graph_edges(done.stdout)

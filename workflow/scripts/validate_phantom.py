@@ -15,6 +15,7 @@ if "snakemake" in globals():
                 snakemake.params.truth,
                 tables.read("scores", snakemake.input.scores),
                 pa.concat_tables([tables.read("ceiling", path) for path in snakemake.input.ceiling]),
+                tables.read("law_points", snakemake.input.points),
                 tables.read("laws", snakemake.input.law),
                 [read_json(path) for path in snakemake.input.cards],
                 level=snakemake.params.interval,

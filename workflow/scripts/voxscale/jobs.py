@@ -23,8 +23,10 @@ CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
 # The output by which a job is known to be done, as the rules write it.
 OUTPUTS = {
     "fetch_dataset": "results/dataset/{part}.json",
-    "write_phantom": "results/phantom-truth/truth.json",
+    "write_phantom_stimuli": "results/phantom-truth/stimuli.json",
+    "scan_phantom": "results/phantom-truth/{subject}.json",
     "read_story": "results/stories/{story}/words.parquet",
+    "digest_sounds": "results/subjects/{subject}-sounds.json",
     "describe_subject": "results/subjects/{subject}.parquet",
     "prepare_responses": "results/responses/{subject}.h5",
     "estimate_ceiling": "results/ceiling/{subject}.parquet",
@@ -47,7 +49,15 @@ OUTPUTS = {
 FIGURE = "results/figures/{name}.png"
 # Jobs of a stage write into the same folders; a user thinks of disk by stage.
 STAGES = {
-    "data": ("fetch_dataset", "write_phantom", "read_story", "describe_subject", "prepare_responses"),
+    "data": (
+        "fetch_dataset",
+        "write_phantom_stimuli",
+        "scan_phantom",
+        "read_story",
+        "digest_sounds",
+        "describe_subject",
+        "prepare_responses",
+    ),
     "features": (
         "prepare_model",
         *(f"extract_{kind}_features" for kind in ("language", "speech", "control")),
@@ -116,14 +126,16 @@ class Jobs:
     def all(self) -> Iterator[Job]:
         """Every job of the study, in about the order of their work."""
         study = self.study
+        heard = any(study.hears(model) for model in study.grid.used_models)
         if study.dataset.kind == "ds003020":
-            heard = any(study.registry[m].modality != "language" for m in study.grid.used_models)
             parts = ["transcripts", *(["sounds"] if heard else []), *study.subjects]
             yield from (Job("fetch_dataset", {"part": part}) for part in parts)
         if study.dataset.kind == "phantom":
-            yield Job("write_phantom", {})
+            yield Job("write_phantom_stimuli", {})
+            yield from (Job("scan_phantom", {"subject": subject}) for subject in study.subjects)
         yield from (Job("read_story", {"story": story}) for story in study.stories)
-        for rule in ("describe_subject", "prepare_responses", "estimate_ceiling"):
+        sounds = ("digest_sounds",) if heard else ()
+        for rule in (*sounds, "describe_subject", "prepare_responses", "estimate_ceiling"):
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
@@ -186,13 +198,15 @@ class Jobs:
         size = float(sum(file.size for file in files))
         return resources.plain(0, size, held=1e8, seconds=size / 2e7)
 
-    def _write_phantom(self) -> Need:
+    def _write_phantom_stimuli(self) -> Need:
         trs = sum(self.sizes.trs(story) for story in self.study.stories)
-        voxels = sum(self.sizes.voxels(subject) for subject in self.study.subjects)
-        test = sum(self.sizes.trs(s) for s in self.study.config["dataset"]["test_stories"])
-        values = 8.0 * voxels * (trs + REPEATS * test)
         sound = trs * self.study.config["dataset"]["tr_s"] * 16_000 * 2
-        return resources.plain(0, values + sound, held=2e8 + values / len(self.study.subjects), seconds=60)
+        return resources.plain(0, sound, held=2e8 + 4 * sound, seconds=60)
+
+    def _scan_phantom(self, subject: str) -> Need:
+        trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))
+        values = 8.0 * self.sizes.voxels(subject) * (trs + REPEATS * self.sizes.test_trs(subject))
+        return resources.plain(0, values, held=3e8 + values, seconds=60)
 
     def _prepare_responses(self, subject: str) -> Need:
         trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))

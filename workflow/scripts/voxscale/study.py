@@ -104,16 +104,18 @@ class Study:
         found = {subject: self.dataset.voxels(subject) for subject in self.subjects}
         return {subject: str(path) for subject, path in found.items() if path}
 
-    @cached_property
-    def audio_inputs(self) -> list[str]:
-        """Files that must exist before sounds are read."""
-        needed = (path for story in self.stories for path in self.dataset.audio_inputs(story))
+    def sound_inputs(self, stories: Sequence[str]) -> list[str]:
+        """Files that must exist before the sounds of stories are read."""
+        needed = (path for story in stories for path in self.dataset.audio_inputs(story))
         return list(dict.fromkeys(str(path) for path in needed))
 
-    @cached_property
-    def audio(self) -> list[str]:
-        """The sound of each story."""
-        return [str(self.dataset.audio(story)) for story in self.stories]
+    def sounds(self, stories: Sequence[str]) -> list[str]:
+        """The sound of each of some stories."""
+        return [str(self.dataset.audio(story)) for story in stories]
+
+    def hears(self, model: str) -> bool:
+        """Whether a model's features are made of sound."""
+        return self.registry[model].modality in ("speech", "control")
 
     @cached_property
     def latents(self) -> list[str]:
@@ -126,19 +128,19 @@ class Study:
     @cached_property
     def phantom_settings(self) -> dict[str, Any]:
         """What the phantom's writer is told."""
-        dataset = self.config["dataset"]
-        chosen = {key: dataset[key] for key in ("subjects", "test_stories", "training_stories")}
+        chosen = {key: self.config["dataset"][key] for key in ("test_stories", "training_stories")}
         return {**self.config["phantom"], **chosen, "skip_s": self.config["scoring"]["skip_s"]}
 
     @cached_property
-    def phantom_files(self) -> list[str]:
-        """Every file of the phantom that another rule reads."""
-        files = {str(self.dataset.clocks), *self.latents, *self.voxel_tables().values()}
-        for story in self.stories:
-            files |= {str(self.dataset.transcript(story)), str(self.dataset.audio(story))}
-        for subject in self.subjects:
-            files |= {file for files_ in self.response_sources(subject).values() for file in files_}
-        return sorted(files)
+    def phantom_stimuli(self) -> list[str]:
+        """Every file of the phantom's stories that another rule reads."""
+        files = {str(self.dataset.clocks), *self.latents, *self.sounds(self.stories)}
+        return sorted(files | {str(self.dataset.transcript(story)) for story in self.stories})
+
+    def phantom_scans(self, subject: str) -> list[str]:
+        """Every file of one subject of the phantom that another rule reads."""
+        scans = [str(path) for story in self.stories for path in self.dataset.response(subject, story)]
+        return [*scans, str(self.dataset.root / f"derivative/voxels/{subject}.tsv")]
 
     def models_of(self, *modalities: str) -> list[str]:
         """Slugs of the used models of these modalities."""

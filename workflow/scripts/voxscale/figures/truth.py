@@ -51,7 +51,11 @@ def draw_validation(validation: Mapping[str, Any], *, metric: str = "r") -> tupl
 def _draw_line(
     axes: Axes, points: pd.DataFrame, lines: pd.DataFrame, hues: dict[str, str], metric: str
 ) -> pd.DataFrame:
-    looks = {"truth": ("#aab4be", "-", 4.0), "recovered": (style.LAW, DASH, 1.6)}
+    looks = {
+        "endless training": ("#aab4be", ":", 1.4),
+        "truth": ("#aab4be", "-", 4.0),
+        "recovered": (style.LAW, DASH, 1.6),
+    }
     for series, line in lines.groupby("series", sort=False):
         colour, dash, width = looks[series]
         line = line.sort_values("x").astype({"low": float, "high": float})

@@ -6,6 +6,6 @@ what must be found is in `expectation`, and `validation` compares it with what w
 """
 
 from voxscale.phantom.validation import validate
-from voxscale.phantom.writing import write
+from voxscale.phantom.writing import scan, write_stimuli
 
-__all__ = ["validate", "write"]
+__all__ = ["scan", "validate", "write_stimuli"]

@@ -1,4 +1,8 @@
-"""Write the phantom: a dataset in the layout of ds003020, and its truth in a folder of its own."""
+"""Write the phantom: a dataset in the layout of ds003020, and its truth in a folder of its own.
+
+First the stories, which all subjects hear (`write_stimuli`), then each subject's scans (`scan`): another
+subject changes nothing of the first ones.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxscale.errors import UserError
-from voxscale.io import atomic, write_json
+from voxscale.io import atomic, read_json, write_json
 from voxscale.phantom import brain, cortex, expectation, grids, latents, prose, speech
 from voxscale.phantom.speech import Speech
 from voxscale.progress import bar
 
 FORMAT = "voxscale-phantom-1"
+DRIVES = "drives.h5"
 SHORTEST = 26  # TRs of respdict: 6 stay, enough for the longest delay
 DEFAULTS: dict[str, Any] = {
     "seed": 1,
-    "subjects": ["UTS01", "UTS02", "UTS03"],
     "voxels": 1400,
     "repeats": 10,
     "stories": None,  # every text of the folder
@@ -155,8 +159,8 @@ def _lines(expected: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def write(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Path) -> None:
-    """Write the phantom dataset under `root` and its truth under `truth`.
+def write_stimuli(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Path) -> None:
+    """Write the stories of the phantom under `root`, and what in them drives voxels under `truth`.
 
     Args:
         settings: `DEFAULTS` with what is to differ; `words_per_story` cuts training stories (test stories
@@ -173,54 +177,53 @@ def write(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Pa
     for story, said in spoken.items():
         if latents.respdict_trs(said.duration_s) < SHORTEST:
             raise UserError(f"{story}.txt: {said.duration_s:.0f} s are too short a story to scan; write more")
-    seed, repeats = settings["seed"], settings["repeats"]
-    words = latents.words_latent(spoken, seed)
-    sounds = {story: latents.sound_bands(said) for story, said in spoken.items()}
+    words = latents.words_latent(spoken, settings["seed"])
     _write_stimuli(root, spoken, words)
-
-    rows = [len(words[story][latents.RESPONSE]) for story in test]
     # A story shorter than what scoring skips (a tiny study) is scored whole.
     skip = round(settings["skip_s"] / latents.TR_S)
-    skip = skip if min(rows) > skip + 10 else 0
-    maps = expectation.ridge(words, training, test, skip)
-    meshes = cortex.surfaces()
-    nested, counts, pooled = {}, {}, []
-    for name in bar(settings["subjects"], "scan the subjects", unit="subject"):
-        rng = np.random.default_rng([seed, 1, _code(name)])
-        subject = brain.draw(cortex.place(settings["voxels"], rng, meshes), rng)
-        signal = brain.signals(subject, words, sounds)
-        _write_voxels(root / f"derivative/voxels/{name}.tsv", subject.voxels)
-        _write_responses(root, name, subject, signal, test, repeats, seed)
-        powers = {
-            "": expectation.ceiling(subject, signal, test, skip, repeats),
-            "_uncut": expectation.ceiling(subject, signal, test, 0, repeats),
-        }
-        expected = expectation.expect(subject, words, signal, maps, repeats)
-        with atomic(truth / f"{name}.parquet") as temporary:
-            pq.write_table(_truth_table(name, subject, powers, expected), temporary, compression="zstd")
-        nested[name] = _lines(expected)
-        pooled.append(nested[name])
-        regions = subject.voxels.region.tolist()
-        counts[name] = {region: regions.count(region) for region in dict.fromkeys(regions)}
-    mean = {
-        statement: np.mean([lines[statement]["r"] for lines in pooled], axis=0) for statement in pooled[0]
-    }
+    skip = skip if min(len(words[story][latents.RESPONSE]) for story in test) > skip + 10 else 0
+    with atomic(truth / DRIVES) as temporary, h5py.File(temporary, "w") as file:
+        for story, said in spoken.items():
+            file[f"{story}/words"] = words[story]  # (T, D) float64
+            file[f"{story}/sound"] = latents.sound_bands(said)  # (T, B) float64
     write_json(
-        truth / "truth.json",
+        truth / "stimuli.json",
         {
             "format": FORMAT,
             "settings": json.loads(json.dumps(settings)),
             "training_stories": training,
             "test_stories": test,
             "skipped_trs": skip,
-            "regions": counts,
             "spectrum": latents.spectrum().tolist(),
-            "nested": {
-                "region": "language",
-                "metric": "r",
-                "dimensions": list(expectation.DIMENSIONS),
-                "subjects": nested,
-                "pooled": _lines({statement: r[:, None] for statement, r in mean.items()}),
-            },
+            "nested": {"region": "language", "metric": "r", "dimensions": list(expectation.DIMENSIONS)},
         },
     )
+
+
+def scan(root: Path, truth: Path, name: str) -> None:
+    """Draw subject `name`, write its voxels and responses under `root` and its truth under `truth`.
+
+    Raises:
+        UserError: the stories are not there (see `write_stimuli`), or too few voxels are asked for.
+    """
+    root, truth = Path(root), Path(truth)
+    told = read_json(truth / "stimuli.json")
+    settings, test, skip = told["settings"], told["test_stories"], told["skipped_trs"]
+    with h5py.File(truth / DRIVES) as file:
+        words, sounds = ({story: file[story][kind][:] for story in file} for kind in ("words", "sound"))
+    rng = np.random.default_rng([settings["seed"], 1, _code(name)])
+    subject = brain.draw(cortex.place(settings["voxels"], rng, cortex.surfaces()), rng)
+    signal = brain.signals(subject, words, sounds)
+    _write_voxels(root / f"derivative/voxels/{name}.tsv", subject.voxels)
+    _write_responses(root, name, subject, signal, test, settings["repeats"], settings["seed"])
+    powers = {
+        "": expectation.ceiling(subject, signal, test, skip, settings["repeats"]),
+        "_uncut": expectation.ceiling(subject, signal, test, 0, settings["repeats"]),
+    }
+    maps = expectation.ridge(words, told["training_stories"], test, skip)
+    expected = expectation.expect(subject, words, signal, maps, settings["repeats"])
+    with atomic(truth / f"{name}.parquet") as temporary:
+        pq.write_table(_truth_table(name, subject, powers, expected), temporary, compression="zstd")
+    regions = subject.voxels.region.tolist()
+    counts = {region: regions.count(region) for region in dict.fromkeys(regions)}
+    write_json(truth / f"{name}.json", {"regions": counts, "nested": _lines(expected)})

@@ -1,11 +1,11 @@
-"""Write the phantom brain: a dataset in the published layout, and its truth in a folder of its own."""
+"""Write the phantom's stories: sounds, transcripts and clocks in the published layout, and their truth."""
 
 from voxscale.errors import script
-from voxscale.phantom import write
+from voxscale.phantom import write_stimuli
 
 if "snakemake" in globals():
     with script(snakemake):
-        write(
+        write_stimuli(
             snakemake.params.root,
             snakemake.params.truth,
             snakemake.params.settings,

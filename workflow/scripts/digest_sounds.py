@@ -1,0 +1,9 @@
+"""Digests of the sounds of the stories that one subject heard."""
+
+from voxscale.errors import script
+from voxscale.io import sha256_file, write_json
+
+if "snakemake" in globals():
+    with script(snakemake):
+        told = zip(snakemake.params.stories, snakemake.params.audio, strict=True)
+        write_json(snakemake.output.sounds, {story: sha256_file(sound) for story, sound in told})

@@ -1,0 +1,8 @@
+"""Scan one subject of the phantom: voxels and responses in the published layout, and their truth."""
+
+from voxscale.errors import script
+from voxscale.phantom import scan
+
+if "snakemake" in globals():
+    with script(snakemake):
+        scan(snakemake.params.root, snakemake.params.truth, snakemake.wildcards.subject)
