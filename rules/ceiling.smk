@@ -20,6 +20,6 @@ rule estimate_ceiling:
         **needs("estimate_ceiling"),
     params:
         settings=study.ceiling_settings,
-        code=code("ceiling"),
+        code=code("estimate_ceiling"),
     script:
         "../workflow/scripts/estimate_ceiling.py"

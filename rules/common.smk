@@ -10,8 +10,8 @@ sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 from voxscale import watch
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
-from voxscale.provenance import code_hash as code
-from voxscale.study import EXTRACTORS, Study
+from voxscale.provenance import code_hash
+from voxscale.study import Study
 
 # What a killed run left behind is the run's own business; a job writes down what it did.
 if workflow.is_main_process:
@@ -25,16 +25,6 @@ except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     sys.exit(f"ERROR {error}")
 
-# The modules whose science a fit computes.
-FIT_MODULES = (
-    "encoding",
-    "cell_data",
-    "ridge",
-    "preprocess",
-    "significance",
-    "bootstrap",
-    "responses",
-)
 CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
 PATHS = {
     "words": "results/stories/{story}/words.parquet",
@@ -83,6 +73,11 @@ wildcard_constraints:
     story=r"[A-Za-z0-9_-]+",
     law="|".join(study.config["laws"]) or "none",
     selection="|".join(study.selections),
+
+
+def code(rule):
+    """A parameter that changes with the code of a rule's script: its jobs run again when it does."""
+    return lambda wildcards: code_hash(rule)
 
 
 def models_of(*modalities):

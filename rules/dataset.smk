@@ -29,7 +29,7 @@ if study.dataset.kind == "phantom":
             truth=lambda wildcards: PHANTOM_TRUTH,
             settings=study.phantom_settings,
             prose=lambda wildcards: str(HOME / "config/phantom/stories"),
-            code=code("phantom"),
+            code=code("write_phantom_stimuli"),
         script:
             "../workflow/scripts/write_phantom_stimuli.py"
 
@@ -55,7 +55,7 @@ if study.dataset.kind == "phantom":
         params:
             root=study.dataset.root,
             truth=lambda wildcards: PHANTOM_TRUTH,
-            code=code("phantom"),
+            code=code("scan_phantom"),
         script:
             "../workflow/scripts/scan_phantom.py"
 
@@ -81,7 +81,7 @@ rule read_story:
         clocks=str(study.dataset.clocks),
         tr_s=study.config["dataset"]["tr_s"],
         trim=study.config["dataset"]["trim"],
-        code=code("stories", "textgrid", "clock"),
+        code=code("read_story"),
     script:
         "../workflow/scripts/read_story.py"
 
@@ -108,7 +108,7 @@ rule describe_subject:
     params:
         training=lambda wildcards: study.dataset.training(wildcards.subject),
         test=lambda wildcards: study.dataset.test(wildcards.subject),
-        code=code("stories"),
+        code=code("describe_subject"),
     script:
         "../workflow/scripts/describe_subject.py"
 
@@ -154,6 +154,6 @@ rule prepare_responses:
         mask=lambda wildcards: study.dataset.mask(wildcards.subject),
         clocks=str(study.dataset.clocks),
         keep=study.config["dataset"]["keep"],
-        code=code("preparation", "responses", "readers", "own_data", "stubs", "clock"),
+        code=code("prepare_responses"),
     script:
         "../workflow/scripts/prepare_responses.py"

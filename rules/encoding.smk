@@ -30,9 +30,9 @@ rule fit_encoding:
         cell=cell_of,
         settings=study.fit_settings(),
         features=lambda wildcards: study.feature_settings(wildcards.model),
-        extractor=lambda wildcards: code(*study.extractor(wildcards.model)),
+        extractor=lambda wildcards: code_hash(study.extractor(wildcards.model)),
         scratch=f"results/scratch/fit_encoding/{CELL}",
-        code=code(*FIT_MODULES),
+        code=code("fit_encoding"),
     script:
         "../workflow/scripts/fit_encoding.py"
 
@@ -58,7 +58,7 @@ rule predict_encoding:
     params:
         cell=cell_of,
         settings=study.fit_settings(),
-        extractor=lambda wildcards: code(*study.extractor(wildcards.model)),
-        code=code(*FIT_MODULES),
+        extractor=lambda wildcards: code_hash(study.extractor(wildcards.model)),
+        code=code("predict_encoding"),
     script:
         "../workflow/scripts/predict_encoding.py"

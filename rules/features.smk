@@ -23,7 +23,7 @@ rule prepare_model:
         **needs("prepare_model"),
     params:
         entry=lambda wildcards: asdict(study.registry[wildcards.model]),
-        code=code("models"),
+        code=code("prepare_model"),
     script:
         "../workflow/scripts/prepare_model.py"
 
@@ -51,7 +51,7 @@ rule extract_language_features:
         stories=study.stories,
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code(*EXTRACTORS["language"]),
+        code=code("extract_language_features"),
     script:
         "../workflow/scripts/extract_language_features.py"
 
@@ -80,7 +80,7 @@ rule extract_speech_features:
         audio=study.sounds(study.stories),
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code(*EXTRACTORS["speech"]),
+        code=code("extract_speech_features"),
     script:
         "../workflow/scripts/extract_speech_features.py"
 
@@ -111,6 +111,6 @@ rule extract_control_features:
         audio=study.sounds(study.stories),
         settings=lambda wildcards: study.feature_settings(wildcards.model),
         store="results/features/stories",
-        code=code(*EXTRACTORS["control"]),
+        code=code("extract_control_features"),
     script:
         "../workflow/scripts/extract_control_features.py"

@@ -20,7 +20,7 @@ if "language" in study.config["laws"]:
             **needs("draw_score_by_language_model_size"),
         params:
             options=law_options("language"),
-            code=code("figures"),
+            code=code("draw_score_by_language_model_size"),
         script:
             "../workflow/scripts/draw_score_by_language_model_size.py"
 
@@ -43,7 +43,7 @@ if "speech" in study.config["laws"]:
             **needs("draw_score_by_speech_model_size"),
         params:
             options=law_options("speech"),
-            code=code("figures"),
+            code=code("draw_score_by_speech_model_size"),
         script:
             "../workflow/scripts/draw_score_by_speech_model_size.py"
 
@@ -66,7 +66,7 @@ if "training" in study.config["laws"]:
             **needs("draw_score_by_training_hours"),
         params:
             options=law_options("training"),
-            code=code("figures"),
+            code=code("draw_score_by_training_hours"),
         script:
             "../workflow/scripts/draw_score_by_training_hours.py"
 
@@ -89,7 +89,7 @@ if study.profile_cells:
             **needs("draw_score_by_layer"),
         params:
             options={"order": study.by_size(study.profile_cells)},
-            code=code("figures"),
+            code=code("draw_score_by_layer"),
         script:
             "../workflow/scripts/draw_score_by_layer.py"
 
@@ -110,7 +110,7 @@ rule draw_map_scores:
         **needs("draw_map_scores"),
     params:
         options={},
-        code=code("figures"),
+        code=code("draw_map_scores"),
     script:
         "../workflow/scripts/draw_map_scores.py"
 
@@ -131,7 +131,7 @@ rule draw_score_distribution:
         **needs("draw_score_distribution"),
     params:
         options={},
-        code=code("figures"),
+        code=code("draw_score_distribution"),
     script:
         "../workflow/scripts/draw_score_distribution.py"
 
@@ -152,7 +152,7 @@ rule draw_map_ceiling:
         **needs("draw_map_ceiling"),
     params:
         options={},
-        code=code("figures"),
+        code=code("draw_map_ceiling"),
     script:
         "../workflow/scripts/draw_map_ceiling.py"
 
@@ -173,7 +173,7 @@ rule draw_ceiling_distribution:
         **needs("draw_ceiling_distribution"),
     params:
         options={},
-        code=code("figures"),
+        code=code("draw_ceiling_distribution"),
     script:
         "../workflow/scripts/draw_ceiling_distribution.py"
 
@@ -194,7 +194,7 @@ rule draw_ceiling_drift:
         **needs("draw_ceiling_drift"),
     params:
         options={},
-        code=code("figures"),
+        code=code("draw_ceiling_drift"),
     script:
         "../workflow/scripts/draw_ceiling_drift.py"
 
@@ -217,7 +217,7 @@ if study.config["stacking"]["members"]:
             **needs("draw_stacking_gain"),
         params:
             options={},
-            code=code("figures"),
+            code=code("draw_stacking_gain"),
         script:
             "../workflow/scripts/draw_stacking_gain.py"
 
@@ -240,7 +240,7 @@ if study.config["stacking"]["members"]:
             **needs("draw_variance_partition"),
         params:
             options={},
-            code=code("figures"),
+            code=code("draw_variance_partition"),
         script:
             "../workflow/scripts/draw_variance_partition.py"
 
@@ -261,7 +261,7 @@ rule draw_long_context_artifact:
         **needs("draw_long_context_artifact"),
     params:
         options={"cut_s": study.config["scoring"]["skip_s"]},
-        code=code("figures"),
+        code=code("draw_long_context_artifact"),
     script:
         "../workflow/scripts/draw_long_context_artifact.py"
 
@@ -282,7 +282,7 @@ rule draw_controls:
         **needs("draw_controls"),
     params:
         options={"controls": study.untrained},
-        code=code("figures"),
+        code=code("draw_controls"),
     script:
         "../workflow/scripts/draw_controls.py"
 
@@ -306,7 +306,7 @@ if study.joint_cells:
             **needs("draw_what_next"),
         params:
             options={},
-            code=code("figures"),
+            code=code("draw_what_next"),
         script:
             "../workflow/scripts/draw_what_next.py"
 
@@ -332,6 +332,6 @@ if "language" in study.config["laws"]:
             **needs("draw_plateau"),
         params:
             options={"arms": {"language": "all features"}},
-            code=code("figures"),
+            code=code("draw_plateau"),
         script:
             "../workflow/scripts/draw_plateau.py"

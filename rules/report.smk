@@ -31,6 +31,6 @@ rule write_report:
         config=study.config,
         models=study.revisions,
         logs=lambda wildcards: "results/logs",
-        code=code("report", "report_content", "figures"),
+        code=code("write_report"),
     script:
         "../workflow/scripts/write_report.py"

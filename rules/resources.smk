@@ -19,6 +19,6 @@ rule compare_resources:
     params:
         config=config,
         folder=str(HOME / "config"),
-        code=code("resources", "jobs", "sizes", "usage"),
+        code=code("compare_resources"),
     script:
         "../workflow/scripts/compare_resources.py"

@@ -27,7 +27,7 @@ rule fit_law:
         cells=lambda wildcards: [list(cell) for cell in study.law_cells(wildcards.law)],
         spec=lambda wildcards: study.config["laws"][wildcards.law],
         settings=study.bootstrap_settings,
-        code=code("laws", "forms", "bootstrap", "voxel_sets"),
+        code=code("fit_law"),
     script:
         "../workflow/scripts/fit_law.py"
 
@@ -52,7 +52,7 @@ if study.profile_cells:
             **needs("profile_layers"),
         params:
             cells=[list(cell) for cell in study.profile_cells],
-            code=code("layers", "voxel_sets"),
+            code=code("profile_layers"),
         script:
             "../workflow/scripts/profile_layers.py"
 
@@ -75,7 +75,7 @@ rule measure_artifact:
     params:
         cells=[list(cell) for cell in study.map_cells],
         settings=study.bootstrap_settings,
-        code=code("artifact", "bootstrap", "voxel_sets"),
+        code=code("measure_artifact"),
     script:
         "../workflow/scripts/measure_artifact.py"
 
@@ -103,7 +103,7 @@ if study.joint_cells:
             cells=[list(cell) for cell in study.joint_cells],
             spec={"voxels": study.config["joint"].get("voxels", ["all"])},
             settings=study.bootstrap_settings,
-            code=code("joint", "surfaces", "laws", "bootstrap", "voxel_sets"),
+            code=code("fit_joint"),
         script:
             "../workflow/scripts/fit_joint.py"
 
@@ -128,6 +128,6 @@ if "language" in study.config["laws"]:
             **needs("analyse_plateau"),
         params:
             models=study.law_models("language"),
-            code=code("plateau"),
+            code=code("analyse_plateau"),
         script:
             "../workflow/scripts/analyse_plateau.py"

@@ -26,6 +26,6 @@ rule gather_scores:
     params:
         voxel_tables=study.voxel_tables(),
         fdr=study.config["scoring"]["fdr"],
-        code=code("gather", "voxel_sets", "significance"),
+        code=code("gather_scores"),
     script:
         "../workflow/scripts/gather_scores.py"

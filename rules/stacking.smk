@@ -28,6 +28,6 @@ rule stack_models:
             list(cell) for cell in study.stacking_cells(wildcards.subject)
         ],
         settings=study.fit_settings() | study.bootstrap_settings,
-        code=code("stacks", "stacking", "simplex", "bootstrap", "cell_data"),
+        code=code("stack_models"),
     script:
         "../workflow/scripts/stack_models.py"

@@ -25,7 +25,7 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
         params:
             truth=lambda wildcards: PHANTOM_TRUTH,
             interval=study.config["bootstrap"]["interval"],
-            code=code("phantom"),
+            code=code("validate_phantom"),
         script:
             "../workflow/scripts/validate_phantom.py"
 
@@ -45,6 +45,6 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
             **needs("draw_validation"),
         params:
             options={},
-            code=code("figures"),
+            code=code("draw_validation"),
         script:
             "../workflow/scripts/draw_validation.py"

@@ -14,8 +14,9 @@ import soundfile
 from praatio import textgrid
 
 from voxscale.errors import UserError
-from voxscale.phantom import cortex, grids, prose, scan, speech, write_stimuli
+from voxscale.phantom import cortex, grids, prose, speech
 from voxscale.phantom.brain import noise_within
+from voxscale.phantom.writing import scan, write_stimuli
 
 TEST, TRAINING = "harbor", ["garden", "kettle", "letters"]
 TEXTS = {

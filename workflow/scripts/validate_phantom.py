@@ -5,7 +5,7 @@ import pyarrow as pa
 from voxscale import tables
 from voxscale.errors import script
 from voxscale.io import read_json, write_json
-from voxscale.phantom import validate
+from voxscale.phantom.validation import validate
 
 if "snakemake" in globals():
     with script(snakemake):

@@ -25,7 +25,6 @@ from voxscale.ridge import Kernel, RidgeProblem, make_folds, plan, predict, solv
 from voxscale.ridge.solver import find_device
 from voxscale.significance import permutation_p
 
-CODE = ("encoding", "cell_data", "ridge", "preprocess", "significance", "bootstrap")
 PER_VOXEL = ("r", "r_uncut", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
 
 
@@ -135,7 +134,7 @@ class Cell:
                 # A story's file is named after its content.
                 "features": [links[story].name for story in [*stories, *self.test] if story in links],
                 "responses": [about.st_size, about.st_mtime_ns],
-                "code": code_hash(*CODE),
+                "code": code_hash("voxscale/encoding"),
             }
         )
 

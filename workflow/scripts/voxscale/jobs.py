@@ -75,7 +75,6 @@ STAGES = {
         "validate_phantom",
     ),
 }
-EXTRACTING = {"language": "language", "speech": "speech", "control": "control", "nested": "control"}
 
 
 class Job(NamedTuple):
@@ -139,8 +138,7 @@ class Jobs:
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
-            kind = EXTRACTING[study.registry[model].modality]
-            yield Job(f"extract_{kind}_features", {"model": model})
+            yield Job(study.extractor(model), {"model": model})
         yield from (Job("fit_encoding", _wildcards(cell)) for cell in study.grid.cells())
         stacked = dict.fromkeys(cell for s in study.subjects for cell in study.stacking_cells(s))
         yield from (Job("predict_encoding", _wildcards(cell)) for cell in stacked)

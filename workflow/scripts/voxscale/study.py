@@ -12,20 +12,12 @@ from voxscale.config import complete, merge, read_yaml
 from voxscale.errors import UserError
 from voxscale.grid import Cell, Grid
 
-CONTROLS = ("control_features", "sound", "lanczos", "feature_store")
-EXTRACTORS = {
-    "language": ("text_features", "contexts", "models", "lanczos", "feature_store"),
-    "speech": (
-        "speech_features",
-        "speech_encoder",
-        "speech_windows",
-        "sound",
-        "models",
-        "lanczos",
-        "feature_store",
-    ),
-    "control": CONTROLS,
-    "nested": CONTROLS,
+# The rule that makes a model's features.
+EXTRACTING = {
+    "language": "extract_language_features",
+    "speech": "extract_speech_features",
+    "control": "extract_control_features",
+    "nested": "extract_control_features",
 }
 
 
@@ -211,9 +203,9 @@ class Study:
         kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
         return features[kind] | {key: features[key] for key in ("device", "device_map", "on_disk")}
 
-    def extractor(self, model: str) -> tuple[str, ...]:
-        """Modules that make a model's features."""
-        return EXTRACTORS[self.registry[model].modality]
+    def extractor(self, model: str) -> str:
+        """The rule that makes a model's features."""
+        return EXTRACTING[self.registry[model].modality]
 
     def fit_settings(self) -> dict[str, Any]:
         """What of the config changes a fit."""

@@ -4,8 +4,3 @@ Stories are prose of our own, spoken by a synthesiser (`prose`, `speech`, `grids
 made of the words and of the sound (`latents`), where they sit and how they answer is in `cortex` and `brain`,
 what must be found is in `expectation`, and `validation` compares it with what was found.
 """
-
-from voxscale.phantom.validation import validate
-from voxscale.phantom.writing import scan, write_stimuli
-
-__all__ = ["scan", "validate", "write_stimuli"]
