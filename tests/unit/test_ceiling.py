@@ -10,12 +10,12 @@ from voxscale import ceiling, tables
 
 
 def simulated(n_repeats, power, voxels, trs=150, seed=0):
-    """Repeats (repeats, voxels, trs) of a fixed signal in autocorrelated noise of variance 1."""
+    """Repeats (repeats, voxels, trs) of a fixed signal in noise of variance 1, both autocorrelated."""
     rng = np.random.default_rng(seed)
-    true = rng.normal(size=(voxels, trs))
+    white = rng.normal(size=(n_repeats + 1, voxels, trs + 50))
+    true, *noise = signal.lfilter([np.sqrt(1 - 0.4**2)], [1, -0.4], white)[..., 50:]
     true = (true - true.mean(1, keepdims=True)) / true.std(1, keepdims=True) * np.sqrt(power)
-    noise = signal.lfilter([np.sqrt(1 - 0.4**2)], [1, -0.4], rng.normal(size=(n_repeats, voxels, trs + 50)))
-    return true, true + noise[..., 50:]
+    return true, true + np.array(noise)
 
 
 @pytest.mark.parametrize("n_repeats", [5, 10])
@@ -44,27 +44,32 @@ def test_null_voxels_are_masked_and_never_floored(n_repeats):
     _, repeats = simulated(n_repeats, 0.0, 3000)
     columns = ceiling.ceiling_columns([repeats], level=0.9)
     assert 0.4 < np.isnan(columns["ccmax"]).mean() < 0.6, "about half are undefined"
-    assert columns["reliable"].mean() < 0.06
+    assert columns["reliable"].mean() < 0.07, "nominal: 0.05"
     floored = ceiling.ceiling_columns([repeats], level=0.9, floor=0.25)
     assert floored["ccmax"].min() >= 0.25
     assert floored["reliable"].all()
 
 
-@pytest.mark.parametrize(("n_repeats", "power"), [(5, 0.1), (5, 1.0), (10, 0.1), (10, 1.0)])
+@pytest.mark.parametrize("n_repeats", [4, 5, 10])
+@pytest.mark.parametrize("power", [0.0, 0.1, 1.0])
 def test_interval_covers_the_truth(n_repeats, power):
     _, repeats = simulated(n_repeats, power, 3000)
     columns = ceiling.ceiling_columns([repeats], level=0.9)
-    for name, truth in (
-        ("signal_power", power),
-        ("ccmax", np.sqrt(power / (power + 1 / n_repeats))),
-    ):
-        covered = ((columns[f"{name}_lo"] <= truth) & (truth <= columns[f"{name}_hi"])).mean()
-        # The jackknife errs on the wide side where signal is weak and repeats are few.
-        assert 0.86 < covered < 0.97, (name, covered)
+    truths = {"signal_power": power, "ccmax": np.sqrt(power / (power + 1 / n_repeats))}
+    for name in truths if power else ["signal_power"]:  # a ceiling of 0 is the end of its range
+        covered = (columns[f"{name}_lo"] <= truths[name]) & (truths[name] <= columns[f"{name}_hi"])
+        assert 0.85 < covered.mean() < 0.95, (name, covered.mean())
+
+
+def test_two_repeats_have_no_interval():
+    _, repeats = simulated(2, 1.0, 50)
+    columns = ceiling.ceiling_columns([repeats])
+    assert np.isnan(columns["signal_power_lo"]).all()
+    assert not columns["reliable"].any()
 
 
 def test_resampling_with_replacement_would_raise_the_signal_power():
-    """The trap that the jackknife avoids: a repeat paired with itself lends its noise to the signal."""
+    """The trap that the interval avoids: a repeat paired with itself lends its noise to the signal."""
     _, repeats = simulated(5, 0.0, 500)
     rng = np.random.default_rng(1)
     doubled = [
@@ -120,7 +125,7 @@ def test_tables_of_a_subject(tmp_path, monkeypatch):
     drift = tables.read("drift", paths[1]).to_pandas()
     assert set(drift.roi) == {"all", "A", "B"}
     assert drift["repeat"].tolist()[:5] == [1, 2, 3, 4, 5]
-    assert drift.r.between(0.4, 0.6).all()
+    assert drift.r.between(0.35, 0.6).all()
 
     subject.n_repeats = lambda story: 0
     ceiling.estimate_ceiling("x", *paths, "UTS01", settings)

@@ -62,28 +62,51 @@ def ccmax(share: np.ndarray, n: int) -> np.ndarray:
         return np.sqrt(np.where(share > 0, n * share / (1 + (n - 1) * share), np.nan))
 
 
-def jackknife_interval(
-    covariances: np.ndarray, level: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Intervals of the signal power and of the share of signal, each repeat left out in turn.
+def intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """Intervals of the signal power P and of the ceiling: lo, hi of each, (voxels,).
 
-    Resampling repeats with replacement pairs a repeat with itself, whose covariance holds its noise: that
-    would raise every signal power. Leaving repeats out does not.
+    Two repeats covary by the signal power, by what each one's noise shares with the signal by chance (of
+    variance a), and by what the two noises share (of variance b). Of n repeats the mean covariance has
+    variance 4a/n + 2b/(n(n - 1)). The covariances' scatter about their repeats' means tells b. An interval
+    holds every P that is not further from the estimate than its own variance allows (a score interval, as
+    Wilson's of a share): where there is no signal there is no a. A jackknife takes b for a there and is too
+    wide; resampling repeats with replacement pairs a repeat with itself and raises every signal power.
+
+    CCmax² = 1 - N/M, with N the noise power and M = nP + N, which err independently: their logarithms add.
+
+    ASSUME: the signal varies as fast as the noise does, so that a = bP/N; a signal that is smoothed over 6
+    TRs more costs an interval some 2 % of its coverage (measured).
 
     Returns:
-        lo and hi of the signal power, lo and hi of the share: (voxels,) each.
+        NaN with fewer than three repeats; the ends of a ceiling that is not above 0 are 0.
     """
     from scipy import special
 
     n = covariances.shape[-1]
-    reach = special.stdtrit(n - 1, 0.5 + level / 2)
-    left = [np.delete(np.delete(covariances, i, 1), i, 2) for i in range(n)]
-    found = []
-    for statistic in (lambda c: powers(c)[0], explainable):
-        whole, parts = statistic(covariances), np.array([statistic(c) for c in left])
-        error = np.sqrt((n - 1) / n * ((parts - parts.mean(0)) ** 2).sum(0))
-        found += [whole - reach * error, whole + reach * error]
-    return found[0], found[1], found[2], found[3]
+    if n < 3:
+        return tuple(np.full((4, len(covariances)), np.nan))
+    apart = ~np.eye(n, dtype=bool)
+    signal, noise = powers(covariances)
+    noise = np.maximum(noise, 1e-30)
+    scatter = np.where(apart, covariances - signal[:, None, None], 0.0)
+    free = n * (n - 1) // 2 - 1
+    if n > 3:  # of three, nothing would be left beside the repeats' means
+        own = scatter.sum(2) / (n - 2)
+        scatter = np.where(apart, scatter - own[:, :, None] - own[:, None, :], 0.0)
+        free = n * (n - 3) // 2
+    b = (scatter**2).sum((1, 2)) / 2 / free
+    reach = special.stdtrit(min(free, n - 1), 0.5 + level / 2)
+    # (estimate - P)² = reach² (least + slope P), with P at least 0 in the variance.
+    least, slope = 2 * b / (n * (n - 1)), 4 * b / (n * noise)
+    middle, flat = signal + reach**2 * slope / 2, reach * np.sqrt(least)
+    root = np.sqrt(np.maximum(middle**2 - signal**2 + flat**2, 0.0))
+    lo = np.where(signal < flat, signal - flat, middle - root)
+    hi = np.where(signal < -flat, signal + flat, middle + root)
+    ratio = np.maximum(1 + n * signal / noise, 1e-30)  # M/N
+    at = np.maximum(ratio, 1.0)
+    error = reach * np.sqrt(2 * b / noise**2 * ((2 * at - 1) / at**2 + 1 / (n - 1)))
+    ends = (np.maximum(np.log(ratio) + off, 0.0) for off in (-error, error))
+    return lo, hi, *(np.sqrt(-np.expm1(-end)) for end in ends)
 
 
 def repeat_agreement(covariances: np.ndarray) -> np.ndarray:
@@ -117,9 +140,9 @@ def ceiling_columns(
     n = covariances.shape[-1]
     signal, noise = powers(covariances)
     share = explainable(covariances)
+    lo, hi, ccmax_lo, ccmax_hi = intervals(covariances, level)
     # A constant voxel, or one with NaN, has no ceiling at all.
     dead = ~(signal + noise > 0)
-    lo, hi, share_lo, share_hi = jackknife_interval(covariances, level)
     agreement = repeat_agreement(covariances)
     trend = np.arange(n) - (n - 1) / 2
     columns = {
@@ -130,8 +153,8 @@ def ceiling_columns(
         "noise_power": noise,
         "explainable": share,
         "ccmax": ccmax(share, n),
-        "ccmax_lo": ccmax(np.clip(share_lo, 1e-12, 1), n) * (share_lo > 0),
-        "ccmax_hi": ccmax(np.clip(share_hi, 1e-12, 1), n) * (share_hi > 0),
+        "ccmax_lo": ccmax_lo,
+        "ccmax_hi": ccmax_hi,
         "drift": agreement @ trend / (trend @ trend),
         "reliable": (lo > 0) & ~dead,
     }
