@@ -40,7 +40,8 @@ def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
         raise UserError(f"{path}: holds no scores; delete it and fit the cell again")
     draws = table["draw"].to_numpy()
     for draw in dict.fromkeys(draws.tolist()):
-        part = table.filter(pa.array(draws == draw))
+        mine = draws == draw
+        part = table if mine.all() else table.filter(pa.array(mine))
         first = part.slice(0, 1).to_pylist()[0]
         if any(len(part[name].unique()) > 1 for name in KEY[:4]):
             raise UserError(f"{path}: holds more than one cell; delete it and fit the cell again")
@@ -97,22 +98,25 @@ def summarise(
         "ccnorm": r / np.where(ccmax > 0, ccmax, np.nan),
     }
     q = false_discovery(columns["p"])
-    for name, inside in sets.items():
+    member = np.array(list(sets.values()), np.float64)  # (sets, voxels)
+    stack = np.array(list(values.values()))
+    known = np.isfinite(stack)
+    with np.errstate(invalid="ignore"):  # a set without a voxel has NaN for a mean
+        means = member @ np.where(known, stack, 0.0).T / (member @ known.T)
+    for (name, inside), mean in zip(sets.items(), means, strict=True):
         scored = inside & np.isfinite(r)
         n = int(scored.sum())
         tested = inside & np.isfinite(q)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a set without a voxel has NaN for a mean
-            yield {
-                "voxel_set": name,
-                "n_voxels": n,
-                "n_nan": int(inside.sum()) - n,
-                **{f"mean_{key}": float(np.nanmean(value[inside])) for key, value in values.items()},
-                "median_r": float(np.median(r[scored])) if n else np.nan,
-                "max_r": float(r[scored].max()) if n else np.nan,
-                "share_significant": float((q[tested] <= fdr).mean()) if tested.any() else np.nan,
-                "share_alpha_edge": float(columns["alpha_edge"][scored].mean()) if n else np.nan,
-            }
+        yield {
+            "voxel_set": name,
+            "n_voxels": n,
+            "n_nan": int(inside.sum()) - n,
+            **{f"mean_{key}": float(value) for key, value in zip(values, mean, strict=True)},
+            "median_r": float(np.median(r[scored])) if n else np.nan,
+            "max_r": float(r[scored].max()) if n else np.nan,
+            "share_significant": float((q[tested] <= fdr).mean()) if tested.any() else np.nan,
+            "share_alpha_edge": float(columns["alpha_edge"][scored].mean()) if n else np.nan,
+        }
 
 
 def read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
