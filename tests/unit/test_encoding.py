@@ -247,10 +247,27 @@ def test_a_killed_fit_goes_on_at_its_next_draw(study, monkeypatch):
     assert again.equals(whole)
 
 
+def test_two_jobs_of_one_cell_do_not_harm_each_other(study, monkeypatch):
+    whole, original = study.fit(n_train=3, n_draws=3), encoding.fit_draw
+
+    def overtaken(cell, draw):
+        found = original(cell, draw)
+        if draw == 1:  # the other job, begun as early, is done and takes the scratch folder away
+            monkeypatch.setattr(encoding, "fit_draw", original)
+            study.fit(n_train=3, n_draws=3)
+            monkeypatch.setattr(encoding, "fit_draw", overtaken)
+        return found
+
+    monkeypatch.setattr(encoding, "fit_draw", overtaken)
+    assert study.fit(n_train=3, n_draws=3).equals(whole)
+    assert not (study.folder / "scratch").exists()
+    assert not list(study.folder.glob("**/*.part*"))
+
+
 def test_finished_draws_of_other_settings_are_not_taken(study, monkeypatch):
     original, fitted = encoding.fit_draw, []
     monkeypatch.setattr(encoding, "fit_draw", lambda cell, draw: fitted.append(draw) or original(cell, draw))
-    monkeypatch.setattr(encoding.shutil, "rmtree", lambda path: None)  # as if killed after the last draw
+    monkeypatch.setattr(encoding.shutil, "rmtree", lambda path, **_: None)  # as if killed after the last draw
     study.fit(n_train=3, n_draws=2)
     study.fit(n_train=3, n_draws=2)
     assert fitted == [0, 1]

@@ -73,7 +73,8 @@ def test_the_copy_is_laid_out_for_fits(case):
         assert file["exam/data"].shape == (7, 25)
         assert file["exam/repeats"].shape == (3, 7, 25)
         assert file["exam/data"].dtype == np.float32
-        assert file["exam/data"].chunks is None, "contiguous: a block of voxels is one read"
+        assert file["exam/data"].chunks == (7, 25), "a voxel's TRs lie together"
+        assert file["exam/repeats"].fletcher32
 
 
 @pytest.mark.parametrize("keep", ["float32", "none"])

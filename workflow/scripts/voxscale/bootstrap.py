@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from voxscale.errors import UserError
+from voxscale.hdf5 import reading
 
 METRICS = ("r", "r2")  # mean correlation, mean signed r² = r·|r|
 
@@ -120,11 +121,13 @@ class Moments:
             raise UserError(f"{path}: no such file; fit the cell again") from None
         except (OSError, KeyError, ValueError) as error:
             detail = str(error).splitlines()[0]
-            raise UserError(f"{path}: holds no moments of a cell ({detail}); delete it, fit again") from None
+            raise UserError(
+                f"{path}: holds no moments of a cell ({detail}); delete it and run again"
+            ) from None
 
     def read(self, draw: int, kept: np.ndarray, step: int = 4096) -> Iterator[tuple[slice, np.ndarray]]:
         """Kept blocks of one draw: (voxel slice, (blocks, 5, v) float64), some thousand voxels at a time."""
-        with h5py.File(self.path, "r") as file:
+        with reading(self.path, "delete it and run again"), h5py.File(self.path, "r") as file:
             for start in range(0, self.n_voxels, step):
                 part = slice(start, min(start + step, self.n_voxels))
                 yield part, file["moments"][draw, :, :, part][kept].astype(np.float64)

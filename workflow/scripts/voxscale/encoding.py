@@ -17,6 +17,7 @@ from voxscale import feature_store, tables
 from voxscale.bootstrap import block_sums, blocks_of
 from voxscale.cell_data import Features, TrainingResponses, draw_stories, read_roles
 from voxscale.errors import UserError
+from voxscale.hdf5 import checked
 from voxscale.io import atomic
 from voxscale.progress import bar
 from voxscale.provenance import code_hash, collect, hash_config
@@ -226,9 +227,14 @@ def fit_cell(
         with atomic(paths[draw]) as temporary:
             np.savez(temporary, **found)
     provenance = collect(cell=dict(cell), settings=dict(settings))
-    _write_moments(this, paths, Path(moments_out), provenance)
-    _write_scores(this, paths, Path(scores_out), provenance)
-    shutil.rmtree(scratch)
+    try:
+        _write_moments(this, paths, Path(moments_out), provenance)
+        _write_scores(this, paths, Path(scores_out), provenance)
+    except FileNotFoundError:
+        # Another job fits the same cell: SLURM gave up its node, but it lived on. It was done first.
+        if not (Path(moments_out).exists() and Path(scores_out).exists()):
+            raise
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_scores(cell: Cell, draws: Mapping[int, Path], path: Path, provenance: Mapping[str, Any]) -> None:
@@ -249,7 +255,7 @@ def _write_moments(cell: Cell, draws: Mapping[int, Path], path: Path, provenance
     blocks = blocks_of(cell.test_lengths, cell.settings["block_trs"])
     shape = len(draws), len(blocks.n), 5, cell.responses.n_voxels
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        moments = file.create_dataset("moments", shape, np.float32)
+        moments = file.create_dataset("moments", **checked(shape, (1, len(blocks.n), 5, 4096)))
         for i, draw in enumerate(draws.values()):
             with np.load(draw) as found:
                 moments[i] = found["moments"]

@@ -22,6 +22,7 @@ import numpy as np
 
 from voxscale import provenance
 from voxscale.errors import UserError
+from voxscale.hdf5 import checked, reading
 from voxscale.io import atomic
 
 FORMAT = "voxscale-features-1"
@@ -71,9 +72,10 @@ def write_story(
                 raise UserError(f"{path}: layer {layer} has values that are not finite; use a wider dtype")
             if dtype == "float16" and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
                 raise UserError(f"{path}: layer {layer} overflows float16; set features.on_disk: float32")
-            # Contiguous and raw: a fit reads whole layers, and gzip or lzf with shuffle save only 4-8% of
-            # these noise-like mantissas while reads take 8-13 times as long (measured).
-            file.create_dataset(str(layer), data=values.astype(dtype, copy=False))
+            # Raw: gzip or lzf with shuffle save only 4-8% of these noise-like mantissas while reads take 8-13
+            # times as long (measured).
+            layout = checked(values.shape, (64, values.shape[1]), dtype) if values.size else {}
+            file.create_dataset(str(layer), data=values.astype(dtype, copy=False), **layout)
         file.attrs.update(attrs)
         file.attrs["provenance"] = json.dumps(provenance.collect(), sort_keys=True)
         file.attrs["format"] = FORMAT
@@ -168,11 +170,8 @@ def read(path: str | Path, story: str, layer: int, rows: slice | None = None) ->
     story_file = _story_file(path, story)
     with _open(story_file) as file:
         dataset = _layer(file, story_file, layer)
-        try:
+        with reading(story_file, f"delete it and {path}, and run again"):
             return dataset[rows if rows is not None else slice(None)].astype(np.float32, copy=False)
-        except OSError as error:
-            detail = str(error).splitlines()[0]
-            raise UserError(f"{story_file}: unreadable ({detail}); delete it and extract again") from None
 
 
 def prune(index_paths: Iterable[str | Path]) -> list[Path]:

@@ -63,7 +63,10 @@ def write_scores(
     )
     seen: dict[tuple[Any, ...], str | Path] = {}
     waiting: list[pa.Table] = []
-    with atomic(output) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+    with (
+        atomic(output) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
         for path in bar(paths, "gather", unit="cell"):
             for key, part in read_cell(path):
                 if key in seen:

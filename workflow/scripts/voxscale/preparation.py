@@ -14,6 +14,7 @@ import numpy as np
 
 from voxscale.clock import read_clocks, read_rows
 from voxscale.errors import UserError
+from voxscale.hdf5 import checked
 from voxscale.io import atomic
 from voxscale.progress import bar
 from voxscale.readers import Responses, Shape, open_responses, shape_of
@@ -83,10 +84,10 @@ def _copy(where: str, group: h5py.Group | None, source: Responses, columns: np.n
     """Copy one story block by block into `group` (or only look at it), in bounded memory."""
     n_trs, n_repeats = source.data.shape[0], 0 if source.repeats is None else len(source.repeats)
     if group is not None:
-        # Contiguous and voxel-major: a block of voxels is one read.
-        group.create_dataset("data", (len(columns), n_trs), "float32")
+        # Voxel-major: a block of voxels lies together.
+        group.create_dataset("data", **checked((len(columns), n_trs), (64, n_trs)))
         if n_repeats:
-            group.create_dataset("repeats", (n_repeats, len(columns), n_trs), "float32")
+            group.create_dataset("repeats", **checked((n_repeats, len(columns), n_trs), (1, 64, n_trs)))
     tally = _Tally()
     for part in _blocks(columns, 8 * n_trs * (1 + n_repeats)):
         data = read_columns(source.data, columns[part])  # (TRs, v)

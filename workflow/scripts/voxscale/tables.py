@@ -56,7 +56,7 @@ def write(
         {"table": name, "provenance": json.dumps(provenance or {}, sort_keys=True)}
     )
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=1 << 20)
+        pq.write_table(table, temporary, compression="zstd", row_group_size=1 << 20, write_page_checksum=True)
 
 
 def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
@@ -66,7 +66,7 @@ def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Ta
         UserError: the file is missing, truncated, or another table.
     """
     try:
-        table = pq.ParquetFile(path).read(columns=columns)
+        table = pq.ParquetFile(path, page_checksum_verification=True).read(columns=columns)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run the rule that makes table {name}") from None
     except (pa.ArrowInvalid, OSError) as error:
