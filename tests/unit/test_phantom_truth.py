@@ -253,14 +253,13 @@ def results(monkeypatch, subject, signal, drives):
     at = [expectation.DIMENSIONS.index(d) for d in (1, 4, 16)]
     mean = np.nanmean(expected[at], axis=1)
     slope, intercept = expectation.line(mean, (1, 4, 16))
-    told = {"metric": "r", "voxel_set": "roi:language", "group": "all"}
+    told = {"metric": "r", "voxel_set": "roi:language"}
     points = [
-        {"subject": who, "x": x, "y": y, "lo": y - 0.02, "hi": y + 0.02} | told
-        for who in ("UTS01", "pooled")
+        {"subject": "UTS01", "group": "nested", "x": x, "y": y, "lo": y - 0.02, "hi": y + 0.02} | told
         for x, y in zip((1.0, 4.0, 16.0), mean, strict=True)
     ]
     law = [
-        {"law": "nested", "subject": who, "points": "all"}
+        {"law": "nested", "subject": who, "points": "all", "group": "all"}
         | told
         | {"form": "log_linear", "parameter": name, "estimate": value, "lo": value - 0.02, "hi": value + 0.02}
         for who in ("UTS01", "pooled")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 
 class UserError(Exception):
@@ -52,8 +54,8 @@ def script(snakemake: Any) -> Iterator[None]:
             print(f"ERROR {snakemake.rule}: {error}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:
-            if error.errno != 28:  # ENOSPC
-                raise
+            if error.errno != errno.ENOSPC:
+                _fail()
             where = error.filename or "results/"
             print(
                 f"ERROR {snakemake.rule}: {where}: no space left on the disk; free some and run again, "
@@ -61,3 +63,11 @@ def script(snakemake: Any) -> Iterator[None]:
                 file=sys.stderr,
             )
             sys.exit(1)
+        except Exception:
+            _fail()
+
+
+def _fail() -> NoReturn:
+    """End with the traceback of an error of ours, in the log too, where a cluster's user looks."""
+    traceback.print_exc()
+    sys.exit(1)

@@ -69,7 +69,7 @@ def check_nested(
     steeper, as wide models lose most to a small training set. That line is drawn too.
 
     Args:
-        points: subject, x (dimensions), y (mean r over the nested voxels), lo, hi.
+        points: subject, x (dimensions), y (mean r over the nested voxels), lo, hi; of each subject.
         fits: subject, parameter (`a`, `b` of a + b log10 x), estimate, lo, hi.
 
     Returns:
@@ -82,7 +82,8 @@ def check_nested(
         if (subject, "b") not in fitted.index:
             continue
         slope = fitted.loc[(subject, "b")]
-        own = points[(points.subject == subject) & points.x.isin(nested["dimensions"])].sort_values("x")
+        own = points[points.subject == subject] if subject != POOLED else points
+        own = own[own.x.isin(nested["dimensions"])].groupby("x", as_index=False)[["y", "lo", "hi"]].mean()
         at = own.x.astype(int).tolist()
         expected = _expected(nested, subject, "trained", at)
         true_slope, true_intercept = line(expected, at)
@@ -203,13 +204,13 @@ def validate(
     modality = {card["model"]: card["modality"] for card in cards}
     frame = scores.select(["model", "layer", "subject", "n_train", "draw", "voxel", "r"]).to_pandas()
     nested = told["nested"]
-    of_set = f"metric == '{nested['metric']}' and voxel_set == 'roi:{nested['region']}' and group == 'all'"
+    of_set = f"metric == '{nested['metric']}' and voxel_set == 'roi:{nested['region']}'"
     places = points.to_pandas().query(of_set)
-    fits = laws.to_pandas().query(f"{of_set} and form == 'log_linear' and points == 'all'")
+    fits = laws.to_pandas().query(f"{of_set} and form == 'log_linear' and points == 'all' and group == 'all'")
     slopes, lines = check_nested(told, places, fits)
     silent, statements = check_regions(voxels, frame, modality)
     checks = slopes + check_ceiling(voxels, ceiling.to_pandas(), level) + silent
-    drawn = places.loc[places.subject != POOLED, ["subject", "x", "y"]].rename(columns={"y": "score"})
+    drawn = places[["subject", "x", "y"]].rename(columns={"y": "score"})
     return {
         "holds": all(row["inside"] for row in checks) and all(row["holds"] for row in statements),
         "checks": checks,
