@@ -1,4 +1,4 @@
-"""How a rule's script ends: a user's mistake in one line, an error of ours with its traceback, all in the log."""
+"""How a script ends: a user's mistake in one line, our own with its traceback, all in the log."""
 
 import errno
 from types import SimpleNamespace
