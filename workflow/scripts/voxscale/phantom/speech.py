@@ -22,7 +22,7 @@ RATE_HZ = 16_000  # of the written sound
 SPEECH_HZ = 22_050  # of the synthesiser
 SILENCES = frozenset({"_", "_:", "_!", "_|", "_^_", "|", ""})
 
-_RETRIEVAL, _UTF8, _RATE, _PITCH, _RANGE = 1, 1, 1, 3, 4
+_SYNCHRONOUS, _UTF8, _RATE, _PITCH, _RANGE = 2, 1, 1, 3, 4
 _PHONEME_EVENTS, _DONT_EXIT = 0x0001, 0x8000
 _PACE = 0.8  # the synthesiser speaks this voice faster than its nominal words per minute (measured)
 _WORD_EVENT, _PHONEME_EVENT, _END_OF_LIST = 1, 7, 0
@@ -79,7 +79,7 @@ class _Synthesiser:
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(espeakng_loader.get_data_path()).encode()
-        if self._library.espeak_Initialize(_RETRIEVAL, 0, data, _PHONEME_EVENTS | _DONT_EXIT) != SPEECH_HZ:
+        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS | _DONT_EXIT) != SPEECH_HZ:
             raise UserError("espeakng-loader: the synthesiser does not start; install the pinned version")
         self._callback = _Callback(self._receive)  # must outlive the calls
         self._library.espeak_SetSynthCallback(self._callback)
@@ -112,7 +112,6 @@ class _Synthesiser:
             self._library.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode()
         self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 0, 0, _UTF8, None, None)
-        self._library.espeak_Synchronize()
         return np.concatenate([*self._sound, np.zeros(0, np.int16)]), self._events
 
     def close(self) -> None:
