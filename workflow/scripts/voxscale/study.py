@@ -262,7 +262,7 @@ class Study:
     def farewell(self) -> str:
         """Where to look when all is done."""
         results = Path("results").absolute()
-        return f"Done. Open {results}/report.html; tables are in {results}/tables, figures in {results}/figures."
+        return f"Done. Open {results}/report.html; tables and figures are beside it."
 
     @cached_property
     def bootstrap_settings(self) -> dict[str, Any]:
