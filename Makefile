@@ -34,6 +34,9 @@ smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom, in re
 bench-features: install ## extraction beside its rivals, into docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_features.py
 
+bench-ridge: install ## the ridge solver beside its rivals, into docs/benchmarks.md: up to 40 minutes
+	$(BIN)/python benchmarks/bench_ridge.py
+
 plan: install ## what CONFIG (default: the demo) would cost, before anything runs
 	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.plan $(if $(CONFIG),--configfile $(CONFIG))
 
@@ -54,4 +57,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test test-slurm smollm2 bench-features plan status format lint dry-run
+.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge plan status format lint dry-run
