@@ -2,7 +2,7 @@
 CLUSTER_DIR=${CLUSTER_DIR:-${TMPDIR:-/tmp}/voxscale-slurm}
 RUN=$CLUSTER_DIR/run
 LOG=$CLUSTER_DIR/log
-CPU_NODES=(cpu1 cpu2)
+CPU_NODES=(cpu1 cpu2 cpu3)
 GPU_NODES=(gpu1 gpu2)
 NODES=("${CPU_NODES[@]}" "${GPU_NODES[@]}")
 CPUS=2

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -26,7 +26,7 @@ STUDY = {
     "dataset": {
         "kind": "phantom",
         "root": "results/phantom",
-        "subjects": ["UTS01", "UTS02"],
+        "subjects": ["UTS01"],
         "test_stories": ["thelighthousekeeper"],
         "training_stories": ["beekeeping", "nightbaker", "thelasttrain"],
     },
@@ -36,22 +36,25 @@ STUDY = {
     "scoring": {"skip_s": 20, "permutations": 50},
     "bootstrap": {"draws": 50},
     "sweeps": {
-        "training": {"models": ["tiny-opt-1"], "n_train": [2, "all"], "draws": 2},
-        "speech": {"models": ["tiny-whisper-1"], "subjects": ["UTS01"]},
+        "training": {"models": ["tiny-opt-1"], "layers": [1, 2], "n_train": [2, "all"], "draws": 2},
+        "speech": {"models": ["tiny-whisper-1"], "layers": [2]},
     },
 }
-CELL = "results/scores/model=tiny-opt-1/layer=2/subject={}/n_train={}/scores.parquet"
+CELL = "results/scores/model={}/layer=2/subject=UTS01/n_train={}/scores.parquet"
+UNIT = "rule_fit_encoding_wildcards_{}_2_UTS01_{}"
 FITS = 5
 
 
 class Accounted(NamedTuple):
-    """One job as the accounting has it; times in seconds since the epoch."""
+    """One job as the accounting has it: MB and minutes asked for; times in seconds since the epoch."""
 
     jobid: str
     comment: str
     state: str
     partition: str
     tres: str
+    memory: int
+    minutes: int
     submit: float
     end: float
 
@@ -87,6 +90,7 @@ class Sweep:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
         self.began = time.time()
         self.runs = []
+        self.held = {}  # job id -> processes of its script, stopped
 
     def copy_to(self, folder):
         """The same study with everything made but the fits and the tables."""
@@ -97,10 +101,10 @@ class Sweep:
 
     # ---- runs
 
-    def start(self, *arguments, target="scores"):
+    def start(self, *arguments, targets=("scores",)):
         """Start the workflow as a user does, with quicker polls than the profile's."""
         self.log = self.folder / f"run-{len(self.runs)}.log"
-        command = [SNAKEMAKE, target, "--snakefile", HOME / "Snakefile", "--configfile", "study.yaml"]
+        command = [SNAKEMAKE, *targets, "--snakefile", HOME / "Snakefile", "--configfile", "study.yaml"]
         command += ["--workflow-profile", HOME / "profiles/slurm", "--nocolor", "--latency-wait", "15"]
         command += ["--slurm-init-seconds-before-status-checks", "3", *arguments]
         with self.log.open("w") as log:
@@ -109,15 +113,15 @@ class Sweep:
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE / "quick")},
                 start_new_session=True,
             )
         self.runs.append(run)
         return run
 
-    def finish(self, *arguments, target="scores", status=0):
+    def finish(self, *arguments, targets=("scores",), status=0):
         """Start the workflow and wait for its end."""
-        run = self.start(*arguments, target=target)
+        run = self.start(*arguments, targets=targets)
         assert run.wait(PATIENCE_S) == status, self.text[-4000:]
         return self.text
 
@@ -134,6 +138,47 @@ class Sweep:
                 run.wait()
         if ids := [job[0] for job in self.queue()]:
             subprocess.run(["scancel", *ids], check=False, capture_output=True)
+        self.let_go()
+
+    # ---- jobs on their nodes
+
+    def scripts(self, rule):
+        """(process, job id) of each script of a rule that runs in this directory."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes()
+                if (folder / "cwd").resolve() != self.folder or f".{rule}.py".encode() not in command:
+                    continue
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:  # it has just ended
+                continue
+            for entry in environment:
+                if entry.startswith(b"SLURM_JOB_ID="):
+                    yield int(folder.name), entry.partition(b"=")[2].decode()
+
+    def hold(self, jobs, rule="fit_encoding"):
+        """Stop the scripts of so many jobs of a rule as they come, each in the midst of its work.
+
+        Returns:
+            node of each job, by job id.
+        """
+
+        def caught():
+            for process, jobid in self.scripts(rule):
+                if jobid in self.held or len(self.held) < jobs:
+                    os.kill(process, signal.SIGSTOP)
+                    self.held.setdefault(jobid, set()).add(process)
+            return len(self.held) == jobs
+
+        until(f"{jobs} jobs of {rule} running", caught, step=0.05)
+        return {job[0]: job[3] for job in self.queue() if job[0] in self.held}
+
+    def let_go(self, *jobids):
+        """Let held jobs go on; by default all."""
+        for jobid in jobids or tuple(self.held):
+            for process in self.held.pop(jobid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
 
     # ---- what the cluster says
 
@@ -156,15 +201,17 @@ class Sweep:
     def jobs(self):
         """Every job that this directory has ever submitted."""
         command = ["sacct", "-X", "--noheader", "--parsable2", "--starttime", "now-6hours"]
-        command += ["--format", "JobID,Comment%200,State,Partition,AllocTRES%200,Submit,End,WorkDir%300"]
+        command += ["--format", "JobID,Comment%200,State,Partition,AllocTRES%200,ReqMem,TimelimitRaw"]
+        command[-1] += ",Submit,End,WorkDir%300"
         environment = {**os.environ, "SLURM_TIME_FORMAT": "%s"}
         text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
         found = []
         for line in text.splitlines():
-            *row, submit, end, where = line.split("|")
+            *row, memory, minutes, submit, end, where = line.split("|")
             if where == str(self.folder):
                 ended = float(end) if end.isdigit() else float("inf")
-                found.append(Accounted(*row, float(submit), ended))
+                row += [int(memory.removesuffix("M")), int(minutes), float(submit), ended]
+                found.append(Accounted(*row))
         return found
 
     def settled_jobs(self):
@@ -176,12 +223,24 @@ class Sweep:
 
         return until("every job's end in the accounting", settled, seconds=60)
 
+    def of_unit(self, unit):
+        """Jobs of one unit of work, in the order of their submission."""
+        return sorted((job for job in self.settled_jobs() if job.comment == unit), key=lambda job: job.submit)
+
+    def states(self, unit):
+        """How each job of one unit of work has ended."""
+        return [job.state.split()[0] for job in self.of_unit(unit)]
+
     def completed(self):
         """How often each unit of work was completed."""
         counts = defaultdict(int)
         for job in self.settled_jobs():
             counts[job.comment] += job.state == "COMPLETED"
         return counts
+
+    def fits(self):
+        """How often each fit was completed."""
+        return {unit: n for unit, n in self.completed().items() if "rule_fit_encoding" in unit}
 
     def twice_at_once(self):
         """Units of work that were in the queue twice at the same time."""
@@ -207,13 +266,6 @@ class Sweep:
             str(path.relative_to(self.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
             for path in paths
         }
-
-    def benchmark(self, rule):
-        """Benchmarks of a rule's jobs."""
-        return [
-            json.loads(path.read_text().splitlines()[-1])
-            for path in self.folder.glob(f"results/benchmarks/{rule}/**/*.jsonl")
-        ]
 
     def status(self):
         """What `make status` says."""

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # start-cluster.sh [DAEMON|NODE...]: a real SLURM cluster on this machine, for tests. Debian, as root.
 #
-#   partition cpu (default)  nodes cpu1 cpu2, 2 CPUs and 4,000 MB each
+#   partition cpu (default)  nodes cpu1 cpu2 cpu3, 2 CPUs and 4,000 MB each
+#   partition urgent         the same nodes; its jobs push those of cpu aside
 #   partition gpu            nodes gpu1 gpu2, the same with 2 GPUs each (stand-ins that nothing can compute on)
 #
 # slurmctld, slurmdbd with MariaDB, munge and one slurmd a node, all on loopback, without systemd or cgroups.
@@ -92,7 +93,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 DefMemPerCPU=500
-# this machine may have less than its four nodes say
+# this machine may have less than its nodes say
 SlurmdParameters=config_overrides
 
 AccountingStorageType=accounting_storage/slurmdbd
@@ -106,6 +107,8 @@ AccountingStoreFlags=job_comment
 EnforcePartLimits=ALL
 
 JobRequeue=1
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
 ReturnToService=2
 SlurmdTimeout=${CLUSTER_SLURMD_TIMEOUT:-20}
 SlurmctldTimeout=60
@@ -114,6 +117,7 @@ MinJobAge=300
 MaxJobCount=20000
 
 ${lines}PartitionName=cpu Nodes=$(IFS=,; echo "${CPU_NODES[*]}") Default=YES DefaultTime=10 MaxTime=1-00:00:00 State=UP
+PartitionName=urgent Nodes=$(IFS=,; echo "${CPU_NODES[*]}") Default=NO PriorityTier=10 PreemptMode=OFF State=UP
 PartitionName=gpu Nodes=$(IFS=,; echo "${GPU_NODES[*]}") Default=NO DefaultTime=10 MaxTime=1-00:00:00 State=UP
 CONF
   {

@@ -1,24 +1,15 @@
-"""Faults on a real cluster: nodes, daemons, memory, time, disk, damaged files."""
+"""Faults on a real cluster: nodes, daemons, preemption, memory, time, disk, damaged files."""
 
 import os
 import subprocess
 import time
 
 import pytest
-from slurm.drive import CELL, PATIENCE_S, script, until
+from slurm.drive import CELL, FITS, PATIENCE_S, UNIT, script, until
 
 pytestmark = pytest.mark.slurm
 AWAY_S = int(os.environ.get("VOXSCALE_AWAY_S", "10"))  # 60 for docs/reliability.md
-ONE = CELL.format("UTS01", 2)
-UNIT = "rule_fit_encoding_wildcards_tiny-opt-1_2_UTS01_2"
-
-
-def states(sweep, unit=UNIT):
-    return [job.state.split()[0] for job in sweep.settled_jobs() if job.comment == unit]
-
-
-def digest(sweep, whole, path=ONE):
-    return sweep.digests()[path] == whole.digests()[path]
+ONE = CELL.format("tiny-opt-1", 2)
 
 
 @pytest.fixture
@@ -28,53 +19,64 @@ def cluster():
     script("start-cluster.sh")
 
 
-def test_a_node_crashes_and_daemons_are_away(whole, sweep, cluster):
+def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
     run = sweep.start()
-    *_, node = sweep.running_fit()
-    script("crash-node.sh", node)
+    nodes = sweep.hold(FITS)
+    crashed, silent, *_ = sorted(set(nodes.values()))
+    lost = [jobid for jobid, node in nodes.items() if node == crashed]
+    living = [jobid for jobid, node in nodes.items() if node == silent]
+    sweep.let_go(*(jobid for jobid in nodes if jobid not in lost + living))
+    script("crash-node.sh", crashed)
+    script("crash-node.sh", silent, "--slurmd-only")
     script("stop-cluster.sh", "slurmdbd")
     time.sleep(AWAY_S)
     script("start-cluster.sh", "slurmdbd")
+    # SLURM has given up the jobs of the silent node, and others do their work: then they write on.
+    until("the retries", lambda: any(jobid not in nodes for _, jobid in sweep.scripts("fit_encoding")))
+    assert {job[0] for job in sweep.queue()}.isdisjoint(lost + living)
+    sweep.let_go(*living)
     script("stop-cluster.sh", "slurmctld")
     time.sleep(AWAY_S)
     script("start-cluster.sh", "slurmctld")
     assert run.wait(PATIENCE_S) == 0, sweep.text[-3000:]
     assert sweep.digests() == whole.digests()
-    assert "NODE_FAIL" in {job.state.split()[0] for job in sweep.settled_jobs()}
+    ended = {job.jobid: job.state for job in sweep.settled_jobs()}
+    assert {ended[jobid] for jobid in lost + living} == {"NODE_FAIL"}
+    assert set(sweep.fits().values()) == {1}
 
 
-def test_a_job_writes_on_after_its_node_was_given_up(whole, sweep, cluster):
-    run = sweep.start(target=ONE)
-    *_, node = sweep.running_fit()
-    script("crash-node.sh", node, "--slurmd-only")
+def test_jobs_cancelled_out_of_time_preempted_and_out_of_memory_get_what_they_need(whole, sweep):
+    run = sweep.start("--set-resources", "gather_scores:mem_mb=100 * attempt ** 3")
+    nodes = sweep.hold(FITS)
+    units = {job[0]: job[2] for job in sweep.queue()}
+    by_node = {node: [jobid for jobid in nodes if nodes[jobid] == node] for node in nodes.values()}
+    (late, spared), preempted, (cancelled,) = sorted(by_node.values(), key=len, reverse=True)
+    subprocess.run(["scancel", cancelled], check=True)
+    subprocess.run(["scontrol", "update", f"jobid={late}", "EndTime=now+1"], check=True)
+    urgent = ["sbatch", "--partition", "urgent", "--exclusive", "--nodelist", nodes[preempted[0]]]
+    subprocess.run([*urgent, "--output", "/dev/null", "--wrap", "sleep 1"], check=True)
+    until(
+        "all of them ended",
+        lambda: {job[0] for job in sweep.queue()}.isdisjoint({late, cancelled, *preempted}),
+    )
+    sweep.let_go()
     assert run.wait(PATIENCE_S) == 0, sweep.text[-3000:]
-    assert digest(sweep, whole)
-
-
-def test_a_job_over_its_memory_gets_more(whole, sweep):
-    sweep.finish("--retries", "0", "--set-resources", "fit_encoding:mem_mb=200", target=ONE, status=1)
-    assert "1 failed" in sweep.status()
-    assert "exceeded memory limit" in sweep.status()
-    sweep.finish("--set-resources", "fit_encoding:mem_mb=200 * attempt ** 3", target=ONE)
-    assert states(sweep) == ["FAILED", "FAILED", "COMPLETED"]
-    assert digest(sweep, whole)
-
-
-def test_a_job_over_its_time_gets_more(whole, sweep):
-    run = sweep.start(target=ONE)
-    jobid, *_ = sweep.running_fit()
-    subprocess.run(["scontrol", "update", f"jobid={jobid}", "EndTime=now+1"], check=True)
-    assert run.wait(PATIENCE_S) == 0, sweep.text[-3000:]
-    assert states(sweep) == ["TIMEOUT", "COMPLETED"]
-    asked = [line for line in sweep.text.splitlines() if "runtime=" in line]
-    minutes = [int(line.split("runtime=")[1].split(",")[0]) for line in asked]
-    assert minutes[1] == 2 * minutes[0]
-    assert digest(sweep, whole)
+    assert sweep.digests() == whole.digests()
+    assert sweep.states(units[cancelled]) == ["CANCELLED", "COMPLETED"]
+    assert sweep.states(units[late]) in (["TIMEOUT", "COMPLETED"], ["FAILED", "COMPLETED"])
+    assert "DUE TO TIME LIMIT" in sweep.text
+    for jobid in preempted:
+        assert sweep.states(units[jobid]) == ["PREEMPTED", "COMPLETED"]
+    assert sweep.states("rule_gather_scores_wildcards_all") == ["FAILED", "COMPLETED"]
+    assert "exceeded memory limit" in sweep.text
+    (once,), (_, again) = sweep.of_unit(units[spared]), sweep.of_unit(units[late])
+    assert again.minutes == 2 * once.minutes
+    assert again.memory > 1.3 * once.memory
 
 
 @pytest.fixture
 def small_disk(sweep):
-    """A disk of 32 kB for the scores."""
+    """A disk of 32 kB for the scores, nearly full."""
     folder = sweep.folder / "results/scores"
     folder.mkdir()
     size = "size=32k,nr_inodes=100"
@@ -86,27 +88,37 @@ def small_disk(sweep):
 
 
 def test_a_full_disk_is_told_and_the_run_completes_with_space(whole, sweep, small_disk):
-    said = sweep.finish("--retries", "0", target=ONE, status=1)
+    said = sweep.finish("--retries", "0", targets=[ONE], status=1)
     assert "no space left on the disk; free some and run again" in said
     assert "no space left" in sweep.status()
     (small_disk / "filler").unlink()
-    sweep.finish(target=ONE)
-    assert digest(sweep, whole)
+    sweep.finish(targets=[ONE])
+    assert sweep.digests()[ONE] == whole.digests()[ONE]
 
 
-@pytest.mark.parametrize("name", ["results/responses/UTS01.h5", "results/features/stories"])
-def test_a_damaged_file_is_named_and_never_read_as_data(whole, sweep, name):
-    path = sweep.folder / name
-    if path.is_dir():
-        path = next(path.glob("tiny-opt-1/nightbaker-*.h5"))
+def test_damaged_files_are_named_and_never_read_as_data(whole, sweep):
+    features = sweep.folder / "results/features"
+    (cut,) = features.glob("stories/tiny-opt-1/thelighthousekeeper-*.h5")
+    (changed,) = features.glob("stories/tiny-whisper-1/thelighthousekeeper-*.h5")
+    damage(cut, lambda file, size: file.truncate(size * 2 // 3))
+    damage(changed, lambda file, size: (file.seek(size // 2), file.write(b"noise " * 50)))
+    cells = ONE, CELL.format("tiny-whisper-1", 3)
+    said = sweep.finish("--retries", "0", targets=cells, status=1)
+    for path in (cut, changed):
+        told = next(line for line in said.splitlines() if "ERROR fit_encoding" in line and path.name in line)
+        assert "delete it and" in told
+        path.unlink()
+    assert not any((sweep.folder / cell).exists() for cell in cells)
+    for name in ("tiny-opt-1", "tiny-whisper-1"):
+        (features / f"{name}.h5").unlink()
+    sweep.finish(targets=cells)
+    assert {cell: sweep.digests()[cell] for cell in cells} == {cell: whole.digests()[cell] for cell in cells}
+    assert sweep.states(UNIT.format("tiny-opt-1", 2)) == ["FAILED", "COMPLETED"]
+
+
+def damage(path, how):
+    """Change a file, and not its time."""
     about = path.stat()
-    os.truncate(path, about.st_size * 2 // 3)
+    with path.open("r+b") as file:
+        how(file, about.st_size)
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
-    said = sweep.finish("--retries", "0", target=ONE, status=1)
-    assert f"ERROR fit_encoding: {path.relative_to(sweep.folder)}" in said
-    path.unlink()
-    if "stories" in name:
-        (sweep.folder / "results/features/tiny-opt-1.h5").unlink()
-    sweep.finish(target=ONE)
-    assert digest(sweep, whole)
-    until("nothing left in the queue", lambda: sweep.queue() == [])

@@ -1,9 +1,13 @@
 """What a run does about the one before it."""
 
+import asyncio
+import inspect
 import json
 import os
 import subprocess
 import sys
+import types
+from pathlib import Path
 
 import pytest
 
@@ -101,7 +105,7 @@ def test_the_lock_of_another_machine_is_left_alone(tmp_path):
 def test_a_job_that_slurm_forgot_is_found_and_one_it_hides_for_a_while_is_not():
     looks = [{"1", "2"}, None, {"1"}, {"1"}, {"1", "2"}, *[{"1"}] * watch.LOOKS]
     asked, found = iter(looks), []
-    watch.look_out(lambda: {"1", "2"}, lambda: next(asked), found.append, lambda _: None)
+    watch.look_out(lambda: {"1", "2"}, lambda: next(asked), found.append, sleep=lambda _: None)
     assert found == [{"2"}]
     assert next(asked, "all asked") == "all asked"
 
@@ -109,6 +113,35 @@ def test_a_job_that_slurm_forgot_is_found_and_one_it_hides_for_a_while_is_not():
 def test_a_job_that_ended_meanwhile_is_not_lost():
     active = iter([{"1"}, {"1"}, set(), {"1"}, {"1"}, {"1"}, {"1"}])
     found = []
-    watch.look_out(lambda: next(active), set, found.append, lambda _: None)
+    watch.look_out(lambda: next(active), set, found.append, sleep=lambda _: None)
     assert found == [{"1"}]
     assert list(active) == []
+
+
+def test_a_preempted_job_counts_as_failed_and_is_tried_again():
+    plugin = types.ModuleType("plugin")
+
+    async def query_job_status(command, logger):
+        return {"1": "PREEMPTED", "2": "RUNNING"} if command else None, 0.1
+
+    plugin.query_job_status = query_job_status
+    watch.fail_preempted(plugin)
+    assert asyncio.run(plugin.query_job_status("squeue", None)) == ({"1": "CANCELLED", "2": "RUNNING"}, 0.1)
+    assert asyncio.run(plugin.query_job_status("", None)) == (None, 0.1)
+    watch.fail_preempted(types.ModuleType("another executor"))
+
+
+def test_the_executor_is_still_one_whose_preempted_jobs_and_failed_nodes_we_know():
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
+    code = Path(plugin.__file__).read_text()
+    assert inspect.iscoroutinefunction(plugin.query_job_status)
+    assert "await query_job_status(" in code
+    assert "self._failed_nodes.add(node)" in code
+
+
+def test_a_node_that_is_back_is_given_jobs_again(capsys):
+    executor = types.SimpleNamespace(_failed_nodes={"cpu1", "cpu2"})
+    watch.forgive_nodes(executor, {"cpu2", "cpu3"})
+    assert executor._failed_nodes == {"cpu1"}
+    assert "given jobs again: cpu2." in capsys.readouterr().err
+    watch.forgive_nodes(types.SimpleNamespace(), {"cpu2"})

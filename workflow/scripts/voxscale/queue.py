@@ -62,6 +62,17 @@ def read_known() -> set[str] | None:
     return None if done.returncode else set(done.stdout.split())
 
 
+def read_up_nodes() -> set[str]:
+    """Nodes that SLURM gives work to; none where it does not answer."""
+    command = ["sinfo", "--noheader", "--Node", "--responding", "--format", "%N %T"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (subprocess.TimeoutExpired, FileNotFoundError):
+        return set()
+    states = (line.split() for line in done.stdout.splitlines() if not done.returncode)
+    return {node for node, state in states if state.strip("+") in ("idle", "mixed", "allocated")}
+
+
 def cancel(jobs: Iterable[Queued], pending_only: bool = False) -> None:
     """Take jobs out of the queue; with `pending_only`, those that have started meanwhile go on."""
     if ids := [job.jobid for job in jobs]:

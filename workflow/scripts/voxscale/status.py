@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ from voxscale.queue import Queued, read_queue
 STATES = ("done", "running", "waiting", "failed", "missing")
 SLURM_LOGS = Path("results/logs/slurm")
 TAIL = 400  # characters of a failed job's log
+# What tells most of a failure: SLURM's own reason, else the script's, else any other.
+TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT", r"\bERROR\b", r"(?i)error")
 
 
 class Seen(NamedTuple):
@@ -98,8 +101,10 @@ def tail(path: Path) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 8 * TAIL))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    said = [line for line in lines if "error" in line.lower() or "exceeded" in line or "CANCELLED" in line]
-    return (said or lines or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
+    for telling in TELLING:
+        if said := [line for line in lines if re.search(telling, line)]:
+            return said[-1][-TAIL:]
+    return (lines or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
 
 
 def report(seen: Sequence[Seen], cells: bool = False) -> str:

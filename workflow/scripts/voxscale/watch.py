@@ -24,7 +24,7 @@ from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.io import read_json, write_json
-from voxscale.queue import Queued, cancel, read_known, read_queue
+from voxscale.queue import Queued, cancel, read_known, read_queue, read_up_nodes
 
 RECORD = Path(".snakemake/voxscale-run.json")
 LOCKS = Path(".snakemake/locks")
@@ -175,6 +175,7 @@ def before_jobs(workflow: Any) -> None:
     if settle(Path.cwd()) or _earlier != []:
         _start_anew(workflow, "The jobs of an earlier run have ended; starting anew with what they made.")
     executor = workflow.scheduler._executor
+    fail_preempted(sys.modules[type(executor).__module__])
 
     def active() -> set[str]:
         with executor.lock:
@@ -184,13 +185,44 @@ def before_jobs(workflow: Any) -> None:
         ids = " ".join(sorted(lost))
         _start_anew(workflow, f"SLURM has forgotten jobs that Snakemake waits for ({ids}); starting anew.")
 
-    threading.Thread(target=look_out, args=(active, read_known, found), daemon=True).start()
+    def tidy() -> None:
+        forgive_nodes(executor, read_up_nodes())
+
+    threading.Thread(target=look_out, args=(active, read_known, found, tidy), daemon=True).start()
+
+
+def fail_preempted(plugin: Any) -> None:
+    """Let the executor for SLURM take a preempted job for a failed one, and try it again.
+
+    By itself it waits until SLURM starts the job anew, which `slurm-no-requeue` forbids: for ever.
+
+    Args:
+        plugin: the executor's module.
+    """
+    ask = getattr(plugin, "query_job_status", None)
+    if ask is None:  # not the executor for SLURM, or not this version's
+        return
+
+    async def told(*arguments: Any) -> Any:
+        states, seconds = await ask(*arguments)
+        ended = {"PREEMPTED": "CANCELLED"}
+        return states and {jobid: ended.get(state, state) for jobid, state in states.items()}, seconds
+
+    plugin.query_job_status = told
+
+
+def forgive_nodes(executor: Any, up: set[str]) -> None:
+    """Let a run use nodes again that failed and are back; by itself it never does."""
+    if back := getattr(executor, "_failed_nodes", set()) & up:
+        executor._failed_nodes -= back
+        say(f"Back at work, and given jobs again: {', '.join(sorted(back))}.")
 
 
 def look_out(
     active: Callable[[], set[str]],
     known: Callable[[], set[str] | None],
     found: Callable[[set[str]], None],
+    tidy: Callable[[], None] = lambda: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Look, as long as the run lasts, for jobs that Snakemake waits for and SLURM no longer knows.
@@ -202,10 +234,12 @@ def look_out(
         active: ids of the jobs that Snakemake waits for.
         known: ids of the jobs that SLURM knows, None if it does not answer.
         found: told of the lost ones; ends the watch.
+        tidy: what else to do at each look.
     """
     missed: dict[str, int] = {}
     while True:
         sleep(LOOK_S)
+        tidy()
         waited_for, there = active(), known()
         if there is None:
             continue
