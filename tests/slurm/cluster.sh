@@ -12,6 +12,7 @@ T0=$(date +%s)
 
 say() { printf '[%3ds] %s\n' "$(($(date +%s) - T0))" "$*"; }
 die() { echo "cluster: $*" >&2; exit 1; }
+not_here() { echo "cluster: $*" >&2; exit 77; } # no fault of ours: this machine cannot have one
 
 # is PID NAME: is the process still that program? (Pids are used again; a zombie counts as gone.)
 is() {

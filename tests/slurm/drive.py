@@ -200,7 +200,7 @@ class Sweep:
 
     def jobs(self):
         """Every job that this directory has ever submitted."""
-        command = ["sacct", "-X", "--noheader", "--parsable2", "--starttime", "now-6hours"]
+        command = ["sacct", "-X", "--noheader", "--parsable2", "--noconvert", "--starttime", "now-6hours"]
         command += ["--format", "JobID,Comment%200,State,Partition,AllocTRES%200,ReqMem,TimelimitRaw"]
         command[-1] += ",Submit,End,WorkDir%300"
         environment = {**os.environ, "SLURM_TIME_FORMAT": "%s"}
@@ -230,6 +230,10 @@ class Sweep:
     def states(self, unit):
         """How each job of one unit of work has ended."""
         return [job.state.split()[0] for job in self.of_unit(unit)]
+
+    def slurm_log(self, jobid):
+        """What SLURM kept of a job that failed."""
+        return "".join(path.read_text() for path in self.folder.glob(f"results/logs/slurm/**/{jobid}.log"))
 
     def completed(self):
         """How often each unit of work was completed."""

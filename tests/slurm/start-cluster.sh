@@ -9,6 +9,8 @@
 # Installs what is missing. Run again, it starts only what is not running; with names, only those
 # (slurmctld, slurmdbd, cpu1, ...). stop-cluster.sh ends exactly what was started here.
 #
+# Ends with status 77 where a machine cannot have a cluster: not root, not Debian, no packages, one already there.
+#
 # Environment: CLUSTER_DIR (state, default $TMPDIR/voxscale-slurm), CLUSTER_PORT (first port, default 16800).
 set -euo pipefail
 . "$(dirname "$0")/cluster.sh"
@@ -34,13 +36,13 @@ install_packages() {
   (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}") \
     >"$LOG/apt.log" 2>&1 || missing=(failed)
   [ -z "$own_policy" ] || rm -f /usr/sbin/policy-rc.d
-  [ "${missing[0]}" != failed ] || die "apt-get failed; see $LOG/apt.log"
+  [ "${missing[0]}" != failed ] || not_here "Debian's packages cannot be had; see $LOG/apt.log"
 }
 
 write_config() {
   local n node port=$((PORT + 30)) lines=
   if [ -e $ETC/slurm.conf ] && ! grep -qF "$MARK" $ETC/slurm.conf; then
-    die "$ETC/slurm.conf belongs to another cluster; use that one, or move it away"
+    not_here "$ETC/slurm.conf belongs to another cluster; use that one, or move it away"
   fi
   mkdir -p "$CLUSTER_DIR"/{slurmctld,gpu,secret} $ETC
   chmod 700 "$CLUSTER_DIR/secret"
@@ -232,7 +234,8 @@ if [ $# -gt 0 ]; then
   done
   exit 0
 fi
-[ "$(id -u)" = 0 ] || die "must be root"
+[ "$(id -u)" = 0 ] || not_here "must be root"
+command -v apt-get >/dev/null || not_here "must be Debian"
 mkdir -p "$RUN" "$LOG"
 chmod 755 "$CLUSTER_DIR" "$RUN" "$LOG"
 install_packages

@@ -64,41 +64,57 @@ def test_a_silent_cluster_is_waited_for_and_never_taken_for_an_empty_one():
 
 
 def lock(folder):
-    locks, record = folder / "locks", folder / "run.json"
+    locks, records = folder / "locks", folder / "runs"
     locks.mkdir(exist_ok=True)
+    records.mkdir(exist_ok=True)
     (locks / "0.output.lock").write_text("results/report.html")
-    return record, locks
+    return records, locks
 
 
-def test_the_lock_of_a_dead_process_is_removed_and_that_of_a_living_one_kept(tmp_path):
-    record, locks = lock(tmp_path)
-    watch.leave_record(record)
-    assert not watch.free_dead_lock(record, locks)
-    assert locks.exists()
+def another_run(records):
     program = (
         f"import sys; sys.path[:0] = {sys.path!r}; from pathlib import Path; from voxscale import watch\n"
     )
-    program += f"watch.leave_record(Path({str(record)!r}))"
+    program += f"watch.leave_record(Path({str(records)!r}))"
     subprocess.run([sys.executable, "-c", program], check=True)
-    assert watch.free_dead_lock(record, locks)
+
+
+def test_the_lock_of_a_dead_process_is_removed_and_that_of_a_living_one_kept(tmp_path):
+    records, locks = lock(tmp_path)
+    watch.leave_record(records)
+    assert not watch.free_dead_lock(records, locks)
+    another_run(records)  # refused, since this one lives
+    assert not watch.free_dead_lock(records, locks)
+    assert locks.exists()
+    next(records.glob(f"*-{os.getpid()}.json")).unlink()
+    assert watch.free_dead_lock(records, locks)
     assert not locks.exists()
+    assert not watch.free_dead_lock(records, locks)
+
+
+def test_a_lock_nobody_has_put_a_name_to_is_left_alone(tmp_path):
+    records, locks = lock(tmp_path)
+    assert not watch.free_dead_lock(records, locks)
+    assert locks.exists()
 
 
 def test_a_process_number_used_again_is_not_the_process(tmp_path):
-    record, locks = lock(tmp_path)
-    watch.leave_record(record)
+    records, locks = lock(tmp_path)
+    watch.leave_record(records)
+    (record,) = records.iterdir()
     held = json.loads(record.read_text())
     assert held["pid"] == os.getpid()
     record.write_text(json.dumps(held | {"started": "1"}))
-    assert watch.free_dead_lock(record, locks)
+    assert watch.free_dead_lock(records, locks)
 
 
 def test_the_lock_of_another_machine_is_left_alone(tmp_path):
-    record, locks = lock(tmp_path)
+    records, locks = lock(tmp_path)
+    record = records / "elsewhere-1.json"
     record.write_text(json.dumps({"host": "elsewhere", "pid": 999_999_999, "started": "1"}))
-    assert not watch.free_dead_lock(record, locks)
+    assert not watch.free_dead_lock(records, locks)
     record.write_text("{")
-    assert not watch.free_dead_lock(record, locks)
+    assert not watch.free_dead_lock(records, locks)
     assert locks.exists()
 
 
@@ -145,3 +161,16 @@ def test_a_node_that_is_back_is_given_jobs_again(capsys):
     assert executor._failed_nodes == {"cpu1"}
     assert "given jobs again: cpu2." in capsys.readouterr().err
     watch.forgive_nodes(types.SimpleNamespace(), {"cpu2"})
+
+
+def test_nothing_is_submitted_to_a_slurmctld_that_is_away():
+    submitted, answers, slept = [], iter([True, False, False, True]), []
+    executor = types.SimpleNamespace(run_job=lambda job: submitted.append((job, len(slept))))
+    watch.submit_patiently(executor, lambda: next(answers), slept.append)
+    executor.run_job("a")
+    executor.run_job("b")
+    assert submitted == [("a", 0), ("b", 2)]
+    watch.submit_patiently(executor, lambda: False, slept.append)
+    answers = iter([True])
+    executor.run_job("c")  # after minutes of silence it fails as it would
+    assert submitted[-1][0] == "c"

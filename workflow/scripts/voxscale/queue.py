@@ -62,6 +62,19 @@ def read_known() -> set[str] | None:
     return None if done.returncode else set(done.stdout.split())
 
 
+def is_answering() -> bool:
+    """Whether a slurmctld answers; taken for granted where it cannot be asked."""
+    try:
+        done = subprocess.run(
+            ["scontrol", "ping"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except FileNotFoundError:
+        return True
+    return " is UP" in done.stdout
+
+
 def read_up_nodes() -> set[str]:
     """Nodes that SLURM gives work to; none where it does not answer."""
     command = ["sinfo", "--noheader", "--Node", "--responding", "--format", "%N %T"]

@@ -12,6 +12,7 @@ ended while no run looked on there would be an older record, or none. So jobs wr
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -24,9 +25,9 @@ from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.io import read_json, write_json
-from voxscale.queue import Queued, cancel, read_known, read_queue, read_up_nodes
+from voxscale.queue import Queued, cancel, is_answering, read_known, read_queue, read_up_nodes
 
-RECORD = Path(".snakemake/voxscale-run.json")
+RECORDS = Path(".snakemake/voxscale-runs")
 LOCKS = Path(".snakemake/locks")
 POLL_S = 5.0
 SILENCE_S = 600.0  # of SLURM, until a run is not started blindly
@@ -49,31 +50,30 @@ def _started(pid: int) -> str | None:
         return None
 
 
-def leave_record(record: Path = RECORD) -> None:
-    """Note who holds the directory's lock from now on."""
-    pid = os.getpid()
-    write_json(record, {"host": socket.gethostname(), "pid": pid, "started": _started(pid)})
+def leave_record(records: Path = RECORDS) -> None:
+    """Note, before the directory is locked, who is about to."""
+    pid, host = os.getpid(), socket.gethostname()
+    write_json(records / f"{host}-{pid}.json", {"host": host, "pid": pid, "started": _started(pid)})
 
 
-def free_dead_lock(record: Path = RECORD, locks: Path = LOCKS) -> bool:
-    """Remove a lock whose holder, a process of this machine, is gone.
+def free_dead_lock(records: Path = RECORDS, locks: Path = LOCKS) -> bool:
+    """Remove a lock if all who may hold it were processes of this machine, and are gone.
 
     Returns:
         whether there was one. Snakemake itself tells of a living process's lock, and of another machine's.
     """
-    if not locks.is_dir() or not record.exists():
-        return False
     try:
-        held = read_json(record)
+        runs = [read_json(path) for path in records.glob("*.json")]
     except UserError:
         return False
-    if held.get("host") != socket.gethostname() or held.get("started") is None:
+    here = socket.gethostname()
+    if any(run.get("host") != here or _started(int(run["pid"])) == run.get("started") for run in runs):
         return False
-    if _started(int(held["pid"])) == held["started"]:
+    shutil.rmtree(records, ignore_errors=True)
+    if not runs or not locks.is_dir() or not any(locks.iterdir()):
         return False
     shutil.rmtree(locks, ignore_errors=True)
-    record.unlink(missing_ok=True)
-    say(f"The run before this one (process {held['pid']}) was killed; its lock is removed.")
+    say("The run before this one was killed; its lock is removed.")
     return True
 
 
@@ -138,6 +138,7 @@ def before_graph() -> None:
     """To be called before the graph of jobs is built, by the run itself and not by its jobs."""
     global _earlier
     free_dead_lock()
+    leave_record()
     _earlier = read_queue(Path.cwd()) if shutil.which("squeue") else []
 
 
@@ -168,6 +169,7 @@ def before_jobs(workflow: Any) -> None:
     Raises:
         UserError: SLURM does not answer.
     """
+    shutil.rmtree(RECORDS, ignore_errors=True)  # those of others: this one has the lock
     leave_record()
     if workflow.local_exec:
         return
@@ -176,6 +178,7 @@ def before_jobs(workflow: Any) -> None:
         _start_anew(workflow, "The jobs of an earlier run have ended; starting anew with what they made.")
     executor = workflow.scheduler._executor
     fail_preempted(sys.modules[type(executor).__module__])
+    submit_patiently(executor)
 
     def active() -> set[str]:
         with executor.lock:
@@ -209,6 +212,22 @@ def fail_preempted(plugin: Any) -> None:
         return states and {jobid: ended.get(state, state) for jobid, state in states.items()}, seconds
 
     plugin.query_job_status = told
+
+
+def submit_patiently(
+    executor: Any,
+    answers: Callable[[], bool] = is_answering,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Let the executor wait for a slurmctld that is away, where a submission would fail and cost a retry."""
+    submit = executor.run_job
+
+    def patiently(job: Any) -> None:
+        with contextlib.suppress(UserError):  # silent for long: the submission tells of it
+            _ask(lambda: [] if answers() else None, sleep)
+        submit(job)
+
+    executor.run_job = patiently
 
 
 def forgive_nodes(executor: Any, up: set[str]) -> None:
@@ -253,7 +272,6 @@ def _start_anew(workflow: Any, why: str) -> None:
     command = [sys.executable, *_command()]
     say(why)
     workflow.persistence.unlock()
-    RECORD.unlink(missing_ok=True)
     sys.stdout.flush()
     os.execv(sys.executable, command)
 
