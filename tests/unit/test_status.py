@@ -67,6 +67,17 @@ def test_each_state_is_told_from_files_and_queue(jobs):
     assert "word_rate" in status.report(seen, cells=True)
 
 
+def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
+    log = tmp_path / "7.log"
+    log.write_text(
+        "slurmstepd: error: Step 7.0 exceeded memory limit (322 > 200), being killed\n"
+        "ERROR fit_encoding: not the reason\nsrun: error: task 0: Exited\nWorkflowError:\n"
+    )
+    assert "exceeded memory limit" in status.tail(log)
+    log.write_text("ERROR fit_encoding: UTS01.h5: cut off\nsrun: error: task 0: Exited\nWorkflowError:\n")
+    assert status.tail(log) == "ERROR fit_encoding: UTS01.h5: cut off"
+
+
 def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
     mark(cell().output)
     mark(cell(n_train="4").output)
