@@ -46,7 +46,7 @@ def test_parameters_are_those_of_the_real_architecture(slug):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_features_on_disk_are_as_large_as_said(tmp_path, dtype):
-    trs, width, layers = [30, 45], 64, 3
+    trs, width, layers = [30, 300], 64, 3
     for i, n in enumerate(trs):
         values = {layer: np.ones((n, width), np.float32) for layer in range(layers)}
         write_story(tmp_path / f"{i}.h5", values, {}, dtype)
@@ -54,7 +54,8 @@ def test_features_on_disk_are_as_large_as_said(tmp_path, dtype):
     for path in tmp_path.glob("*.h5"):
         with h5py.File(path) as file:
             stored += sum(dataset.id.get_storage_size() for dataset in file.values())
-    assert resources.feature_bytes(width, layers, trs, dtype) == stored
+    said = resources.feature_bytes(width, layers, trs, dtype)
+    assert said <= stored < 1.001 * said  # with checksums
 
 
 @pytest.mark.parametrize(("n", "d", "form"), [(3000, 4096, "dual"), (9000, 256, "primal")])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -74,7 +75,10 @@ def write_story(
                 raise UserError(f"{path}: layer {layer} overflows float16; set features.on_disk: float32")
             # Raw: gzip or lzf with shuffle save only 4-8% of these noise-like mantissas while reads take 8-13
             # times as long (measured).
-            layout = checked(values.shape, (64, values.shape[1]), dtype) if values.size else {}
+            layout = {}
+            if values.size:  # even chunks of at most 64 rows: the last one is stored as large as the others
+                rows = math.ceil(len(values) / math.ceil(len(values) / 64))
+                layout = checked(values.shape, (rows, values.shape[1]), dtype)
             file.create_dataset(str(layer), data=values.astype(dtype, copy=False), **layout)
         file.attrs.update(attrs)
         file.attrs["provenance"] = json.dumps(provenance.collect(), sort_keys=True)

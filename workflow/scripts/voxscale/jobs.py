@@ -204,7 +204,7 @@ class Jobs:
     def _scan_phantom(self, subject: str) -> Need:
         trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))
         values = 8.0 * self.sizes.voxels(subject) * (trs + REPEATS * self.sizes.test_trs(subject))
-        return resources.plain(0, values, held=3e8 + values, seconds=60)
+        return resources.plain(0, values, held=5e7 + 3 * values, seconds=30)
 
     def _prepare_responses(self, subject: str) -> Need:
         trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))
