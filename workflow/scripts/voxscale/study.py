@@ -156,6 +156,15 @@ class Study:
             cells += [found[subject] for subject in self.subjects if subject in found]
         return cells
 
+    def local_weights(self, model: str) -> list[str]:
+        """Files of a model that lies in a folder of the user's own: when they change, its card does."""
+        entry = self.registry[model]
+        if entry.path is None:
+            return []
+        folder = Path(entry.path)
+        files = [folder / entry.gguf_file] if entry.gguf_file else folder.glob("*.*")
+        return sorted(str(path) for path in files if path.is_file())
+
     def by_size(self, cells: Sequence[Cell]) -> list[str]:
         """Models of cells, the smallest first."""
         used = dict.fromkeys(cell.model for cell in cells)
