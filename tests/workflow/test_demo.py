@@ -18,7 +18,7 @@ def demo(tmp_path_factory):
     run = snakemake(folder)
     assert run.status == 0, run.text[-4000:]
     assert "Traceback" not in run.text
-    assert "Done. Open results/report.html" in run.text
+    assert f"Done. Open {folder}/results/report.html" in run.text
     return folder
 
 
