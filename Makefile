@@ -40,6 +40,9 @@ bench-ridge: install ## the ridge solver beside its rivals, into docs/benchmarks
 plan: install ## what CONFIG (default: the demo) would cost, before anything runs
 	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.plan $(if $(CONFIG),--configfile $(CONFIG))
 
+models: install ## download all models of CONFIG, where there is a network
+	$(BIN)/snakemake models --cores 4 $(if $(CONFIG),--configfile $(CONFIG))
+
 status: install ## how far a sweep is, also from another shell
 	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(if $(CONFIG),--configfile $(CONFIG))
 
@@ -57,4 +60,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge plan status format lint dry-run
+.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge plan models status format lint dry-run

@@ -32,6 +32,12 @@ rule all:
         "results/report.html",
 
 
+rule models:
+    """Every published model of the study: on a login node, before jobs that have no network."""
+    input:
+        expand(PATHS["card"], model=study.published_models),
+
+
 rule features:
     """Features of every model of the study."""
     input:
@@ -52,6 +58,7 @@ rule figures:
 
 onstart:
     watch.before_jobs(workflow)
+    models_at_hand(workflow.dag)
 
 
 onsuccess:

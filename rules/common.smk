@@ -10,6 +10,7 @@ sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 from voxscale import watch
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
+from voxscale.models import availability
 from voxscale.provenance import code_hash
 from voxscale.study import Study
 
@@ -155,6 +156,19 @@ def stacking_tables():
     return tables_of("maps", "voxels") | {
         "stacking": expand(PATHS["stacking"], subject=study.subjects)
     }
+
+
+def models_at_hand(dag):
+    """End the run in one line, before its first job, if a model that it needs cannot be had."""
+    wanted = [
+        study.registry[job.wildcards.model]
+        for job in dag.needrun_jobs()
+        if job.rule.name == "prepare_model"
+    ]
+    try:
+        availability.require(wanted)
+    except UserError as error:
+        sys.exit(f"ERROR {error}")
 
 
 jobs = Jobs(study)

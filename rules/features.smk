@@ -24,6 +24,7 @@ rule prepare_model:
         **needs("prepare_model"),
     params:
         entry=lambda wildcards: asdict(study.registry[wildcards.model]),
+        allow_quantized=study.config["features"]["allow_quantized"],
         code=code("prepare_model"),
     script:
         "../workflow/scripts/prepare_model.py"

@@ -1,12 +1,13 @@
 """The model list, parameter counts, cards, and where models come from."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from huggingface_hub import errors as hub_errors
-from tiny_models import WORDS, language_architectures, registry, small
+from tiny_models import MODELS, WORDS, language_architectures, registry, small
 
 from voxscale import tables
 from voxscale.errors import UserError
@@ -14,6 +15,7 @@ from voxscale.models import load_registry
 from voxscale.models.counting import count_entry
 from voxscale.models.fetch import fetch_snapshot
 from voxscale.models.prepare import prepare
+from voxscale.models.registry import ARCHITECTURE_KEYS, KEYS
 
 REGISTRY = registry()
 
@@ -92,6 +94,12 @@ def test_the_list_names_what_the_paper_used():
     assert REGISTRY["pythia-410m-step1000"].hub == REGISTRY["pythia-410m"].hub
     assert REGISTRY["llama-3.1-8b"].gated
     assert [REGISTRY[f"nested-{d}"].width for d in (1, 32)] == [1, 32]
+
+
+def test_every_key_of_an_entry_is_explained():
+    text = (MODELS.parent / "README.md").read_text().split("## An entry of `config/models.yaml`")[1]
+    assert set(re.findall(r"^- `(\w+)`:", text, flags=re.MULTILINE)) == KEYS
+    assert all(f"`{key}`" in text for key in ARCHITECTURE_KEYS)
 
 
 def test_an_entry_survives_the_way_through_a_rule():

@@ -10,5 +10,5 @@ if "snakemake" in globals():
             ModelEntry(**snakemake.params.entry),
             snakemake.output.card,
             snakemake.input.get("words", []),
-            allow_quantized=snakemake.params.get("allow_quantized", False),
+            allow_quantized=snakemake.params.allow_quantized,
         )

@@ -21,6 +21,8 @@ def check(study: Study) -> None:
     """
     study.dataset.check()
     study.voxel_tables()
+    if any(study.hears(model) for model in study.grid.used_models):
+        study.dataset.check_sounds()
     for sweep in study.config["sweeps"]:
         if sweep in RESERVED:
             raise UserError(f"config key sweeps.{sweep}: this name is the workflow's own; choose another")

@@ -258,6 +258,12 @@ class Study:
             *(["validation"] if self.dataset.kind == "phantom" and "nested" in self.config["laws"] else []),
         ]
 
+    @property
+    def published_models(self) -> list[str]:
+        """Used models that are not made here: from the hub or from a folder."""
+        networks = self.models_of("language", "speech")
+        return [model for model in networks if self.registry[model].build is None]
+
     @cached_property
     def untrained(self) -> list[str]:
         """Models whose random weights make them controls."""

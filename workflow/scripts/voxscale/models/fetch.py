@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from voxscale.errors import UserError
-from voxscale.io import sha256_file
+from voxscale.io import read_json, sha256_file
 from voxscale.models.registry import ModelEntry
 
 WANTED = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
@@ -22,37 +24,37 @@ def digest_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Path:
-    """Folder of the entry's revision in the hub's cache, downloaded unless it is there.
+def missing_weights(folder: Path, pattern: str) -> bool:
+    """Whether a snapshot lacks its weights, or a part of those that its own index lists."""
+    listed: set[str] = set()
+    for index in folder.glob(f"{pattern}.index.json"):
+        listed |= set(read_json(index).get("weight_map", {}).values())
+    if listed:
+        return not all((folder / name).is_file() for name in listed)
+    return not any(folder.glob(pattern))
 
-    With `HF_HUB_OFFLINE=1` only the cache is looked at.
+
+def is_whole(entry: ModelEntry, folder: Path) -> bool:
+    """Whether a folder in the hub's format has the entry's weights, all of their parts."""
+    if entry.gguf_file:
+        return (folder / entry.gguf_file).is_file()
+    return not all(missing_weights(folder, pattern) for pattern in WEIGHTS)
+
+
+@contextlib.contextmanager
+def told(entry: ModelEntry) -> Iterator[None]:
+    """Tell the hub's refusals as a user's mistakes, each with what to do.
 
     Raises:
-        UserError: gated, unknown, no such revision, not downloaded yet, or no weights in it.
+        UserError: gated, unknown, no such revision, not downloaded yet, or the hub fails.
     """
-    from huggingface_hub import errors, snapshot_download
+    from huggingface_hub import errors
 
-    where = entry.where
-    name = f"{entry.hub} (revision {entry.revision})"
-
-    def snapshot(patterns: list[str]) -> Path:
-        return Path(
-            snapshot_download(
-                entry.hub,
-                revision=entry.revision,
-                cache_dir=cache_dir,
-                allow_patterns=patterns,
-                ignore_patterns=UNWANTED,
-            )
-        )
-
+    where, name = entry.where, f"{entry.hub} (revision {entry.revision})"
     try:
-        folder = snapshot([*WANTED, "*.gguf"] if entry.gguf_file else WANTED)
-        for pattern in [] if entry.gguf_file else WEIGHTS:
-            if not any(folder.glob(pattern)):
-                folder = snapshot([pattern, pattern + ".index.json"])
-            if any(folder.glob(pattern)):
-                return folder
+        yield
+    except errors.HFValidationError:
+        raise UserError(f"{where}: hub {entry.hub} is no id like owner/name; correct it") from None
     except errors.GatedRepoError:
         raise UserError(
             f"{where}: {name} is gated; accept its licence at huggingface.co/{entry.hub} "
@@ -70,18 +72,54 @@ def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Pa
             "fetch the models first on a machine with network (`make models`)"
         ) from None
     except (errors.HfHubHTTPError, OSError) as error:
-        detail = str(error).strip().splitlines()[0]
+        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{where}: {name} could not be fetched ({detail}); try again") from None
-    if entry.gguf_file and (folder / entry.gguf_file).is_file():
+
+
+def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Path:
+    """Folder of the entry's revision in the hub's cache, downloaded unless it is there.
+
+    With `HF_HUB_OFFLINE=1` only the cache is looked at.
+
+    Raises:
+        UserError: gated, unknown, no such revision, not (wholly) downloaded yet, or no weights in it.
+    """
+    from huggingface_hub import constants, snapshot_download
+
+    def snapshot(patterns: list[str]) -> Path:
+        return Path(
+            snapshot_download(
+                entry.hub,
+                revision=entry.revision,
+                cache_dir=cache_dir,
+                allow_patterns=patterns,
+                ignore_patterns=UNWANTED,
+            )
+        )
+
+    with told(entry):
+        folder = snapshot([*WANTED, entry.gguf_file] if entry.gguf_file else WANTED)
+        for pattern in [] if entry.gguf_file else WEIGHTS:
+            if missing_weights(folder, pattern):
+                folder = snapshot([pattern])
+            if not missing_weights(folder, pattern):
+                return folder
+    if is_whole(entry, folder):
         return folder
-    raise UserError(f"{where}: {name} holds no weights; name another revision")
+    name = f"{entry.hub} (revision {entry.revision})"
+    if constants.HF_HUB_OFFLINE:
+        raise UserError(
+            f"{entry.where}: {name} is not wholly in the local cache; "
+            "fetch the models first on a machine with network (`make models`)"
+        )
+    raise UserError(f"{entry.where}: {name} holds no weights; name another revision")
 
 
 def local_folder(entry: ModelEntry) -> Path:
     """The entry's `path`, checked.
 
     Raises:
-        UserError: it is not there, or holds no model.
+        UserError: it is not there, holds no model, or not all of its weights.
     """
     folder = Path(entry.path or "")
     where = entry.where
@@ -90,4 +128,6 @@ def local_folder(entry: ModelEntry) -> Path:
     wanted = entry.gguf_file or "config.json"
     if not (folder / wanted).is_file():
         raise UserError(f"{where}: {folder} has no {wanted}; it must hold a model in the hub's format")
+    if not is_whole(entry, folder):
+        raise UserError(f"{where}: {folder} lacks weights, or a part of them; copy the whole model there")
     return folder

@@ -92,13 +92,15 @@ def load_model(
             f"{card['model']}: {needed / 1e9:.0f} GB do not fit {device}; spreading it out", file=sys.stderr
         )
         device_map = "auto"
+    if device_map is None and getattr(config, "quantization_config", None):
+        device_map = {"": str(device)}  # quantized weights are put where they belong, never moved
     placed = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the libraries, none of the user's making
             model = auto_class.from_pretrained(card["path"], dtype=kind, **(placed if device_map else {}))
-    except (OSError, ValueError, RuntimeError) as error:
-        detail = str(error).strip().splitlines()[0]
+    except Exception as error:  # each format and kind of quantization has exceptions of its own
+        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{card['path']}: cannot be loaded ({detail}); prepare {card['model']} again"
         ) from None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,47 @@ def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    AutoTokenizer.from_pretrained(source, gguf_file=entry.gguf_file).save_pretrained(folder)
-    read = AutoModelForCausalLM.from_pretrained(source, gguf_file=entry.gguf_file, dtype=torch.float32)
+    with _readable(entry, source / str(entry.gguf_file)):
+        AutoTokenizer.from_pretrained(source, gguf_file=entry.gguf_file).save_pretrained(folder)
+        read = AutoModelForCausalLM.from_pretrained(source, gguf_file=entry.gguf_file, dtype=torch.float32)
     # A model that came from a GGUF file refuses to be saved; the same weights in a plain one do not.
     config = read.config
     del config.quantization_config
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(read.state_dict())
     plain.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _readable(entry: ModelEntry, what: Path) -> Iterator[None]:
+    """Tell what transformers cannot read as a user's mistake."""
+    try:
+        yield
+    except Exception as error:  # each configuration, tokenizer and format has exceptions of its own
+        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{entry.where}: {what} cannot be read ({detail}); get the whole model again"
+        ) from None
+
+
+def _check_front(entry: ModelEntry, folder: Path) -> None:
+    """Load what turns words or sound into a model's input, without which features would fail much later.
+
+    Raises:
+        UserError: it is missing, or a tokenizer does not tell where its tokens stand in the text.
+    """
+    from transformers import AutoFeatureExtractor, AutoTokenizer
+
+    if entry.modality == "speech":
+        with _readable(entry, folder / "preprocessor_config.json"):
+            AutoFeatureExtractor.from_pretrained(folder)
+        return
+    if not any(folder.glob("*token*")) and not any(folder.glob("vocab*")):
+        raise UserError(f"{entry.where}: {folder} has no tokenizer; put the model's own there")
+    with _readable(entry, folder / "tokenizer.json"):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    if not tokenizer.is_fast:
+        raise UserError(f"{entry.where}: {folder} has a tokenizer without offsets; add its tokenizer.json")
 
 
 def _check_shape(entry: ModelEntry, config: Any, where: str) -> None:
@@ -119,13 +153,15 @@ def _network(
 
     silence()
     folder, identity = _get(entry, card_path.with_suffix(""), words, cache_dir)
-    config = AutoConfig.from_pretrained(folder)
+    with _readable(entry, folder / "config.json"):
+        config = AutoConfig.from_pretrained(folder)
     _check_shape(entry, config, str(folder))
     if getattr(config, "quantization_config", None) and not allow_quantized:
         raise UserError(
             f"{entry.where}: {folder} holds quantized weights; take a full model, "
             "or set features.allow_quantized: true"
         )
+    _check_front(entry, folder)
     counts = count(model_class(entry), config)
     return {
         "path": str(folder),

@@ -9,6 +9,12 @@ from typing import Any
 
 from voxscale.errors import UserError
 
+KINDS = {
+    **dict.fromkeys(("hub", "revision", "family", "path", "gguf_file", "control"), str),
+    **dict.fromkeys(("seed", "dims"), int),
+    **dict.fromkeys(("gated", "untrained"), bool),
+    "build": Mapping,
+}
 MODALITIES = ("language", "speech", "control", "nested")
 KEYS = frozenset(
     [
@@ -122,6 +128,10 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
     if modality not in MODALITIES:
         raise UserError(f"{where}: modality {modality!r} must be one of {', '.join(MODALITIES)}; set it")
     plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
+    for key, kind in KINDS.items():
+        if key in plain and not isinstance(plain[key], kind):
+            told = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}[kind]
+            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {told}")
     plain.setdefault("family", modality)
     if modality in ("language", "speech"):
         plain.update(_architecture(where, raw))

@@ -1,0 +1,64 @@
+"""Which models cannot be had, told before the first job starts: gated, missing, or not downloaded yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from voxscale.errors import UserError
+from voxscale.models.fetch import is_whole, local_folder, told
+from voxscale.models.registry import ModelEntry
+
+
+def cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
+    """Whether the whole of an entry's revision lies in the hub's cache."""
+    from huggingface_hub import try_to_load_from_cache
+
+    file = entry.gguf_file or "config.json"
+    found = try_to_load_from_cache(entry.hub, file, cache_dir=cache_dir, revision=entry.revision)
+    return isinstance(found, str) and is_whole(entry, Path(found).parent)
+
+
+def why_not(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
+    """Why an entry's weights cannot be had, and what to do, in one line; None if they can.
+
+    A model in the cache is not asked for. `HF_HUB_OFFLINE=1` keeps everything to the cache.
+    """
+    if not entry.has_network or entry.build is not None:
+        return None
+    try:
+        if entry.path is not None:
+            local_folder(entry)
+        elif entry.hub is None:
+            return f"{entry.where}: its weights are not on the hub; set path to a folder that has them"
+        elif not cached(entry, cache_dir):
+            _ask(entry)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def _ask(entry: ModelEntry) -> None:
+    """Ask the hub whether it would give the model to this user."""
+    import httpx2 as httpx
+    from huggingface_hub import HfApi, errors
+
+    with told(entry):
+        try:
+            HfApi().model_info(entry.hub, revision=entry.revision, timeout=20)
+            HfApi().auth_check(entry.hub)  # metadata of gated models are open to all, files are not
+        except (httpx.TransportError, ConnectionError) as error:
+            raise errors.LocalEntryNotFoundError(str(error)) from None
+
+
+def require(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) -> None:
+    """Make sure that every model is there or may be downloaded.
+
+    Raises:
+        UserError: some cannot be had; the line names all of them.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        reasons = [line for line in pool.map(lambda entry: why_not(entry, cache_dir), entries) if line]
+    if reasons:
+        raise UserError(" · ".join(reasons))
