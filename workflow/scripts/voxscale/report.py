@@ -23,6 +23,7 @@ from voxscale.errors import UserError
 from voxscale.figures import interactive
 from voxscale.figures.frames import set_name
 from voxscale.io import atomic
+from voxscale.report_published import published_rows
 
 CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
 PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
@@ -116,7 +117,10 @@ def section_tables(
         "data": table("", content.subject_rows(tables["subjects"], tables["voxels"])),
         "models": table("", content.model_rows(summary), fold=summary.model.nunique() > 30),
         "laws": [
-            *table("Published numbers beside ours", content.published_rows(laws, summary, x_names)),
+            *table(
+                "Published numbers beside ours",
+                published_rows(laws, summary, x_names, bool(config.get("stacking", {}).get("members"))),
+            ),
             *table("Slopes of the mean of subjects", content.slope_rows(chief, x_names)),
             *table("Which form fits", content.form_rows(chief[chief.metric == "r2"])),
             *table("Slopes, every subject and voxel set", content.slope_rows(rest, x_names), fold=True),

@@ -1,4 +1,4 @@
-"""What the report says beside its figures: facts, tables, warnings, and the published numbers beside ours."""
+"""What the report says beside its figures: facts, tables, warnings."""
 
 from __future__ import annotations
 
@@ -18,17 +18,6 @@ EDGE_SHARE = 0.05  # above this share of voxels, the alpha grid is too narrow
 METRIC = {"r": "r", "r2": "signed r²"}
 Table = dict[str, Any]
 
-# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim, published value, and the law that answers.
-PUBLISHED = (
-    (
-        "language models, 125M to 30B",
-        "about 15 % from 125M to 30B (abstract, correlation); 4.4 % per decade, r = 0.91 (full text). "
-        "The two do not agree.",
-        "language",
-    ),
-    ("speech models", "32.2 % per decade, r = 0.991, no plateau", "speech"),
-    ("training data", "122 % per decade of stories, r = 0.989 (OPT-125M, layer 9)", "training"),
-)
 # What each switch of encoding.preset changes.
 SWITCHES = {
     "encoding.delays_across_stories": "whether a story's first rows hold the end of the story before it",
@@ -156,7 +145,7 @@ def chief(laws: pd.DataFrame) -> pd.DataFrame:
     return laws[(laws.subject == mean_of) & (laws.voxel_set == "all") & whole]
 
 
-def _percentages(laws: pd.DataFrame) -> pd.DataFrame:
+def percentages(laws: pd.DataFrame) -> pd.DataFrame:
     """Percent per decade of the chief log-linear laws."""
     fits = chief(laws)
     return fits[
@@ -166,34 +155,6 @@ def _percentages(laws: pd.DataFrame) -> pd.DataFrame:
 
 def _who(subject: str) -> str:
     return "mean of subjects" if subject == "pooled" else subject
-
-
-def published_rows(
-    laws: pd.DataFrame, summary: pd.DataFrame, x_names: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """The published numbers beside this study's."""
-    rows = []
-    ours = _percentages(laws)
-    for claim, published, law in PUBLISHED:
-        mine = [
-            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, "
-            f"of the {base_text(row.base, x_names.get(law, 'x'))}"
-            for row in ours[ours.law == law].itertuples()
-        ]
-        rows.append({"claim": claim, "published": published, "this study": "; ".join(mine) or None})
-    largest = full(summary[summary.modality.isin(["language", "speech"])])
-    best = largest.loc[largest.max_r.idxmax()] if len(largest) else None
-    rows.append(
-        {
-            "claim": "best voxel",
-            "published": "r = 0.82 (OPT-30B, layer 33); mean signed r² about 0.03",
-            "this study": None
-            if best is None
-            else f"r = {best.max_r:.2f} ({best.model}, layer {best.layer}, {best.subject}); "
-            f"highest mean signed r² {largest.mean_r2.max():.3f}",
-        }
-    )
-    return rows
 
 
 def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str, Any]]:
@@ -378,9 +339,9 @@ def facts(tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str]) -> lis
     found.append({"value": str(models), "label": "language and speech models"})
     fits = summary[summary.voxel_set == "all"]
     found.append({"value": f"{len(fits):,}", "label": "encoding models fitted, each to every voxel"})
-    slopes = _percentages(laws)
+    slopes = percentages(laws)
     slopes = slopes[slopes.metric == "r2"]
-    for _, _, law in PUBLISHED:
+    for law in ("language", "speech", "training"):
         for row in slopes[slopes.law == law].itertuples():
             base = base_text(row.base, x_names.get(law, "x"))
             label = f"{law} law, signed r² per decade, of the {base}"
