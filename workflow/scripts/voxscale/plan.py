@@ -12,8 +12,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from voxscale.config import read_yaml
+from voxscale.config import merge, read_yaml
 from voxscale.errors import UserError
 from voxscale.jobs import STAGES, Job, Jobs
 from voxscale.resources import Need
@@ -50,19 +51,25 @@ class Row:
             self.seconds += need.seconds
 
 
-def load_jobs(configfile: str | Path | None, directory: str | Path = ".") -> Jobs:
+def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: str | Path = ".") -> Jobs:
     """Jobs of the study that a config file describes; without one, of the demo.
 
     Args:
+        configfiles: one, or several of which each later one wins, key by key, as Snakemake has it.
         directory: Snakemake's working directory, with `results/`; it becomes this process's own.
 
     Raises:
         UserError: the config or the dataset is not what it should be.
     """
-    config = read_yaml(configfile or HOME / "config/demo.yaml")
+    if isinstance(configfiles, str | Path):
+        configfiles = [configfiles]
+    config: dict[str, Any] = {}
+    for path in configfiles or [HOME / "config/demo.yaml"]:
+        part = read_yaml(path)
+        if not isinstance(part, dict):
+            raise UserError(f"{path}: is not a study's config; see config/README.md")
+        config = merge(config, part)
     os.chdir(directory)
-    if not isinstance(config, dict):
-        raise UserError(f"{configfile}: is not a study's config; see config/README.md")
     return Jobs(Study.load(config, HOME / "config"))
 
 
@@ -166,7 +173,7 @@ def report(rows: Sequence[Row]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the plan; 0, or 1 after one line about a mistake."""
     parser = argparse.ArgumentParser(prog="python -m voxscale.plan", description=__doc__.splitlines()[0])
-    parser.add_argument("--configfile", help="the study's config; default: the demo's")
+    parser.add_argument("--configfile", nargs="+", help="the study's config; default: the demo's")
     parser.add_argument("--directory", default=".", help="where results/ is or will be")
     options = parser.parse_args(arguments)
     try:

@@ -141,7 +141,7 @@ def report(seen: Sequence[Seen], cells: bool = False) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the state; 0, or 1 after one line about a mistake."""
     parser = argparse.ArgumentParser(prog="python -m voxscale.status", description=__doc__.splitlines()[0])
-    parser.add_argument("--configfile", help="the study's config; default: the demo's")
+    parser.add_argument("--configfile", nargs="+", help="the study's config; default: the demo's")
     parser.add_argument("--directory", default=".", help="where results/ is")
     parser.add_argument("--cells", action="store_true", help="each fit on a line of its own")
     options = parser.parse_args(arguments)
