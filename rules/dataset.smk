@@ -138,6 +138,7 @@ rule prepare_responses:
     """Responses of one subject in one checked file, laid out for fits."""
     input:
         lambda wildcards: study.dataset.response_inputs(wildcards.subject),
+        voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
     output:
         responses=PATHS["responses"],
     log:

@@ -12,7 +12,7 @@ if "snakemake" in globals():
             clocks=snakemake.params.clocks,
             test_stories=snakemake.params.test,
             mask=snakemake.params.mask,
-            columns=chosen_columns(snakemake.params.get("voxels")),
+            columns=chosen_columns(snakemake.input.get("voxels") or None),
             keep=snakemake.params.keep,
             provenance=collect(rule=snakemake.rule),
         )

@@ -7,6 +7,7 @@ doi:10.3389/fncom.2016.00010). All that follows is a function of the repeats x r
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,13 @@ def estimate_ceiling(
         )
         for name, values in found.items():
             columns.setdefault(name, []).append(values)
+    heard = max((source.n_repeats(story) for story in source.test_stories), default=0)
+    if heard < 3:
+        print(
+            f"WARNING {subject}: its test stories have {heard} repeats; a noise ceiling needs 2, and 3 to "
+            "tell which voxels are reliable",
+            file=sys.stderr,
+        )
     whole = {name: np.concatenate(values) for name, values in columns.items()}
     agreement = whole.pop("agreement", np.empty((source.n_voxels, 0)))
     provenance = collect(settings=dict(settings))

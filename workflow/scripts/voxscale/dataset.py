@@ -37,6 +37,20 @@ from voxscale.stories import check_roles
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
 
 
+def fill(pattern: str, subject: str, key: str) -> str:
+    """A config's path with its `{subject}` filled in.
+
+    Raises:
+        UserError: the path has other braces.
+    """
+    try:
+        return pattern.format(subject=subject)
+    except (KeyError, IndexError, ValueError):
+        raise UserError(
+            f"config key {key}: {pattern} has braces other than {{subject}}; take them out"
+        ) from None
+
+
 class Dataset(ABC):
     """One dataset as the config describes it.
 
@@ -176,6 +190,30 @@ class Dataset(ABC):
             )
         return Path(pattern.format(subject=subject)) if pattern else None
 
+    def check_sounds(self) -> None:
+        """Look for the sounds, which speech models and controls need.
+
+        Raises:
+            UserError: one is missing, of a dataset that no rule writes or downloads.
+        """
+        for story in self.stories:
+            if self.audio(story) in self.audio_inputs(story) and not self.audio(story).exists():
+                raise UserError(
+                    f"{self.audio(story)}: no such file; speech models and controls need it; add it"
+                )
+
+    def check_voxels(self) -> None:
+        """Look for the tables of voxels that the config names.
+
+        Raises:
+            UserError: one is missing.
+        """
+        for path in filter(None, map(self.voxels, self.subjects)):
+            if not path.is_file():
+                raise UserError(
+                    f"{path}: no such file; config key dataset.voxels must name a table of each subject"
+                )
+
     # ---- what the rules wait for
 
     def story_inputs(self, story: str) -> list[Path]:
@@ -224,6 +262,7 @@ class Dataset(ABC):
             self.clock(story)
             if not (path := self.transcript(story)).exists():
                 raise UserError(f"{path}: no such file; {story} needs a transcript there, or leave it out")
+        self.check_voxels()
 
 
 class Phantom(Dataset):
@@ -256,6 +295,9 @@ class Phantom(Dataset):
 
     def n_trs(self, story: str) -> int | None:
         return super().n_trs(story) if self.clocks.exists() else None
+
+    def check_sounds(self) -> None:
+        """A rule writes or downloads them."""
 
     def check(self) -> None:
         self.stories  # noqa: B018  a rule writes the rest

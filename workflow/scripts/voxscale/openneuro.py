@@ -136,6 +136,7 @@ class OpenNeuro(Phantom):
             self.clock(story)
         for part in self.parts:
             self.needed(part)
+        self.check_voxels()
         if self.root.exists() and not self.root.is_dir():
             raise UserError(
                 f"config key dataset.root: {self.root} is a file; give a folder, new or with a copy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from voxscale.dataset import Dataset
+from voxscale.dataset import Dataset, fill
 from voxscale.errors import UserError
 from voxscale.readers import SUFFIXES
 
@@ -118,7 +118,7 @@ class Bids(Dataset):
                 "config key dataset.bids.mask: is missing; name a NIfTI mask, with {subject} in its path"
             )
         # ASSUME: one mask for all runs of a subject, so that a voxel is the same voxel in every story.
-        path = Path(pattern.format(subject=self._label(subject)))
+        path = Path(fill(pattern, self._label(subject), "dataset.bids.mask"))
         return path if path.is_absolute() else self.root / path
 
     def check(self) -> None:

@@ -150,6 +150,7 @@ def prepare_responses(
             group.attrs["missing_values"], group.attrs["missing_voxels"] = tally.missing, tally.voxels
             if keep == "none":
                 group.attrs["source"] = str(Path(files[0]).absolute())
+        file.attrs["n_columns"] = next(iter(shapes.values())).n_voxels  # of the dataset's own files
         file.attrs["stories"] = json.dumps(list(sources))
         file.attrs["test_stories"] = json.dumps(list(test_stories))
         file.attrs["provenance"] = json.dumps(provenance or {}, sort_keys=True)
