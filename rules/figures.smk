@@ -335,3 +335,35 @@ if "language" in study.config["laws"]:
             code=code("draw_plateau"),
         script:
             "../workflow/scripts/draw_plateau.py"
+
+
+if study.dataset.kind == "ds003020" and study.map_cells:
+
+    rule draw_flatmap:
+        """Scores on one subject's own flattened cortex, where pycortex is installed."""
+        input:
+            **tables_of("maps", "scores"),
+            mark=study.dataset.mark("pycortex-{subject}"),
+            responses=PATHS["responses"],
+            transforms=str(HOME / "config/ds003020/subject_xfms.json"),
+        output:
+            png="results/figures/flatmaps/{subject}.png",
+        log:
+            "<logs>/draw_flatmap/{subject}.log",
+        benchmark:
+            "<benchmarks>/draw_flatmap/{subject}.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        resources:
+            **needs("draw_flatmap"),
+        params:
+            model=study.map_cells[0].model,
+            database=str(study.dataset.root / "derivative/pycortex-db"),
+            code=code("draw_flatmap"),
+        script:
+            "../workflow/scripts/draw_flatmap.py"
+
+    rule flatmaps:
+        """Flatmaps of every subject: asked for by name, since pycortex is no dependency."""
+        input:
+            expand("results/figures/flatmaps/{subject}.png", subject=study.subjects),

@@ -4,9 +4,11 @@ import importlib.util
 
 import numpy as np
 import pytest
+from published import write_published
 
-from voxscale import flatmaps
+from voxscale import flatmaps, tables
 from voxscale.errors import UserError
+from voxscale.preparation import prepare_responses
 
 
 @pytest.fixture
@@ -24,6 +26,30 @@ def test_a_missing_pycortex_is_said_plainly(without_pycortex, tmp_path):
     with pytest.raises(UserError, match="pycortex is not installed"):
         flatmaps.draw_flatmap(np.zeros(3), "UTS01", "UTS01_auto", tmp_path, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_scores_go_back_to_their_voxels(tmp_path):
+    rows = write_published(tmp_path, {"exam": 12}, ["UTS01"], n_voxels=6)
+    assert rows
+    files = {"exam": [tmp_path / "derivative/preprocessed_data/UTS01/exam.hf5"]}
+    prepare_responses(
+        tmp_path / "UTS01.h5", files, tmp_path / "derivative/respdict.json", ["exam"], columns=[1, 4]
+    )
+    schema = tables.SCHEMAS["scores"]
+    plain = {"model": "m", "subject": "UTS01", "draw": 0}
+    columns = {
+        name: [plain.get(name, "x" if str(schema.field(name).type) == "string" else 0)] * 2
+        for name in schema.names
+    }
+    tables.write("scores", columns | {"voxel": [1, 4], "r": [0.25, -0.5]}, tmp_path / "scores.parquet")
+    found = flatmaps.whole_cortex(tmp_path / "scores.parquet", tmp_path / "UTS01.h5", "UTS01", "m")
+    np.testing.assert_array_equal(found, [np.nan, 0.25, np.nan, np.nan, -0.5, np.nan])
+    with pytest.raises(UserError, match="has no score of other for UTS01"):
+        flatmaps.whole_cortex(tmp_path / "scores.parquet", tmp_path / "UTS01.h5", "UTS01", "other")
+    (tmp_path / "xfms.json").write_text("{}")
+    args = (tmp_path / "scores.parquet", tmp_path / "UTS01.h5", "UTS01", "m", tmp_path / "xfms.json")
+    with pytest.raises(UserError, match="has no transform of UTS01"):
+        flatmaps.draw_scores(*args, tmp_path, tmp_path / "a.png")
 
 
 @pytest.mark.slow

@@ -7,9 +7,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 
+from voxscale import tables
 from voxscale.errors import UserError
-from voxscale.io import atomic
+from voxscale.io import atomic, read_json
+from voxscale.responses import open_subject
 
 HOW_TO = "install it with `pip install pycortex` to have flatmaps"
 
@@ -79,3 +82,48 @@ def draw_flatmap(
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor="white")
     pyplot.close(figure)
+
+
+def draw_scores(
+    scores: str | Path,
+    responses: str | Path,
+    subject: str,
+    model: str,
+    transforms: str | Path,
+    database: str | Path,
+    path: str | Path,
+) -> None:
+    """Draw one model's voxel scores on one subject's flattened cortex.
+
+    Args:
+        scores: table `scores` of the brain maps.
+        responses: `results/responses/<subject>.h5`, which knows which voxels of the dataset were fitted.
+        model: whose scores.
+        transforms: JSON file, subject -> name of its pycortex transform.
+        database, path: see `draw_flatmap`.
+
+    Raises:
+        UserError: pycortex is not installed, the subject has no transform, or the model no score.
+    """
+    known = read_json(transforms)
+    if subject not in known:
+        raise UserError(f"{transforms}: has no transform of {subject}; add it")
+    values = whole_cortex(scores, responses, subject, model)
+    draw_flatmap(values, subject, known[subject], database, path, (0, 0.6), label=f"{subject}: r of {model}")
+
+
+def whole_cortex(scores: str | Path, responses: str | Path, subject: str, model: str) -> np.ndarray:
+    """Scores of one model at every voxel of the dataset's files, NaN where none was fitted: (voxels,).
+
+    Raises:
+        UserError: the table has no score of this model and subject.
+    """
+    table = tables.read("scores", scores, ["model", "subject", "draw", "voxel", "r"])
+    mine = table.filter(
+        (pc.field("model") == model) & (pc.field("subject") == subject) & (pc.field("draw") == 0)
+    )
+    if not mine.num_rows:
+        raise UserError(f"{scores}: has no score of {model} for {subject}; name the model in config key maps")
+    values = np.full(int(open_subject(responses).attrs["n_columns"]), np.nan)
+    values[mine["voxel"].to_numpy()] = mine["r"].to_numpy()
+    return values

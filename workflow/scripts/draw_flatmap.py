@@ -1,0 +1,16 @@
+"""Scores of the brain maps' language model on one subject's own flattened cortex."""
+
+from voxscale.errors import script
+from voxscale.flatmaps import draw_scores
+
+if "snakemake" in globals():
+    with script(snakemake):
+        draw_scores(
+            snakemake.input.scores,
+            snakemake.input.responses,
+            snakemake.wildcards.subject,
+            snakemake.params.model,
+            snakemake.input.transforms,
+            snakemake.params.database,
+            snakemake.output.png,
+        )
