@@ -27,6 +27,13 @@ except UserError as error:
     sys.exit(f"ERROR {error}")
 
 CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
+# A banded model among the cells.
+BANDED = {
+    "model": "banded-{banded}",
+    "layer": 0,
+    "subject": "{subject}",
+    "n_train": "{n_train}",
+}
 PATHS = {
     "words": "results/stories/{story}/words.parquet",
     "phones": "results/stories/{story}/phones.parquet",
@@ -39,6 +46,8 @@ PATHS = {
     "cell_scores": f"results/scores/{CELL}/scores.parquet",
     "cell_moments": f"results/moments/{CELL}.h5",
     "cell_predictions": f"results/predictions/{CELL}.h5",
+    "cell_weights": f"results/weights/{CELL}.h5",
+    "bands": "results/banded/{banded}/subject={subject}/n_train={n_train}/bands.parquet",
     "scores": "results/tables/{selection}/scores.parquet",
     "summary": "results/tables/{selection}/summary.parquet",
     "voxels": "results/tables/{selection}/voxels.parquet",
@@ -69,7 +78,8 @@ pathvars:
 wildcard_constraints:
     layer=r"\d+",
     n_train=r"\d+",
-    model=r"[a-z0-9][a-z0-9._-]*",
+    model=r"(?!banded-)[a-z0-9][a-z0-9._-]*",
+    banded="|".join(study.config["banded"]) or "none",
     subject=r"[A-Za-z0-9_-]+",
     story=r"[A-Za-z0-9_-]+",
     law="|".join(study.config["laws"]) or "none",
@@ -113,6 +123,11 @@ def cell_of(wildcards):
     """The cell a job fits, with its number of draws."""
     cell = study.cell(**wildcards)
     return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
+
+
+def band_paths(name, banded):
+    """Paths of one kind for each band of a banded model."""
+    return [PATHS[name].format(**band) for band in study.bands(banded)]
 
 
 def member_paths(wildcards):
@@ -189,6 +204,10 @@ def needs(rule):
     gpus = {"gpu": ask(lambda need, _: need.gpus)}
     wanted = gpus if rule in jobs.gpu_rules else {}
     return wanted | (at_submission if workflow.is_main_process else {})
+
+
+# What a fit may use. No parameters: to change them must make no finished fit run again.
+means = {key: str(study.config["encoding"][key]) for key in ("memory_gb", "device")}
 
 
 def threads(rule):

@@ -1,5 +1,5 @@
 # Needs: features of a model, responses and stories of a subject.
-# Makes: for every model x layer x subject x n_train, the scores of all voxels and draws.
+# Makes: for every model x layer x subject x n_train, the scores of all voxels and draws; predictions, weights.
 
 
 rule fit_encoding:
@@ -26,6 +26,7 @@ rule fit_encoding:
     threads: threads("fit_encoding")
     resources:
         **needs("fit_encoding"),
+        **means,
     params:
         cell=cell_of,
         settings=study.fit_settings(),
@@ -55,6 +56,7 @@ rule predict_encoding:
     threads: threads("predict_encoding")
     resources:
         **needs("predict_encoding"),
+        **means,
     params:
         cell=cell_of,
         settings=study.fit_settings(),
@@ -62,3 +64,31 @@ rule predict_encoding:
         code=code("predict_encoding"),
     script:
         "../workflow/scripts/predict_encoding.py"
+
+
+rule weigh_encoding:
+    """Ridge weights of one cell at the alphas its fit chose. Made only when asked for by its path."""
+    input:
+        features=ancient(PATHS["features"]),
+        responses=PATHS["responses"],
+        subject=PATHS["subject_table"],
+        scores=PATHS["cell_scores"],
+    output:
+        weights=PATHS["cell_weights"],
+    log:
+        f"<logs>/weigh_encoding/{CELL}.log",
+    benchmark:
+        f"<benchmarks>/weigh_encoding/{CELL}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    threads: threads("weigh_encoding")
+    resources:
+        **needs("weigh_encoding"),
+        **means,
+    params:
+        cell=cell_of,
+        settings=study.fit_settings(),
+        extractor=lambda wildcards: code_hash(study.extractor(wildcards.model)),
+        code=code("weigh_encoding"),
+    script:
+        "../workflow/scripts/weigh_encoding.py"

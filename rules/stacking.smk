@@ -23,6 +23,7 @@ rule stack_models:
         "../envs/features.yaml"
     resources:
         **needs("stack_models"),
+        **means,
     params:
         cells=lambda wildcards: [
             list(cell) for cell in study.stacking_cells(wildcards.subject)

@@ -84,6 +84,7 @@ def summary(rng: np.random.Generator) -> pd.DataFrame:
                             "mean_ccnorm": 0.5,
                             "share_significant": 0.4,
                             "share_alpha_edge": 0.08 if model == "mel" else 0.01,
+                            "share_alpha_low": 0.01,
                         }
                     )
     frame = pd.DataFrame(rows)

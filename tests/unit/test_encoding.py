@@ -318,6 +318,35 @@ def test_predictions(study):
     np.testing.assert_allclose(r, scores.r_uncut, atol=1e-5)
 
 
+def test_weights_give_the_test_predictions(study):
+    arguments = study.arguments()
+    y = study.y | {"b": study.y["b"].copy()}
+    y["b"][7] = np.nan
+    write_study(study.folder, study.x, y)
+    study.fit()
+    scores, paths = study.folder / "scores.parquet", [study.folder / name for name in ("p.h5", "w.h5")]
+    encoding.predict_cell(**arguments, scores=scores, predictions_out=paths[0])
+    encoding.weigh_cell(**arguments, scores=scores, weights_out=paths[1])
+    with h5py.File(paths[0]) as predictions, h5py.File(paths[1]) as file:
+        test, w = predictions["test"][:], file["weights"][:]
+        assert file["delay"][:].tolist() == [1, 2]
+        assert file["voxel"][:].tolist() == COLUMNS.tolist()
+    assert w.shape == (VOXELS, 2, WIDTH)
+    problem = encoding.Cell(*arguments.values()).problem(0)
+    x_test = delay(problem.x_test, problem.test_lengths, problem.delays)
+    np.testing.assert_allclose(w.reshape(VOXELS, -1) @ x_test.T, test, atol=1e-5)
+    assert np.isnan(w).all((1, 2)).tolist() == [v == 7 for v in range(VOXELS)]
+
+
+def test_what_a_fit_may_use_does_not_tell_draws_apart(study):
+    keys = {
+        encoding.Cell(*study.arguments(**changes).values()).key(0)
+        for changes in ({}, {"memory_gb": 3}, {"device": "auto"})
+    }
+    assert len(keys) == 1
+    assert encoding.Cell(*study.arguments(precision="float64").values()).key(0) not in keys
+
+
 def test_scores_of_another_grid_are_refused(study):
     study.fit()
     arguments = study.arguments(alphas={"log10_min": -2.5})

@@ -31,7 +31,7 @@ def cell_columns(model="a", layer=1, subject="UTS01", n_train=3, draws=2, voxels
         "r_uncut": r + 0.1,
         "cv_r": r - 0.05,
         "alpha": np.ones(n),
-        "alpha_edge": np.arange(n) % 4 == 0,
+        "alpha_edge": np.where(np.arange(n) % 4 == 0, 1 - 2 * (np.arange(n) % 8 == 0), 0),
         "p": np.where(r > 0.3, 0.001, 0.5),
         "train_trs": np.full(n, 300),
         "train_hours": np.full(n, 300 * 2 / 3600),

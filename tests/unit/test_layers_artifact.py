@@ -57,7 +57,7 @@ def test_profile_tables_from_gathered_scores(tmp_path):
     columns |= {
         "r": rng.normal(size=total),
         "cv_r": rng.normal(size=total),
-        "alpha_edge": np.zeros(total, bool),
+        "alpha_edge": np.zeros(total, np.int8),
     }
     paths = [tmp_path / f"{i}.parquet" for i in range(layers)]
     for i, path in enumerate(paths):

@@ -121,13 +121,33 @@ def test_weights_and_predictions_are_those_of_sklearn():
         found = whole(solve(problem))
         x = delay(problem.x_train, problem.train_lengths, problem.delays)
         x_test = delay(problem.x_test, problem.test_lengths, problem.delays)
-        w = weights(problem, found["alpha_index"]).reshape(6, -1)
+        w = np.full((6, d * 2), np.nan)
+        for part in weights(problem, found["alpha_index"]):
+            w[part.voxels] = part.values.reshape(len(part.voxels), -1)
         for voxel in range(6):
             # Another library's solver, and its own convention: its alpha is our λ.
             ridge = Ridge(alpha=found["alpha"][voxel] ** 2, fit_intercept=False, solver="svd")
             ridge.fit(x, problem.y_train[voxel].astype(np.float64))
             np.testing.assert_allclose(w[voxel], ridge.coef_, atol=2e-6)
             np.testing.assert_allclose(found["test_prediction"][voxel], ridge.predict(x_test), atol=5e-6)
+
+
+@pytest.mark.parametrize("d", [10, 90])
+def test_weights_are_the_textbooks(d, monkeypatch):
+    problem = make_problem([40, 30, 50], d, 20, delays=(0, 3))
+    chosen = np.random.default_rng(0).integers(-1, 7, 20)
+    y = problem.y_train.copy()
+    y[4] = 1.0
+    oracle = Oracle(problem)
+    few = replace(plan(problem), voxels=6)
+    monkeypatch.setattr("voxscale.ridge.prediction.plan", lambda problem: few)
+    seen = []
+    for part in weights(replace(problem, y_train=y), chosen):
+        assert part.values.dtype == np.float32
+        expected = oracle.weights[chosen[part.voxels], :, part.voxels].reshape(-1, 2, d)
+        np.testing.assert_allclose(part.values, expected, atol=2e-6)
+        seen += part.voxels.tolist()
+    assert sorted(seen) == [v for v in range(20) if chosen[v] >= 0 and v != 4]
 
 
 @pytest.mark.parametrize("d", [8, 100])
@@ -164,7 +184,7 @@ def test_bad_voxels_have_no_score_and_disturb_nobody():
             assert np.isnan(found[name][bad]).all()
             good = (np.delete(values[name], bad, 0) for values in (found, clean))
             np.testing.assert_allclose(*good, atol=1e-6)
-        assert not found["at_edge"][bad].any()
+        assert not found["edge"][bad].any()
 
 
 def test_one_group_of_alphas_at_a_time_gives_the_same(monkeypatch):
@@ -216,12 +236,12 @@ def test_kernel_scaled_alphas_do_not_care_for_the_scale_of_features():
 
 
 def test_edges_of_the_grid_are_told():
-    problem = make_problem([40, 30, 50], 80, 15, alphas=np.array([1e5, 1e6, 1e7]))
-    found = whole(solve(problem))
-    expected = (found["alpha_index"] == 0) | (found["alpha_index"] == 2)
-    assert expected.any()
-    np.testing.assert_array_equal(found["at_edge"], expected)
-    assert not whole(solve(replace(problem, alphas=np.array([10.0]))))["at_edge"].any()
+    problem = make_problem([40, 30, 50], 80, 15)
+    for alphas, edge in (([1e5, 1e6, 1e7], 0), ([1e-4, 1e-3, 1e-2], 2)):
+        found = whole(solve(replace(problem, alphas=np.array(alphas))))
+        assert (found["alpha_index"] == edge).any()
+        np.testing.assert_array_equal(found["edge"], found["alpha_index"] - 1)
+    assert not whole(solve(replace(problem, alphas=np.array([10.0]))))["edge"].any()
 
 
 def test_form_follows_the_cost():
@@ -242,6 +262,20 @@ def test_device_that_is_none():
     problem = make_problem([40, 30, 50], 8, 2, device="abacus")
     with pytest.raises(UserError, match=r"encoding\.device"):
         list(solve(problem))
+
+
+def test_the_largest_fit_of_the_whole_dataset_has_room_on_a_node():
+    """OPT-30B, every story of one subject: an alpha at a time in 24 GB, all at once in 64."""
+    sizes = sizes_of(make_problem([40, 30, 50], 80, 15))._replace(
+        n=28_000, d=7168, delays=4, m=600, voxels=95_000, alphas=15, folds=((5600, 22_400),) * 5
+    )
+    cpu = torch.device("cpu")
+    for memory_gb, alphas in ((24, 1), (64, 15)):
+        how = make_plan(sizes, memory_gb, "auto", "off", "float32", cpu)
+        assert how.form == "dual"
+        assert how.alphas == alphas
+        assert how.bytes <= memory_gb * 1e9
+    assert make_plan(sizes, 32, "auto", "on", "float32", cpu).bytes <= 32e9
 
 
 def test_too_little_memory_is_told_before_the_work():

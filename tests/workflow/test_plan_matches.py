@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 from workflow.runs import demo_config, snakemake, tiny_config
+from workflow.test_banded import banded_config
 
 from voxscale.plan import load_jobs
 
@@ -17,7 +18,7 @@ def planned(run):
             yield rule, tuple(sorted(re.findall(r"(\w+)=([^,]+)", text)))
 
 
-@pytest.mark.parametrize("config", [tiny_config, demo_config], ids=["tiny", "demo"])
+@pytest.mark.parametrize("config", [tiny_config, demo_config, banded_config], ids=["tiny", "demo", "banded"])
 def test_every_job_is_priced_once_and_no_other(tmp_path, monkeypatch, config):
     run = snakemake(tmp_path, "--dry-run", config=config())
     assert run.status == 0, run.text[-2000:]

@@ -1,5 +1,6 @@
 """Scores of one cell: every draw of its training stories, scored on the test stories."""
 
+from voxscale.cell_data import with_means
 from voxscale.encoding import fit_cell
 from voxscale.errors import script
 
@@ -13,5 +14,5 @@ if "snakemake" in globals():
             moments_out=snakemake.output.moments,
             scratch=snakemake.params.scratch,
             cell=snakemake.params.cell,
-            settings=snakemake.params.settings,
+            settings=with_means(snakemake.params.settings, snakemake.resources),
         )

@@ -1,5 +1,6 @@
 """Out-of-fold and test predictions of one cell at the alphas its fit chose."""
 
+from voxscale.cell_data import with_means
 from voxscale.encoding import predict_cell
 from voxscale.errors import script
 
@@ -12,5 +13,5 @@ if "snakemake" in globals():
             scores=snakemake.input.scores,
             predictions_out=snakemake.output.predictions,
             cell=snakemake.params.cell,
-            settings=snakemake.params.settings,
+            settings=with_means(snakemake.params.settings, snakemake.resources),
         )

@@ -1,5 +1,6 @@
 """Stack the members' predictions of one subject, score the stack, partition its variance."""
 
+from voxscale.cell_data import with_means
 from voxscale.errors import script
 from voxscale.stacks import stack_subject
 
@@ -12,5 +13,5 @@ if "snakemake" in globals():
             snakemake.output.stacking,
             snakemake.output.weights,
             cells=snakemake.params.cells,
-            settings=snakemake.params.settings,
+            settings=with_means(snakemake.params.settings, snakemake.resources),
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,16 @@ from voxscale import feature_store, tables
 from voxscale.errors import UserError
 from voxscale.preprocess import zscore
 from voxscale.responses import SubjectResponses
+
+MEANS = ("memory_gb", "device")  # by which a fit is made; they change none
+
+
+def with_means(settings: Mapping[str, Any], resources: Any) -> dict[str, Any]:
+    """Settings of a fit and what it may use, which is among its rule's resources.
+
+    As parameters they would make finished fits run again.
+    """
+    return {**settings, "memory_gb": float(resources.memory_gb), "device": str(resources.device)}
 
 
 def read_roles(subject_table: Path) -> tuple[list[str], list[str]]:

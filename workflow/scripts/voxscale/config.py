@@ -91,6 +91,9 @@ def complete(config: Mapping[str, Any], schema: Path, presets: Path) -> dict[str
         _fill(sweep, rules["properties"]["sweeps"]["additionalProperties"])
     for member in full["stacking"]["members"]:
         _fill(member, rules["properties"]["stacking"]["properties"]["members"]["items"])
+    for banded in full["banded"].values():
+        for band in banded["bands"]:
+            _fill(band, rules["properties"]["stacking"]["properties"]["members"]["items"])
     if full["features"]["text"]["restart_at"] >= full["features"]["text"]["max_context"]:
         raise UserError("config key features.text.restart_at: must be below max_context; lower it")
     ordered = {name: list(full[name]) for name in ("sweeps", "laws")}  # here the order is that of the report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import pyarrow as pa
 
 from voxscale import feature_store, tables
 from voxscale.bootstrap import block_sums, blocks_of
-from voxscale.cell_data import Features, TrainingResponses, draw_stories, read_roles
+from voxscale.cell_data import MEANS, Features, TrainingResponses, draw_stories, read_roles
 from voxscale.errors import UserError
 from voxscale.hdf5 import checked
 from voxscale.io import atomic
 from voxscale.progress import bar
 from voxscale.provenance import code_hash, collect, hash_config
 from voxscale.responses import SubjectResponses, open_subject
-from voxscale.ridge import Kernel, RidgeProblem, make_folds, plan, predict, solve
+from voxscale.ridge import Block, Kernel, RidgeProblem, make_folds, plan, predict, solve, weights
 from voxscale.ridge.solver import find_device
 from voxscale.significance import permutation_p
 
@@ -129,7 +129,7 @@ class Cell:
         return hash_config(
             {
                 "cell": {name: self.cell[name] for name in ("model", "layer", "subject", "n_train")},
-                "settings": dict(self.settings),
+                "settings": {key: self.settings[key] for key in self.settings if key not in MEANS},
                 "training": stories,
                 "test": self.test,
                 # A story's file is named after its content.
@@ -164,23 +164,30 @@ def fit_draw(cell: Cell, draw: int) -> dict[str, np.ndarray]:
         the columns of `PER_VOXEL`, (voxels,) each; `moments` (blocks, 5, voxels) float32; `train_trs` and
         `n_features`.
     """
-    problem, settings = cell.problem(draw), cell.settings
-    lengths = list(cell.test_lengths.values())
+    problem = cell.problem(draw)
+    return score_blocks(cell, problem, solve(problem), f"draw {draw}")
+
+
+def score_blocks(
+    cell: Cell, problem: RidgeProblem, fitted: Iterable[Block], name: str
+) -> dict[str, np.ndarray]:
+    """Score blocks of voxels as they are fitted; gives what `fit_draw` does."""
+    settings, lengths = cell.settings, list(cell.test_lengths.values())
     blocks = blocks_of(cell.test_lengths, settings["block_trs"])
     n_voxels = cell.responses.n_voxels
     found = {name: np.full(n_voxels, np.nan, np.float32) for name in PER_VOXEL}
-    found["alpha_edge"] = np.zeros(n_voxels, bool)
+    found["alpha_edge"] = np.zeros(n_voxels, np.int8)
     found["moments"] = np.full((len(blocks.n), 5, n_voxels), np.nan, np.float32)
     rows = scored_rows(lengths, cell.skip)
-    with bar(range(n_voxels), f"draw {draw}", unit="voxel") as progress:
-        for block in solve(problem):
+    with bar(range(n_voxels), name, unit="voxel") as progress:
+        for block in fitted:
             voxels = block.voxels
             y = problem.y_train.test(cell.test, voxels, settings["zscore_test"])
             predicted = block.test_prediction
             found["r"][voxels] = correlate(predicted[:, rows], y[:, rows])
             found["r_uncut"][voxels] = correlate(predicted, y)
             found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
-            found["alpha_edge"][voxels] = block.at_edge
+            found["alpha_edge"][voxels] = block.edge
             found["p"][voxels] = permutation_p(
                 predicted,
                 y,
@@ -241,14 +248,19 @@ def _write_scores(cell: Cell, draws: Mapping[int, Path], path: Path, provenance:
     parts = []
     for draw, file in draws.items():
         with np.load(file) as found:
-            trs = int(found["train_trs"])
-            same = {name: cell.cell[name] for name in ("model", "layer", "subject", "n_train")}
-            same |= {"draw": draw, "train_trs": trs, "train_hours": trs * cell.settings["tr_s"] / 3600}
-            same |= {"n_features": int(found["n_features"])}
-            columns = {name: pa.repeat(value, cell.responses.n_voxels) for name, value in same.items()}
-            columns |= {name: pa.array(found[name]) for name in PER_VOXEL}
-        parts.append(pa.table({**columns, "voxel": pa.array(cell.responses.voxels)}))
+            parts.append(score_rows(cell, cell.cell, draw, found))
     tables.write("scores", pa.concat_tables(parts), path, provenance)
+
+
+def score_rows(cell: Cell, named: Mapping[str, Any], draw: int, found: Mapping[str, np.ndarray]) -> pa.Table:
+    """Rows of table `scores` for what `score_blocks` found, under the model, layer, ... of `named`."""
+    trs = int(found["train_trs"])
+    same = {name: named[name] for name in ("model", "layer", "subject", "n_train")}
+    same |= {"draw": draw, "train_trs": trs, "train_hours": trs * cell.settings["tr_s"] / 3600}
+    same |= {"n_features": int(found["n_features"])}
+    columns = {name: pa.repeat(value, cell.responses.n_voxels) for name, value in same.items()}
+    columns |= {name: pa.array(found[name]) for name in PER_VOXEL}
+    return pa.table({**columns, "voxel": pa.array(cell.responses.voxels)})
 
 
 def _write_moments(cell: Cell, draws: Mapping[int, Path], path: Path, provenance: Mapping[str, Any]) -> None:
@@ -298,6 +310,38 @@ def predict_cell(
         for role, names in (("train", stories), ("test", this.test)):
             file.create_dataset(f"{role}_story", data=names, dtype=h5py.string_dtype())
             file[f"{role}_trs"] = this.lengths(names)
+        provenance = collect(cell=dict(cell), settings=dict(settings))
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+
+
+def weigh_cell(
+    features: str | Path,
+    responses: str | Path,
+    subject_table: str | Path,
+    scores: str | Path,
+    weights_out: str | Path,
+    cell: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the ridge weights of a cell's first draw at the alphas its fit chose.
+
+    The file holds `weights` (voxels, delays, features) float32, from features z-scored per story to responses
+    z-scored per story, NaN for voxels without a fit; `voxel` and `delay` (TRs).
+
+    Raises:
+        UserError: anything wrong with the files, or scores of other voxels or another grid of alphas.
+    """
+    this = Cell(Path(features), Path(responses), Path(subject_table), cell, settings)
+    problem, n_voxels = this.problem(0), this.responses.n_voxels
+    chosen = _chosen(scores, this.responses.voxels, problem.absolute_alphas())
+    shape = n_voxels, len(problem.delays), problem.x_train.shape[1]
+    with atomic(weights_out) as temporary, h5py.File(temporary, "w") as file:
+        table = file.create_dataset("weights", **checked(shape, (1, *shape[1:])), fillvalue=np.nan)
+        with bar(range(n_voxels), "weigh", unit="voxel") as progress:
+            for part in weights(problem, chosen):
+                table[part.voxels] = part.values
+                progress.update(len(part.voxels))
+        file["voxel"], file["delay"] = this.responses.voxels, np.array(problem.delays)
         provenance = collect(cell=dict(cell), settings=dict(settings))
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
 

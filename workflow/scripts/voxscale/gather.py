@@ -118,7 +118,8 @@ def summarise(
             "median_r": float(np.median(r[scored])) if n else np.nan,
             "max_r": float(r[scored].max()) if n else np.nan,
             "share_significant": float((q[tested] <= fdr).mean()) if tested.any() else np.nan,
-            "share_alpha_edge": float(columns["alpha_edge"][scored].mean()) if n else np.nan,
+            "share_alpha_edge": float((columns["alpha_edge"][scored] != 0).mean()) if n else np.nan,
+            "share_alpha_low": float((columns["alpha_edge"][scored] < 0).mean()) if n else np.nan,
         }
 
 

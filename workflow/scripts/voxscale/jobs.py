@@ -36,6 +36,8 @@ OUTPUTS = {
     "extract_control_features": "results/features/{model}.h5",
     "fit_encoding": f"results/scores/{CELL}/scores.parquet",
     "predict_encoding": f"results/predictions/{CELL}.h5",
+    "fit_banded": "results/banded/{banded}/subject={subject}/n_train={n_train}/bands.parquet",
+    "describe_banded": "results/models/banded-{banded}.json",
     "stack_models": "results/stacking/{subject}.parquet",
     "gather_scores": "results/tables/{selection}/scores.parquet",
     "fit_law": "results/laws/{law}.parquet",
@@ -62,7 +64,7 @@ STAGES = {
         "prepare_model",
         *(f"extract_{kind}_features" for kind in ("language", "speech", "control")),
     ),
-    "fits": ("fit_encoding", "predict_encoding"),
+    "fits": ("fit_encoding", "predict_encoding", "fit_banded", "describe_banded"),
     "analysis": (
         "estimate_ceiling",
         "gather_scores",
@@ -93,7 +95,7 @@ class Job(NamedTuple):
     @property
     def log(self) -> Path:
         """Where the rule's script writes its log."""
-        name = CELL if "n_train" in self.wildcards else "/".join(self.wildcards.values()) or "all"
+        name = CELL if "layer" in self.wildcards else "/".join(self.wildcards.values()) or "all"
         return Path(f"results/logs/{self.rule}/{name.format(**self.wildcards)}.log")
 
     @property
@@ -140,6 +142,11 @@ class Jobs:
         for model in study.grid.used_models:
             yield Job(study.extractor(model), {"model": model})
         yield from (Job("fit_encoding", _wildcards(cell)) for cell in study.grid.cells())
+        for name in study.config["banded"]:
+            yield Job("describe_banded", {"banded": name})
+            for subject in study.subjects:
+                size = len(study.grid.training[subject])
+                yield Job("fit_banded", {"banded": name, "subject": subject, "n_train": str(size)})
         stacked = dict.fromkeys(cell for s in study.subjects for cell in study.stacking_cells(s))
         yield from (Job("predict_encoding", _wildcards(cell)) for cell in stacked)
         if stacked:
@@ -271,9 +278,21 @@ class Jobs:
 
     _fit_encoding = _fit
 
+    def _fit_banded(self, banded: str, subject: str, n_train: str) -> Need:
+        return resources.banded(
+            self.sizes.train_trs(subject, int(n_train)),
+            self.sizes.test_trs(subject),
+            [self.sizes.width(band["model"]) for band in self.study.bands(banded)],
+            self.sizes.voxels(subject),
+            self.study.config["encoding"],
+            self.study.config["banded"][banded]["samples"],
+            self.study.config["scoring"]["block_trs"],
+            self.study.config["scoring"]["permutations"],
+        )
+
     def threads(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Cores that a job is worth, as `need` says, but without the solver's plan, which needs torch."""
-        if rule not in ("fit_encoding", "predict_encoding"):
+        if rule not in ("fit_encoding", "predict_encoding", "weigh_encoding"):
             return self.need(rule, dict(wildcards)).threads
         cell = self.study.cell(**wildcards)
         flops = resources.cell_flops(
@@ -292,6 +311,12 @@ class Jobs:
         train = self.sizes.train_trs(subject, int(wildcards["n_train"]))
         fit = self._fit(**wildcards, single=True)
         return resources.prediction(fit, train, self.sizes.test_trs(subject), self.sizes.voxels(subject))
+
+    def _weigh_encoding(self, **wildcards: str) -> Need:
+        features = self.sizes.width(wildcards["model"]) * len(self.study.config["encoding"]["delays"])
+        return resources.weighing(
+            self._fit(**wildcards, single=True), features, self.sizes.voxels(wildcards["subject"])
+        )
 
     def _stack_models(self, subject: str) -> Need:
         members = len(self.study.config["stacking"]["members"])

@@ -264,6 +264,7 @@ def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = (
         worst = edge.loc[edge.share_alpha_edge.idxmax()]
         told_apart = summary[summary.voxel_set == "significant"].share_alpha_edge.max()
         apart = f"; of significant voxels at most {told_apart:.0%}" if told_apart == told_apart else ""
+        apart += f"; at the smallest alpha at most {cells.share_alpha_low.max():.0%}"
         told.append(
             f"Ridge alpha lies on the edge of its grid in more than {EDGE_SHARE:.0%} of voxels "
             f"in {len(edge)} of {len(cells)} fits (at most {worst.share_alpha_edge:.0%}: {worst.model}, "

@@ -266,10 +266,58 @@ def fit_bytes(
     )
 
 
+def banded(
+    train: int,
+    test: int,
+    widths: Sequence[int],
+    voxels: int,
+    encoding: Mapping[str, Any],
+    samples: int,
+    block_trs: int = 10,
+    permutations: int = 0,
+) -> Need:
+    """Banded ridge of one subject, as himalaya searches.
+
+    Args:
+        widths: features of each band.
+        samples: candidates for how the penalty is shared.
+
+    Raises:
+        UserError: `encoding.memory_gb` is too little.
+    """
+    from voxscale.banded import banded_bytes, voxels_at_once
+    from voxscale.ridge.budget import Sizes
+
+    alphas, folds = encoding["alphas"]["n"], encoding["folds"]["n"]
+    held = math.ceil(train / folds)
+    kept = train - held
+    shape = {"n": train, "m": test, "delays": len(encoding["delays"]), "voxels": voxels, "alphas": alphas}
+    bands = [Sizes(d=width, folds=((held, kept),) * folds, **shape) for width in widths]
+    own = voxels * (64.0 + 40 * math.ceil(test / block_trs))
+    at_once = voxels_at_once(bands, samples, encoding["memory_gb"] - own / 1e9)
+    # In float64: eigenvectors of each fold and of all rows, a matrix per alpha; then all voxels.
+    once = folds * (10 * kept**3 + 2 * alphas * held * kept**2) + 10 * train**3 + 2 * alphas * train**3
+    each = 2 * alphas * folds * held * kept + 2 * alphas * train**2
+    flops = 2.0 * samples * (once * math.ceil(voxels / at_once) + each * voxels)
+    flops += 0.1 * permutations * test * voxels
+    threads = worth_threads(flops)
+    time = (
+        START_S + flops / (CPU_FLOPS * threads) + 4.0 * (train + test) * (voxels + sum(widths)) / DISK_BYTES
+    )
+    memory = banded_bytes(bands, samples, at_once) + own + 90.0 * (len(widths) + 1) * voxels
+    return Need(memory / MB, time, threads, disk_mb=voxels * (45.0 + 30 * len(widths)) / MB)
+
+
 def prediction(one_draw: Need, train: int, test: int, voxels: int) -> Need:
     """Predictions of one cell at known alphas: a fit that keeps what it predicts."""
     kept = 4.0 * (train + test) * voxels
     return replace(one_draw, memory_mb=one_draw.memory_mb + kept / MB, disk_mb=kept / MB)
+
+
+def weighing(one_draw: Need, features: int, voxels: int) -> Need:
+    """Weights of one cell at known alphas: written block by block, one of them in memory."""
+    kept = 4.0 * features * voxels
+    return replace(one_draw, seconds=one_draw.seconds + kept / DISK_BYTES, disk_mb=kept / MB)
 
 
 def responses(bytes_in: float, voxels: int, trs: float, repeats_trs: float, keep: str) -> Need:

@@ -76,11 +76,24 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("r_uncut", pa.float32(), "correlation", "test correlation over all test TRs"),
             _column("cv_r", pa.float32(), "correlation", "mean held-out correlation at the chosen alpha"),
             _column("alpha", pa.float32(), "1", "chosen ridge alpha (lambda = alpha squared)"),
-            _column("alpha_edge", pa.bool_(), "flag", "alpha is the smallest or the largest of its grid"),
+            _column("alpha_edge", pa.int8(), "sign", "-1: alpha is the smallest of its grid, 1: the largest"),
             _column("p", pa.float32(), "probability", "block permutation p of r; NaN: not tested"),
             _column("train_trs", pa.int32(), "TR", "training TRs of this draw"),
             _column("train_hours", pa.float32(), "h", "training hours of this draw"),
             _column("n_features", pa.int32(), "features", "features times delays"),
+        ]
+    ),
+    "bands": pa.schema(
+        [
+            MODEL,
+            SUBJECT,
+            N_TRAIN,
+            _column("band", pa.int32(), "index", "band, in the config's order"),
+            _column("band_model", pa.string(), "name", "model of the band"),
+            _column("band_layer", pa.int32(), "index", "layer of the band"),
+            VOXEL,
+            _column("share", pa.float32(), "1", "share of the kernel; those of all bands add up to 1"),
+            _column("r", pa.float32(), "correlation", "part of the test correlation; all bands add up to it"),
         ]
     ),
     "ceiling": pa.schema(
@@ -154,6 +167,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("mean_ccnorm", pa.float64(), "r/ceiling", "mean r/ccmax over its reliable voxels"),
             _column("share_significant", pa.float64(), "share", "voxels below the false discovery rate"),
             _column("share_alpha_edge", pa.float64(), "share", "voxels whose alpha is at its grid's edge"),
+            _column("share_alpha_low", pa.float64(), "share", "voxels whose alpha is the grid's smallest"),
         ]
     ),
     "stacking": pa.schema(

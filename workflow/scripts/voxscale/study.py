@@ -134,7 +134,32 @@ class Study:
     def selections(self) -> dict[str, list[Cell]]:
         """Cells that are gathered together: all, those of a sweep, those of the brain maps."""
         chosen = {sweep: self.grid.cells(sweep) for sweep in self.config["sweeps"]}
-        return {"all": self.grid.cells(), "maps": self.map_cells, **chosen}
+        return {"all": [*self.grid.cells(), *self.banded_cells], "maps": self.map_cells, **chosen}
+
+    def bands(self, banded: str) -> list[dict[str, Any]]:
+        """Model and layer of each band of a banded model.
+
+        Raises:
+            UserError: a band's model is in no sweep.
+        """
+        where, found = f"banded.{banded}.bands", []
+        for band in self.config["banded"][banded]["bands"]:
+            (layer,) = self.grid.layers(band["model"], band["layer"], where)
+            if band["model"] not in self.grid.used_models:
+                raise UserError(f"config key {where}: {band['model']} is in no sweep; add it to one")
+            found.append({"model": band["model"], "layer": layer})
+        return found
+
+    def banded_cell(self, banded: str, subject: str, n_train: str | int) -> Cell:
+        """The cell under which a banded model's scores are kept."""
+        return Cell(f"banded-{banded}", 0, subject, int(n_train))
+
+    @cached_property
+    def banded_cells(self) -> list[Cell]:
+        """Cells of all banded models: every subject, all its training stories."""
+        names = [name for name in self.config["banded"] if self.bands(name)]
+        sizes = {subject: len(self.grid.training[subject]) for subject in self.subjects}
+        return [self.banded_cell(name, subject, sizes[subject]) for name in names for subject in sizes]
 
     @cached_property
     def map_cells(self) -> list[Cell]:
@@ -214,8 +239,9 @@ class Study:
         """What of the config changes a fit."""
         dataset = self.config["dataset"]
         settings = {**self.config["encoding"], **self.config["scoring"]}
-        for after in ("preset", "layer_choice", "fdr"):  # these name or judge fits, and change none
-            del settings[after]
+        # These name or judge fits, or say by which means they are made, and change none.
+        for other in ("preset", "layer_choice", "fdr", "memory_gb", "device"):
+            del settings[other]
         return {
             **settings,
             "tr_s": dataset["tr_s"],

@@ -14,7 +14,7 @@ from voxscale.ridge.budget import Plan, Sizes, fit_bytes, make_plan
 from voxscale.ridge.folds import chunk_folds, make_folds, story_folds
 from voxscale.ridge.kernel import Kernel
 from voxscale.ridge.prediction import predict, weights
-from voxscale.ridge.problem import Block, Fold, Prediction, RidgeProblem
+from voxscale.ridge.problem import Block, Fold, Prediction, RidgeProblem, Weights
 from voxscale.ridge.solver import plan, sizes_of, solve
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Prediction",
     "RidgeProblem",
     "Sizes",
+    "Weights",
     "chunk_folds",
     "fit_bytes",
     "make_folds",

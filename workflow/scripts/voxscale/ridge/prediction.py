@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from voxscale.ridge.dual import Dual, inverse
-from voxscale.ridge.kernel import delayed_rows
+from voxscale.ridge.kernel import positions
 from voxscale.ridge.operators import make_operators
-from voxscale.ridge.problem import Prediction, RidgeProblem
+from voxscale.ridge.problem import Prediction, RidgeProblem, Weights
 from voxscale.ridge.solver import DTYPES, Reader, find_device, make_form, plan, predict_chosen, slices
 
 
@@ -64,30 +64,38 @@ def predict(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Predicti
             )
 
 
-def weights(problem: RidgeProblem, alpha_index: np.ndarray, voxels: slice = slice(None)) -> np.ndarray:
-    """Ridge weights of some voxels, from all training TRs.
+def weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Weights]:
+    """Ridge weights from all training TRs, the finite impulse response of every feature.
 
     Args:
-        alpha_index: (v,) of those voxels; -1: NaN.
+        alpha_index: (voxels,) index into the grid, -1: no weights.
 
-    Returns:
-        (v, delays, d) float32.
+    Yields:
+        weights of some voxels, which have one alpha; voxels without weights never come.
     """
-    form = make_form(problem, plan(problem).form)
-    device, dtype = find_device(problem.device), DTYPES[problem.precision]
-    y, valid = Reader(problem.y_train, problem.precision, device).read(voxels)
+    how, device, dtype = plan(problem), find_device(problem.device), DTYPES[problem.precision]
+    form = make_form(problem, how.form)
+    reader = Reader(problem.y_train, problem.precision, device)
     lams = problem.absolute_alphas() ** 2
     x = torch.as_tensor(problem.x_train, device=device).to(dtype)
-    delayed = delayed_rows(
-        x, problem.train_lengths, problem.delays, torch.arange(len(x), device=device)
-    )  # (n, p)
-    out = torch.full((len(y), delayed.shape[1]), torch.nan, dtype=dtype, device=device)
-    chosen = np.where(valid, alpha_index, -1)
-    for a in np.unique(chosen[chosen >= 0]):
-        rows = torch.as_tensor(np.flatnonzero(chosen == a), device=device)
-        if isinstance(form, Dual):
-            out[rows] = (y[rows] @ inverse(form.k, lams[a], torch.float64).to(dtype)) @ delayed
-        else:
-            shrunk = form.inputs(y[rows]).test * (form.scale / (form.values + lams[a])).to(dtype)
-            out[rows] = shrunk @ form.vectors.T.to(dtype)
-    return out.cpu().numpy().astype(np.float32).reshape(len(y), len(problem.delays), -1)
+    position = positions(problem.train_lengths).to(device)
+    # As much memory for a block's weights as scoring has for a block's responses.
+    step = max(1, min(how.voxels, how.voxels * len(x) // problem.n_features))
+    for a in np.unique(alpha_index[alpha_index >= 0]):
+        g = inverse(form.k, lams[a], torch.float64).to(dtype) if isinstance(form, Dual) else None
+        for block in slices(problem.y_train.shape[0], step):
+            mine = np.flatnonzero(alpha_index[block] == a)
+            if not len(mine):
+                continue
+            y, valid = reader.read(block)
+            mine = mine[valid[mine]]
+            rows = y[torch.as_tensor(mine, device=device)]
+            if g is not None:
+                dual = rows @ g  # (v, n)
+                found = [
+                    (dual[:, q:] * (position[q:] >= q)) @ x[: len(x) - q] for q in problem.delays
+                ]  # each (v, d)
+            else:
+                shrunk = form.inputs(rows).test * (form.scale / (form.values + lams[a])).to(dtype)
+                found = (shrunk @ form.vectors.T.to(dtype)).chunk(len(problem.delays), 1)
+            yield Weights(mine + block.start, torch.stack(list(found), 1).cpu().numpy().astype(np.float32))

@@ -99,6 +99,13 @@ class RidgeProblem:
         return alphas * np.sqrt(mean_diagonal(self.x_train, self.train_lengths, self.delays))
 
 
+def grid_edge(alpha_index: np.ndarray, n_alphas: int) -> np.ndarray:
+    """(v,) as `Block.edge`; -1 is no alpha, and with one alpha there is no grid to be at the edge of."""
+    if n_alphas == 1:
+        return np.zeros(len(alpha_index), np.int8)
+    return np.select([alpha_index == 0, alpha_index == n_alphas - 1], [-1, 1], 0).astype(np.int8)
+
+
 def mean_diagonal(x: np.ndarray, lengths: Sequence[int], delays: Sequence[int]) -> float:
     """Mean squared length of the delayed rows: the mean diagonal of their kernel."""
     square = np.einsum("td,td->t", x, x, dtype=np.float64)
@@ -118,7 +125,7 @@ class Block(NamedTuple):
         alpha_index: (v,) chosen alpha on the grid; -1: none.
         alpha: (v,) float64, absolute.
         cv_r: (v,) float32 mean held-out correlation at that alpha.
-        at_edge: (v,) whether the alpha is the grid's smallest or largest.
+        edge: (v,) int8, -1 where the alpha is the grid's smallest, 1 where it is the largest, else 0.
         test_prediction: (v, m) float32, from all training TRs at that alpha.
     """
 
@@ -127,7 +134,7 @@ class Block(NamedTuple):
     alpha_index: np.ndarray
     alpha: np.ndarray
     cv_r: np.ndarray
-    at_edge: np.ndarray
+    edge: np.ndarray
     test_prediction: np.ndarray
 
 
@@ -143,3 +150,15 @@ class Prediction(NamedTuple):
     voxels: np.ndarray
     oof: np.ndarray
     test: np.ndarray
+
+
+class Weights(NamedTuple):
+    """Ridge weights of some voxels.
+
+    Attributes:
+        voxels: (v,) which.
+        values: (v, delays, d) float32: what a feature, so many TRs ago, adds to the response.
+    """
+
+    voxels: np.ndarray
+    values: np.ndarray

@@ -16,7 +16,7 @@ from voxscale.ridge.forms import BlockInputs, Form
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel
 from voxscale.ridge.operators import Operators, exact_scores, low_scores, make_operators, plain_scores
 from voxscale.ridge.primal import Primal
-from voxscale.ridge.problem import Block, Responses, RidgeProblem
+from voxscale.ridge.problem import Block, Responses, RidgeProblem, grid_edge
 from voxscale.ridge.screen import CALIBRATION, Margin, certify
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -214,16 +214,14 @@ class _Fit:
     ) -> Block:
         cv_r, best = (values.cpu().numpy() for values in scores.max(1))
         prediction = predict_chosen(inputs.test, tests, best).cpu().numpy()
-        last = len(self.alphas) - 1
-        nan = np.float32(np.nan)
+        nan, index = np.float32(np.nan), np.where(valid, best, -1)
         return Block(
             voxels=block,
             valid=valid,
-            alpha_index=np.where(valid, best, -1),
+            alpha_index=index,
             alpha=np.where(valid, self.alphas[best], np.nan),
             cv_r=np.where(valid, cv_r.astype(np.float32), nan),
-            # With one alpha there is no grid to be at the edge of.
-            at_edge=valid & (last > 0) & ((best == 0) | (best == last)),
+            edge=grid_edge(index, len(self.alphas)),
             test_prediction=np.where(valid[:, None], prediction.astype(np.float32), nan),
         )
 

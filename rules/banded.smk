@@ -1,0 +1,68 @@
+# Needs: features of several models, responses and stories of a subject.
+# Makes: banded ridge on all of them, its scores beside those of single models, and what each band has in it.
+
+
+rule fit_banded:
+    """Banded ridge of one subject on features of several models, from all its training stories."""
+    input:
+        features=ancient(lambda wildcards: band_paths("features", wildcards.banded)),
+        cards=lambda wildcards: band_paths("card", wildcards.banded),
+        responses=PATHS["responses"],
+        subject=PATHS["subject_table"],
+        sounds=lambda wildcards: (
+            PATHS["sounds"]
+            if any(
+                study.hears(band["model"]) for band in study.bands(wildcards.banded)
+            )
+            else []
+        ),
+    output:
+        scores=PATHS["cell_scores"].format(**BANDED),
+        bands=PATHS["bands"],
+    log:
+        "<logs>/fit_banded/{banded}/{subject}/{n_train}.log",
+    benchmark:
+        "<benchmarks>/fit_banded/{banded}/{subject}/{n_train}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    threads: threads("fit_banded")
+    resources:
+        **needs("fit_banded"),
+        **means,
+    params:
+        bands=lambda wildcards: study.bands(wildcards.banded),
+        cell=lambda wildcards: study.banded_cell(**wildcards)._asdict(),
+        samples=lambda wildcards: study.config["banded"][wildcards.banded]["samples"],
+        settings=study.fit_settings(),
+        features=lambda wildcards: [
+            study.feature_settings(band["model"])
+            for band in study.bands(wildcards.banded)
+        ],
+        extractors=lambda wildcards: [
+            code_hash(study.extractor(band["model"]))
+            for band in study.bands(wildcards.banded)
+        ],
+        code=code("fit_banded"),
+    script:
+        "../workflow/scripts/fit_banded.py"
+
+
+rule describe_banded:
+    """Card of a banded model, by which its scores are gathered."""
+    input:
+        cards=lambda wildcards: band_paths("card", wildcards.banded),
+    output:
+        card=PATHS["card"].format(model=BANDED["model"]),
+    log:
+        "<logs>/describe_banded/{banded}.log",
+    benchmark:
+        "<benchmarks>/describe_banded/{banded}.jsonl"
+    conda:
+        "../envs/features.yaml"
+    resources:
+        **needs("describe_banded"),
+    params:
+        model=BANDED["model"],
+        code=code("describe_banded"),
+    script:
+        "../workflow/scripts/describe_banded.py"

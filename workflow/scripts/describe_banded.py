@@ -1,0 +1,8 @@
+"""Card of a banded model, by which its scores are gathered."""
+
+from voxscale.banded_cell import describe_banded
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        describe_banded(snakemake.input.cards, snakemake.output.card, snakemake.params.model)

@@ -1,0 +1,17 @@
+"""Ridge weights of one cell at the alphas its fit chose."""
+
+from voxscale.cell_data import with_means
+from voxscale.encoding import weigh_cell
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        weigh_cell(
+            features=snakemake.input.features,
+            responses=snakemake.input.responses,
+            subject_table=snakemake.input.subject,
+            scores=snakemake.input.scores,
+            weights_out=snakemake.output.weights,
+            cell=snakemake.params.cell,
+            settings=with_means(snakemake.params.settings, snakemake.resources),
+        )
