@@ -1,0 +1,183 @@
+"""The phantom as a lab's own folder and as BIDS images: whole studies from either, and the same scores."""
+
+import shutil
+
+import h5py
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from workflow.runs import HOME, snakemake, tiny_config
+
+from voxscale.phantom.writing import scan, write_stimuli
+from voxscale.responses import open_subject
+from voxscale.textgrid import read_textgrid
+
+SUBJECTS = ["anna", "bob"]
+TEST = "thelighthousekeeper"
+TRAINING = ["beekeeping", "nightbaker", "thelasttrain", "wintercrossing"]
+VOXELS, SHAPE = 60, (6, 5, 4)
+LEFT_OUT = (3, 17, 59)  # voxels that the folder's table does not keep
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The phantom in the published layout, and (subject, story) -> (data, repeats) of its scans."""
+    root = tmp_path_factory.mktemp("published")
+    settings = {
+        "seed": 1,
+        "voxels": VOXELS,
+        "repeats": 4,
+        "words_per_story": 60,
+        "words_per_minute": 140,
+        "test_stories": [TEST],
+        "training_stories": TRAINING,
+        "skip_s": 20,
+    }
+    write_stimuli(root, root / "truth", settings, HOME / "config/phantom/stories")
+    scans = {}
+    for subject in SUBJECTS:
+        scan(root, root / "truth", subject)
+        for story in [*TRAINING, TEST]:
+            with h5py.File(root / f"derivative/preprocessed_data/{subject}/{story}.hf5") as file:
+                repeats = file["individual_repeats"][:] if story == TEST else None
+                scans[subject, story] = file["data"][:].astype(np.float32), repeats
+    return root, scans
+
+
+def write_trs(root, scans):
+    # The first row that is kept of the published clock is its TR 10, 2 · 10 − 10 s after the sound's start.
+    rows = [f"{story}\t{len(scans[SUBJECTS[0], story][0])}\t10.0\n" for story in [*TRAINING, TEST]]
+    (root / "trs.tsv").write_text("story\tn_tr\tonset_s\n" + "".join(rows))
+
+
+def write_words(path, published, story):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    words, _ = read_textgrid(published / f"derivative/TextGrids/{story}.TextGrid")
+    rows = [f"{w.onset_s:.6f}\t{w.offset_s - w.onset_s:.6f}\t{w.label}\n" for w in words]
+    path.write_text("onset\tduration\tword\n" + "".join(rows))
+
+
+def write_folder(root, published, scans):
+    """Transcripts of both kinds, responses of every kind, and a table of voxels."""
+    for folder in ("words", "sounds", "voxels", *(f"responses/{subject}" for subject in SUBJECTS)):
+        (root / folder).mkdir(parents=True)
+    for i, story in enumerate([*TRAINING, TEST]):
+        if i % 2:
+            write_words(root / f"words/{story}.tsv", published, story)
+        else:
+            shutil.copy(published / f"derivative/TextGrids/{story}.TextGrid", root / "words")
+        shutil.copy(published / f"stimuli/{story}.wav", root / "sounds")
+        for subject in SUBJECTS:
+            data, repeats = scans[subject, story]
+            path = root / f"responses/{subject}/{story}"
+            if repeats is not None:
+                np.savez(path.with_suffix(".npz"), data=data, repeats=repeats)
+            elif i % 2:
+                np.save(path.with_suffix(".npy"), data)
+            else:
+                with h5py.File(path.with_suffix(".hf5"), "w") as file:
+                    file["data"] = data
+    for subject in SUBJECTS:
+        table = pd.read_csv(published / f"derivative/voxels/{subject}.tsv", sep="\t")
+        table["keep"] = ["no" if voxel in LEFT_OUT else "yes" for voxel in table.voxel]
+        table.to_csv(root / f"voxels/{subject}.tsv", sep="\t", index=False)
+    write_trs(root, scans)
+
+
+def write_bids(root, published, scans):
+    """Images whose mask picks the phantom's voxels in their order; the test story's repeats are its runs."""
+    (root / "stimuli").mkdir(parents=True)
+    inside = np.zeros(SHAPE, bool)
+    inside.flat[::2] = True  # 60 voxels
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    for story in [*TRAINING, TEST]:
+        write_words(root / f"stimuli/{story}.tsv", published, story)
+        shutil.copy(published / f"stimuli/{story}.wav", root / "stimuli")
+    for subject in SUBJECTS:
+        folder = root / f"sub-{subject}"
+        (folder / "func").mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(inside.astype(np.uint8), affine), folder / "mask.nii.gz")
+        for story in [*TRAINING, TEST]:
+            data, repeats = scans[subject, story]
+            for number, run in enumerate([data] if repeats is None else repeats, start=1):
+                image = np.zeros((*SHAPE, len(run)), np.float32)
+                image[inside] = run.T
+                label = f"_run-{number}" if repeats is not None else ""
+                name = f"sub-{subject}_task-{story}{label}_space-T1w_bold.nii.gz"
+                nibabel.save(nibabel.Nifti1Image(image, affine), folder / "func" / name)
+    write_trs(root, scans)
+
+
+def study(root, kind, **more):
+    config = tiny_config()
+    del config["phantom"]
+    config["dataset"] = {
+        "kind": kind,
+        "root": str(root),
+        "subjects": SUBJECTS,
+        "test_stories": [TEST],
+        **more,
+    }
+    config["sweeps"] = {"size": {"models": ["tiny-opt-1", "mel"], "n_train": ["all"]}}
+    return config
+
+
+@pytest.fixture(scope="module")
+def folder(published, tmp_path_factory):
+    home = tmp_path_factory.mktemp("folder")
+    write_folder(home / "lab", *published)
+    config = study(home / "lab", "folder", voxels=str(home / "lab/voxels/{subject}.tsv"))
+    run = snakemake(home, config=config)
+    assert run.status == 0, run.text[-3000:]
+    return home
+
+
+@pytest.fixture(scope="module")
+def bids(published, tmp_path_factory):
+    home = tmp_path_factory.mktemp("bids")
+    write_bids(home / "lab", *published)
+    config = study(home / "lab", "bids", bids={"space": "T1w", "mask": "{subject}/mask.nii.gz"})
+    run = snakemake(home, "scores", config=config)
+    assert run.status == 0, run.text[-3000:]
+    return home
+
+
+def scores(home):
+    return pd.read_parquet(home / "results/tables/all/scores.parquet")
+
+
+def test_a_folder_ends_in_a_report(folder, published):
+    page = (folder / "results/report.html").read_text()
+    assert "anna" in page
+    kept = [voxel for voxel in range(VOXELS) if voxel not in LEFT_OUT]
+    for (subject, story), (data, _) in published[1].items():
+        responses = open_subject(folder / f"results/responses/{subject}.h5")
+        assert responses.voxels.tolist() == kept
+        np.testing.assert_allclose(responses.read(story), data[:, kept].T, rtol=1e-6)
+    assert set(scores(folder).voxel) == set(kept)
+    summary = pd.read_parquet(folder / "results/tables/all/summary.parquet")
+    assert "roi:language" in set(summary.voxel_set)
+
+
+def test_images_end_in_scores(bids, published):
+    for (subject, story), (data, _) in published[1].items():
+        responses = open_subject(bids / f"results/responses/{subject}.h5")
+        np.testing.assert_allclose(responses.read(story), data.T, rtol=1e-5, atol=1e-6)
+    assert len(scores(bids)) == 2 * 2 * VOXELS
+
+
+def test_both_forms_give_the_same_scores(folder, bids):
+    keys = ["model", "layer", "subject", "n_train", "voxel"]
+    one, other = scores(folder), scores(bids)
+    both = one.merge(other, on=keys, suffixes=("", "_images"))
+    assert len(both) == len(one)
+    np.testing.assert_allclose(both.r, both.r_images, atol=1e-5)
+    assert both.r[both.model == "mel"].max() > 0.3  # and they are scores of something
+
+
+def test_the_sounds_are_those_of_the_phantom(published):
+    sound, rate = soundfile.read(published[0] / f"stimuli/{TEST}.wav")
+    assert rate == 16_000
+    assert sound.std() > 0.01
