@@ -24,7 +24,7 @@ import yaml  # noqa: E402
 from voxscale import feature_store  # noqa: E402
 from voxscale.models.prepare import prepare  # noqa: E402
 from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
-from voxscale.text_features import Story, TextModel  # noqa: E402
+from voxscale.text_model import Story, TextModel  # noqa: E402
 
 RESTARTS, MAX_CONTEXT, RESTART_AT = 8, 512, 256
 SETTINGS = {

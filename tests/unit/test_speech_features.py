@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -273,6 +274,32 @@ def test_stories_that_are_there_cost_no_pass(story, cards, passes):
         assert changed != first["a"]
     soundfile.write(stories["a"], noise(4.0, 9), RATE)
     assert feature_store.links(run(story, card, {"a": stories["a"]}))["a"] != first["a"]
+
+
+@pytest.mark.parametrize("what", ["weights", "front_end", "window_s", "sound", "clock", "dtype", "code"])
+def test_a_stale_file_is_never_served(story, cards, passes, what, monkeypatch):
+    card, stories, settings = cards["hubert-normalised"], wavs(story, "a"), {}
+    old = feature_store.links(run(story, card, stories))["a"]
+    if what == "weights":
+        other = story / "other"
+        shutil.copytree(card["path"], other)
+        card = {**card, "path": str(other), "weights_id": "another revision"}
+        (other / "card.json").write_text(json.dumps(card))
+    elif what == "sound":
+        soundfile.write(stories["a"], noise(4.0, 9), RATE)
+    elif what == "clock":
+        clock = tables.read("clock", story / "clock.parquet")
+        late = {name: clock[name] for name in clock.column_names}
+        late["mid_s"] = late["mid_s"].to_numpy() + 0.1
+        tables.write("clock", late, story / "clock.parquet")
+    elif what == "code":
+        monkeypatch.setattr(speech_features, "code_hash", lambda name: f"another {name}")
+    else:
+        settings = {"front_end": {"front_end": "story"}, "window_s": {"window_s": 0.5}}.get(
+            what, {"dtype": "bfloat16"}
+        )
+    assert feature_store.links(run(story, card, stories, settings))["a"] != old
+    assert passes == ["a", "a"]
 
 
 def test_killed_and_resumed_gives_the_same_bytes(story, cards, passes, monkeypatch):

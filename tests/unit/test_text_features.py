@@ -8,11 +8,12 @@ import pytest
 import torch
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card
 
-from voxscale import feature_store, lanczos, tables
+from voxscale import feature_store, lanczos, tables, text_features
 from voxscale.errors import UserError
 from voxscale.io import write_json
 from voxscale.models.states import StateReader
-from voxscale.text_features import Story, TextModel, batches, extract
+from voxscale.text_features import extract
+from voxscale.text_model import Story, TextModel, batches
 
 torch.set_num_threads(1)
 ARCHITECTURES = language_architectures()
@@ -292,21 +293,25 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("what", [*CHANGES, "words", "weights", "times"])
-def test_a_stale_file_is_never_served(study, card, what):
+@pytest.mark.parametrize("what", [*CHANGES, "words", "weights", "times", "code"])
+def test_a_stale_file_is_never_served(study, card, what, monkeypatch):
     folder, stories = study
     stories = {"s0": stories["s0"]}
     settings = SETTINGS
     run(folder, stories)
     old = feature_store.links(folder / "opt.h5")["s0"]
-    if what == "weights":
+    if what == "code":
+        monkeypatch.setattr(text_features, "code_hash", lambda name: f"another {name}")
+    elif what == "weights":
         write_json(folder / "opt.json", {**card, "weights_id": "other"})
     elif what in ("words", "times"):
         words = [*WORDS[:-1], "red"] if what == "words" else WORDS
         stories = {"s0": write_story(folder, "s0", words, late=0.1 if what == "times" else 0.0)}
     else:
         settings = SETTINGS | CHANGES[what]
+    counter = Counter(monkeypatch)
     run(folder, stories, settings)
+    assert counter.passes
     new = feature_store.links(folder / "opt.h5")["s0"]
     assert new != old
     assert new.exists()

@@ -21,9 +21,10 @@ from voxscale import feature_store, sound, tables
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file
 from voxscale.progress import bar
+from voxscale.provenance import code_hash
 from voxscale.stubs import require
 
-CODE = "control-1"  # raise when the numbers change: every stored story is then made anew
+CODE = "voxscale/control_features"  # the code whose change makes every stored story stale
 FRAME, HOP = 400, 160  # samples of the mel control's frames: 25 ms, every 10 ms
 FLOOR = 1e-8  # power, relative to a full-scale sine: silence is -80 dB, not minus infinity
 FADING_S = (10.0, 30.0, 100.0)  # time constants of what wears off after a story's start
@@ -215,7 +216,7 @@ def extract(
             )
         setting = control.depends(card, settings, story)
         key = feature_store.content_key(
-            code=CODE,
+            code=code_hash(CODE),
             control=kind,
             setting=setting,
             source=sha256_file(require(path, control.source or "")) if path is not None else None,

@@ -19,11 +19,13 @@ from torch.nn.utils import parametrize
 from voxscale import lanczos, sound
 from voxscale.errors import UserError
 from voxscale.models.loading import free_bytes, load_model, resolve_device
+from voxscale.models.packed import pack
 from voxscale.models.quiet import silence
 from voxscale.progress import bar
 from voxscale.speech_windows import MINIMUM, Windows
 
 LARGEST_BATCH = 64
+FRAMES = 1024  # about as many as a long window has
 
 
 def last_valid(valid: torch.Tensor, n_in: int, n_out: int) -> torch.Tensor:
@@ -86,6 +88,8 @@ class SpeechEncoder:
             if parametrize.is_parametrized(module, "weight"):
                 parametrize.remove_parametrizations(module, "weight")
         self.dtype, self.device = self.model.dtype, self.model.device
+        if device.type == "cpu" and not settings["device_map"]:
+            pack(self.model, FRAMES)
         self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
         # Whisper pads every window to its chunk; such windows may differ in length within a batch.
         self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)

@@ -19,10 +19,11 @@ from voxscale import feature_store, sound, tables
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file, write_json
 from voxscale.models.loading import resolve_device, resolve_dtype
+from voxscale.provenance import code_hash
 from voxscale.speech_encoder import SpeechEncoder
 from voxscale.speech_windows import Windows, sliding
 
-CODE = "speech-1"  # raise when the numbers change: every stored story is then extracted anew
+CODE = "voxscale/speech_encoder"  # the code whose change makes every stored story stale
 
 
 class Story(NamedTuple):
@@ -53,7 +54,7 @@ def read_story(name: str, audio: str | Path, clock: str | Path) -> Story:
 def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any], dtype: str) -> str:
     """Key of a story's features: everything that its numbers depend on."""
     return feature_store.content_key(
-        code=CODE,
+        code=code_hash(CODE),
         weights=card["weights_id"],
         window=[settings["window_s"], settings["stride_s"], settings.get("front_end", "window")],
         dtype=dtype,
