@@ -46,6 +46,9 @@ models: install ## download all models of CONFIG, where there is a network
 status: install ## how far a sweep is, also from another shell
 	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(if $(CONFIG),--configfile $(CONFIG))
 
+prune: install ## stored features that CONFIG (default: the demo; several are allowed) does not use; DELETE=1 deletes
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.prune $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DELETE),--delete)
+
 format: install ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -60,4 +63,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge plan models status format lint dry-run
+.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge plan models status prune format lint dry-run

@@ -22,6 +22,7 @@ import yaml  # noqa: E402
 
 from voxscale.control_features import Ticks, mel  # noqa: E402
 from voxscale.models.build import build  # noqa: E402
+from voxscale.models.loading import load_model, resolve_device  # noqa: E402
 from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
 from voxscale.phantom import prose, speech  # noqa: E402
 from voxscale.sound import RATE  # noqa: E402
@@ -66,14 +67,24 @@ def told(name: str, seconds: float) -> np.ndarray:
     return sound[: round(seconds * RATE)]
 
 
+def plain(card: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Feature extractor and encoder as transformers loads them, untouched by us, in float32."""
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    model = load_model(card, AutoModel, resolve_device("auto"), "float32")
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+    return AutoFeatureExtractor.from_pretrained(card["path"]), encoder
+
+
 @torch.inference_mode()
-def literal(encoder: SpeechEncoder, windows: list[np.ndarray], size: int) -> np.ndarray:
+def literal(extractor: Any, model: Any, windows: list[np.ndarray], size: int) -> np.ndarray:
     """`size` windows at a time through feature extractor and model; every state of every frame is kept."""
     frames = []
     for i in range(0, len(windows), size):
-        values, arguments, _ = encoder._inputs(windows[i : i + size])
-        states = encoder.model(values, output_hidden_states=True, **arguments).hidden_states
-        frames.append(np.stack([state.float().numpy() for state in states], 1))
+        made = extractor(windows[i : i + size], sampling_rate=RATE, return_tensors="pt")
+        values = made[extractor.model_input_names[0]].to(model.device)
+        states = model(values, output_hidden_states=True).hidden_states
+        frames.append(np.stack([state.float().cpu().numpy() for state in states], 1))
     return np.concatenate(frames)
 
 
@@ -96,6 +107,7 @@ def speed(folder: Path, repeats: int) -> str:
     ]
     for slug in EXTRACTORS:
         card = make_card(slug, folder)
+        extractor, untouched = plain(card)
         exact, half = (SpeechEncoder(card, SETTINGS | {"dtype": kind}) for kind in ("float32", "bfloat16"))
         sizes = {"alone": 1, "together": 4} | {
             way: min(WINDOWS, encoder.measure_batch())
@@ -108,8 +120,8 @@ def speed(folder: Path, repeats: int) -> str:
                 read(start[i : i + size], stop[i : i + size])
 
         runs: Mapping[str, Callable[[], object]] = {
-            "alone": lambda exact=exact: literal(exact, windows, 1),
-            "together": lambda exact=exact: literal(exact, windows, 4),
+            "alone": lambda e=extractor, m=untouched: literal(e, m, windows, 1),
+            "together": lambda e=extractor, m=untouched: literal(e, m, windows, 4),
             "ours": lambda exact=exact, n=sizes["ours"]: ours(exact, n),
             "ours-bfloat16": lambda half=half, n=sizes["ours-bfloat16"]: ours(half, n),
         }

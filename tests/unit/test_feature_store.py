@@ -91,12 +91,3 @@ def test_broken_files_are_named(made, tmp_path):
     files["a"].unlink()
     with pytest.raises(UserError, match=f"{files['a'].name}: no such file"):
         store.read(index, "a", 0)
-
-
-def test_prune_keeps_what_is_linked(made):
-    index, data, files = made
-    stale = files["a"].with_name("a-0000.h5")
-    shutil.copy(files["a"], stale)
-    assert [p.name for p in store.prune([index])] == [stale.name]
-    assert not stale.exists()
-    np.testing.assert_array_equal(store.read(index, "b", 1), data["b"][1])

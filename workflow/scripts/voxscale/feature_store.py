@@ -176,21 +176,3 @@ def read(path: str | Path, story: str, layer: int, rows: slice | None = None) ->
         dataset = _layer(file, story_file, layer)
         with reading(story_file, f"delete it and {path}, and run again"):
             return dataset[rows if rows is not None else slice(None)].astype(np.float32, copy=False)
-
-
-def prune(index_paths: Iterable[str | Path]) -> list[Path]:
-    """Delete story files that none of the indexes links to, in the folders that they do link into.
-
-    Returns:
-        the files deleted.
-    """
-    kept = {file.resolve() for path in index_paths for file in links(path).values()}
-    dead = [
-        file
-        for folder in sorted({file.parent for file in kept})
-        for file in sorted(folder.glob("*.h5"))
-        if file.resolve() not in kept and not file.name.startswith(".")
-    ]
-    for file in dead:
-        file.unlink()
-    return dead

@@ -64,6 +64,26 @@ def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any]
     )
 
 
+def story_files(
+    card: Mapping[str, Any], told: Sequence[Story], store: str | Path, settings: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Where the features of each story are, or will be, with these settings.
+
+    Args:
+        card: content of the model card.
+        store, settings: as for `extract`.
+    """
+    from transformers import AutoConfig
+
+    device = resolve_device(settings["device"])
+    kind = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
+    dtype = str(kind).removeprefix("torch.")
+    return {
+        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
+        for s in told
+    }
+
+
 def extract(
     card_path: str | Path,
     stories: Mapping[str, tuple[str | Path, str | Path]],
@@ -85,28 +105,19 @@ def extract(
     Raises:
         UserError: a sound, a table or the model is not what it should be.
     """
-    from transformers import AutoConfig
-
     card = read_json(card_path)
     if layers is not None and (outside := sorted(set(layers) - set(range(card["n_layers"] + 1)))):
         raise UserError(f"{card['model']}: has no layer {outside[0]}; it has 0 to {card['n_layers']}")
-    device = resolve_device(settings["device"])
-    kind = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
-    dtype = str(kind).removeprefix("torch.")
     told = [read_story(name, *paths) for name, paths in stories.items()]
-    files = {
-        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
-        for s in told
-    }
+    files = story_files(card, told, store, settings)
     wanted = range(card["n_layers"] + 1) if layers is None else layers
     missing = [s for s in told if not feature_store.is_whole(files[s.name], wanted)]
     if missing:
         if layers is not None:  # never take a layer away from those who link to the file
             layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
         encoder = SpeechEncoder(card, settings, layers)
-        _extract_missing(
-            encoder, missing, files, settings["on_disk"], {"model": card["model"], "dtype": dtype}
-        )
+        common = {"model": card["model"], "dtype": str(encoder.dtype).removeprefix("torch.")}
+        _extract_missing(encoder, missing, files, settings["on_disk"], common)
     feature_store.write_index(index, files)
 
 

@@ -39,6 +39,26 @@ def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any]
     )
 
 
+def story_files(
+    card: Mapping[str, Any], told: Sequence[Story], store: str | Path, settings: Mapping[str, Any]
+) -> dict[str, Path]:
+    """Where the features of each story are, or will be, with these settings.
+
+    Args:
+        card: content of the model card.
+        store, settings: as for `extract`.
+    """
+    from transformers import AutoConfig
+
+    device = resolve_device(settings["device"])
+    kind = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
+    dtype = str(kind).removeprefix("torch.")
+    return {
+        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
+        for s in told
+    }
+
+
 def extract(
     card_path: str | Path,
     stories: Mapping[str, tuple[str | Path, str | Path]],
@@ -60,20 +80,9 @@ def extract(
     Raises:
         UserError: a table or the model is not what it should be, or a story's words cannot be aligned.
     """
-    from transformers import AutoConfig
-
     card = read_json(card_path)
-    kind = resolve_dtype(
-        settings["dtype"],
-        resolve_device(settings["device"]),
-        AutoConfig.from_pretrained(card["path"]),
-    )
-    dtype = str(kind).removeprefix("torch.")
     told = [read_story(name, *paths) for name, paths in stories.items()]
-    files = {
-        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
-        for s in told
-    }
+    files = story_files(card, told, store, settings)
     wanted = range(card["n_layers"] + 1) if layers is None else layers
     numbers = ["bits_per_character"] if settings["bits_per_character"] else []
     missing = [s for s in told if not feature_store.is_whole(files[s.name], wanted, numbers)]
@@ -81,8 +90,8 @@ def extract(
         if layers is not None:  # never take a layer away from those who link to the file
             layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
         model = TextModel(card, settings, layers, Path(store) / card["model"] / "offload")
-        common = {"model": card["model"], "dtype": dtype}
-        _extract_missing(model, missing, files, common)
+        dtype = str(model.model.dtype).removeprefix("torch.")
+        _extract_missing(model, missing, files, {"model": card["model"], "dtype": dtype})
     feature_store.write_index(index, files)
 
 
