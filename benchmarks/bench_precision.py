@@ -119,6 +119,7 @@ def table(study: Study, models: Sequence[str], folder: Path) -> str:
         first = run(study, model, start, folder)
         told = ", ".join(["float32", *(f"{k} {v}" for k, v in base.items())])
         rows.append(f"| {model} | {told} | 1 | {np.nanmean(first.r):.4f} | | |")
+        print(rows[-1], flush=True)
         for change in changes:
             found = run(study, model, start | change, folder)
             alike = np.corrcoef(found.features.ravel(), first.features.ravel())[0, 1]
@@ -146,8 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"""## What half precision and a longer stride change
 
 {datetime.date.today()}. {sections.machine()} Each change by itself, against the first row of its model: the
-demo's stories, its subjects ({", ".join(study.subjects)}), the layer at 3/4 of the depth, all training stories,
-its own settings otherwise. `dtype` is that of the forward pass, `on_disk` that of the stored features.
+demo's stories and subjects ({", ".join(study.subjects)}), the layer at 3/4 of the depth, all training
+stories, the demo's settings otherwise. `dtype` is that of the forward pass, `on_disk` that of the stored
+features.
 (`benchmarks/bench_precision.py`)
 
 {found}

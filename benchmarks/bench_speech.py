@@ -1,4 +1,4 @@
-"""Speech features: ours against one window at a time, and what a longer stride and other options change."""
+"""Speech features: ours against one window at a time. (bench_precision.py: what the options change.)"""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 import sections  # noqa: E402
 import yaml  # noqa: E402
 
-from voxscale.control_features import Ticks, mel  # noqa: E402
 from voxscale.models.build import build  # noqa: E402
 from voxscale.models.loading import load_model, resolve_device  # noqa: E402
 from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
@@ -136,73 +135,6 @@ def speed(folder: Path, repeats: int) -> str:
     return "\n".join(rows)
 
 
-def _delayed(x: np.ndarray) -> np.ndarray:
-    return np.concatenate([np.vstack([np.zeros((d, x.shape[1])), x[:-d]]) for d in (1, 2, 3, 4)], 1)
-
-
-def _zscore(x: np.ndarray) -> np.ndarray:
-    return (x - x.mean(0)) / (x.std(0) + 1e-9)
-
-
-def score(features: Mapping[str, np.ndarray], heard: Mapping[str, np.ndarray], seed: int = 0) -> float:
-    """Mean correlation with responses that the sound's bands drive, on the last story; ridge, best alpha.
-
-    The responses: bands through a haemodynamic filter, in training with noise of 1.3 times their deviation.
-    """
-    fir = np.repeat([0.45, 1.0, 0.75, 0.3], next(iter(heard.values())).shape[1])
-    summed = {s: (_delayed(y) * fir).reshape(len(y), 4, -1).sum(1)[10:-5] for s, y in heard.items()}
-    x = {s: _zscore(_delayed(f.astype(np.float64))[10:-5]) for s, f in features.items()}
-    *train, test = list(features)
-    truth = {s: _zscore(y) for s, y in summed.items()}
-    a, b = np.vstack([x[s] for s in train]), np.vstack([truth[s] for s in train])
-    b = b + np.random.default_rng(seed).normal(0, 1.3, b.shape)
-    best = np.full(b.shape[1], -1.0)
-    for alpha in np.logspace(0.5, 2.5, 9):
-        guess = x[test] @ np.linalg.solve(a.T @ a + alpha**2 * np.eye(a.shape[1]), a.T @ b)
-        best = np.maximum(best, (_zscore(guess) * truth[test]).mean(0))
-    return float(best.mean())
-
-
-def effects(folder: Path, strides: tuple[float, ...] = (0.1, 0.2, 0.5, 1.0, 2.0)) -> str:
-    """Table of what stride, shared front end and half precision change, in tiny models over four stories."""
-    names = ["beekeeping", "nightbaker", "thelasttrain", "themapmaker"]
-    sounds = {name: told(name, 150) for name in names}
-    onset = 2.0 * np.arange(-5, 81)
-    ticks = Ticks(onset, onset + 1, onset + 2)
-    heard = {name: mel(sound, ticks, 12) for name, sound in sounds.items()}
-    rows = [
-        "| model | what | correlation of features | r | change of r |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    base = {"window_s": 2.0, "stride_s": 0.1}
-    plans = {
-        "tiny-whisper-2": [*({"stride_s": s} for s in strides), {"dtype": "bfloat16"}],
-        "tiny-hubert-2": [
-            *({"stride_s": s} for s in strides), {"dtype": "bfloat16"}, {"do_normalize": True},
-            {"do_normalize": True, "front_end": "story"},
-        ],
-    }  # fmt: skip
-    for slug, plan in plans.items():
-        first: dict[bool, tuple[dict[str, np.ndarray], float]] = {}
-        for change in plan:
-            normalise = bool(change.get("do_normalize"))
-            card = make_card(slug, folder, **({"do_normalize": True} if normalise else {}))
-            settings = SETTINGS | base | {k: v for k, v in change.items() if k != "do_normalize"}
-            encoder = SpeechEncoder(card, settings, [2])
-            features = {
-                name: encoder.features(
-                    sound, sliding(len(sound), 2.0, settings["stride_s"], encoder.minimum), onset + 1, 32
-                )[2]
-                for name, sound in sounds.items()
-            }
-            r = score(features, heard)
-            same, r0 = first.setdefault(normalise, (features, r))
-            alike = np.mean([(_zscore(features[n][10:-5]) * _zscore(same[n][10:-5])).mean() for n in names])
-            what = ", ".join(f"{key}: {value}" for key, value in change.items())
-            rows.append(f"| {slug} | {what} | {alike:.3f} | {r:.3f} | {r - r0:+.3f} |")
-    return "\n".join(rows)
-
-
 def main(argv: list[str] | None = None) -> None:
     """Measure, and write the section `speech` of docs/benchmarks.md."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -211,22 +143,16 @@ def main(argv: list[str] | None = None) -> None:
     options = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
-        fast, changed = speed(folder, options.repeats), effects(folder)
+        fast = speed(folder, options.repeats)
     sections.write(
-        "speech",
+        "bench-features: speech",
         f"""## Speech features
 
 {WINDOWS} windows of {WINDOW_S} s, {STRIDE_S} s apart, all layers, models of these shapes with random weights.
-{sections.machine()}. Medians of {options.repeats} rounds in which the ways alternate. Ours passes together as
+{sections.machine()} Medians of {options.repeats} rounds in which the ways alternate. Ours passes together as
 many windows as it measured to be fastest, and keeps only the last valid frame.
 
 {fast}
-
-What the options change, in tiny models that hear four stories of the phantom in windows of 2 s: the mean
-correlation of the features on the TR clock with those of the first row of the same kind, and how well they
-predict noisy responses that the bands of a mel spectrogram drive (three stories train, one tests).
-
-{changed}
 """,
     )
 

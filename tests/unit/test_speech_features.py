@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 import transformers
+from tiny_models import registry
 
 from voxscale import feature_store, lanczos, sound, speech_encoder, speech_features, tables
 from voxscale.errors import UserError
@@ -50,6 +51,7 @@ MODELS = {
     "hubert-normalised": ("HubertModel", WAVE | LAYER_NORM, True, False),
     "wavlm": ("WavLMModel", WAVE, False, False),
     "wavlm-layer-norm": ("WavLMModel", WAVE | LAYER_NORM, False, True),
+    "wav2vec2-group-norm": ("Wav2Vec2Model", WAVE, True, False),
     "wav2vec2": ("Wav2Vec2Model", WAVE | LAYER_NORM, True, False),
     "data2vec": ("Data2VecAudioModel", WAVE, False, True),
     "whisper": ("WhisperModel", WHISPER, False, False),
@@ -111,12 +113,25 @@ def literal_frame(card, window):
     return torch.stack([state[0, last] for state in states]).numpy()
 
 
+def test_every_class_of_the_list_is_compared_with_single_windows():
+    """A class counts with its kind of norm and the place of its layer norms, where it has a choice."""
+
+    def kind(cls, config):
+        defaults = getattr(transformers, cls).config_class()
+        choices = ("feat_extract_norm", "do_stable_layer_norm")
+        return cls, *(config.get(key, getattr(defaults, key, None)) for key in choices)
+
+    listed = {kind(e.model_class, e.config) for e in registry().values() if e.modality == "speech"}
+    assert listed <= {kind(cls, config) for cls, config, *_ in MODELS.values()}
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_equals_one_window_at_a_time(cards, name, batch):
     x = noise(1.75)
     encoder = speech_encoder.SpeechEncoder(cards[name], SETTINGS)
     assert encoder.shares_front_end == MODELS[name][3]
+    assert encoder.model.config._attn_implementation == "sdpa" or not encoder.model._supports_sdpa
     windows = sliding(len(x), 1.0, 0.1, encoder.minimum)
     clock = np.arange(-2.0, 4.0, 0.5)
     assert [(a, b) for a, b in zip(windows.start, windows.stop, strict=True)] == [

@@ -1,12 +1,14 @@
 """Text features against one forward pass per word, in every architecture of config/models.yaml."""
 
 import math
+import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from tiny_models import SETTINGS, WORDS, language_architectures, make_card
+from tiny_models import SETTINGS, WORDS, language_architectures, make_card, registry
 
 from voxscale import feature_store, lanczos, tables, text_features
 from voxscale.errors import UserError
@@ -17,6 +19,11 @@ from voxscale.text_model import Story, TextModel, batches
 
 torch.set_num_threads(1)
 ARCHITECTURES = language_architectures()
+
+
+def test_every_class_of_the_list_is_compared_with_the_oracle():
+    listed = {entry.model_class for entry in registry().values() if entry.modality == "language"}
+    assert {entry.model_class for entry in ARCHITECTURES.values()} == listed
 
 
 def context_start(word, max_context=12, restart_at=5):
@@ -48,6 +55,7 @@ def pass_per_word(model, words=WORDS):
 def test_states_and_surprisal_equal_a_pass_per_word(name, tmp_path):
     model = TextModel(make_card(ARCHITECTURES[name], tmp_path), SETTINGS)
     assert model.reader.blocks is not None, "the hooks were not proven"
+    assert model.model.config._attn_implementation == "sdpa"
     story = Story("tale", WORDS, np.arange(len(WORDS)) * 0.5, np.arange(10) * 2.0)
     passage = model.passage(story)
     assert len(passage.passes) > 2
@@ -114,7 +122,6 @@ def test_only_the_layers_asked_for_and_no_deeper_block_runs(card):
     part = TextModel(card, {**SETTINGS, "bits_per_character": False}, layers=[1])
     ran = []
     part.reader.blocks[1].register_forward_hook(lambda *_: ran.append(1))
-    part.head = None
     some, nats = part.mixed_states(passage, np.eye(passage.n_states))
     assert list(some) == [1]
     assert nats == 0
@@ -122,6 +129,63 @@ def test_only_the_layers_asked_for_and_no_deeper_block_runs(card):
     np.testing.assert_allclose(some[1], every[1], atol=1e-6)
     with pytest.raises(UserError, match="layers 0 to 2"):
         TextModel(card, SETTINGS, layers=[3])
+
+
+def head_calls(model):
+    """How many tokens go through the output head from now on."""
+    seen = []
+    model.reader.head.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[:-1].numel()))
+    return seen
+
+
+def test_the_output_head_runs_for_scored_tokens_only_and_where_bits_are_asked_for(card):
+    silent = TextModel(card, {**SETTINGS, "bits_per_character": False})
+    passage = passage_of(silent)
+    seen = head_calls(silent)
+    _, nats = silent.mixed_states(passage, np.eye(passage.n_states))
+    assert nats == 0
+    assert not seen
+    asked = TextModel(card, SETTINGS)
+    seen = head_calls(asked)
+    asked.mixed_states(passage, np.eye(passage.n_states))
+    assert sum(seen) == sum(len(one.scored) for one in passage.passes)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_the_next_story_is_tokenised_and_on_a_gpu_the_last_one_saved_during_a_pass(device, monkeypatch):
+    """The device waits for neither: here its pass ends only when the other two have begun."""
+    begun = {(what, i): threading.Event() for what in ("tokens", "save") for i in range(3)}
+
+    def wait(what, i):
+        assert begun[what, i].wait(20), f"{what} of story {i} did not run beside the pass"
+
+    class Device:
+        card, settings = {"model": "opt"}, SETTINGS
+        reader = SimpleNamespace(device=SimpleNamespace(type=device))
+
+        def passage(self, story):
+            begun["tokens", int(story.name)].set()
+
+        def features(self, story, _):
+            i = int(story.name)
+            if i < 2:
+                wait("tokens", i + 1)
+            if i and device == "cuda":
+                wait("save", i - 1)
+            elif i:
+                assert written == [str(k) for k in range(i)], "a kill would lose more than this story"
+            return {}, {}
+
+    written = []
+
+    def write(path, *_):
+        begun["save", int(path)].set()
+        written.append(path)
+
+    monkeypatch.setattr(feature_store, "write_story", write)
+    stories = [Story(str(i), [], np.zeros(0), np.zeros(0)) for i in range(3)]
+    text_features._extract_missing(Device(), stories, {str(i): str(i) for i in range(3)}, {})
+    assert written == ["0", "1", "2"]
 
 
 def test_the_general_way_gives_the_same_where_the_hooks_are_not_proven(card, monkeypatch):

@@ -177,5 +177,7 @@ def _extract_missing(
                 saved.result()
             attrs = {**common, "story": story.name, "n_windows": len(windows)}
             saved = behind.submit(feature_store.write_story, files[story.name], layers, attrs, on_disk)
+            if encoder.device.type == "cpu":  # saving takes cores from the next pass, and is lost with it
+                saved.result()
         if saved is not None:
             saved.result()
