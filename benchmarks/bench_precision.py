@@ -7,7 +7,6 @@ Nothing is written there; a copy of the features goes into a temporary folder.
 from __future__ import annotations
 
 import argparse
-import datetime
 import shutil
 import sys
 import tempfile
@@ -74,7 +73,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
     if entry.modality == "language":
         of, sources = text_features, {s: path / "words.parquet" for s, path in stories.items()}
     else:
-        of, sources = speech_features, dict(zip(stories, study.audio, strict=True))
+        of, sources = speech_features, dict(zip(stories, study.sounds(study.stories), strict=True))
     paths = {s: (sources[s], clocks[s]) for s in stories}
     of.extract(card, paths, index, folder / "stories", settings, [layer])
     r = []
@@ -146,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "precision",
         f"""## What half precision and a longer stride change
 
-{datetime.date.today()}. {sections.machine()} Each change by itself, against the first row of its model: the
+{sections.machine()} Each change by itself, against the first row of its model: the
 demo's stories and subjects ({", ".join(study.subjects)}), the layer at 3/4 of the depth, all training
 stories, the demo's settings otherwise. `dtype` is that of the forward pass, `on_disk` that of the stored
 features.

@@ -6,7 +6,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,6 @@ def literal(extractor: Any, model: Any, windows: list[np.ndarray], size: int) ->
     return np.concatenate(frames)
 
 
-def clock(run: Callable[[], object]) -> float:
-    """Seconds of one run."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
-
-
 def speed(folder: Path, repeats: int) -> str:
     """Table of seconds for four windows, the ways alternating."""
     sound = told("nightbaker", WINDOW_S + STRIDE_S * (WINDOWS - 1))
@@ -127,7 +119,7 @@ def speed(folder: Path, repeats: int) -> str:
         seconds: dict[str, list[float]] = {way: [] for way in runs}
         for _ in range(repeats + 1):  # the first round warms up
             for way, run in runs.items():
-                seconds[way].append(clock(run))
+                seconds[way].append(sections.seconds(run))
         medians = {way: statistics.median(s[1:]) for way, s in seconds.items()}
         for way, name in WAYS.items():
             gain = medians["alone"] / medians[way]

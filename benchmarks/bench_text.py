@@ -8,7 +8,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,12 +109,14 @@ def per_word(untouched: Any, tokenizer: Any, sample: int) -> float:
             if word < MAX_CONTEXT
             else RESTART_AT + (word - MAX_CONTEXT) % (MAX_CONTEXT - RESTART_AT + 1)
         )
-        start = time.perf_counter()
         text = " ".join(words[word + 1 - size : word + 1])
-        ids = torch.tensor([tokenizer(text)["input_ids"]], device=untouched.device)
-        output = untouched(input_ids=ids, output_hidden_states=True)
-        _ = [states[0, -1].cpu().numpy() for states in output.hidden_states]
-        spent += time.perf_counter() - start
+
+        def run(text: str = text) -> None:
+            ids = torch.tensor([tokenizer(text)["input_ids"]], device=untouched.device)
+            output = untouched(input_ids=ids, output_hidden_states=True)
+            _ = [states[0, -1].cpu().numpy() for states in output.hidden_states]
+
+        spent += sections.seconds(run)
     return spent / sample
 
 
@@ -128,7 +129,7 @@ def gemm_peak(dtype: torch.dtype, size: int = 2048) -> float:
     holder = torch.nn.Sequential(layer)
     if pack(holder, size):
         ways.append(lambda: holder(a))
-    return max(2 * size**3 / clock(way) for way in ways for _ in range(5))
+    return max(2 * size**3 / sections.seconds(way) for way in ways for _ in range(5))
 
 
 def flops(model: TextModel) -> float:
@@ -139,14 +140,6 @@ def flops(model: TextModel) -> float:
     return sum(
         2 * weights * t + attention * t**2 for t in (len(o.ids) for o in model.passage(story()).passes)
     )
-
-
-def clock(run: Callable[[], object]) -> float:
-    """Seconds of one run."""
-    gc.collect()
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
 
 
 def peak(way: str, folder: Path) -> float:
@@ -191,8 +184,8 @@ def table(folder: Path, repeats: int, sample: int) -> str:
     times: dict[str, list[float]] = {way: [] for way in (*WAYS, "reference")}
     for _ in range(repeats + 1):  # the first round warms up
         for way, model in models.items():
-            times[way].append(clock(lambda model=model: ours(model, folder)))
-        times["reference"].append(clock(lambda: reference(untouched, passes)))
+            times[way].append(sections.seconds(lambda model=model: ours(model, folder)))
+        times["reference"].append(sections.seconds(lambda: reference(untouched, passes)))
         for dtype, found in gemm.items():
             found.append(gemm_peak(dtype))
     medians = {way: statistics.median(t[1:]) for way, t in times.items()}

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import datetime
+import gc
 import platform
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Seconds of one run: of one thread's own time where torch has one, which other jobs cannot add to."""
+    import torch
+
+    clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+    gc.collect()
+    start = clock()
+    run()
+    return clock() - start
 
 
 def machine() -> str:
@@ -18,7 +33,9 @@ def machine() -> str:
         names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
     threads = torch.get_num_threads()
-    return f"{model}, {threads} threads, Python {platform.python_version()}, torch {torch.__version__}."
+    threads = f"{threads} threads, wall time" if threads > 1 else "one thread, its own time"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{datetime.date.today()}, {model}, {threads}, {versions}."
 
 
 def write(name: str, text: str) -> None:

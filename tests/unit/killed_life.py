@@ -1,9 +1,12 @@
 """One life of an extraction that may be killed: it notes each forward pass, and takes its time over it."""
 
 import os
+import threading
 import time
 
 import torch
+import tqdm
+import transformers  # noqa: F401 - imported before a life begins
 
 from voxscale import speech_features, text_features
 from voxscale.models.states import StateReader
@@ -17,6 +20,7 @@ PASS_S = 0.02
 def live(kind, notes, arguments):
     """Extract; every forward pass appends a byte to `notes` before it begins."""
     torch.set_num_threads(1)
+    tqdm.tqdm.set_lock(threading.RLock())  # its own is a semaphore, which nobody frees after a kill
     owner, name = PLACES[kind]
     original = getattr(owner, name)
     file = os.open(notes, os.O_CREAT | os.O_APPEND | os.O_WRONLY)

@@ -6,7 +6,9 @@ VOXSCALE_KILLS=10 makes more of it.
 import multiprocessing
 import os
 import shutil
+import sys
 import time
+from multiprocessing import forkserver
 
 import numpy as np
 import pytest
@@ -29,6 +31,9 @@ def lives():
     """Processes that start with everything imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["killed_life"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(path for path in sys.path if path))
+        forkserver.ensure_running()
     return context
 
 

@@ -5,12 +5,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card
 from workflow.runs import tiny_config
 
-from voxscale import feature_store, prune, tables
+from voxscale import feature_store, prune, speech_features, tables
 from voxscale.io import read_json, write_json
+from voxscale.models.build import build
+from voxscale.plan import load_jobs
 from voxscale.text_features import extract
 
 ENTRY = language_architectures()["OPTForCausalLM"]
@@ -45,7 +48,6 @@ def study(models=("opt",), stories=("a", "b"), **settings):
         grid=SimpleNamespace(used_models=list(models)),
         registry={m: SimpleNamespace(modality=kinds[m][0], has_network=kinds[m][1]) for m in models},
         stories=list(stories),
-        audio=[None] * len(stories),
         feature_settings=lambda _: {**SETTINGS, **settings},
     )
 
@@ -108,6 +110,37 @@ def test_a_model_that_no_config_names_goes_as_a_whole(made):
     controls = study(models=["word_rate"])
     assert prune.unused([controls]) == [prune.FEATURES / "opt.h5", prune.STORIES / "opt"]
     assert prune.unused([controls, made]) == []
+
+
+def test_a_real_study_with_speech(tmp_path, monkeypatch):
+    """The names that pruning foresees are those that the rule's own call gives."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    config = tiny_config()
+    config["sweeps"] = {"speech": {"models": ["tiny-hubert-1"]}}
+    path.write_text(
+        yaml.safe_dump({k: v for k, v in config.items() if k in ("dataset", "phantom", "sweeps")})
+    )
+    one = load_jobs(path, tmp_path).study
+    entry = one.registry["tiny-hubert-1"]
+    build(entry, prune.Path("results/models/tiny-hubert-1"), [])
+    card = {"model": entry.slug, "path": "results/models/tiny-hubert-1", "weights_id": "x"}
+    write_json("results/models/tiny-hubert-1.json", card | {"n_layers": entry.n_layers})
+    for i, (story, path) in enumerate(zip(one.stories, one.sounds(one.stories), strict=True)):
+        write_story(story, WORDS)
+        prune.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, np.random.default_rng(i).normal(0, 0.1, 4000), 16000)
+    settings = one.feature_settings("tiny-hubert-1")
+    clocks = [prune.Path("results/stories") / s / "clock.parquet" for s in one.stories]
+    sources = dict(zip(one.stories, zip(one.sounds(one.stories), clocks, strict=True), strict=True))
+    index = prune.FEATURES / "tiny-hubert-1.h5"
+    speech_features.extract("results/models/tiny-hubert-1.json", sources, index, prune.STORIES, settings)
+    made = set(feature_store.links(index).values())
+    index.unlink()
+    assert {p.resolve() for p in made} == {p.resolve() for p in prune.expected(one, "tiny-hubert-1")}
+    stale = prune.STORIES / "tiny-hubert-1/a-0123456789abcdef.h5"
+    stale.write_bytes(b"older")
+    assert prune.unused([one]) == [stale]
 
 
 def test_the_command_deletes_only_when_told_and_not_during_a_run(made, tmp_path, capsys):

@@ -55,7 +55,8 @@ def pass_per_word(model, words=WORDS):
 def test_states_and_surprisal_equal_a_pass_per_word(name, tmp_path):
     model = TextModel(make_card(ARCHITECTURES[name], tmp_path), SETTINGS)
     assert model.reader.blocks is not None, "the hooks were not proven"
-    assert model.model.config._attn_implementation == "sdpa"
+    # Gemma 2 caps its attention scores, which SDPA cannot.
+    assert model.model.config._attn_implementation == ("eager" if name.startswith("Gemma2") else "sdpa")
     story = Story("tale", WORDS, np.arange(len(WORDS)) * 0.5, np.arange(10) * 2.0)
     passage = model.passage(story)
     assert len(passage.passes) > 2

@@ -45,7 +45,7 @@ def expected(study: Study, model: str) -> set[Path]:
     else:
         from voxscale import speech_features as of
 
-        sounds = zip(folders.items(), study.audio, strict=True)
+        sounds = zip(folders.items(), study.sounds(study.stories), strict=True)
         told = [of.read_story(s, sound, d / "clock.parquet") for (s, d), sound in sounds]
     return set(of.story_files(card, told, STORIES, settings).values())
 
