@@ -22,10 +22,12 @@ def demo():
 
 
 def test_every_study_in_the_folder_is_complete():
-    studies = [path for path in CONFIG.glob("*.yaml") if path.stem not in ("schema", "presets", "models")]
-    assert len(studies) >= 2
-    for path in studies:
-        assert load(read_yaml(path))["encoding"]["preset"] in ("strict", "paper")
+    found = {path.stem: read_yaml(path) for path in CONFIG.glob("*.yaml")}
+    studies = {name: study for name, study in found.items() if "sweeps" in study and name != "schema"}
+    assert studies.keys() == {"demo", "smollm2", "paper"}
+    for study in studies.values():
+        for over in ({}, found["strict"]):
+            assert load(merge(study, over))["encoding"]["preset"] in ("strict", "paper")
 
 
 def test_the_presets_differ_in_every_choice_and_a_key_of_the_study_wins(demo):
