@@ -88,7 +88,10 @@ HEADER = (
     "predicted s, median",
     "measured s, median",
 )
-STYLE = "body{font:15px sans-serif;margin:2em} td,th{padding:.2em .8em;text-align:right}"
+STYLE = (
+    "body{font:15px sans-serif;margin:2em} td,th{padding:.2em .8em;text-align:right} "
+    "th{border-bottom:1px solid;vertical-align:bottom} td:first-child,th:first-child{text-align:left}"
+)
 
 
 def summarise(found: Sequence[Usage]) -> list[tuple[str, ...]]:
@@ -125,10 +128,12 @@ def write_comparison(output: str | Path, config: Mapping[str, Any], folder: str 
     rows += [
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in summarise(found)
     ]
-    short = sum(not one.sampled for one in found)
+    sampled = [one for one in found if one.sampled]
+    short, inside = len(found) - len(sampled), sum(1 <= one.ratio <= 3 for one in sampled)
     text = (
         "<!doctype html><meta charset='utf-8'><title>Resources</title>"
         f"<style>{STYLE}</style><h1>Predicted and measured resources</h1><table>{''.join(rows)}</table>"
+        f"<p>{inside} of {len(sampled)} jobs within 1 and 3.</p>"
         "<p>Memory of a job's own processes; a cluster is asked for Snakemake's beside it. "
         f"{short} jobs shorter than {SHORTEST_S:g} s are left out: their peak falls between two samples.</p>"
     )
