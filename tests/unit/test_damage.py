@@ -72,3 +72,17 @@ def test_a_changed_byte_of_a_table_is_told(tmp_path):
     flip(path, found.data_page_offset + found.total_compressed_size // 2)
     with pytest.raises(UserError, match=r"scores\.parquet: not a whole Parquet file"):
         tables.read("voxels", path)
+
+
+@pytest.mark.parametrize("make", [responses, features, moments])
+def test_bytes_changed_anywhere_are_told_or_change_nothing(make, tmp_path):
+    path, read, values = make(tmp_path)
+    whole = path.read_bytes()
+    for where in range(0, len(whole) - 300, 500):
+        path.write_bytes(whole[:where] + b"noise " * 50 + whole[where + 300 :])
+        found, said = None, ""
+        try:
+            found = read()
+        except UserError as error:
+            said = str(error)
+        assert path.name in said or np.array_equal(found, values)

@@ -48,7 +48,7 @@ def _open(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path}: not a whole HDF5 file ({detail}); delete it and extract again") from None
-    with file:
+    with file, reading(path, "delete it and its model's index, and run again"):
         if file.attrs.get("format") != FORMAT:
             raise UserError(f"{path}: not a feature file of this version; delete it and extract again")
         yield file

@@ -16,6 +16,10 @@ def checked(shape: Sequence[int], chunk: Sequence[int], dtype: str = "float32") 
     return {"shape": tuple(shape), "dtype": dtype, "chunks": chunks, "fletcher32": True}
 
 
+# What h5py raises where bytes are wrong: in the data, in the list of what is there, in a header.
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError)
+
+
 @contextlib.contextmanager
 def reading(path: str | Path, remedy: str) -> Iterator[None]:
     """Tell a read that fails as a mistake of the file.
@@ -25,6 +29,6 @@ def reading(path: str | Path, remedy: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except DAMAGE as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path}: damaged ({detail}); {remedy}") from None

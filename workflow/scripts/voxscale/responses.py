@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from voxscale.errors import UserError
-from voxscale.hdf5 import reading
+from voxscale.hdf5 import DAMAGE, reading
 from voxscale.readers import open_responses
 
 FORMAT = "voxscale-responses-1"
@@ -104,7 +104,7 @@ def open_subject(path: str | Path) -> SubjectResponses:
             return SubjectResponses(path, file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run rule prepare_responses") from None
-    except OSError as error:
+    except DAMAGE as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path}: not a whole HDF5 file ({detail}); {REMEDY}") from None
 
