@@ -163,7 +163,8 @@ def law_tables(law):
 
 def law_options(law):
     """What the figure of one law is told."""
-    return {"law": law, "interval": study.config["bootstrap"]["interval"]}
+    interval = study.config["bootstrap"]["interval"]
+    return {"law": law, "interval": interval, "voxel_sets": study.law_drawn(law)}
 
 
 def stacking_tables():

@@ -25,7 +25,7 @@ rule fit_law:
         **needs("fit_law"),
     params:
         cells=lambda wildcards: [list(cell) for cell in study.law_cells(wildcards.law)],
-        spec=lambda wildcards: study.config["laws"][wildcards.law],
+        spec=lambda wildcards: study.law_spec(wildcards.law),
         settings=study.bootstrap_settings,
         code=code("fit_law"),
     script:

@@ -7,7 +7,8 @@ import numpy as np
 from scipy import signal
 
 from voxscale import tables
-from voxscale.bootstrap import block_sums, blocks_of
+from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.laws import Point
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
 
@@ -17,28 +18,79 @@ def smooth(white: np.ndarray) -> np.ndarray:
     return signal.lfilter(HRF / np.linalg.norm(HRF), [1], white)[..., 50:]
 
 
-def nested(sizes, voxels=40, trs=300, intercept=0.05, slope=0.08, noise_shared=0.3, seed=0):
+def chain(r, trs, noise_shared=0.3, seed=0):
+    """Predictions of stated correlation, each holding all of the one before it, and responses.
+
+    Args:
+        r: (models, voxels) correlation of each model, rising from model to model.
+
+    Returns:
+        predicted (models, voxels, trs), observed (voxels, trs).
+    """
+    rng = np.random.default_rng(seed)
+    models, voxels = r.shape
+    weight = np.sqrt(np.diff(r**2, axis=0, prepend=0))
+    # Latents are shared by voxels in part, so that voxels err together.
+    common = smooth(rng.normal(size=(models, 1, trs + 50)))
+    own = smooth(rng.normal(size=(models, voxels, trs + 50)))
+    predicted = np.cumsum(weight[..., None] * np.sqrt(0.5) * (common + own), 0)
+    white = rng.normal(size=(voxels, trs + 50)) * np.sqrt(1 - noise_shared)
+    white += rng.normal(size=trs + 50) * np.sqrt(noise_shared)
+    noise = signal.lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], white)[..., 50:]
+    return predicted, predicted[-1] + np.sqrt(1 - r[-1] ** 2)[:, None] * noise
+
+
+def nested(sizes, voxels=40, trs=300, intercept=0.05, slope=0.08, law=None, seed=0):
     """Predictions of nested models, and responses.
 
-    A voxel's correlation with the model of size d is intercept + slope·log10 d (times a factor of the voxel,
-    1 on average): each size adds a latent that explains just as much as the line asks for.
+    A voxel's correlation with the model of size d is intercept + slope·log10 d, or law(sizes), times a factor
+    of the voxel (1 on average): each size adds a latent that explains just as much as the law asks for.
 
     Returns:
         predicted (sizes, voxels, trs), observed (voxels, trs), factor (voxels,).
     """
-    rng = np.random.default_rng(seed)
     factor = np.linspace(0.5, 1.5, voxels)
-    r = (intercept + slope * np.log10(sizes))[:, None] * factor  # (sizes, voxels)
-    weight = np.sqrt(np.diff(r**2, axis=0, prepend=0))
-    # Latents are shared by voxels in part, so that voxels err together.
-    common = smooth(rng.normal(size=(len(sizes), 1, trs + 50)))
-    own = smooth(rng.normal(size=(len(sizes), voxels, trs + 50)))
-    latents = np.sqrt(0.5) * (common + own)
-    predicted = np.cumsum(weight[..., None] * latents, 0)
-    white = rng.normal(size=(voxels, trs + 50)) * np.sqrt(1 - noise_shared)
-    white += rng.normal(size=trs + 50) * np.sqrt(noise_shared)
-    noise = signal.lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], white)[..., 50:]
-    return predicted, predicted[-1] + np.sqrt(1 - r[-1] ** 2)[:, None] * noise, factor
+    r = intercept + slope * np.log10(sizes) if law is None else law(sizes)
+    return *chain(r[:, None] * factor, trs, seed=seed), factor
+
+
+def resampled(predicted, observed, seed, draws=300):
+    """Mean r and mean signed r² of each model in each resample of blocks: (resamples, models, metrics)."""
+    blocks = blocks_of({"test": observed.shape[1]}, 10)
+    counts = block_counts(len(blocks.n), draws, seed)
+    sets = {"all": np.ones(len(observed), bool)}
+    whole = slice(0, len(observed))
+    models = [[(whole, block_sums(p, observed, blocks))] for p in predicted]
+    return np.stack([mean_scores(parts, blocks.n, counts, sets)[:, 0] for parts in models], 1)
+
+
+def joint_points(surface, sizes, hours, voxels=20, trs=300, spread=0.06, seed=0, draws=300):
+    """Points of a study of several models and training sizes, five draws at each size below the largest.
+
+    Args:
+        surface: (size, hours) -> mean correlation.
+        spread: standard deviation of a draw's own luck, relative, at the smallest size; none at the largest.
+    """
+    rng = np.random.default_rng(seed)
+    luck = spread * rng.normal(size=5)
+    cells, targets = [], []
+    for n in sizes:
+        for d in hours:
+            fading = np.sqrt((1 / d - 1 / hours[-1]) / (1 / hours[0] - 1 / hours[-1]))
+            each = 1 + luck * fading if d < hours[-1] else np.ones(1)
+            cells += [(n, d, len(each))]
+            targets += list(surface(n, d) * each)
+    order = np.argsort(targets)
+    r = np.array(targets)[order][:, None] * np.linspace(0.5, 1.5, voxels)
+    scores = resampled(*chain(r, trs, seed=seed), seed, draws)[:, np.argsort(order)]
+    points, start = [], 0
+    for n, d, own in cells:
+        weights = draw_weights(own, draws, seed)
+        y = np.einsum("rdm,rd->rm", scores[:, start : start + own], weights)
+        about = {"model": f"m{n:g}", "parameters": n, "n_train": d}
+        points.append(Point(about, d, {"all": y}, {"all": np.ones(2)}))
+        start += own
+    return points
 
 
 def write_moments(path, predicted, observed, lengths, block=10):

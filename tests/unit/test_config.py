@@ -8,6 +8,7 @@ import yaml
 
 from voxscale.config import complete, merge, read_yaml
 from voxscale.errors import UserError
+from voxscale.study import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
 
@@ -45,6 +46,21 @@ def test_the_order_of_lines_does_not_matter(demo):
     for name, sweep in load(demo)["sweeps"].items():
         assert json.dumps(sweep) == json.dumps(load(turned)["sweeps"][name])
     assert list(load(demo)["sweeps"]) == list(demo["sweeps"])
+
+
+def test_a_law_takes_its_voxel_sets_from_its_models(demo):
+    config = merge(demo, {"laws": {"speech": {"drawn": ["roi:auditory"]}}})
+    for law in config["laws"].values():
+        law.pop("voxels", None)
+    study = Study.load(config, CONFIG)
+    assert study.law_spec("language")["voxels"] == ["all", "significant"]
+    assert study.law_drawn("language") == ["all"]
+    assert study.law_spec("speech")["voxels"] == ["all", "significant", "rois"]
+    assert study.law_drawn("speech") == ["roi:auditory"]
+    assert "drawn" not in study.law_spec("speech"), "what is drawn changes no number"
+    config["laws"]["language"]["drawn"] = ["roi:auditory"]
+    with pytest.raises(UserError, match=r"laws\.language\.drawn: roi:auditory is not in its voxels"):
+        Study.load(config, CONFIG)
 
 
 def test_the_given_config_is_left_alone(demo):

@@ -192,6 +192,26 @@ def test_a_band_is_drawn_where_the_law_has_one(made):
     assert (data[data.form == "log_linear"].hi == 0.04).all()
 
 
+def test_a_panel_for_each_voxel_set_and_a_line_through_each_family(made):
+    fits = made["laws"].query("law == 'speech' and subject == 'pooled' and form == 'log_linear'")
+    offsets = fits[fits.parameter == "b"].assign(parameter="offset:Whisper", estimate=0.01)
+    sets = ["all", "roi:auditory", "roi:nowhere"]
+    figure, data = law(made | {"laws": pd.concat([made["laws"], offsets])}, "speech", voxel_sets=sets)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["all voxels", "auditory voxels"]
+    assert list(dict.fromkeys(data.voxel_set)) == sets[:2], "there are no points of the third"
+    own = data[(data.series == "law") & (data.family == "Whisper") & (data.voxel_set == "all")]
+    mean = scaling.law_line(fits.query("metric == 'r2' and voxel_set == 'all'"), own.x.to_numpy())
+    np.testing.assert_allclose(own.y, mean.y + 0.01)
+    assert "an intercept per family" in " ".join(texts(figure))
+    chart = interactive.chart("score_by_speech_model_size", data)
+    buttons = chart["layout"]["updatemenus"][0]["buttons"]
+    assert [button["label"] for button in buttons] == ["all voxels", "auditory voxels"]
+    for button in buttons:
+        assert len(button["args"][0]["visible"]) == len(chart["data"])
+    hover = next(trace["text"][0] for trace in chart["data"] if "UTS01" in trace["name"])
+    assert all(word in hover for word in ("model <b>", "layer <b>", "subject <b>UTS01", "score <b>"))
+
+
 def test_a_lone_subject_needs_no_mean(made):
     points = made["points"][made["points"].subject == "UTS01"]
     laws = made["laws"][made["laws"].subject == "UTS01"]
@@ -302,6 +322,15 @@ def test_drawing_leaves_matplotlibs_settings_alone(made):
     assert dict(mpl.rcParams) == before
 
 
+def test_colours_say_what_lies_beyond_them(made):
+    scores = made["scores"].assign(r=np.where(np.arange(len(made["scores"])) % 2, 0.5, 0.1))
+    for low, extend in ((0.1, "neither"), (-0.2, "min")):
+        part = scores.assign(r=scores.r.where(scores.r > 0.3, low))
+        figure, _ = maps.draw_score_maps(part, made["voxels"], subjects=["UTS02"])
+        bars = [axes._colorbar for axes in figure.axes if getattr(axes, "_colorbar", None)]
+        assert {bar.extend for bar in bars} == {extend}
+
+
 def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
     found = surface.to_vertices(
         np.array(["left", "left", "lh", "R"], object),
@@ -359,7 +388,7 @@ def test_charts_hold_the_figures_numbers(drawn, name, tmp_path):
     path = tmp_path / "a.csv"
     data.to_csv(path, index=False)
     chart = interactive.chart(name, pd.read_csv(path))
-    column = "y" if "y" in data else "score"
+    column = next(name for name in ("difference", "y", "score") if name in data)
     shown = {
         round(v, 6) for trace in chart["data"] for axis in "xy" for v in trace[axis] if isinstance(v, float)
     }

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import optimize
 
-from voxscale.forms import FORMS, aicc, fit, implied, largest_error
+from voxscale.forms import FORMS, aicc, family_offsets, fit, implied, largest_error
 
 SIZES = np.array([1.25e8, 3.5e8, 1.3e9, 2.7e9, 6.7e9, 1.3e10, 3e10])
 HOURS = np.array([0.5, 1, 2, 4, 8, 16])
@@ -110,3 +110,50 @@ def test_percent_names_its_base():
     assert found["percent_over_range"][0][0] == pytest.approx(2 * np.log10(240) / base)
     below = implied(FORMS["log_linear"], SIZES, np.array([[-9.0, 0.02]]))
     assert np.isnan(below["percent_per_decade"][0][0]), "no percentage of a score below zero"
+
+
+FAMILIES = np.array(["a", "a", "a", "b", "b", "b", "c"])
+IN_FAMILIES = np.array([1e7, 3e7, 1e8, 1e8, 4e8, 1e9, 1e9])
+LEVELS = np.array([0.1] * 3 + [-0.06] * 3 + [0.2])
+
+
+def test_families_at_different_levels_do_not_make_a_slope():
+    """Simpson's paradox: the law within families rises, the points of all of them fall."""
+    form = FORMS["log_linear"]
+    y = (0.02 * np.log10(IN_FAMILIES) + LEVELS)[None, :6]
+    x, families = IN_FAMILIES[:6], FAMILIES[:6]
+    assert fit(form, x, y)[0][0, 1] < 0
+    parameters, rss = fit(form, x, y, families=families)
+    assert parameters[0, 1] == pytest.approx(0.02)
+    assert parameters[0, 0] == pytest.approx(LEVELS[:6].mean())
+    assert rss[0] < 1e-20
+    offsets = family_offsets(form, x, y, parameters, families)
+    assert offsets["a"][0] == pytest.approx(0.08)
+    assert offsets["b"][0] == pytest.approx(-0.08)
+    assert largest_error(form, x, y[0], families=families) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["log_linear", "saturating"])
+def test_families_are_what_a_column_for_each_makes(name):
+    form = FORMS[name]
+    rng = np.random.default_rng(5)
+    y = 0.5 - 20 * IN_FAMILIES**-0.3 + LEVELS + 0.004 * rng.normal(size=(5, 7))
+    _, rss = fit(form, IN_FAMILIES, y, 2.0, FAMILIES)
+    member = (np.unique(FAMILIES)[:, None] == FAMILIES).astype(float)
+    for study, found in zip(y, rss, strict=True):
+        best = np.inf
+        for alpha in np.linspace(0.01, 5, 3000) if name == "saturating" else [0]:
+            design = np.column_stack(
+                [*member, form.basis(IN_FAMILIES / 1e8, np.array([alpha]))[..., :].ravel()]
+            )
+            weights, *_ = np.linalg.lstsq(design, study, rcond=None)
+            allowed = name == "log_linear" or (weights[:3].max() <= 2.0 and weights[3] >= 0)
+            best = min(best, ((design @ weights - study) ** 2).sum() if allowed else np.inf)
+        assert found == pytest.approx(best, rel=1e-3, abs=1e-9)
+
+
+def test_families_of_one_point_tell_no_slope():
+    y = np.array([[0.1, 0.2, 0.3]])
+    parameters, _ = fit(FORMS["log_linear"], SIZES[:3], y, families=np.array(["a", "b", "c"]))
+    assert np.isnan(parameters).all()
+    assert np.isnan(largest_error(FORMS["log_linear"], SIZES[:3], y[0], families=np.array(["a", "b", "c"])))

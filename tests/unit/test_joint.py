@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from scipy import optimize
-from simulated_study import summary_row, write_moments, write_voxels
+from simulated_study import joint_points, summary_row, write_moments, write_voxels
 
 from voxscale import tables
 from voxscale.errors import UserError
 from voxscale.forms import aicc
-from voxscale.joint import corner_error, fit_joint, what_next
+from voxscale.joint import choose_each, corner_error, fit_joint, joint_rows, what_next
 from voxscale.surfaces import SURFACES, fit_surface
 
 N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e8, 1e10, 4), np.geomspace(0.5, 16, 5)))
@@ -70,6 +70,34 @@ def test_gains_are_those_of_the_surface():
     saturated = fit_surface(SURFACES["curve"], N, D, (N / N.max() + 0 * D)[None].repeat(2, 0))
     worth = {o: v for o, u, v in what_next(saturated, 1e10, 16.0, 3.0) if u == "h"}
     assert np.isinf(worth["hours worth twice the parameters"]).all(), "no hours make up for it"
+
+
+def test_each_resample_prefers_its_own_form():
+    rng = np.random.default_rng(3)
+    y = np.array([TRUTH[name](N, D) for name in ("powers", "curve", "bilinear")])
+    fits = {
+        name: fit_surface(form, N, D, y + 1e-3 * rng.normal(size=y.shape)) for name, form in SURFACES.items()
+    }
+    assert choose_each(fits, len(N), "powers") == ["powers", "curve", "bilinear"]
+    few = slice(0, 4)
+    fits = {name: fit_surface(SURFACES[name], N[few], D[few], y[:, few]) for name in ("bilinear", "curve")}
+    assert choose_each(fits, 4, "curve") == ["curve"] * 3, "four points judge no form"
+
+
+def test_intervals_of_the_next_gain_cover_it():
+    """A small run of what benchmarks/validate_intervals.py does at length."""
+    sizes, hours = [1e8, 1e9, 1e10], [1, 2, 8]
+
+    def truth(n, d):
+        return (0.16 + 0.06 * np.log10(n / 1e8)) * d / (d + 2)
+
+    covered = []
+    for seed in range(6):
+        points = joint_points(truth, sizes, hours, voxels=8, trs=300, seed=seed, draws=40)
+        for row in joint_rows("S", points, "all", 0, 0.9, 30)[2]:
+            if row["option"] == "one more hour" and row["unit"] == "metric":
+                covered.append(row["lo"] < truth(1e10, 9) - truth(1e10, 8) < row["hi"])
+    assert sum(covered) >= 4, "five or six are expected"
 
 
 @pytest.fixture

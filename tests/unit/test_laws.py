@@ -94,6 +94,27 @@ def test_wide_points_are_marked_and_left_out_beside(study):
     assert laws[laws.points == "narrow"].preferred.any()
 
 
+def test_families_have_intercepts_of_their_own(study):
+    """Half of the models are said to be of another family, though all scores lie on one line."""
+    rows = [row | {"family": "b" if row["width"] in (8, 32) else "nested"} for row in study["rows"]]
+    path = study["folder"] / "families.parquet"
+    tables.write("summary", rows, path)
+    (study["folder"] / "summary.parquet").rename(study["folder"] / "kept.parquet")
+    path.rename(study["folder"] / "summary.parquet")
+    try:
+        laws, _ = run(study, SPEC | {"families": "intercepts"})
+    finally:
+        (study["folder"] / "kept.parquet").rename(study["folder"] / "summary.parquet")
+    mine = laws[(laws.subject == "UTS01") & (laws.metric == "r") & (laws.voxel_set == "all")]
+    whole = mine[(mine.group == "all") & (mine.points == "all")]
+    assert set(whole.form) == {"log_linear", "saturating"}, "forms with a constant"
+    fit = whole[whole.form == "log_linear"].set_index("parameter")
+    assert fit.loc["b", "lo"] < 0.08 < fit.loc["b", "hi"]
+    assert {"offset:b", "offset:nested"} <= set(fit.index)
+    assert fit.loc["offset:b", "lo"] < 0 < fit.loc["offset:b", "hi"]
+    assert not mine[mine.group == "nested"].parameter.str.startswith("offset").any()
+
+
 def test_a_set_without_scores_has_no_law():
     rows, curve = fit_group(
         SIZES.astype(float), np.full((9, 5), np.nan), 1.0, ["log_linear", "power"], 0.9, 9

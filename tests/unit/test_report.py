@@ -13,6 +13,7 @@ import study_tables as study
 import yaml
 
 from voxscale import report_content as content
+from voxscale import report_warnings
 from voxscale.errors import UserError
 from voxscale.figures import checks, layers, scaling, style
 from voxscale.report import caption, png_size, read_figure, write_report
@@ -209,25 +210,45 @@ def test_config_words_stand_in_the_story(page):
 
 
 def test_warnings_name_what_and_where(tables):
-    told = " ".join(content.warnings(tables["summary"], tables["laws"], ["a note"]))
+    told = " ".join(report_warnings.warnings(tables["summary"], tables["laws"], ["a note"]))
     assert told.startswith("a note")
     assert (
-        "3 of 78 fits (at most 8%: mel, layer 0, UTS01, 27 stories); of significant voxels at most 8%" in told
+        "More than 5% of the significant voxels take the smallest or the largest ridge alpha of the grid in "
+        "3 of 78 fits (at most 8%: mel, layer 0, UTS01, 27 stories); widen encoding.alphas." in told
     )
     assert "UTS02: 2." in told
     assert "p > n" in told
     assert "fewer than five points: speech, training" in told
+    ends = tables["summary"].assign(share_alpha_low=0.0, share_alpha_high=tables["summary"].share_alpha_edge)
+    told = report_warnings.warnings(ends, tables["laws"])[0]
+    assert "take the largest ridge alpha" in told
+    assert told.endswith("raise encoding.alphas.log10_max.")
     good = tables["summary"].assign(share_alpha_edge=0.05, n_nan=0, wide=False)
-    assert content.warnings(good, tables["laws"].assign(n_points=9)) == []
+    assert report_warnings.warnings(good, tables["laws"].assign(n_points=9)) == []
+
+
+def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
+    laws = tables["laws"].assign(n_points=9)
+    few = laws[laws.law == "language"].assign(n_points=3)
+    parts = [laws, few.assign(points="narrow"), few.assign(group="OPT"), few.assign(voxel_set="roi:sts")]
+    told = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts)))
+    assert "fewer than five points" not in told
+
+
+def test_tiles_tell_their_intervals(tables):
+    tiles = content.facts(tables, content.x_names(CONFIG))
+    percent = [tile for tile in tiles if tile["value"].endswith("%")]
+    assert percent
+    assert all(re.match(r"\[[+−\d]+, [+−\d]+\] ", tile["label"]) for tile in percent)
 
 
 def test_warnings_of_the_logs_are_told_once(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.log").write_text("hello\nWARNING s.hf5: 3 values\nnot a WARNING\n")
-    assert content.log_notes(tmp_path) == ["s.hf5: 3 values"]
-    assert content.log_notes(tmp_path / "absent") == []
-    assert content.log_notes(None) == []
+    assert report_warnings.log_notes(tmp_path) == ["s.hf5: 3 values"]
+    assert report_warnings.log_notes(tmp_path / "absent") == []
+    assert report_warnings.log_notes(None) == []
 
 
 def test_subjects_are_counted(tables):

@@ -6,7 +6,7 @@ from voxscale.figures.frames import load
 from voxscale.io import read_json
 from voxscale.provenance import collect, hash_config
 from voxscale.report import write_report
-from voxscale.report_content import log_notes
+from voxscale.report_warnings import log_notes
 
 TABLES = ("summary", "subjects", "voxels", "laws", "layer_choice", "what_next")
 

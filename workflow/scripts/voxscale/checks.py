@@ -41,6 +41,7 @@ def check(study: Study) -> None:
 
 def _check_law(study: Study, law: str) -> None:
     cells, x = study.law_cells(law), study.config["laws"][law]["x"]
+    study.law_drawn(law)
     where = f"config key laws.{law}"
     if x in ("hours", "stories", "trs"):
         found = {cell.n_train for cell in cells}

@@ -8,6 +8,9 @@
 Each form has at most one parameter that is not linear. A fit tries a whole grid of it, solves the linear ones
 exactly at each value, and narrows down around the best: the global optimum, with no start to choose, so that
 four points are enough for it to be found again in every resample.
+
+Points may be in families, each with an offset of its own, so that the law is that within families: families
+that differ in level and in size would else make a slope, or hide one (Simpson's paradox).
 """
 
 from __future__ import annotations
@@ -116,16 +119,65 @@ FORMS: dict[str, Form] = {
 }
 
 
-def _each(form: Form, f: np.ndarray, y: np.ndarray, ceiling: float) -> tuple[np.ndarray, ...]:
+@dataclass(frozen=True)
+class _Families:
+    """Families of points: member (families, points), 1 where a point is in a family."""
+
+    member: np.ndarray
+
+    @classmethod
+    def of(cls, labels: np.ndarray) -> _Families:
+        return cls((np.unique(labels)[:, None] == labels).astype(float))
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Means over each family: (..., points) -> (..., families)."""
+        return values @ self.member.T / self.member.sum(1)
+
+    def within(self, values: np.ndarray) -> np.ndarray:
+        """Values (..., points) about the mean of their family."""
+        return values - self.means(values) @ self.member
+
+    def offsets(self, f: np.ndarray, y: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """Each family's offset beside slope·f: slope of `_each` or `_all`, with one axis more, families."""
+        y = self.means(y) if slope.ndim == 1 else self.means(y)[:, None]
+        return y - slope[..., None] * self.means(f)
+
+
+def _each(
+    form: Form, f: np.ndarray, y: np.ndarray, ceiling: float, families: _Families | None
+) -> tuple[np.ndarray, ...]:
     """Best offset and slope of y ≈ offset + slope·f, and rss, (studies,) each; f, y: (studies, points)."""
-    yy, sy, fy = np.einsum("sp,sp->s", y, y), y.sum(1), np.einsum("sp,sp->s", f, y)
-    return _linear(form, f, fy, yy, sy, ceiling)
+    g, z = (f, y) if families is None else (families.within(f), families.within(y))
+    yy, sy, fy = np.einsum("sp,sp->s", z, z), z.sum(1), np.einsum("sp,sp->s", g, z)
+    return _in_families(form, f, y, _linear(form, g, fy, yy, sy, ceiling), ceiling, families)
 
 
-def _all(form: Form, f: np.ndarray, y: np.ndarray, ceiling: float) -> tuple[np.ndarray, ...]:
+def _all(
+    form: Form, f: np.ndarray, y: np.ndarray, ceiling: float, families: _Families | None
+) -> tuple[np.ndarray, ...]:
     """The same with every f (grid, points) tried on every y (studies, points): (studies, grid) each."""
-    yy, sy = np.einsum("sp,sp->s", y, y)[:, None], y.sum(1)[:, None]
-    return _linear(form, f, y @ f.T, yy, sy, ceiling)
+    g, z = (f, y) if families is None else (families.within(f), families.within(y))
+    yy, sy = np.einsum("sp,sp->s", z, z)[:, None], z.sum(1)[:, None]
+    return _in_families(form, f, y, _linear(form, g, z @ g.T, yy, sy, ceiling), ceiling, families)
+
+
+def _in_families(
+    form: Form,
+    f: np.ndarray,
+    y: np.ndarray,
+    found: tuple[np.ndarray, ...],
+    ceiling: float,
+    families: _Families | None,
+) -> tuple[np.ndarray, ...]:
+    """Offset that is the mean over points, slope and rss; infinite where a family's plateau is too high."""
+    if families is None:
+        return found
+    _, slope, rss = found
+    offsets = families.offsets(f, y, slope)
+    if form.bounded:
+        rss = np.where(offsets.max(-1) > ceiling, np.inf, rss)
+    size = families.member.sum(1)
+    return offsets @ size / size.sum(), slope, rss
 
 
 def _linear(
@@ -157,13 +209,17 @@ def _linear(
     return offset, slope, rss(offset, slope)
 
 
-def fit(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def fit(
+    form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares fit of one form to many studies.
 
     Args:
         x: (points,) above 0, at least as many different values as the form has parameters.
         y: (studies, points).
         ceiling: largest plateau.
+        families: (points,) family of each point: each has an offset of its own, and the form's constant is
+            their mean over points. Only for forms with a constant.
 
     Returns:
         parameters (studies, n) in the order of `form.parameters`, and rss (studies,).
@@ -172,25 +228,30 @@ def fit(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> tuple
     x, y = np.asarray(x, float), np.asarray(y, float)
     parameters, rss = np.full((len(y), len(form.parameters)), np.nan), np.full(len(y), np.nan)
     whole = np.isfinite(y).all(1)
-    if len(np.unique(x)) < len(form.parameters) or not whole.any():
+    labels = np.zeros(len(x)) if families is None else np.asarray(families)
+    within = sum(len(np.unique(x[labels == label])) - 1 for label in np.unique(labels)) + 1
+    if within < len(form.parameters) or not whole.any():
         return parameters, rss
+    known = None if families is None else _Families.of(labels)
     scale = np.exp(np.log(x).mean())
     u, y = x / scale, y[whole]
-    at = _search(form, u, y, ceiling) if len(form.grid) else np.zeros(len(y))
+    at = _search(form, u, y, ceiling, known) if len(form.grid) else np.zeros(len(y))
     basis = form.basis(u, at) + np.zeros_like(y)
-    offset, slope, rss[whole] = _each(form, basis, y, ceiling)
+    offset, slope, rss[whole] = _each(form, basis, y, ceiling, known)
     parameters[whole] = np.stack(form.rescale(offset, slope, at, scale), -1)
     return parameters, rss
 
 
-def _search(form: Form, u: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndarray:
+def _search(
+    form: Form, u: np.ndarray, y: np.ndarray, ceiling: float, families: _Families | None
+) -> np.ndarray:
     """Best nonlinear parameter of each study: (studies,)."""
-    best = _all(form, form.basis(u, form.grid), y, ceiling)[2].argmin(1)
+    best = _all(form, form.basis(u, form.grid), y, ceiling, families)[2].argmin(1)
     low = form.grid[np.maximum(best - 1, 0)]
     high = form.grid[np.minimum(best + 1, len(form.grid) - 1)]
 
     def rss(at: np.ndarray) -> np.ndarray:
-        return _each(form, form.basis(u, at), y, ceiling)[2]
+        return _each(form, form.basis(u, at), y, ceiling, families)[2]
 
     # Golden section: each round keeps one of its two inner values for the next.
     left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
@@ -202,26 +263,48 @@ def _search(form: Form, u: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndar
         rss_new = rss(new)
         left, right = np.where(better, new, right), np.where(better, left, new)
         rss_left, rss_right = np.where(better, rss_new, rss_right), np.where(better, rss_left, rss_new)
-    return (low + high) / 2
+    return high if families is not None and form.bounded else (low + high) / 2
 
 
-def aicc(rss: float, points: int, parameters: int) -> float:
-    """Akaike's criterion corrected for few points, the noise variance counted as a parameter.
+def family_offsets(
+    form: Form, x: np.ndarray, y: np.ndarray, parameters: np.ndarray, families: np.ndarray
+) -> dict[str, np.ndarray]:
+    """How far each family lies above the law: family -> (studies,)."""
+    left = y - form.value(x, parameters)
+    return {str(name): left[:, families == name].mean(1) for name in np.unique(families)}
+
+
+def aicc(rss: np.ndarray | float, points: int, parameters: int) -> np.ndarray:
+    """Akaike's criterion corrected for few points, the noise variance counted as a parameter: like `rss`.
 
     NaN where the correction is not defined: a form with as many parameters as that cannot be judged by it.
     """
-    k = parameters + 1
-    if points - k - 1 <= 0 or not rss >= 0:
-        return np.nan
+    k, rss = parameters + 1, np.asarray(rss, float)
+    if points - k - 1 <= 0:
+        return np.full(rss.shape, np.nan)[()]
     # A perfect fit of rounding size is not better than another perfect fit.
-    return points * np.log(max(rss / points, 1e-20)) + 2 * k + 2 * k * (k + 1) / (points - k - 1)
+    return points * np.log(np.maximum(rss / points, 1e-20)) + 2 * k + 2 * k * (k + 1) / (points - k - 1)
 
 
-def largest_error(form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> float:
-    """Predicted less observed at the largest x, by a fit that has not seen it; NaN where too few are left."""
-    largest = x == x.max()
-    parameters, _ = fit(form, x[~largest], y[None, ~largest], ceiling)
-    return float((form.value(x[largest], parameters)[0] - y[largest]).mean())
+def largest_error(
+    form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
+) -> float:
+    """Predicted less observed at the largest x, by a fit that has not seen it; NaN where too few are left.
+
+    With families it is the largest x of those that have another point, which tells the offset.
+    """
+    labels = np.zeros(len(x), int) if families is None else np.unique(families, return_inverse=True)[1]
+    several = np.bincount(labels)[labels] > 1
+    if not several.any():
+        return np.nan
+    largest = several & (x == x[several].max())
+    rest = None if families is None else families[~largest]
+    parameters, _ = fit(form, x[~largest], y[None, ~largest], ceiling, rest)
+    predicted = form.value(x[largest], parameters)[0]
+    if rest is not None:
+        known = family_offsets(form, x[~largest], y[None, ~largest], parameters, rest)
+        predicted = predicted + [known.get(str(name), [np.nan])[0] for name in families[largest]]
+    return float((predicted - y[largest]).mean())
 
 
 def implied(form: Form, x: np.ndarray, parameters: np.ndarray) -> dict[str, tuple[np.ndarray, str | None]]:

@@ -60,6 +60,22 @@ def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[s
     return [*rows, ("hours worth twice the parameters", "h", hours)]
 
 
+def choose_each(fits: Mapping[str, Fitted], points: int, preferred_form: str) -> list[str]:
+    """The form that each resample prefers: of those that AICc can judge, else the one preferred at all.
+
+    A gain is an extrapolation, and the forms differ most there. Holding on to one form in every resample
+    would leave out how uncertain the form is: 90% intervals then held the truth in a third to nine tenths of
+    simulated studies. A gain is therefore the median over resamples, each with its own form (Efron 2014,
+    Estimation and accuracy after model selection, doi:10.1080/01621459.2013.823775).
+    """
+    criteria = {form: aicc(fit.rss, points, fit.surface.n_parameters) for form, fit in fits.items()}
+    known = {form: values for form, values in criteria.items() if np.isfinite(values).all()}
+    if preferred_form not in known:
+        return [preferred_form] * len(fits[preferred_form].rss)
+    names = list(known)
+    return [names[i] for i in np.argmin(list(known.values()), 0)]
+
+
 def another_subject(points: Mapping[str, list[Point]], name: str, m: int) -> tuple[float, float] | None:
     """Half width of a 90% interval for the mean over subjects of their best score: now, and with one more.
 
@@ -76,10 +92,10 @@ def another_subject(points: Mapping[str, list[Point]], name: str, m: int) -> tup
     return float(now), float(then)
 
 
-def _rows(
+def joint_rows(
     subject: str, mine: Sequence[Point], name: str, m: int, level: float, n_blocks: int
 ) -> tuple[list[dict], list[dict], list[dict]]:
-    """Rows of `joint`, `joint_surface` and `what_next` for one subject, set and metric."""
+    """Rows of tables `joint`, `joint_surface` and `what_next` for one subject, set and metric."""
     n = np.array([point.about["parameters"] for point in mine], float)
     d = np.array([point.x for point in mine])
     y = np.stack([point.y[name][:, m] for point in mine], 1)
@@ -114,18 +130,26 @@ def _rows(
         where = {"parameters": at[0], "hours": at[1], "observed": measured.get(at, np.nan)}
         surface_rows.append(key | where | {"fitted": values[0], "lo": lo, "hi": hi})
     next_rows = []
-    for option, unit, gains in what_next(fits[best], n.max(), d.max(), larger):
-        lo, hi = _span(gains, level, n_blocks)
-        next_rows.append(key | {"option": option, "unit": unit, "gain": gains[0], "lo": lo, "hi": hi})
+    options = {form: what_next(fit, n.max(), d.max(), larger) for form, fit in fits.items()}
+    each = choose_each(fits, len(n), best)
+    for i, (option, unit, _) in enumerate(options[best]):
+        gains = np.array([options[form][i][2][resample] for resample, form in enumerate(each)])
+        gain, lo, hi = _span(gains[1:], level, n_blocks)
+        next_rows.append(key | {"option": option, "unit": unit, "gain": gain, "lo": lo, "hi": hi})
     return rows, surface_rows, next_rows
 
 
-def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float]:
-    if np.isfinite(gains).all():
-        lo, hi = interval(gains[0], gains[1:], level, n_blocks)
-    else:  # hours without end: plain percentiles, which infinity does not harm
-        lo, hi = np.quantile(gains[1:], [(1 - level) / 2, (1 + level) / 2], method="nearest")
-    return float(lo), float(hi)
+def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float, float]:
+    """Median and interval of a gain over resamples."""
+    known = gains[~np.isnan(gains)]
+    if not len(known):
+        return (np.nan,) * 3
+    gain = np.median(known)
+    if np.isfinite(known).all():
+        return float(gain), *map(float, interval(gain, known, level, n_blocks))
+    # Hours without end: plain percentiles, which infinity does not harm.
+    lo, hi = np.quantile(known, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    return float(gain), float(lo), float(hi)
 
 
 def fit_joint(
@@ -169,7 +193,7 @@ def fit_joint(
         for name in mine[0].y:
             for m, metric in enumerate(METRICS):
                 for rows, new in zip(
-                    found, _rows(subject, mine, name, m, settings["interval"], n_blocks), strict=True
+                    found, joint_rows(subject, mine, name, m, settings["interval"], n_blocks), strict=True
                 ):
                     rows += new
                 if subject == POOLED and (widths := another_subject(points, name, m)):

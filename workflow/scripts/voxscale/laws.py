@@ -28,7 +28,7 @@ from voxscale.bootstrap import (
     skipped_trs,
 )
 from voxscale.errors import UserError
-from voxscale.forms import FORMS, aicc, fit, implied, largest_error
+from voxscale.forms import FORMS, aicc, family_offsets, fit, implied, largest_error
 from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.voxel_sets import choose_sets, read_sets
@@ -205,23 +205,36 @@ def groups_of(points: Sequence[Point], over_models: bool) -> dict[str, list[Poin
 
 
 def fit_group(
-    x: np.ndarray, y: np.ndarray, ceiling: float, forms: Sequence[str], level: float, n_blocks: int
+    x: np.ndarray,
+    y: np.ndarray,
+    ceiling: float,
+    forms: Sequence[str],
+    level: float,
+    n_blocks: int,
+    families: np.ndarray | None = None,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Every form fitted to one set of points: rows of parameters and what they imply, and rows of its curve.
 
     Args:
         x: (points,).
         y: (resamples, points), row 0 the real one.
+        families: (points,) when each family has an intercept of its own; forms without a constant are left
+            out then, and the curve is that of the mean intercept.
     """
     rows, curve, judged = [], [], {}
     drawn = np.geomspace(x.min() / BEYOND, x.max() * BEYOND, 40)
-    for name in forms:
+    for name in [name for name in forms if families is None or FORMS[name].constant]:
         form = FORMS[name]
-        parameters, rss = fit(form, x, y, ceiling)
+        parameters, rss = fit(form, x, y, ceiling, families)
         quantities = {key: (parameters[:, i], None) for i, key in enumerate(form.parameters)}
         quantities |= implied(form, x, parameters)
-        criterion = aicc(rss[0], len(x), len(form.parameters))
-        error = largest_error(form, x, y[0], ceiling)
+        count = len(form.parameters)
+        if families is not None:
+            offsets = family_offsets(form, x, y, parameters, families)
+            quantities |= {f"offset:{family}": (values, None) for family, values in offsets.items()}
+            count += len(offsets) - 1
+        criterion = aicc(rss[0], len(x), count)
+        error = largest_error(form, x, y[0], ceiling, families)
         judged[name] = criterion, abs(error)
         for key, (values, base) in quantities.items():
             lo, hi = interval(values[0], values[1:], level, n_blocks)
@@ -257,9 +270,13 @@ def preferred(judged: Mapping[str, tuple[float, float]]) -> str | None:
 
 
 def fit_laws(
-    law: str, points: Mapping[str, list[Point]], x: str, level: float, n_blocks: int
+    law: str, points: Mapping[str, list[Point]], x: str, level: float, n_blocks: int, intercepts: bool = False
 ) -> tuple[list[dict], list[dict]]:
-    """Rows of `laws` and `law_curves`: by subject, metric, set, group, with and without points of p > n."""
+    """Rows of `laws` and `law_curves`: by subject, metric, set, group, with and without points of p > n.
+
+    Args:
+        intercepts: whether each family has its own in the law over all models.
+    """
     forms = ["log_linear", "power", "saturating"] + (["learning_curve"] if x in DATA else [])
     rows: list[dict] = []
     curves: list[dict] = []
@@ -271,13 +288,16 @@ def fit_laws(
                 if len(chosen) < 3:
                     continue  # two points are on every line
                 at = np.array([point.x for point in chosen])
+                family = np.array([point.about["family"] for point in chosen])
+                apart = intercepts and group == "all" and len(set(family)) > 1
                 for name in chosen[0].y:
                     for m, metric in enumerate(METRICS):
                         y = np.stack([point.y[name][:, m] for point in chosen], 1)
                         ceiling = max(point.ceiling[name][m] for point in chosen)
                         key = {"law": law, "subject": subject, "metric": metric, "voxel_set": name}
                         key |= {"group": group, "points": variant}
-                        found, curve = fit_group(at, y, ceiling, forms, level, n_blocks)
+                        families = family if apart else None
+                        found, curve = fit_group(at, y, ceiling, forms, level, n_blocks, families)
                         rows += [key | row for row in found]
                         curves += [key | row for row in curve]
     return rows, curves
@@ -321,7 +341,7 @@ def fit_law(
         law: its name in the config.
         cells: (model, layer, subject, n_train) of its sweep.
         moments: their files, in the same order.
-        spec: x and voxels, from the config's `laws`.
+        spec: x, voxels and families (`pooled` or `intercepts`), from the config's `laws`.
         settings: skip_s, tr_s, draws, interval, seed, layer_choice.
 
     Raises:
@@ -341,6 +361,7 @@ def fit_law(
     choice = settings["layer_choice"] if several else "fixed"
     provenance = collect(law=law, spec=dict(spec), settings=dict(settings), test_blocks=n_blocks)
     tables.write("law_points", point_rows(law, points, x, choice, level, n_blocks), output_points, provenance)
-    rows, curves = fit_laws(law, points, x, level, n_blocks)
+    apart = over_models and spec.get("families") == "intercepts"
+    rows, curves = fit_laws(law, points, x, level, n_blocks, apart)
     tables.write("laws", rows, output, provenance)
     tables.write("law_curves", curves, output_curves, provenance)

@@ -18,6 +18,7 @@ import yaml
 from markupsafe import Markup
 
 from voxscale import report_content as content
+from voxscale import report_warnings
 from voxscale import tables as schemas
 from voxscale.errors import UserError
 from voxscale.figures import interactive
@@ -177,7 +178,7 @@ def write_report(
     empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
     tables = {**empty, **tables}
     shown = section_tables(tables, config, presets or {}, provenance, validation or {})
-    warned = content.warnings(tables["summary"], tables["laws"], notes)
+    warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))
     codes = [

@@ -1,9 +1,8 @@
-"""What the report says beside its figures: facts, tables, warnings."""
+"""What the report says beside its figures: facts and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,9 @@ import pandas as pd
 
 from voxscale.figures.frames import full, one_layer, set_name
 from voxscale.figures.scaling import base_text
-from voxscale.figures.style import count
+from voxscale.figures.style import count, signed
 from voxscale.forms import FORMS
 
-EDGE_SHARE = 0.05  # above this share of voxels, the alpha grid is too narrow
 METRIC = {"r": "r", "r2": "signed r²"}
 Table = dict[str, Any]
 
@@ -255,53 +253,6 @@ def next_rows(options: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = ()) -> list[str]:
-    """What a reader must know before believing a number, a sentence each."""
-    told = list(notes)
-    cells = summary[summary.voxel_set == "all"]
-    edge = cells[cells.share_alpha_edge > EDGE_SHARE]
-    if len(edge):
-        worst = edge.loc[edge.share_alpha_edge.idxmax()]
-        told_apart = summary[summary.voxel_set == "significant"].share_alpha_edge.max()
-        apart = f"; of significant voxels at most {told_apart:.0%}" if told_apart == told_apart else ""
-        apart += f"; at the smallest alpha at most {cells.share_alpha_low.max():.0%}"
-        told.append(
-            f"Ridge alpha lies on the edge of its grid in more than {EDGE_SHARE:.0%} of voxels "
-            f"in {len(edge)} of {len(cells)} fits (at most {worst.share_alpha_edge:.0%}: {worst.model}, "
-            f"layer {worst.layer}, {worst.subject}, {worst.n_train} stories){apart}. Voxels that "
-            "nothing predicts take the largest alpha and lose nothing by it; for others, widen the grid."
-        )
-    missing = cells[cells.n_nan > 0]
-    if len(missing):
-        worst = missing.groupby("subject").n_nan.max()
-        who = ", ".join(f"{subject}: {n:,}" for subject, n in worst.items())
-        told.append(f"Voxels without a score (constant, or not finite): {who}. They are left out, never 0.")
-    wide = cells[cells.wide]
-    if len(wide):
-        told.append(
-            f"{len(wide)} of {len(cells)} fits have more features times delays than training TRs (p > n); "
-            "laws without them are in the table of laws as the points `narrow`."
-        )
-    few = laws[(laws.n_points < 5) & (laws.subject == "pooled")].law.unique() if len(laws) else []
-    if len(few):
-        told.append(
-            f"Laws fitted to fewer than five points: {', '.join(few)}. Their form cannot be told apart."
-        )
-    return told
-
-
-def log_notes(folder: str | Path | None) -> list[str]:
-    """Lines that rules wrote as `WARNING ...` into their logs, each once."""
-    if not folder or not Path(folder).is_dir():
-        return []
-    lines: dict[str, None] = {}
-    for path in sorted(Path(folder).rglob("*.log")):
-        for line in path.read_text(errors="replace").splitlines():
-            if line.startswith("WARNING "):
-                lines[line.removeprefix("WARNING ").strip()] = None
-    return list(lines)
-
-
 def _reach(config: Mapping[str, Any], key: str) -> Any:
     value: Any = config
     for part in key.split("."):
@@ -346,5 +297,7 @@ def facts(tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str]) -> lis
         for row in slopes[slopes.law == law].itertuples():
             base = base_text(row.base, x_names.get(law, "x"))
             label = f"{law} law, signed r² per decade, of the {base}"
-            found.append({"value": f"{row.estimate:+.0f} %", "label": label})
+            if np.isfinite(row.lo) and np.isfinite(row.hi):
+                label = f"[{signed(row.lo)}, {signed(row.hi)}] {label}"
+            found.append({"value": f"{signed(row.estimate)} %", "label": label})
     return found

@@ -216,6 +216,26 @@ class Study:
         """Cells whose scores a law is fitted to."""
         return self.grid.cells(self.config["laws"][law]["sweep"], f"laws.{law}.sweep")
 
+    def law_spec(self, law: str) -> dict[str, Any]:
+        """What of the config changes a law's numbers: x, families and voxel sets."""
+        spec = {key: value for key, value in self.config["laws"][law].items() if key != "drawn"}
+        speech = any(self.registry[model].modality == "speech" for model in self.law_models(law))
+        return {"voxels": ["all", "significant", *(["rois"] if speech else [])], **spec}
+
+    def law_drawn(self, law: str) -> list[str]:
+        """Voxel sets of a law's figure.
+
+        Raises:
+            UserError: one that the law is not fitted to.
+        """
+        fitted = self.law_spec(law)["voxels"]
+        drawn = self.config["laws"][law].get("drawn", fitted[:1])
+        for name in drawn:
+            kind = {"roi": "rois", "decile": "deciles"}.get(name.split(":")[0])
+            if name not in fitted and kind not in fitted:
+                raise UserError(f"config key laws.{law}.drawn: {name} is not in its voxels; add it there")
+        return drawn
+
     def stacking_cells(self, subject: str) -> list[Cell]:
         """Member cells of one subject's stack, at its full training size."""
         size = len(self.grid.training[subject])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -19,7 +18,10 @@ from voxscale.figures.scaling import METRICS
 def draw_artifact(
     artifact: pd.DataFrame, *, metric: str = "r", cut_s: float = 100.0, models: Sequence[str] | None = None
 ) -> tuple[Figure, pd.DataFrame]:
-    """Score against the seconds cut from each test story's start: a panel per region, a colour per model.
+    """What a score gains or loses when less or more is cut from each test story's start, by region and model.
+
+    Scores are drawn as differences from that at the study's own cut: regions and models lie far apart, and
+    what the first seconds add is small beside that. Each panel has its own scale.
 
     Args:
         artifact: table `artifact`.
@@ -32,40 +34,50 @@ def draw_artifact(
         cuts = cuts[cuts.model.isin(models)]
     if cuts.empty:
         return style.sentence("No score against the cut: the fits kept no moments of the test story.")
+    # ASSUME: the measured cut nearest to the study's own stands for it.
+    own = cuts.cut_s.iloc[(cuts.cut_s - cut_s).abs().argmin()]
+    keys = ["model", "layer", "subject", "voxel_set"]
+    base = cuts[cuts.cut_s == own].set_index(keys).y.rename("y_own")
+    cuts = cuts.join(base, on=keys)
+    cuts["difference"] = cuts.y - cuts.y_own
+    averaged = cuts.groupby(["model", "layer", "voxel_set", "cut_s"], as_index=False, sort=False)
+    mean = averaged[["y", "y_own", "difference"]].mean()
     sets = list(dict.fromkeys(cuts.voxel_set))
     columns = style.columns(len(sets))
     rows = -(-len(sets) // columns)
     figure, panels = style.grid(rows, columns, height=0.9 + 2.0 * rows, sharex=True, squeeze=False)
     hues = style.colours(dict.fromkeys(cuts.model))
-    mean = cuts.groupby(["model", "layer", "voxel_set", "cut_s"], as_index=False, sort=False)[["y"]].mean()
     for axes, voxel_set in zip(panels.flat, sets, strict=False):
         part = cuts[cuts.voxel_set == voxel_set]
+        axes.axhline(0, color=style.MUTED, linewidth=0.8)
+        axes.axvline(own, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
         for (model, _), line in part.groupby(["model", "subject"], sort=False):
-            axes.plot(line.cut_s, line.y, color=hues[model], linewidth=0.8, alpha=0.5)
+            axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=0.8, alpha=0.5)
         averages = mean[mean.voxel_set == voxel_set].groupby("model", sort=False)
         for i, (model, line) in enumerate(averages):
-            axes.plot(line.cut_s, line.y, color=hues[model], linewidth=2.2)
-            uncut, cut = line.y.iloc[0], float(np.interp(cut_s, line.cut_s, line.y))
-            told = (
-                f"{style.signed(100 * (uncut / cut - 1))} %" if cut > 0.02 else style.signed(uncut - cut, 3)
-            )
+            axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=2.2)
             where = {"x": 0.98, "y": 0.97 - 0.11 * i, "transform": axes.transAxes, "ha": "right", "va": "top"}
             where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
-            axes.text(s=f"{told} uncut", color=hues[model], fontsize=8, fontweight="bold", **where)
-        axes.axvline(cut_s, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
+            axes.text(s=_uncut(line), color=hues[model], fontsize=8, fontweight="bold", **where)
         axes.set_title(set_name(voxel_set))
         low, high = axes.get_ylim()
-        axes.set_ylim(low, high + (high - low) * (0.06 + 0.12 * len(averages)))  # room for what is told
+        axes.set_ylim(low, high + (high - low) * (0.06 + 0.15 * len(averages)))  # room for what is told
     style.hide_spare(panels, len(sets))
     figure.supxlabel("cut from the start of each test story (s); dashed: the cut of this study", fontsize=9)
-    figure.supylabel(METRICS[metric], fontsize=9)
+    figure.supylabel(f"{METRICS[metric]}, less that at this study's cut", fontsize=9)
     handles = [Line2D([], [], color=hue, linewidth=2.2, label=f"{m}, mean") for m, hue in hues.items()]
     handles.append(Line2D([], [], color=style.MUTED, linewidth=0.8, alpha=0.6, label="single subjects"))
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     data = pd.concat([cuts, mean.assign(subject="mean")], ignore_index=True)
-    return figure, data[["voxel_set", "model", "layer", "subject", "cut_s", "y", "lo", "hi"]].assign(
-        metric=metric
-    )
+    kept = ["voxel_set", "model", "layer", "subject", "cut_s", "y", "lo", "hi", "difference"]
+    return figure, data[kept].assign(metric=metric)
+
+
+def _uncut(line: pd.DataFrame) -> str:
+    """The score at the study's cut and without any, and the difference in percent where there is a score."""
+    uncut, own = line.sort_values("cut_s").y.iloc[0], line.y_own.iloc[0]
+    percent = f" ({style.signed(100 * (uncut / own - 1))} %)" if own > 0.02 else ""
+    return f"{own:.2f}, uncut {uncut:.2f}{percent}".replace("-", "\u2212")
 
 
 @style.house

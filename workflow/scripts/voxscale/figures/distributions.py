@@ -105,15 +105,15 @@ def draw_ceiling(ceiling: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         values = ceiling[column].dropna()
         low, high = np.percentile(values, [0.5, 99.5]) if len(values) else (0.0, 1.0)
         edges = np.linspace(min(low, 0.0), max(high, 1.0 if column == "ccmax" else high), 31)
+        sizes = style.sizes(hues, 9)
         for subject, part in ceiling.groupby("subject"):
             known = part[column].dropna()
             share = 100 * np.histogram(known.clip(edges[0], edges[-1]), edges)[0] / max(len(known), 1)
             label_text = f"{subject}: {100 * part.reliable.mean():.0f} % reliable"
             axes.stairs(share, edges, color=hues[subject], linewidth=1.4, label=label_text)
             if len(known):
-                axes.plot(
-                    known.median(), 0, marker="^", color=hues[subject], markersize=7, clip_on=False, zorder=5
-                )
+                mark = {"marker": "^", "markersize": sizes[subject], "clip_on": False, "zorder": 5}
+                axes.plot(known.median(), 0, color=hues[subject], **mark)
         axes.set_xlabel(label)
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("share of reliable voxels (% per bin)")

@@ -35,10 +35,11 @@ def _chart(traces: list[Chart], x: str, y: str, log: bool = False, **layout: Any
 
 def _hover(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
     """One text per row: each column that the table has, with its value."""
-    present = [column for column in columns if column in rows and rows[column].notna().any()]
+    present = [column for column in dict.fromkeys(columns) if column in rows and rows[column].notna().any()]
+    names = {"y": "score", "x": rows.x_name.iloc[0] if "x_name" in rows else "x", "cut_s": "cut (s)"}
     lines = [
         "<br>".join(
-            f"{column} <b>{value:.4g}</b>" if isinstance(value, float) else f"{column} <b>{value}</b>"
+            f"{names.get(column, column)} <b>{_text(value)}</b>"
             for column, value in zip(present, row, strict=True)
         )
         for row in rows[present].itertuples(index=False)
@@ -46,9 +47,16 @@ def _hover(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
     return lines
 
 
+def _text(value: Any) -> str:
+    """A value as a hover shows it."""
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return {"pooled": "mean of subjects", "mean": "mean of subjects"}.get(str(value), str(value))
+
+
 def _line(rows: pd.DataFrame, x: str, name: str, colour: str, y: str = "score", **extra: Any) -> Chart:
     hover = _hover(
-        rows, ("model", "layer", "subject", "family", "voxel_set", "n_train", "draw", x, y, "lo", "hi")
+        rows, ("model", "layer", "subject", "family", "voxel_set", "n_train", "draw", x, "y", y, "lo", "hi")
     )
     return {
         "type": "scatter",
@@ -65,15 +73,48 @@ def _line(rows: pd.DataFrame, x: str, name: str, colour: str, y: str = "score", 
 
 
 def size(data: pd.DataFrame) -> Chart | None:
-    """Score against size, as `scaling.draw_law` plots it."""
-    x_name, metric, voxel_set = (data[column].iloc[0] for column in ("x_name", "metric", "voxel_set"))
+    """Score against size, as `scaling.draw_law` plots it; buttons choose between several voxel sets."""
+    x_name, metric = (data[column].iloc[0] for column in ("x_name", "metric"))
+    panels = {name: _size_traces(part) for name, part in data.groupby("voxel_set", sort=False)}
+    first = next(iter(panels))
+    chart = _chart(
+        [trace | {"visible": name == first} for name, traces in panels.items() for trace in traces],
+        AXES[x_name],
+        METRICS[metric] + (f", {set_name(first)} voxels" if len(panels) == 1 else ""),
+        log=True,
+    )
+    if len(panels) > 1:
+        owners = [name for name, traces in panels.items() for _ in traces]
+        chart["layout"]["updatemenus"] = [
+            {
+                "type": "buttons",
+                "direction": "right",
+                "x": 0,
+                "xanchor": "left",
+                "y": 1.14,
+                "buttons": [
+                    {
+                        "label": f"{set_name(name)} voxels",
+                        "method": "update",
+                        "args": [{"visible": [owner == name for owner in owners]}],
+                    }
+                    for name in panels
+                ],
+            }
+        ]
+        chart["layout"]["margin"]["t"] = 60
+    return chart
+
+
+def _size_traces(data: pd.DataFrame) -> list[Chart]:
+    """Traces of one voxel set."""
     points, draws, law = (data[data.series == series] for series in ("points", "draws", "law"))
     subjects = sorted(set(points.subject) - {"pooled"})
     hues = {**style.colours(subjects), "pooled": style.INK}
     families = sorted(points.family.unique())
     traces = []
-    for (_, form), line in law.groupby(["model", "form"], sort=False):
-        name = f"{form.replace('_', '-')} law"
+    for (_, form, family), line in law.groupby(["model", "form", "family"], sort=False, dropna=False):
+        name = f"{form.replace('_', '-')} law" + (f", {family}" if isinstance(family, str) else "")
         if line.lo.notna().all():
             traces.append(
                 {
@@ -102,7 +143,7 @@ def size(data: pd.DataFrame) -> Chart | None:
         if len(rows):
             small = {"mode": "markers", "size": 5, "opacity": 0.45, "showlegend": False}
             traces.append(_line(rows, "x", f"{label}, draws", hues[subject], "y", **small))
-    return _chart(traces, AXES[x_name], f"{METRICS[metric]}, {set_name(voxel_set)} voxels", log=True)
+    return traces
 
 
 def layers(data: pd.DataFrame) -> Chart | None:
@@ -168,8 +209,9 @@ def artifact(data: pd.DataFrame) -> Chart | None:
         look = {"width": 3, "size": 6} if mean else {"width": 0.8, "size": 4, "opacity": 0.45}
         name = f"{set_name(voxel_set)}, {model}"
         look |= {"showlegend": mean, "legendgroup": name, "dash": dashes.get(model, "solid")}
-        traces.append(_line(rows, "cut_s", name, hues[voxel_set], "y", **look))
-    return _chart(traces, "cut from the start of each test story (s)", METRICS[data.metric.iloc[0]])
+        traces.append(_line(rows, "cut_s", name, hues[voxel_set], "difference", **look))
+    label = f"{METRICS[data.metric.iloc[0]]}, less that at this study's cut"
+    return _chart(traces, "cut from the start of each test story (s)", label)
 
 
 CHARTS = {

@@ -55,7 +55,8 @@ def _scale(row: MapRow, rows: Sequence[MapRow]) -> tuple[Colormap, Normalize, st
     limit = max(limit, 1e-3)
     if row.diverging:
         return DIVERGING, TwoSlopeNorm(0.0, -limit, limit), "both"
-    beyond = "max" if len(size) and size.max() > limit else "neither"
+    below, above = bool((values < 0).any()), bool((values > limit).any())
+    beyond = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}[below, above]
     return SEQUENTIAL, Normalize(0.0, limit), beyond
 
 
@@ -213,8 +214,8 @@ def _gain_by_region(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> No
     mean = mean.loc[mean.mean(axis=1).sort_values().index]
     place = np.arange(len(mean))
     axes.barh(place, mean.mean(axis=1), color="#c9d3dc", height=0.62)
-    for subject in mean.columns:
-        axes.plot(mean[subject], place, "o", color=hues[subject], markersize=4.5)
+    for subject, nudge in style.nudges(mean.columns, 0.4).items():
+        axes.plot(mean[subject], place + nudge, "o", color=hues[subject], markersize=4.5)
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     axes.set_yticks(place, mean.index)
     axes.grid(axis="y", visible=False)

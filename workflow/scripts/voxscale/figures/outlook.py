@@ -112,12 +112,12 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
         zorder=3,
     )
     subjects = sorted(set(gains.subject) - {"pooled"})
-    hues = style.colours(subjects)
+    hues, nudge = style.colours(subjects), style.nudges(subjects, 0.12 * (len(subjects) - 1))
     for subject in subjects if mean_of == "pooled" else []:
         part = gains[gains.subject == subject]
         axes.plot(
             part.gain,
-            part.option.map(place).astype(float) - 0.22,
+            part.option.map(place).astype(float) - 0.27 + nudge[subject],
             "o",
             color=hues[subject],
             markersize=4,
@@ -178,7 +178,8 @@ def draw_plateau(
             left.plot(use.x, use.y, shapes[family], color=hues[arm], markerfacecolor=face, markersize=5.5)
     handles = [Line2D([], [], color=hues[arm], marker="o", label=arm) for arm in hues]
     hollow = {"color": style.MUTED, "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
-    handles.append(Line2D([], [], **hollow, label="features > training TRs"))
+    if points.wide.any():
+        handles.append(Line2D([], [], **hollow, label="features > training TRs"))
     handles += [
         Line2D([], [], color=style.MUTED, marker=s, linestyle="none", label=f) for f, s in shapes.items()
     ]
@@ -200,8 +201,7 @@ def draw_plateau(
         fits = fits[fits.subject == points.subject.iloc[0]].dropna(subset=["left_out_rmse"])
         told = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]
         if told:
-            text = "error at models left out, by\n" + "\n".join(told)
-            right.text(0.03, 0.97, text, transform=right.transAxes, va="top", fontsize=7.5, color=style.MUTED)
+            right.set_title("error at models left out\n" + ", ".join(told), fontsize=8, fontweight="normal")
     data = pd.concat([points.assign(series="points"), *lines], ignore_index=True)
     kept = ["series", "arm", "family", "model", "x", "y", "lo", "hi", "wide", "bits_per_character"]
     return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -41,7 +41,10 @@ def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
         fit: rows of one fit in table `laws`, one per parameter.
     """
     rows = fit.set_index("parameter")
-    lines = [f"{rows.form.iloc[0].replace('_', '-')} law, {interval:.0%} interval:"]
+    apart = ", an intercept per family" if rows.index.str.startswith("offset:").any() else ""
+    lines = [f"{rows.form.iloc[0].replace('_', '-')} law{apart},", f"{interval:.0%} interval:"]
+    if not apart:
+        lines = [" ".join(lines)]
     if "per_decade" in rows.index:
         slope = rows.loc["per_decade"]
         lines.append(f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]")
@@ -91,11 +94,11 @@ def draw_law(
     *,
     law: str,
     metric: str = "r2",
-    voxel_set: str = "all",
+    voxel_sets: Sequence[str] = ("all",),
     form: str = "log_linear",
     interval: float = 0.9,
 ) -> tuple[Figure, pd.DataFrame]:
-    """One line per subject, their mean, and a law fitted to the mean with its band.
+    """One line per subject, their mean, and a law fitted to the mean with its band; a panel per voxel set.
 
     Args:
         points, laws, curves, summary: tables `law_points`, `laws`, `law_curves` (may be empty: no band) and
@@ -103,17 +106,47 @@ def draw_law(
         form: the law to draw; the log-linear one is what the published percentages are of.
         interval: what share of resamples the band holds.
     """
-    points = _choose(points, law, metric, voxel_set).dropna(subset=["y"])
-    if points.empty:
+    tables = {
+        name: [_choose(table, law, metric, name) for table in (points, laws, curves)] for name in voxel_sets
+    }
+    tables = {name: parts for name, parts in tables.items() if parts[0].y.notna().any()}
+    if not tables:
         return style.sentence(f"The study has no cells for the law {law!r}.")
-    x_name = points.x_name.iloc[0]
+    several = len(tables) > 1
+    figure, panels = style.grid(1, len(tables), height=4.2 if several else 3.7, squeeze=False)
+    told = []
+    for axes, (name, (mine, fits, bands)) in zip(panels[0], tables.items(), strict=True):
+        mine = mine.dropna(subset=["y"])
+        data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, form, interval)
+        told.append(data.assign(metric=metric, voxel_set=name))
+        axes.set_ylabel(f"{METRICS[metric]}, {set_name(name)} voxels")
+        if several:
+            axes.set_title(f"{set_name(name)} voxels")
+            axes.set_ylabel(METRICS[metric])
+            axes.legend(handles=laws_drawn, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5)
+        else:
+            style.panel_legend(axes, [*keys, *laws_drawn])
+    if several:
+        figure.legend(handles=keys, loc="outside upper center", ncols=3)
+    return figure, pd.concat(told, ignore_index=True)
+
+
+def _draw_panel(
+    axes: Axes,
+    points: pd.DataFrame,
+    fits: pd.DataFrame,
+    bands: pd.DataFrame,
+    summary: pd.DataFrame,
+    form: str,
+    interval: float,
+) -> tuple[pd.DataFrame, list[Line2D], list[Line2D]]:
+    """One voxel set of `draw_law`: what it plots, and legends of its points and of its laws."""
+    x_name, metric, voxel_set = (points[name].iloc[0] for name in ("x_name", "metric", "voxel_set"))
     points = points.assign(family=points.group).sort_values("x")  # laws of data: one group per model
     subjects = sorted(set(points.subject) - {"pooled"})
     mean_of = "pooled" if len(subjects) > 1 else subjects[0]  # a lone subject is its own mean
     hues = {**style.colours(subjects), "pooled": style.INK}
-    shapes = style.markers(sorted(points.family.unique()))
-
-    figure, axes = style.grid(height=3.7)
+    shapes, sizes = style.markers(sorted(points.family.unique())), style.sizes(subjects, 5)
     draws = _draws(summary, points, metric, voxel_set, x_name)
     axes.scatter(
         draws.x, draws.y, c=[hues[s] for s in draws.subject], s=7, alpha=0.35, linewidths=0, zorder=2
@@ -125,29 +158,31 @@ def draw_law(
             line.y,
             color=hues[subject],
             marker=shapes[family],
-            markersize=7.5 if pooled else 4,
+            markersize=7.5 if pooled else sizes[subject],
             linewidth=3.2 if pooled else 1.1,
             zorder=2.5 if pooled else 3,  # a subject like the mean still shows on it
         )
-    handles: list[Any] = [Line2D([], [], color=hues[s], marker="o", markersize=4, label=s) for s in subjects]
+    keys = [Line2D([], [], color=hues[s], marker="o", markersize=4, label=s) for s in subjects]
     if mean_of == "pooled":
         mean_line = {"color": style.INK, "marker": "o", "linewidth": 3.2, "markersize": 7.5}
-        handles.append(Line2D([], [], **mean_line, label="mean of subjects"))
+        keys.append(Line2D([], [], **mean_line, label="mean of subjects"))
     if len(shapes) > 1:
-        handles += [
+        keys += [
             Line2D([], [], color=style.MUTED, marker=shapes[f], linestyle="none", label=f) for f in shapes
         ]
-    fits, bands = _choose(laws, law, metric, voxel_set), _choose(curves, law, metric, voxel_set)
-    lines = []
+    lines, handles = [], []
     for group in _groups(fits):
         mine, band = (
             table[(table.subject == mean_of) & (table.points == "all") & (table.group == group)]
             for table in (fits, bands)
         )
-        if (mine.form == form).any():
-            lines.append(_draw_line(axes, mine[mine.form == form], band[band.form == form], points.x, DASH))
-            text = law_text(mine[mine.form == form], interval, x_name)
-            handles.append(Line2D([], [], color=style.LAW, linestyle=DASH, label=text))
+        fit = mine[mine.form == form]
+        if len(fit) and fit.estimate.notna().any():
+            lines.append(_draw_line(axes, fit, band[band.form == form], points.x, DASH))
+            lines += _draw_families(axes, fit, points)
+            handles.append(
+                Line2D([], [], color=style.LAW, linestyle=DASH, label=law_text(fit, interval, x_name))
+            )
         best = mine[mine.preferred]
         if len(best) and best.form.iloc[0] != form and best.estimate.notna().all():
             lines.append(_draw_line(axes, best, band.iloc[:0], points.x, DOTS))
@@ -155,8 +190,6 @@ def draw_law(
             handles.append(Line2D([], [], color=style.LAW, linestyle=DOTS, label=text))
     style.log_axis(axes, points.x.to_numpy())
     axes.set_xlabel(AXES[x_name])
-    axes.set_ylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels")
-    style.panel_legend(axes, handles)
     data = pd.concat(
         [
             points.assign(series="points"),
@@ -167,7 +200,21 @@ def draw_law(
     )
     order = ["series", "subject", "family", "model", "layer", "n_train", "draw", "x", "y", "lo", "hi", "wide"]
     data = data.reindex(columns=[*order, "form"]).astype(dict.fromkeys(["x", "y", "lo", "hi"], float))
-    return figure, data.assign(x_name=x_name, metric=metric, voxel_set=voxel_set)
+    return data.assign(x_name=x_name), keys, handles
+
+
+def _draw_families(axes: Axes, fit: pd.DataFrame, points: pd.DataFrame) -> list[pd.DataFrame]:
+    """The law at each family's own intercept, over that family's models; give what was drawn."""
+    offsets = fit[fit.parameter.str.startswith("offset:")].set_index("parameter").estimate
+    drawn = []
+    for name, offset in offsets.items():
+        family = name.partition(":")[2]
+        x = points.x[points.family == family]
+        line = law_line(fit, np.geomspace(x.min() / 1.2, x.max() * 1.2, 20))
+        line["y"] += offset
+        axes.plot(line.x, line.y, color=style.LAW, linestyle=DASH, linewidth=0.9, zorder=4)
+        drawn.append(line.assign(family=family, model="all", form=fit.form.iloc[0]))
+    return drawn
 
 
 def _draws(

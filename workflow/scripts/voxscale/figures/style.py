@@ -117,6 +117,19 @@ def markers(names: Iterable[str]) -> dict[str, str]:
     return {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(dict.fromkeys(names))}
 
 
+def nudges(names: Iterable[str], reach: float) -> dict[str, float]:
+    """A shift for each name, `reach` from end to end, so that marks of equal value do not hide each other."""
+    names = list(dict.fromkeys(names))
+    step = reach / max(len(names) - 1, 1)
+    return {name: reach / 2 - step * i if len(names) > 1 else 0.0 for i, name in enumerate(names)}
+
+
+def sizes(names: Iterable[str], largest: float = 6.5) -> dict[str, float]:
+    """Smaller marks for later names, so that what they lie on shows around them."""
+    names = list(dict.fromkeys(names))
+    return {name: max(largest * 0.75**i, 2.5) for i, name in enumerate(names)}
+
+
 def count(value: float, _: Any = None) -> str:
     """A count as people say it: 125M, 1.3B."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
