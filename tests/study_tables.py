@@ -195,25 +195,11 @@ def scores(rng: np.random.Generator, models=("opt-30b", "whisper-large"), n: int
         for subject in SUBJECTS:
             r = np.clip(rng.normal(0.05, 0.08, n) + rng.gamma(0.5, 0.12, n), -1, 0.9)
             r[0] = np.nan
-            for voxel in range(n):
-                rows.append(
-                    {
-                        "model": model,
-                        "layer": 3,
-                        "subject": subject,
-                        "n_train": FULL,
-                        "draw": 0,
-                        "voxel": voxel,
-                    }
-                    | {
-                        "r": r[voxel],
-                        "r_uncut": r[voxel] * 1.1,
-                        "cv_r": r[voxel] * 0.95,
-                        "alpha": 1.0,
-                        "p": 0.01,
-                    }
-                    | {"train_trs": 9000, "train_hours": 5.0, "n_features": 3072}
-                )
+            same = {"model": model, "layer": 3, "subject": subject, "n_train": FULL, "draw": 0}
+            same |= {"alpha": 1.0, "p": 0.01, "train_trs": 9000, "train_hours": 5.0, "n_features": 3072}
+            rows += [
+                same | {"voxel": i, "r": r[i], "r_uncut": r[i] * 1.1, "cv_r": r[i] * 0.95} for i in range(n)
+            ]
     return _frame("scores", rows)
 
 
@@ -252,13 +238,8 @@ def artifact(rng: np.random.Generator) -> pd.DataFrame:
                 for cut in range(0, 121, 10):
                     y = 0.1 * (1 + 0.2 * np.exp(-cut / 40)) + rng.normal(0, 1e-3)
                     rows.append(
-                        {
-                            "model": model,
-                            "layer": layer,
-                            "subject": subject,
-                            "voxel_set": voxel_set,
-                            "metric": "r",
-                        }
+                        {"model": model, "layer": layer, "subject": subject, "voxel_set": voxel_set}
+                        | {"metric": "r"}
                         | {"cut_s": float(cut), "y": y, "lo": y - 0.01, "hi": y + 0.01, "percent": 0.0}
                     )
     return _frame("artifact", rows)
@@ -287,20 +268,9 @@ def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
             language, speech = ((0.01, 0.08), (0.05, 0.04), (0.09, 0.01), (0.0, 0.0))[voxel % 4]
             gain = speech * rng.random() + rng.normal(0, 0.005)
             rows.append(
-                {
-                    "subject": subject,
-                    "voxel": voxel,
-                    "r_stacked": 0.2 + gain,
-                    "r_language": 0.2,
-                    "r_speech": 0.15,
-                }
-                | {
-                    "r_best": 0.2,
-                    "gain": gain,
-                    "gain_lo": gain - 0.01,
-                    "gain_hi": gain + 0.01,
-                    "best": "opt-30b",
-                }
+                {"subject": subject, "voxel": voxel, "best": "opt-30b", "r_best": 0.2, "r_language": 0.2}
+                | {"r_stacked": 0.2 + gain, "r_speech": 0.15}
+                | {"gain": gain, "gain_lo": gain - 0.01, "gain_hi": gain + 0.01}
                 | {"unique_language": language, "unique_speech": speech, "shared": 0.01, "r2_joint": 0.1}
             )
     return _frame("stacking", rows)

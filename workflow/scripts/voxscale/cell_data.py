@@ -11,7 +11,7 @@ import numpy as np
 
 from voxscale import feature_store, tables
 from voxscale.errors import UserError
-from voxscale.preprocess import zscore
+from voxscale.preprocess import scale, zscore
 from voxscale.responses import SubjectResponses
 
 MEANS = ("memory_gb", "device")  # by which a fit is made; they change none
@@ -83,10 +83,7 @@ class Moments:
 
     def scale(self, x: np.ndarray, axis: int) -> np.ndarray:
         """Centre and scale `x` along `axis`; a series without deviation becomes 0."""
-        mean, deviation = (np.expand_dims(values, axis) for values in (self.mean, self.deviation))
-        constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
-        scaled = (x - mean) / np.where(constant, 1.0, deviation)
-        return np.where(constant, np.where(np.isnan(x), x, 0.0), scaled).astype(x.dtype, copy=False)
+        return scale(x, *(np.expand_dims(values, axis) for values in (self.mean, self.deviation)))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from voxscale import feature_store, tables
-from voxscale.bootstrap import block_sums, blocks_of
+from voxscale.bootstrap import block_sums, blocks_of, skipped_trs
 from voxscale.cell_data import MEANS, Features, TrainingResponses, draw_stories, read_roles
 from voxscale.errors import UserError
 from voxscale.hdf5 import checked
@@ -54,7 +53,7 @@ class Cell:
         self.training, self.test = read_roles(Path(subject_table))
         self.features = Features(self.path, cell["layer"], self.responses, tuple(settings["trim"]))
         self.test_lengths = {story: self.responses.n_trs(story) for story in self.test}
-        self.skip = math.ceil(settings["skip_s"] / settings["tr_s"] - 1e-9)
+        self.skip = skipped_trs(settings)
         if sum(max(n - self.skip, 0) for n in self.test_lengths.values()) < 3:
             raise UserError(
                 f"config key scoring.skip_s: {settings['skip_s']:g} s leave nothing of the test stories "
