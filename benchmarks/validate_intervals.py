@@ -2,8 +2,9 @@
 
     python benchmarks/validate_intervals.py [--studies 200]
 
-A study here starts from predictions and responses (no model is run): five nested sizes whose scores lie on a
-stated line, haemodynamic autocorrelation in signal and noise, noise shared between voxels.
+A study here starts from predictions and responses: nested sizes whose scores lie on a stated law,
+haemodynamic autocorrelation in signal and noise, noise shared between voxels. That of layers starts from
+features.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +20,18 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tests")]
 
-from simulated_study import nested, smooth  # noqa: E402
+from simulated_study import chain, joint_points, layer_scores, nested, resampled, smooth  # noqa: E402
 
 from voxscale import ceiling  # noqa: E402
-from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, interval, mean_scores  # noqa: E402
+from voxscale.bootstrap import draw_weights, interval  # noqa: E402
 from voxscale.forms import FORMS, aicc, fit  # noqa: E402
+from voxscale.joint import joint_rows  # noqa: E402
 from voxscale.significance import false_discovery, permutation_p  # noqa: E402
 from voxscale.stacking import TestRows, stack_block  # noqa: E402
 
 SIZES = np.array([4.0, 8, 16, 32, 64])
 LEVEL = 0.9
 Row = tuple[str, str, str, str]
-
-
-def resampled(predicted: np.ndarray, observed: np.ndarray, seed: int, draws: int = 300) -> np.ndarray:
-    """Mean r and mean signed r² of each model in each resample: (resamples, models, metrics)."""
-    blocks = blocks_of({"test": observed.shape[1]}, 10)
-    counts = block_counts(len(blocks.n), draws, seed)
-    sets = {"all": np.ones(len(observed), bool)}
-    whole = slice(0, len(observed))
-    models = [[(whole, block_sums(p, observed, blocks))] for p in predicted]
-    return np.stack([mean_scores(parts, blocks.n, counts, sets)[:, 0] for parts in models], 1)
 
 
 def share(hits: list[bool] | np.ndarray) -> str:
@@ -100,6 +93,94 @@ def forms(studies: int) -> Iterator[Row]:
         )
 
 
+def forms_of_studies(studies: int) -> Iterator[Row]:
+    """The same from responses: scores of one test set, which err together."""
+    x = np.geomspace(1e8, 1e11, 9)
+    truth = {"log_linear": [-0.6, 0.09], "power": [2.5e-4, 0.3], "saturating": [0.45, 450.0, 0.4]}
+    for trs in (300, 1000):
+        for name, parameters in truth.items():
+            best, law = [], partial(FORMS[name].value, parameters=np.array(parameters))
+            for seed in range(studies):
+                predicted, observed, _ = nested(x, trs=trs, law=law, seed=seed)
+                y = resampled(predicted, observed, seed, draws=1)[:1, :, 0]
+                score = {f: aicc(fit(FORMS[f], x, y)[1][0], len(x), len(FORMS[f].parameters)) for f in truth}
+                best.append(min(score, key=score.get))
+            wins = np.array(best) == name
+            other = max(best.count(f) for f in truth if f != name) / studies
+            yield (
+                f"{name.replace('_', '-')} study, 9 sizes, 40 voxels, {trs} test TRs",
+                "its form has the least AICc",
+                f"more often than another ({100 * other:.0f} %)",
+                share(wins),
+            )
+
+
+def families(studies: int) -> Iterator[Row]:
+    """Is the slope within families found where families differ in level against their size?"""
+    x = np.array([1, 3, 10, 10, 30, 100]) * 1e8
+    names = np.array(["a"] * 3 + ["b"] * 3)
+    targets = 0.2 + 0.04 * np.log10(x / 1e8) + np.where(names == "a", 0.05, -0.05)
+    order = np.argsort(targets)
+    hit: dict[str, list[bool]] = {"an intercept per family": [], "one intercept for all": []}
+    for seed in range(studies):
+        r = targets[order][:, None] * np.linspace(0.5, 1.5, 20)
+        y = resampled(*chain(r, 300, seed=seed), seed)[:, np.argsort(order), 0]
+        for label, labels in zip(hit, (names, None), strict=True):
+            slope = fit(FORMS["log_linear"], x, y, families=labels)[0][:, 1]
+            lo, hi = interval(slope[0], slope[1:], LEVEL, 30)
+            hit[label].append(bool(lo < 0.04 < hi))
+    for (label, hits), wanted in zip(hit.items(), ("85–95 %", "far less: Simpson's paradox"), strict=True):
+        yield f"90% interval of the slope in two families, {label}", "holds the truth", wanted, share(hits)
+
+
+SURFACES = {
+    "bilinear": lambda n, d: (
+        0.08 + 0.05 * np.log10(n / 1e8) + 0.06 * np.log10(d) + 0.01 * np.log10(n / 1e8) * np.log10(d)
+    ),
+    "curve": lambda n, d: (0.16 + 0.06 * np.log10(n / 1e8)) * d / (d + 2),
+    "powers": lambda n, d: 0.4 - 0.14 * (n / 1e8) ** -0.35 - 0.1 * d**-0.6,
+}
+
+
+def what_next(studies: int) -> Iterator[Row]:
+    """Does the interval of a next step's gain hold what the step would bring?"""
+    sizes, hours = [1e8, 1e9, 1e10], [1, 2, 4, 8]
+    steps = {"one more hour": (1e10, 9), "twice the hours": (1e10, 16), "twice the parameters": (2e10, 8)}
+    for name, truth in SURFACES.items():
+        hit: dict[str, list[bool]] = {}
+        for seed in range(studies):
+            points = joint_points(truth, sizes, hours, seed=seed, draws=100)
+            for row in joint_rows("study", points, "all", 0, LEVEL, 30)[2]:
+                if row["unit"] == "metric":
+                    step = row["option"].split(" (")[0]
+                    gain = truth(*steps.get(step, (1e11, 8))) - truth(1e10, 8)
+                    hit.setdefault(step, []).append(bool(row["lo"] < gain < row["hi"]))
+        for step, hits in hit.items():
+            yield f"90% interval of the gain of {step}, {name} truth", "holds it", "85–95 %", share(hits)
+
+
+def layers(studies: int) -> Iterator[Row]:
+    """Is the best layer found inside training, and is its test score what other test data give?"""
+    found = [layer_scores(seed) for seed in range(studies)]
+    best = np.array([one.best for one in found])
+    label = "9 layers, the sixth the best, 8 voxels, 240 training and 120 test TRs"
+    chosen = np.array([one.cv.argmax() for one in found])
+    yield label, "chosen by cross-validation: off by at most one", "> 85 %", share(np.abs(chosen - best) <= 1)
+    for how, rank, wanted in (
+        ("by cross-validation", "cv", "0 within 3 standard errors"),
+        ("on the test set", "test", "above 0: optimism"),
+    ):
+        picks = [getattr(one, rank).argmax() for one in found]
+        excess = np.array([one.test[i] - one.fresh[i] for one, i in zip(found, picks, strict=True)])
+        error = excess.std() / np.sqrt(studies)
+        yield (
+            label,
+            f"r of the layer chosen {how}, above that in fresh data",
+            wanted,
+            (f"{excess.mean():+.4f} ± {error:.4f}"),
+        )
+
+
 def ceilings(studies: int) -> Iterator[Row]:
     """Is the signal power unbiased, and does its interval hold it?"""
     rng = np.random.default_rng(2)
@@ -114,9 +195,13 @@ def ceilings(studies: int) -> Iterator[Row]:
             bias, error = found["signal_power"].mean() - power, found["signal_power"].std() / np.sqrt(voxels)
             yield label, "bias", "0 within 3 standard errors", f"{bias:+.5f} ± {error:.5f}"
             hits = (found["signal_power_lo"] <= power) & (power <= found["signal_power_hi"])
-            yield label, "interval holds it", "85–95 %, wide side if weak", share(hits)
-            if not power:
-                yield label, "voxels called reliable", "at most 5 %", share(found["reliable"])
+            yield label, "interval holds it", "85–95 %", share(hits)
+            if power:
+                truth = np.sqrt(power / (power + 1 / repeats))
+                hits = (found["ccmax_lo"] <= truth) & (truth <= found["ccmax_hi"])
+                yield label, "interval of CCmax holds it", "85–95 %", share(hits)
+            else:
+                yield label, "voxels called reliable", "about 5 %", share(found["reliable"])
 
 
 def stacks(studies: int) -> Iterator[Row]:
@@ -185,7 +270,9 @@ def significance(studies: int) -> Iterator[Row]:
 
 
 PARTS = {
-    "Laws": (slopes, draws, forms),
+    "Laws": (slopes, draws, forms, forms_of_studies, families),
+    "What next": (what_next,),
+    "Layers": (layers,),
     "Noise ceiling": (ceilings,),
     "Stacking": (stacks,),
     "Significance": (significance,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import h5py
 import numpy as np
 from scipy import signal
@@ -9,6 +11,7 @@ from scipy import signal
 from voxscale import tables
 from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
 from voxscale.laws import Point
+from voxscale.ridge import RidgeProblem, solve, story_folds
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
 
@@ -91,6 +94,47 @@ def joint_points(surface, sizes, hours, voxels=20, trs=300, spread=0.06, seed=0,
         points.append(Point(about, d, {"all": y}, {"all": np.ones(2)}))
         start += own
     return points
+
+
+class LayerScores(NamedTuple):
+    """Mean correlations of each layer (layers,): held out in training, on the test set, on fresh data."""
+
+    cv: np.ndarray
+    test: np.ndarray
+    fresh: np.ndarray
+    best: int
+
+
+def layer_scores(seed, n_layers=9, best=5, voxels=8, width=12, stories=6, story_trs=40, test_trs=120):
+    """Ridge on layers that hold ever more, then ever less, of what drives the voxels; `best` holds most."""
+    rng = np.random.default_rng(seed)
+    n, fresh_trs = stories * story_trs, 3000
+    total = n + test_trs + fresh_trs
+    latent = smooth(rng.normal(size=(4, total + 50))).T  # (TRs, 4)
+    y = np.roll(latent, 2, 0) @ rng.normal(size=(4, voxels)) + 5 * rng.normal(size=(total, voxels))
+    y = ((y - y.mean(0)) / y.std(0)).T.astype(np.float32)
+    scores = []
+    for layer in range(n_layers):
+        gain = 1 / (1 + 0.5 * abs(layer - best))
+        x = gain * latent @ rng.normal(size=(4, width)) + 2 * rng.normal(size=(total, width))
+        x = ((x - x.mean(0)) / x.std(0)).astype(np.float32)
+        problem = RidgeProblem(
+            x_train=x[:n],
+            train_lengths=[story_trs] * stories,
+            x_test=x[n:],
+            test_lengths=[total - n],
+            y_train=y[:, :n],
+            folds=story_folds([story_trs] * stories, 3),
+            alphas=np.logspace(0, 3, 6),
+        )
+        (block,) = solve(problem)
+        parts = (slice(0, test_trs), slice(test_trs, None))
+        r = [
+            [np.corrcoef(p[part], o[n:][part])[0, 1] for p, o in zip(block.test_prediction, y, strict=True)]
+            for part in parts
+        ]
+        scores.append([block.cv_r.mean(), *np.mean(r, 1)])
+    return LayerScores(*np.array(scores).T, best)
 
 
 def write_moments(path, predicted, observed, lengths, block=10):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import optimize
+from simulated_study import nested, resampled
 
 from voxscale.forms import FORMS, aicc, family_offsets, fit, implied, largest_error
 
@@ -110,6 +111,22 @@ def test_percent_names_its_base():
     assert found["percent_over_range"][0][0] == pytest.approx(2 * np.log10(240) / base)
     below = implied(FORMS["log_linear"], SIZES, np.array([[-9.0, 0.02]]))
     assert np.isnan(below["percent_per_decade"][0][0]), "no percentage of a score below zero"
+
+
+@pytest.mark.parametrize("name", ["log_linear", "power", "saturating"])
+def test_right_form_wins_in_studies(name):
+    """From responses, not from points with noise: a small run of benchmarks/validate_intervals.py."""
+    x = np.geomspace(1e8, 1e11, 9)
+    truth = {"log_linear": [-0.6, 0.09], "power": [2.5e-4, 0.3], "saturating": [0.45, 450.0, 0.4]}
+    wins = 0
+    for seed in range(12):
+        predicted, observed, _ = nested(
+            x, trs=1000, law=lambda at: FORMS[name].value(at, np.array(truth[name])), seed=seed
+        )
+        y = resampled(predicted, observed, seed, draws=1)[:1, :, 0]
+        criteria = {f: aicc(fit(FORMS[f], x, y)[1][0], 9, len(FORMS[f].parameters)) for f in truth}
+        wins += min(criteria, key=criteria.get) == name
+    assert wins >= 8
 
 
 FAMILIES = np.array(["a", "a", "a", "b", "b", "b", "c"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from simulated_study import summary_row, write_moments, write_voxels
+from simulated_study import layer_scores, summary_row, write_moments, write_voxels
 
 from voxscale import tables
 from voxscale.artifact import measure_artifact
@@ -25,6 +25,18 @@ def test_layers_picked_on_the_test_set_flatter_and_more_layers_flatter_more():
     assert many["by_test"] / few["by_test"] > 1.2, "raising the number of layers alone lifts signed r²"
     assert abs(many["by_cv"] / few["by_cv"] - 1) < 0.1
     assert many["optimism"] > 0.02
+
+
+def test_the_best_layer_is_found_without_the_test_set():
+    """Ridge on features of nine layers: a small run of benchmarks/validate_intervals.py."""
+    found = [layer_scores(seed) for seed in range(12)]
+    near = [abs(one.cv.argmax() - one.best) <= 1 for one in found]
+    assert sum(near) >= 10
+    excess = {
+        rank: np.mean([one.test[i] - one.fresh[i] for one in found for i in [getattr(one, rank).argmax()]])
+        for rank in ("cv", "test")
+    }
+    assert excess["test"] > excess["cv"] + 0.003, "a layer chosen on the test set flatters"
 
 
 def test_the_chosen_layer_is_that_of_training():
