@@ -119,6 +119,17 @@ def tables_of(selection, *names):
     return {name: PATHS[name].format(selection=selection) for name in names}
 
 
+def source_of(model, name):
+    """Path of one kind for the model that another's features are reduced from; nothing for other models."""
+    source = study.registry[model].source
+    return PATHS[name].format(model=source) if source else []
+
+
+def extraction_code(model):
+    """Hash of the code of everything that makes a model's features."""
+    return "+".join(code_hash(rule) for rule in study.extractors(model))
+
+
 def cell_of(wildcards):
     """The cell a job fits, with its number of draws."""
     cell = study.cell(**wildcards)

@@ -31,7 +31,7 @@ rule fit_encoding:
         cell=cell_of,
         settings=study.fit_settings(),
         features=lambda wildcards: study.feature_settings(wildcards.model),
-        extractor=lambda wildcards: code_hash(study.extractor(wildcards.model)),
+        extractor=lambda wildcards: extraction_code(wildcards.model),
         scratch=f"results/scratch/fit_encoding/{CELL}",
         code=code("fit_encoding"),
     script:
@@ -60,7 +60,7 @@ rule predict_encoding:
     params:
         cell=cell_of,
         settings=study.fit_settings(),
-        extractor=lambda wildcards: code_hash(study.extractor(wildcards.model)),
+        extractor=lambda wildcards: extraction_code(wildcards.model),
         code=code("predict_encoding"),
     script:
         "../workflow/scripts/predict_encoding.py"

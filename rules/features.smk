@@ -12,6 +12,8 @@ rule prepare_model:
             else []
         ),
         weights=lambda wildcards: study.local_weights(wildcards.model),
+        # A model of reduced features has the sizes of the one it is reduced from.
+        source=lambda wildcards: source_of(wildcards.model, "card"),
     output:
         card=PATHS["card"],
     log:
@@ -116,3 +118,36 @@ rule extract_control_features:
         code=code("extract_control_features"),
     script:
         "../workflow/scripts/extract_control_features.py"
+
+
+rule extract_derived_features:
+    """Another model's features, reduced to principal components of the training stories."""
+    input:
+        # As for a fit: what of the index matters is said by the parameters.
+        features=lambda wildcards: ancient(source_of(wildcards.model, "features")),
+        card=PATHS["card"],
+    output:
+        index=PATHS["features"],
+    log:
+        "<logs>/extract_derived_features/{model}.log",
+    benchmark:
+        "<benchmarks>/extract_derived_features/{model}.jsonl"
+    wildcard_constraints:
+        model=models_of("derived"),
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        **needs("extract_derived_features"),
+    params:
+        training=study.training_stories,
+        layers=lambda wildcards: study.derived_layers(wildcards.model),
+        settings={
+            "trim": study.config["dataset"]["trim"],
+            "on_disk": study.config["features"]["on_disk"],
+        },
+        features=lambda wildcards: study.feature_settings(wildcards.model),
+        store="results/features/stories",
+        extractor=lambda wildcards: extraction_code(wildcards.model),
+        code=code("extract_derived_features"),
+    script:
+        "../workflow/scripts/extract_derived_features.py"

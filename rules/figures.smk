@@ -316,8 +316,8 @@ if "language" in study.config["laws"]:
     rule draw_plateau:
         """Laws with and without the points where p > n, and scores against bits per character."""
         input:
-            points=PATHS["law_points"].format(law="language"),
-            laws=PATHS["law"].format(law="language"),
+            points=expand(PATHS["law_points"], law=study.plateau_arms),
+            laws=expand(PATHS["law"], law=study.plateau_arms),
             plateau=PATHS["plateau"],
             fits=PATHS["plateau_fits"],
         output:
@@ -331,7 +331,7 @@ if "language" in study.config["laws"]:
         resources:
             **needs("draw_plateau"),
         params:
-            options={"arms": {"language": "all features"}},
+            options={"arms": study.plateau_arms},
             code=code("draw_plateau"),
         script:
             "../workflow/scripts/draw_plateau.py"

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import study_tables as study
 
-from voxscale.errors import UserError
 from voxscale.figures import (
     checks,
     distributions,
@@ -22,7 +21,6 @@ from voxscale.figures import (
     outlook,
     scaling,
     style,
-    surface,
     truth,
 )
 
@@ -212,6 +210,22 @@ def test_a_panel_for_each_voxel_set_and_a_line_through_each_family(made):
     assert all(word in hover for word in ("model <b>", "layer <b>", "subject <b>UTS01", "score <b>"))
 
 
+def test_the_plateau_sets_a_fixed_width_beside_the_raw_one(made):
+    own = made["points"].query("law == 'language'").assign(law="language_fixed", y=lambda t: t.y * 0.8)
+    fits = made["laws"].query("law == 'language'").assign(law="language_fixed")
+    figure, data = outlook.draw_plateau(
+        pd.concat([made["points"], own]),
+        pd.concat([made["laws"], fits]),
+        *made["bits"],
+        arms={"language": "all features", "language_fixed": "64 components"},
+    )
+    told = " ".join(texts(figure))
+    assert "law of 64 components" in told
+    points = data[data.series == "points"]
+    raw, fixed = (points[points.arm == arm].set_index("model").y for arm in ("all features", "64 components"))
+    np.testing.assert_allclose(fixed, 0.8 * raw[fixed.index])
+
+
 def test_a_lone_subject_needs_no_mean(made):
     points = made["points"][made["points"].subject == "UTS01"]
     laws = made["laws"][made["laws"].subject == "UTS01"]
@@ -329,50 +343,6 @@ def test_colours_say_what_lies_beyond_them(made):
         figure, _ = maps.draw_score_maps(part, made["voxels"], subjects=["UTS02"])
         bars = [axes._colorbar for axes in figure.axes if getattr(axes, "_colorbar", None)]
         assert {bar.extend for bar in bars} == {extend}
-
-
-def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
-    found = surface.to_vertices(
-        np.array(["left", "left", "lh", "R"], object),
-        np.array([5, 5, 6, 7]),
-        np.array([1.0, 3.0, np.nan, 4.0]),
-    )
-    assert found["left"][5] == 2
-    assert np.isnan(found["left"][6])
-    assert found["right"][7] == 4
-    assert np.isfinite(found["left"]).sum() == 1
-
-
-def test_a_vertex_beyond_the_mesh_is_told():
-    with pytest.raises(UserError, match="voxel table: a vertex lies outside"):
-        surface.to_vertices(np.array(["left"], object), np.array([10242]), np.array([1.0]))
-
-
-def test_a_value_reaches_its_neighbours_and_no_further():
-    faces = np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
-    values = np.array([1.0, np.nan, np.nan, np.nan, np.nan])
-    assert np.allclose(surface.spread(values, faces, 1), [1, 1, 1, np.nan, np.nan], equal_nan=True)
-    assert np.isfinite(surface.spread(values, faces, 2)).all()
-    assert np.isnan(values[1:]).all()
-
-
-@pytest.mark.parametrize(
-    ("hemisphere", "view", "near"), [("left", "lateral", -1), ("left", "medial", 1), ("right", "lateral", 1)]
-)
-def test_only_faces_that_look_at_the_viewer_are_drawn(hemisphere, view, near):
-    _, axes = style.grid()
-    values = np.full(surface.N_VERTICES, np.nan)
-    surface.draw(axes, values, hemisphere, view, maps.SEQUENTIAL, mpl.colors.Normalize(0, 1))
-    triangles = axes.collections[0]._triangulation.triangles
-    points, faces, _ = surface.mesh(hemisphere)
-    assert 0.3 < len(triangles) / len(faces) < 0.7
-    normal = np.cross(
-        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
-    )
-    assert (normal[:, 0] * near > 0).all()
-    # Later ones cover earlier ones, so they must be nearer.
-    depth = points[triangles][:, :, 0].mean(1) * near
-    assert (np.diff(depth) >= 0).all()
 
 
 def test_set_names_and_counts_read_well():

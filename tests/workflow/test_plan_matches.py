@@ -18,7 +18,18 @@ def planned(run):
             yield rule, tuple(sorted(re.findall(r"(\w+)=([^,]+)", text)))
 
 
-@pytest.mark.parametrize("config", [tiny_config, demo_config, banded_config], ids=["tiny", "demo", "banded"])
+def fixed_width_config():
+    """The tiny study with the arm of fixed width."""
+    config = tiny_config()
+    config["sweeps"]["size"]["models"] = ["tiny-opt-1", "tiny-opt-2"]
+    return config | {"laws": {"language": {"sweep": "size", "x": "parameters"}}, "plateau": {"width": 8}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [tiny_config, fixed_width_config, demo_config, banded_config],
+    ids=["tiny", "fixed width", "demo", "banded"],
+)
 def test_every_job_is_priced_once_and_no_other(tmp_path, monkeypatch, config):
     run = snakemake(tmp_path, "--dry-run", config=config())
     assert run.status == 0, run.text[-2000:]

@@ -11,4 +11,5 @@ if "snakemake" in globals():
             snakemake.output.card,
             snakemake.input.get("words", []),
             allow_quantized=snakemake.params.allow_quantized,
+            source=snakemake.input.get("source") or None,
         )

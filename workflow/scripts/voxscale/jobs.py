@@ -34,6 +34,7 @@ OUTPUTS = {
     "extract_language_features": "results/features/{model}.h5",
     "extract_speech_features": "results/features/{model}.h5",
     "extract_control_features": "results/features/{model}.h5",
+    "extract_derived_features": "results/features/{model}.h5",
     "fit_encoding": f"results/scores/{CELL}/scores.parquet",
     "predict_encoding": f"results/predictions/{CELL}.h5",
     "fit_banded": "results/banded/{banded}/subject={subject}/n_train={n_train}/bands.parquet",
@@ -62,7 +63,7 @@ STAGES = {
     ),
     "features": (
         "prepare_model",
-        *(f"extract_{kind}_features" for kind in ("language", "speech", "control")),
+        *(f"extract_{kind}_features" for kind in ("language", "speech", "control", "derived")),
     ),
     "fits": ("fit_encoding", "predict_encoding", "fit_banded", "describe_banded"),
     "analysis": (
@@ -140,7 +141,7 @@ class Jobs:
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
-            yield Job(study.extractor(model), {"model": model})
+            yield Job(study.extractors(model)[0], {"model": model})
         yield from (Job("fit_encoding", _wildcards(cell)) for cell in study.grid.cells())
         for name in study.config["banded"]:
             yield Job("describe_banded", {"banded": name})
@@ -256,6 +257,23 @@ class Jobs:
         sound = 16_000 * 8.0 * max(self.sizes.clock_trs) * self.study.dataset.tr_s
         held = 4 * sound if self.study.registry[model].control == "mel" else 0
         return resources.plain(0, stored, held, 0.05 * len(self.sizes.clock_trs))
+
+    def _extract_derived_features(self, model: str) -> Need:
+        source = self.study.registry[model].source
+        layers, trs = len(self.study.derived_layers(model)), self.sizes.clock_trs
+        read, stored = (
+            resources.feature_bytes(self.sizes.width(name), layers, trs, "float32")
+            for name in (source, model)
+        )
+        # One layer of all stories, once more scaled and in double precision, and its singular vectors.
+        flops = (
+            20.0
+            * layers
+            * sum(trs)
+            * self.sizes.width(source)
+            * min(sum(trs), self.sizes.width(source), 1500)
+        )
+        return resources.plain(read, stored, 6 * read / layers, flops / resources.CPU_FLOPS)
 
     def _fit(self, model: str, layer: str, subject: str, n_train: str, single: bool = False) -> Need:
         cell = Cell(model, int(layer), subject, int(n_train))

@@ -11,6 +11,7 @@ from typing import Any
 from voxscale.checks import check
 from voxscale.config import complete, merge, read_yaml
 from voxscale.errors import UserError
+from voxscale.fixed_width import ARM, add_arm
 from voxscale.grid import Cell, Grid
 
 # The rule that makes a model's features.
@@ -19,6 +20,7 @@ EXTRACTING = {
     "speech": "extract_speech_features",
     "control": "extract_control_features",
     "nested": "extract_control_features",
+    "derived": "extract_derived_features",
 }
 
 
@@ -52,6 +54,7 @@ class Study:
 
         full = complete(config, folder / "schema.yaml", folder / "presets.yaml")
         registry = load_registry(merge(read_yaml(folder / "models.yaml"), full["models"]))
+        full, registry = add_arm(full, registry)
         study = cls(full, registry, open_dataset(full["dataset"], folder))
         check(study)
         return study
@@ -99,7 +102,8 @@ class Study:
 
     def hears(self, model: str) -> bool:
         """Whether a model's features are made of sound."""
-        return self.registry[model].modality in ("speech", "control")
+        entry = self.registry[model]
+        return entry.modality in ("speech", "control") or bool(entry.source and self.hears(entry.source))
 
     @cached_property
     def latents(self) -> list[str]:
@@ -248,12 +252,31 @@ class Study:
     def feature_settings(self, model: str) -> dict[str, Any]:
         """What of the config changes a model's features."""
         features = self.config["features"]
+        if source := self.registry[model].source:
+            own = {"layers": self.derived_layers(model), "training": self.training_stories}
+            return {"source": self.feature_settings(source), "on_disk": features["on_disk"], **own}
         kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
         return features[kind] | {key: features[key] for key in ("device", "device_map", "on_disk")}
 
-    def extractor(self, model: str) -> str:
-        """The rule that makes a model's features."""
-        return EXTRACTING[self.registry[model].modality]
+    def extractors(self, model: str) -> list[str]:
+        """The rules that make a model's features; of derived ones also those that make their source's."""
+        entry = self.registry[model]
+        return [EXTRACTING[entry.modality], *(self.extractors(entry.source) if entry.source else [])]
+
+    @cached_property
+    def training_stories(self) -> list[str]:
+        """Stories that some subject is trained on: all but the test stories."""
+        return [story for story in self.stories if story not in self.config["dataset"]["test_stories"]]
+
+    def derived_layers(self, model: str) -> list[int]:
+        """Layers of a derived model that any sweep asks for."""
+        return sorted({cell.layer for cell in self.grid.cells() if cell.model == model})
+
+    @property
+    def plateau_arms(self) -> dict[str, str]:
+        """Laws of the plateau's figure, and what to call each."""
+        width = self.config["plateau"].get("width")
+        return {"language": "all features"} | ({ARM: f"{width} components"} if width else {})
 
     def fit_settings(self) -> dict[str, Any]:
         """What of the config changes a fit."""

@@ -90,6 +90,7 @@ def draw_controls(
         summary: table `summary`; of it the largest training set and the layer best inside training.
         controls: models that are controls whatever their modality, such as untrained ones.
     """
+    summary = summary[summary.modality != "derived"]
     summary = summary.assign(modality=summary.modality.mask(summary.model.isin(controls), "control"))
     scores = one_layer(full(summary, voxel_set)).rename(columns={f"mean_{metric}": "score"})
     scores = scores.dropna(subset=["score"])[["modality", "family", "model", "layer", "subject", "score"]]

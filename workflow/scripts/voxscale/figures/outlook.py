@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
 from voxscale.figures.frames import set_name
-from voxscale.figures.scaling import AXES, DASH, METRICS, law_line
+from voxscale.figures.scaling import AXES, DASH, DOTS, METRICS, law_line
 
 AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
 
@@ -183,7 +183,7 @@ def draw_plateau(
     handles += [
         Line2D([], [], color=style.MUTED, marker=s, linestyle="none", label=f) for f, s in shapes.items()
     ]
-    lines = _lines(left, points, laws, metric, voxel_set, next(iter(arms)), handles)
+    lines = _lines(left, points, laws, metric, voxel_set, arms, handles)
     style.log_axis(left, points.x.to_numpy())
     left.set_xlabel(AXES[points.x_name.iloc[0]])
     left.set_ylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels")
@@ -213,16 +213,19 @@ def _lines(
     laws: pd.DataFrame,
     metric: str,
     voxel_set: str,
-    law: str,
+    arms: Mapping[str, str],
     handles: list,
 ) -> Sequence[pd.DataFrame]:
-    """Draw the log-linear law of the raw features with and without the wide points."""
-    fits = laws[(laws.law == law) & (laws.metric == metric) & (laws.voxel_set == voxel_set)]
-    fits = fits[(fits.subject == _mean_of(points)) & (fits.group == "all") & (fits.form == "log_linear")]
+    """Draw the log-linear law of raw features with and without the wide points, and of each fixed width."""
+    fits = laws[(laws.metric == metric) & (laws.voxel_set == voxel_set) & (laws.form == "log_linear")]
+    fits = fits[(fits.subject == _mean_of(points)) & (fits.group == "all")]
+    first, *others = arms
+    wanted = [(first, "all", "law of all points", "-"), (first, "narrow", "law without them", DASH)]
+    wanted += [(law, "all", f"law of {arms[law]}", DOTS) for law in others]
     drawn = []
-    for kept, label, dash in (("all", "law of all points", "-"), ("narrow", "law without them", DASH)):
-        fit = fits[fits.points == kept]
-        if fit.empty:
+    for law, kept, label, dash in wanted:
+        fit = fits[(fits.points == kept) & (fits.law == law)]
+        if fit.empty or fit.estimate.isna().all():
             continue
         line = law_line(fit, np.geomspace(points.x.min(), points.x.max(), 40))
         axes.plot(line.x, line.y, color=style.LAW, linestyle=dash, linewidth=1.3)

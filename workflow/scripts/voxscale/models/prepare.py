@@ -9,7 +9,7 @@ from typing import Any
 
 from voxscale import provenance, tables
 from voxscale.errors import UserError
-from voxscale.io import sha256_file, write_json
+from voxscale.io import read_json, sha256_file, write_json
 from voxscale.models.registry import ModelEntry
 
 
@@ -111,6 +111,7 @@ def prepare(
     words: Iterable[str | Path] = (),
     cache_dir: str | Path | None = None,
     allow_quantized: bool = False,
+    source: str | Path | None = None,
 ) -> dict[str, Any]:
     """Build or fetch one model and write its card.
 
@@ -120,6 +121,7 @@ def prepare(
         words: word tables (parquet) that a built language model's tokenizer is trained on.
         cache_dir: the hub's cache; default as `huggingface_hub` has it.
         allow_quantized: take weights stored in less than 16 bits (a named GGUF file is always taken).
+        source: card of the model that this one's features are reduced from; sizes are that one's.
 
     Returns:
         the card.
@@ -136,6 +138,9 @@ def prepare(
         "parameters": None,
         "parameters_non_embedding": None,
     }
+    if source:
+        card = read_json(source) | {key: card[key] for key in ("model", "modality", "width")}
+        card["source"] = entry.source
     if entry.has_network:
         card |= _network(entry, Path(card_path), words, cache_dir, allow_quantized)
     card |= {"dims": entry.dims, "control": entry.control, "provenance": provenance.collect()}

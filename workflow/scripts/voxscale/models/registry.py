@@ -45,6 +45,7 @@ class ModelEntry:
         untrained, seed: keep the shape, replace the weights by random ones of this seed.
         dims: leading dimensions of the phantom's latent (nested).
         control: which control features (control).
+        source: model whose features are reduced (derived: not an entry of the file, but made for a study).
     """
 
     slug: str
@@ -66,6 +67,7 @@ class ModelEntry:
     seed: int = 0
     dims: int | None = None
     control: str | None = None
+    source: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, from which `ModelEntry(**values)` makes the entry again."""

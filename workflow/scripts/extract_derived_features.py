@@ -1,0 +1,16 @@
+"""Reduce a model's features to principal components of its training stories."""
+
+from voxscale.derived_features import reduce
+from voxscale.errors import script
+
+if "snakemake" in globals():
+    with script(snakemake):
+        reduce(
+            snakemake.input.features,
+            snakemake.input.card,
+            snakemake.output.index,
+            snakemake.params.store,
+            snakemake.params.training,
+            snakemake.params.layers,
+            snakemake.params.settings,
+        )
