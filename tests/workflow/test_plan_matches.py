@@ -21,7 +21,7 @@ def planned(run):
 def fixed_width_config():
     """The tiny study with the arm of fixed width."""
     config = tiny_config()
-    config["sweeps"]["size"]["models"] = ["tiny-opt-1", "tiny-opt-2"]
+    config["sweeps"]["size"]["models"] = ["tiny-opt-1", "tiny-opt-2", "tiny-opt-3"]
     return config | {"laws": {"language": {"sweep": "size", "x": "parameters"}}, "plateau": {"width": 8}}
 
 

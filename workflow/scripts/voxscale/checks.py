@@ -52,7 +52,9 @@ def _check_law(study: Study, law: str) -> None:
         needs_network = x.startswith("parameters")
         for model in sorted(found):
             entry = study.registry[model]
-            if (needs_network and not entry.has_network) or (x == "width" and entry.width is None):
+            if (needs_network and not (entry.has_network or entry.source)) or (
+                x == "width" and entry.width is None
+            ):
                 raise UserError(f"{where}.x: {model} has no {x}; leave it out of the sweep or name another x")
     if len(found) < FEWEST:
         sweep = study.config["laws"][law]["sweep"]
