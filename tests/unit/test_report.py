@@ -213,16 +213,16 @@ def test_warnings_name_what_and_where(tables):
     told = " ".join(report_warnings.warnings(tables["summary"], tables["laws"], ["a note"]))
     assert told.startswith("a note")
     assert (
-        "More than 5% of the significant voxels take the smallest or the largest ridge alpha of the grid in "
-        "3 of 78 fits (at most 8%: mel, layer 0, UTS01, 27 stories); widen encoding.alphas." in told
+        "More than 5% of the significant voxels take the largest ridge alpha of the grid in "
+        "3 of 78 fits (at most 7%: mel, layer 0, UTS01, 27 stories); raise encoding.alphas.log10_max." in told
     )
     assert "UTS02: 2." in told
     assert "p > n" in told
     assert "fewer than five points: speech, training" in told
-    ends = tables["summary"].assign(share_alpha_low=0.0, share_alpha_high=tables["summary"].share_alpha_edge)
-    told = report_warnings.warnings(ends, tables["laws"])[0]
-    assert "take the largest ridge alpha" in told
-    assert told.endswith("raise encoding.alphas.log10_max.")
+    low = tables["summary"].assign(share_alpha_low=tables["summary"].share_alpha_edge)
+    told = report_warnings.warnings(low, tables["laws"])[0]
+    assert "take the smallest ridge alpha" in told
+    assert told.endswith("lower encoding.alphas.log10_min.")
     good = tables["summary"].assign(share_alpha_edge=0.05, n_nan=0, wide=False)
     assert report_warnings.warnings(good, tables["laws"].assign(n_points=9)) == []
 
