@@ -39,8 +39,7 @@ rule fit_banded:
             for band in study.bands(wildcards.banded)
         ],
         extractors=lambda wildcards: [
-            code_hash(study.extractor(band["model"]))
-            for band in study.bands(wildcards.banded)
+            extraction_code(band["model"]) for band in study.bands(wildcards.banded)
         ],
         code=code("fit_banded"),
     script:

@@ -88,7 +88,7 @@ rule weigh_encoding:
     params:
         cell=cell_of,
         settings=study.fit_settings(),
-        extractor=lambda wildcards: code_hash(study.extractor(wildcards.model)),
+        extractor=lambda wildcards: extraction_code(wildcards.model),
         code=code("weigh_encoding"),
     script:
         "../workflow/scripts/weigh_encoding.py"
