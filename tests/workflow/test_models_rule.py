@@ -85,7 +85,7 @@ def test_models_that_cannot_be_had_are_named_before_any_job(tmp_path, hub):
     assert "Traceback" not in run.text
     assert not (tmp_path / "results/models").exists()
     again = snakemake(tmp_path, "features", config=config)  # no lock is left behind
-    assert "ERROR config/models.yaml closed" in again.text
+    assert "closed: lab/closed (revision main) is gated" in again.text
 
 
 def test_without_a_network_a_model_that_is_not_in_the_cache_is_named(tmp_path, hub, monkeypatch):
