@@ -115,6 +115,8 @@ class Sweep:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE / "quick")},
                 start_new_session=True,
+                # Tests that run in the background of a script are deaf to Ctrl-C, and so would this be.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
         self.runs.append(run)
         return run
