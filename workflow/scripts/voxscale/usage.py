@@ -17,6 +17,7 @@ from voxscale.study import Study
 
 # A job's memory is polled; of the shortest ones the peak is missed.
 SHORTEST_S = 3.0
+BARE_MB = 40.0  # less than any script holds once it has begun
 
 
 class Usage(NamedTuple):
@@ -31,8 +32,8 @@ class Usage(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """Whether it ran long enough for its memory to be known."""
-        return self.measured_s >= SHORTEST_S
+        """Whether it ran long enough for its memory to be known, and was looked at after its script began."""
+        return self.measured_s >= SHORTEST_S and self.measured_mb >= BARE_MB
 
     @property
     def ratio(self) -> float:
@@ -135,7 +136,7 @@ def write_comparison(output: str | Path, config: Mapping[str, Any], folder: str 
         f"<style>{STYLE}</style><h1>Predicted and measured resources</h1><table>{''.join(rows)}</table>"
         f"<p>{inside} of {len(sampled)} jobs within 1 and 3.</p>"
         "<p>Memory of a job's own processes; a cluster is asked for Snakemake's beside it. "
-        f"{short} jobs shorter than {SHORTEST_S:g} s are left out: their peak falls between two samples.</p>"
+        f"{short} jobs, most under {SHORTEST_S:g} s, are left out: their peak falls between two samples.</p>"
     )
     with atomic(output) as temporary:
         temporary.write_text(text)
