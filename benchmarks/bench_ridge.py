@@ -227,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cases = [
         Case("Small, several rounds", 1500, 512, 2000, 1, 3),
         Case("Dual, full size", 3000, 1024, 20_000, 3, 1),
-        Case("Primal, full size", 9000, 256, 6000, 1, 1),
+        Case("Primal, full size", 9000, 256, 6000, 3, 1),
     ]
     if quick:
         cases = [Case("Dual", 500, 200, 300, 2, 2), Case("Primal", 1000, 32, 300, 1, 1)]

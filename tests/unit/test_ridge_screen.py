@@ -9,10 +9,10 @@ from ridge_problems import make_problem, whole
 
 from voxscale.ridge import solve
 from voxscale.ridge.operators import exact_scores, low_scores, make_operators, plain_scores
-from voxscale.ridge.screen import Margin, certify
+from voxscale.ridge.screen import Margin, Screened, certify
 from voxscale.ridge.solver import make_form
 
-FIXED = 5e-5  # a margin under which no voxel of long stories gets another alpha
+FIXED = 3e-4  # a margin under which no voxel of long stories gets another alpha
 
 
 def scores_of(problem, form="dual"):
@@ -39,6 +39,12 @@ def assert_same(found, plain):
     assert np.abs(found["test_prediction"] - plain["test_prediction"])[~differ].max() < 1e-5
 
 
+@pytest.fixture(params=[torch.int8, torch.bfloat16], ids=str)
+def low_dtype(request, monkeypatch):
+    monkeypatch.setattr("voxscale.ridge.operators.low_dtype", lambda device: request.param)
+
+
+@pytest.mark.usefixtures("low_dtype")
 @pytest.mark.parametrize("form", ["dual", "primal"])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_small_held_out_sets(form, seed):
@@ -47,13 +53,40 @@ def test_small_held_out_sets(form, seed):
     assert_same(whole(solve(replace(problem, screen="on"))), plain)
 
 
+@pytest.mark.usefixtures("low_dtype")
+def test_responses_with_spikes():
+    """Movement in the scanner: what int8 rounds off is ten times as large in these voxels, which are few."""
+    problem = make_problem([60] * 6, 60, 5000, alphas=np.logspace(0, 2.5, 15))
+    y, random = problem.y_train.copy(), np.random.default_rng(0)
+    for voxel in range(7, 5000, 40):
+        y[voxel, random.integers(0, 360, 2)] = 40 * random.choice([-1, 1], 2)
+    problem = replace(problem, y_train=y)
+    plain = whole(solve(replace(problem, screen="off")))
+    assert_same(whole(solve(replace(problem, screen="on"))), plain)
+
+
+@pytest.mark.usefixtures("low_dtype")
+def test_margins_widen_with_a_voxels_own_rounding():
+    problem = make_problem([60] * 6, 60, 400, alphas=np.logspace(0, 2.5, 15))
+    y = problem.y_train.copy()
+    y[::2, 5] = 40
+    _, _, low, plain = scores_of(replace(problem, y_train=y))
+    calm = Screened(low.scores[1::2], low.rounding[1::2])
+    margin = Margin(15)
+    margin.see(calm, plain[1::2])
+    error = low.scores - plain
+    error = (error - error.gather(1, low.scores.argmax(1, keepdim=True))).abs()
+    assert (error <= margin.width(low)).all()
+
+
 def missed(low, plain):
     """Voxels whose best alpha a fixed margin would not have scored again."""
     best = plain.argmax(1, keepdim=True)
-    return int((low.gather(1, best) < low.max(1, keepdim=True).values - FIXED).sum())
+    return int((low.scores.gather(1, best) < low.scores.max(1, keepdim=True).values - FIXED).sum())
 
 
-def test_a_fixed_margin_fails_there():
+def test_a_fixed_margin_fails_there(monkeypatch):
+    monkeypatch.setattr("voxscale.ridge.operators.low_dtype", lambda device: torch.int8)
     _, _, low, plain = scores_of(make_problem([120] * 5, 200, 500, alphas=np.logspace(0, 2.5, 15)))
     assert missed(low, plain) == 0
     _, _, low, plain = scores_of(small_held_out(seed=1))
@@ -79,8 +112,8 @@ def test_a_margin_that_is_too_small_grows():
 
 def test_scores_that_are_filled_in_are_the_plain_ones():
     operators, inputs, low, plain = scores_of(make_problem([30, 25, 40], 60, 40))
-    wanted = torch.rand(low.shape, generator=torch.Generator().manual_seed(0)) < 0.4
-    scores = torch.full_like(low, -5.0)
+    wanted = torch.rand(low.scores.shape, generator=torch.Generator().manual_seed(0)) < 0.4
+    scores = torch.full_like(low.scores, -5.0)
     exact_scores(operators, inputs, wanted, scores)
     torch.testing.assert_close(scores[wanted], plain[wanted], atol=2e-7, rtol=0)
     assert (scores[~wanted] == -5.0).all()
@@ -91,11 +124,11 @@ def test_only_a_share_is_scored_exactly():
         make_problem([120] * 5, 200, 1000, alphas=np.logspace(0, 3, 15))
     )
     margin, counts = Margin(15), []
-    margin.see(low[::2], plain[::2])
+    margin.see(Screened(low.scores[::2], low.rounding[::2]), plain[::2])
 
     def exact(these, scores):
         counts.append(int(these.sum()))
         exact_scores(operators, inputs, these, scores)
 
     certify(low, margin, exact)
-    assert sum(counts) < 0.4 * low.numel()
+    assert sum(counts) < 0.4 * low.scores.numel()

@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from voxscale.errors import UserError
+from voxscale.ridge.screen import PIECE, low_dtype
 
 PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
 SLACK = 1.05  # allocators round up
@@ -123,25 +124,19 @@ def fit_bytes(form: str, s: Sizes, alphas: int, voxels: int, screen: bool, keep:
     block = voxels * (12 * s.n + item * (s.n + test) + (2 * item + 2) * q + 3 * item * h)
     block += 2 * voxels * rows * item + 3 * voxels * (4 + item) * s.m
     if screen:
-        block += voxels * alphas * (8 * alphas + (2 + item) * rows)
+        # Lowered responses, and what a block's predictions and the combining of operators need for a while.
+        block += 9 * voxels * s.n + voxels * alphas * (8 * alphas + (4 + item) * rows)
+        setup += 4 * item * alphas * max(PIECE, q)
     total += max(setup, held + block)
     total += s.voxels * s.alphas * 12 if alphas < s.alphas else 0
     total += 4 * s.voxels * s.n if keep else 0
     return int(PROCESS + SLACK * total)
 
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    cpu = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return bool(cpu.get("avx512_bf16") or cpu.get("amx_bf16"))
-
-
 def choose_screen(s: Sizes, screen: str, device: torch.device) -> bool:
     """Whether to screen: asked for, or enough voxels and a device that gains by it."""
     return screen == "on" or (
-        screen == "auto" and s.voxels >= SCREEN_VOXELS and s.alphas > 2 and has_bfloat16(device)
+        screen == "auto" and s.voxels >= SCREEN_VOXELS and s.alphas > 2 and low_dtype(device) is not None
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from voxscale.ridge.forms import FoldInputs
+from voxscale.ridge.forms import Columns, FoldInputs, lower
 from voxscale.ridge.problem import Fold
 
 # Factorised in float32 only where λ is at least this share of the largest eigenvalue: scores are then within
@@ -61,8 +61,8 @@ class Dual:
         centred: bool = True,
     ) -> None:
         self.k, self.k_test, self.dtype, self.centred = k, k_test, dtype, centred
-        self.train = [torch.as_tensor(fold.train, device=k.device) for fold in folds]
-        self.held = [torch.as_tensor(fold.held, device=k.device) for fold in folds]
+        self.train = [Columns(fold.train, k.device) for fold in folds]
+        self.held = [Columns(fold.held, k.device) for fold in folds]
         self.shapes = [(len(fold.held), len(fold.train)) for fold in folds]
         self.test_shape = tuple(k_test.shape)
         self.top = largest_eigenvalue(k)
@@ -73,12 +73,11 @@ class Dual:
         single = single and lam >= FLOAT32_FROM * self.top
         g = inverse(self.k, lam, torch.float32 if single else torch.float64)
         for train, held, target in zip(self.train, self.held, out, strict=True):
-            rows = g.index_select(0, held)  # (h, n)
-            own = torch.linalg.cholesky(rows.index_select(1, held))
-            p = torch.cholesky_inverse(own)  # (h, h)
+            rows = g.index_select(0, held.index)  # (h, n)
+            p = torch.cholesky_inverse(torch.linalg.cholesky(held.of(rows)))  # (h, h)
             if self.centred:
                 p -= p.mean(0)
-            torch.mm(p.neg_().to(self.dtype), rows.index_select(1, train).to(self.dtype), out=target)
+            torch.mm(p.neg_().to(self.dtype), train.of(rows).to(self.dtype), out=target)
         return (self.k_test.to(g.dtype) @ g).to(self.dtype)
 
     def inputs(self, y: torch.Tensor) -> DualInputs:
@@ -91,6 +90,7 @@ class DualInputs:
 
     def __init__(self, form: Dual, y: torch.Tensor) -> None:
         self._form, self._y = form, y
+        self._low: torch.Tensor | None = None
 
     @property
     def test(self) -> torch.Tensor:
@@ -99,7 +99,15 @@ class DualInputs:
 
     def fold(self, f: int) -> FoldInputs:
         """See `FoldInputs`; x are the training responses."""
-        y = self._y.index_select(1, self._form.held[f])
-        y = y - y.mean(1, keepdim=True)
-        x = self._y.index_select(1, self._form.train[f])
-        return FoldInputs(x, y, torch.linalg.vector_norm(y, dim=1))
+        return self._inputs(f, self._y)
+
+    def low(self, f: int, dtype: torch.dtype) -> FoldInputs:
+        """See `BlockInputs`."""
+        if self._low is None or self._low.dtype != dtype:
+            self._low = lower(self._y, dtype)
+        return self._inputs(f, self._low)
+
+    def _inputs(self, f: int, y: torch.Tensor) -> FoldInputs:
+        held = self._form.held[f].of(self._y)
+        held = held - held.mean(1, keepdim=True)
+        return FoldInputs(self._form.train[f].of(y), held, torch.linalg.vector_norm(held, dim=1))

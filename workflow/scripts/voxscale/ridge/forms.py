@@ -9,7 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
+
+FEW_RUNS = 256  # columns in more runs than these are gathered one by one
+
+
+class Columns:
+    """TRs to pick from voxel-major responses. Whole stories are runs, and copied much faster than single TRs.
+
+    Args:
+        rows: ascending.
+    """
+
+    def __init__(self, rows: np.ndarray, device: torch.device) -> None:
+        self.index = torch.as_tensor(rows, device=device)
+        starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) != 1)
+        self.runs = [slice(int(run[0]), int(run[-1]) + 1) for run in np.split(rows, starts[1:])]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def of(self, y: torch.Tensor) -> torch.Tensor:
+        """(v, rows) of (v, n)."""
+        if len(self.runs) > FEW_RUNS:
+            return y.index_select(1, self.index)
+        return torch.cat([y[:, run] for run in self.runs], 1)
 
 
 class FoldInputs(NamedTuple):
@@ -30,6 +55,10 @@ class BlockInputs(Protocol):
     """A block of voxels, as a form wants it."""
 
     def fold(self, f: int) -> FoldInputs: ...
+
+    def low(self, f: int, dtype: torch.dtype) -> FoldInputs:
+        """The same with x in low precision, see `lower`."""
+        ...
 
     @property
     def test(self) -> torch.Tensor:
@@ -57,6 +86,13 @@ class Form(Protocol):
     def inputs(self, y: torch.Tensor) -> BlockInputs:
         """Responses (v, n) of a block, without NaN."""
         ...
+
+
+def lower(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Rows in bfloat16, or in int8 as 127ths of the row's largest value: correlations ignore the unit."""
+    if dtype == torch.int8:
+        return (x * (127 / x.abs().amax(1, keepdim=True).clamp_min(1e-30))).round_().to(torch.int8)
+    return x.to(dtype)
 
 
 def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:

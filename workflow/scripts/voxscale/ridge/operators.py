@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from voxscale.ridge.forms import BlockInputs, FoldInputs, Form, correlate
-from voxscale.ridge.screen import Low, compress, correlate_low
+from voxscale.ridge.screen import Low, Screened, compress, correlate_low, low_dtype, rounding
 
 
 class Operators(NamedTuple):
@@ -28,13 +28,14 @@ class Operators(NamedTuple):
 
 
 def make_operators(
-    form: Form, lams: Sequence[float], alphas: range, low: bool, dtype: torch.dtype, device: torch.device
+    form: Form, lams: Sequence[float], alphas: range, screen: bool, dtype: torch.dtype, device: torch.device
 ) -> Operators:
     """Operators of a group of alphas; λ of the whole grid are given."""
     folds = [torch.empty(len(alphas), *shape, dtype=dtype, device=device) for shape in form.shapes]
     test = [form.operators(lams[a], [fold[k] for fold in folds]) for k, a in enumerate(alphas)]
     chosen = [lams[a] for a in alphas]
-    return Operators(alphas, folds, compress(folds, chosen, form.top) if low else [], test)
+    low = low_dtype(device) or torch.bfloat16
+    return Operators(alphas, folds, compress(folds, chosen, form.top, low) if screen else [], test)
 
 
 def plain_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:
@@ -43,10 +44,14 @@ def plain_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:
     return sum(correlate(inputs.fold(f), fold) for f, fold in enumerate(folds)) / len(folds)
 
 
-def low_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:
-    """(v, k) the same, screened."""
-    folds = operators.low
-    return sum(correlate_low(inputs.fold(f), fold) for f, fold in enumerate(folds)) / len(folds)
+def low_scores(operators: Operators, inputs: BlockInputs) -> Screened:
+    """The same, screened."""
+    scores, worst = [], []
+    for f, low in enumerate(operators.low):
+        fold = inputs.low(f, low.operators.dtype)
+        scores.append(correlate_low(fold, low))
+        worst.append(rounding(fold.x))
+    return Screened(sum(scores) / len(scores), torch.stack(worst).amax(0))
 
 
 def exact_scores(
@@ -59,7 +64,7 @@ def exact_scores(
         whole = inputs.fold(f)
         for k, chosen in enumerate(voxels):
             if len(chosen):
-                part = FoldInputs(*(tensor[chosen] for tensor in whole))
+                part = FoldInputs(*(tensor.index_select(0, chosen) for tensor in whole))
                 totals[k] += correlate(part, fold[k : k + 1])[:, 0]
     for k, chosen in enumerate(voxels):
         scores[chosen, k] = totals[k] / len(operators.folds)

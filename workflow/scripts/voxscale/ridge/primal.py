@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from voxscale.ridge.forms import FoldInputs
+from voxscale.ridge.forms import Columns, FoldInputs, lower
 from voxscale.ridge.kernel import ROWS, delayed_rows, lagged_gram
 from voxscale.ridge.problem import Fold
 
@@ -43,21 +43,23 @@ class Primal:
         n, p = len(x), x.shape[1] * len(delays)
         x = x.to(torch.float64)
         self.dtype, self.centred = dtype, centred
-        self.held = [torch.as_tensor(fold.held, device=x.device) for fold in folds]
+        self.held = [Columns(fold.held, x.device) for fold in folds]
         gram = lagged_gram(x, lengths, delays)
         self.values, self.vectors = torch.linalg.eigh(gram)
         self.values.clamp_min_(0)
         self.top = float(self.values[-1])
         # A component that rounding alone makes up stays as short as it is.
         self.scale = self.values.clamp_min(self.top * 1e-14 + 1e-300).sqrt()  # (p,)
-        covered = torch.cat(self.held)
+        covered = torch.cat([held.index for held in self.held])
         # Where each row is held out once, products of the folds add up to those of all rows.
         partition = len(covered) == n and len(torch.unique(covered)) == n
         everything = torch.arange(n, device=x.device)
         self.x = None if partition else self._components(x, lengths, delays, everything)
         self._folds = [
             self._fold(
-                delayed_rows(x, lengths, delays, held), self._components(x, lengths, delays, held), gram
+                delayed_rows(x, lengths, delays, held.index),
+                self._components(x, lengths, delays, held.index),
+                gram,
             )
             for held in self.held
         ]
@@ -111,7 +113,7 @@ class PrimalInputs:
 
     def __init__(self, form: Primal, y: torch.Tensor) -> None:
         self._form = form
-        self._held = [y.index_select(1, held) for held in form.held]
+        self._held = [held.of(y) for held in form.held]
         self._products = [held @ fold["x"] for held, fold in zip(self._held, form._folds, strict=True)]
         self._total = sum(self._products) if form.x is None else y @ form.x
 
@@ -126,3 +128,8 @@ class PrimalInputs:
         q = self._form._folds[f]["q"]
         length = torch.linalg.vector_norm(y, dim=1)
         return FoldInputs(self._total - self._products[f], y if q is None else y @ q, length)
+
+    def low(self, f: int, dtype: torch.dtype) -> FoldInputs:
+        """See `BlockInputs`."""
+        inputs = self.fold(f)
+        return inputs._replace(x=lower(inputs.x, dtype))

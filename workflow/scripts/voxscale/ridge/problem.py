@@ -47,7 +47,8 @@ class RidgeProblem:
         delays: of the finite impulse response, in TRs.
         form: `dual` (n × n systems), `primal` (p × p, p = features × delays), or the cheaper one.
         precision: arithmetic of the scoring.
-        screen: score all alphas in bfloat16 and certify the close ones in `precision`; `auto`: where it pays.
+        screen: score all alphas in low precision and certify the close ones in `precision`; `auto`: where it
+            pays.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         memory_gb: what the fit may use, in 10⁹ bytes.
         kernel: delayed kernel of a larger training set that holds this one; `kernel_rows` says where.

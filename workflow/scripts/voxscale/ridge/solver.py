@@ -17,7 +17,7 @@ from voxscale.ridge.kernel import cross_kernel, delayed_kernel
 from voxscale.ridge.operators import Operators, exact_scores, low_scores, make_operators, plain_scores
 from voxscale.ridge.primal import Primal
 from voxscale.ridge.problem import Block, Responses, RidgeProblem, grid_edge
-from voxscale.ridge.screen import CALIBRATION, Margin, certify
+from voxscale.ridge.screen import CALIBRATION, Margin, Screened, certify
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -154,10 +154,7 @@ class _Fit:
         else:
             yield from self._one_pass_each()
 
-    def _score(self, operators: Operators, inputs: BlockInputs) -> torch.Tensor:
-        return (low_scores if self.screened else plain_scores)(operators, inputs)
-
-    def _calibrate(self, operators: Operators) -> tuple[torch.Tensor, torch.Tensor]:
+    def _calibrate(self, operators: Operators) -> tuple[Screened, torch.Tensor]:
         inputs = self.form.inputs(self.reader.read(self.calibration)[0])
         return low_scores(operators, inputs), plain_scores(operators, inputs)
 
@@ -168,28 +165,37 @@ class _Fit:
             self.margin.see(*self._calibrate(operators))
         for block, y, valid in self.reader.blocks(self.slices):
             inputs = self.form.inputs(y)
-            scores = self._score(operators, inputs)
             if self.screened:
-                scores = certify(scores, self.margin, partial(exact_scores, operators, inputs))
+                low = low_scores(operators, inputs)
+                scores = certify(low, self.margin, partial(exact_scores, operators, inputs))
+            else:
+                scores = plain_scores(operators, inputs)
             yield self._answer(block, inputs, valid, scores, operators.test)
 
     def _one_pass_each(self) -> Iterator[Block]:
         """One group of alphas' operators in memory at a time: the voxels are read once for each group."""
-        shape = self.slices[-1].stop, len(self.alphas)
-        scores = torch.empty(shape, dtype=DTYPES[self.reader.precision])
+        n_voxels = self.slices[-1].stop
+        scores = torch.empty(n_voxels, len(self.alphas), dtype=DTYPES[self.reader.precision])
+        rounding = torch.empty(n_voxels)
         tests: list[torch.Tensor] = []
-        seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+        seen: list[tuple[Screened, torch.Tensor]] = []
         for group in self.groups:
-            operators = self.operators(group, self.screened)
+            operators, part = self.operators(group, self.screened), slice(group.start, group.stop)
             tests += operators.test
             if self.screened:
                 seen.append(self._calibrate(operators))
             for block, y, _ in self.reader.blocks(self.slices):
-                scores[block, group.start : group.stop] = self._score(operators, self.form.inputs(y)).cpu()
+                inputs = self.form.inputs(y)
+                if self.screened:
+                    found = low_scores(operators, inputs)
+                    scores[block, part], rounding[block] = found.scores.cpu(), found.rounding.cpu()
+                else:
+                    scores[block, part] = plain_scores(operators, inputs).cpu()
             del operators
         if self.screened:
-            self.margin.see(*(torch.cat(parts, 1) for parts in zip(*seen, strict=True)))
-            scores = certify(scores, self.margin, self._exact)
+            low = Screened(torch.cat([low.scores for low, _ in seen], 1), seen[0][0].rounding)
+            self.margin.see(low, torch.cat([plain for _, plain in seen], 1))
+            scores = certify(Screened(scores, rounding), self.margin, self._exact)
         for block, y, valid in self.reader.blocks(self.slices):
             yield self._answer(block, self.form.inputs(y), valid, scores[block].to(y.device), tests)
 
