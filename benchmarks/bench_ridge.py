@@ -214,7 +214,7 @@ def section(before: dict[str, float], rates: list[float], parts: list[str]) -> s
     """The whole section, with the rates that the machine had."""
     gemm = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in before.items())
     since = f"float32 {min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f} between the timings"
-    when = f"{time.strftime('%Y-%m-%d')}, {sections.machine()} GEMM in GFLOP/s: {gemm} at the start, {since}."
+    when = f"{sections.machine()} GEMM in GFLOP/s: {gemm} at the start, {since}."
     return "\n".join(["## Ridge", "", when, "", ABOUT, "", *parts])
 
 

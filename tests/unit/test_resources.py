@@ -5,6 +5,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from voxscale import resources
 from voxscale.config import read_yaml
@@ -13,18 +16,21 @@ from voxscale.feature_store import write_story
 from voxscale.models import load_registry
 from voxscale.models.counting import count_entry
 from voxscale.resources import Need
+from voxscale.ridge import make_folds, make_plan
 from voxscale.ridge.budget import Sizes, flops
 
 HOME = Path(__file__).parents[2]
 ENCODING = {
     "delays": [1, 2, 3, 4],
     "alphas": {"n": 15},
-    "folds": {"n": 5},
+    "folds": {"kind": "stories", "n": 5},
     "form": "auto",
     "precision": "float32",
     "screen": "auto",
     "memory_gb": 4,
+    "device": "auto",
 }
+DEVICES = {"auto": 0, "cpu": 0, "cuda": 1, "cuda:0": 1}
 
 
 def test_a_retry_asks_for_more_of_both():
@@ -66,8 +72,8 @@ def test_flops_of_a_fit_are_the_solvers(n, d, form):
 
 
 def test_a_fit_never_asks_for_more_than_its_limit_and_the_tables():
-    small = resources.fit(2000, 300, 512, 5000, ENCODING)
-    large = resources.fit(9000, 300, 512, 80_000, ENCODING, n_draws=5, union=12_000)
+    small = resources.fit([400] * 5, 300, 512, 5000, ENCODING)
+    large = resources.fit([300] * 30, 300, 512, 80_000, ENCODING, n_draws=5, union=12_000)
     assert small.memory_mb < large.memory_mb < 1.05 * 4000 + 90e-6 * 5 * 80_000
     assert large.seconds * large.threads > 5 * small.seconds * small.threads
     assert large.disk_mb == pytest.approx(5 * 80_000 * (45 + 20 * 30) / 1e6)
@@ -75,7 +81,53 @@ def test_a_fit_never_asks_for_more_than_its_limit_and_the_tables():
 
 def test_a_fit_that_cannot_be_done_is_told_before_it_is_submitted():
     with pytest.raises(UserError, match=r"encoding.memory_gb: .* for 30000 training TRs"):
-        resources.fit(30_000, 300, 7168, 80_000, ENCODING)
+        resources.fit([300] * 100, 300, 7168, 80_000, ENCODING)
+
+
+def test_the_largest_fit_of_the_whole_dataset_has_room_on_a_node():
+    """OPT-30B, every story of one subject, as config/README.md prices it."""
+    for memory_gb, screen in ((26, "auto"), (26, "off"), (64, "auto")):
+        encoding = ENCODING | {"memory_gb": memory_gb, "screen": screen}
+        need = resources.fit([340] * 82, 600, 7168, 95_000, encoding)
+        assert need.memory_mb < 1000 * memory_gb + 10
+    with pytest.raises(UserError, match=r"encoding\.memory_gb"):
+        resources.fit([340] * 82, 600, 7168, 95_000, ENCODING | {"memory_gb": 22})
+
+
+def test_a_kernel_that_draws_share_is_not_what_makes_a_fit_impossible():
+    alone = resources.fit([340] * 41, 600, 7168, 20_000, ENCODING | {"memory_gb": 12})
+    shared = resources.fit([340] * 41, 600, 7168, 20_000, ENCODING | {"memory_gb": 12}, 5, 28_000)
+    assert shared.memory_mb < alone.memory_mb + 90e-6 * 5 * 20_000
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    lengths=st.lists(st.integers(150, 550), min_size=1, max_size=12),
+    d=st.integers(64, 1024),
+    kind=st.sampled_from(["stories", "chunks"]),
+)
+def test_a_fit_asks_for_what_its_solver_will_plan(lengths, d, kind):
+    folds = {"kind": kind, "n": 5, "chunk_trs": 40}
+    encoding = ENCODING | {"folds": folds}
+    sizes = Sizes(
+        n=sum(lengths),
+        d=d,
+        delays=len(encoding["delays"]),
+        m=300,
+        voxels=20_000,
+        alphas=encoding["alphas"]["n"],
+        folds=tuple((len(fold.held), len(fold.train)) for fold in make_folds(lengths, folds, 7)),
+    )
+    asked = resources.fit(lengths, 300, d, 20_000, encoding)
+    gb = encoding["memory_gb"] - 20_000 * (64 + 40 * 30) / 1e9
+    for screen in ("on", "off"):
+        planned = make_plan(sizes, gb, "auto", screen, "float32", torch.device("cpu"))
+        assert planned.bytes / 1e6 <= asked.memory_mb
+
+
+def test_fits_ask_for_a_gpu_only_where_it_is_named():
+    on = {device: resources.fit([300] * 5, 300, 64, 500, ENCODING | {"device": device}) for device in DEVICES}
+    assert {device: need.gpus for device, need in on.items()} == DEVICES
 
 
 def test_a_model_larger_than_a_gpu_is_spread_over_several():

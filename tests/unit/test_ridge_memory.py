@@ -14,7 +14,7 @@ sys.path.insert(0, 'PATH')
 import numpy as np
 import torch
 torch.set_num_threads(1)
-from voxscale.ridge import RidgeProblem, plan, solve, story_folds
+from voxscale.ridge import RidgeProblem, plan, predict, solve, story_folds
 case = json.loads(sys.argv[1])
 
 
@@ -43,9 +43,10 @@ problem = RidgeProblem(
     Endless(), story_folds(lengths, 4), np.logspace(0, 3, case["alphas"]), memory_gb=case["memory_gb"],
     screen=case["screen"], form=case["form"],
 )
-how = plan(problem)
+how = plan(problem, not case["predict"])
 start = peak_bytes()
-for block in solve(problem):
+chosen = np.arange(case["voxels"]) % case["alphas"]
+for block in predict(problem, chosen) if case["predict"] else solve(problem):
     pass
 found = {"peak": peak_bytes(), "start": start, "bound": how.bytes, "alphas": how.alphas}
 print(json.dumps(found))
@@ -60,14 +61,40 @@ CASES = {
         "alphas": 25,
         "memory_gb": 0.5,
     },
+    "dual, screened, an alpha at a time": {
+        "lengths": [250] * 4,
+        "d": 300,
+        "voxels": 600,
+        "alphas": 25,
+        "memory_gb": 0.55,
+        "screen": "on",
+    },
+    "dual, predictions": {"lengths": [350] * 4, "d": 500, "voxels": 2000, "alphas": 5, "predict": True},
     "primal": {"lengths": [1000] * 4, "d": 80, "voxels": 2000, "alphas": 5, "form": "primal"},
+    "primal, screened": {
+        "lengths": [1000] * 4,
+        "d": 80,
+        "voxels": 2000,
+        "alphas": 5,
+        "form": "primal",
+        "screen": "on",
+    },
+    "primal, an alpha at a time": {
+        "lengths": [500] * 4,
+        "d": 120,
+        "voxels": 300,
+        "alphas": 50,
+        "form": "primal",
+        "memory_gb": 0.65,
+    },
+    "primal, predictions": {"lengths": [1000] * 4, "d": 80, "voxels": 2000, "alphas": 5, "predict": True},
 }
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure")
 @pytest.mark.parametrize("name", CASES)
 def test_peak_memory_is_under_the_stated_bound(name):
-    case = {"memory_gb": 2.5, "screen": "off", "alphas": 4, "form": "auto", **CASES[name]}
+    case = {"memory_gb": 2.5, "screen": "off", "alphas": 4, "form": "auto", "predict": False, **CASES[name]}
     program = PROGRAM.replace("PATH", str(HERE.parents[1] / "workflow/scripts"))
     done = subprocess.run(
         [sys.executable, "-c", program, json.dumps(case)], capture_output=True, text=True, check=True

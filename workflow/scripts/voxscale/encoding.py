@@ -113,7 +113,7 @@ class Cell:
             return
         if n**2 > sum(sum(self.lengths(self.stories(draw))) ** 2 for draw in draws):
             return
-        problem = self.problem(draws[0])
+        problem = self.problem(max(draws, key=lambda draw: sum(self.lengths(self.stories(draw)))))
         room = self.settings["memory_gb"] - plan(problem).bytes / 1e9
         if plan(problem).form == "dual" and 8 * n * (n + len(problem.x_train)) / 1e9 < room:
             device = find_device(self.settings["device"])

@@ -19,6 +19,7 @@ from voxscale.sizes import REPEATS, Sizes
 from voxscale.study import Study
 
 GPU_RULES = ("extract_language_features", "extract_speech_features")
+FIT_RULES = ("fit_encoding", "predict_encoding", "weigh_encoding")
 CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
 # The output by which a job is known to be done, as the rules write it.
 OUTPUTS = {
@@ -118,10 +119,14 @@ class Jobs:
     sizes: Sizes = field(init=False)
     _needs: dict[tuple[Any, ...], Need] = field(default_factory=dict)
 
-    gpu_rules = GPU_RULES
-
     def __post_init__(self) -> None:
         self.sizes = Sizes(self.study)
+
+    @property
+    def gpu_rules(self) -> tuple[str, ...]:
+        """Rules whose jobs may ask for a GPU: fits only where the config names it as their device."""
+        fits = FIT_RULES if self.study.config["encoding"]["device"].startswith("cuda") else ()
+        return GPU_RULES + fits
 
     # ---- which
 
@@ -282,7 +287,7 @@ class Jobs:
         key = ("fit", self.sizes.width(model), subject, cell.n_train, draws)
         if key not in self._needs:
             self._needs[key] = resources.fit(
-                self.sizes.train_trs(subject, cell.n_train),
+                self.sizes.longest(subject, cell.n_train),
                 self.sizes.test_trs(subject),
                 self.sizes.width(model),
                 self.sizes.voxels(subject),
@@ -310,7 +315,7 @@ class Jobs:
 
     def threads(self, rule: str, wildcards: Mapping[str, str]) -> int:
         """Cores that a job is worth, as `need` says, but without the solver's plan, which needs torch."""
-        if rule not in ("fit_encoding", "predict_encoding", "weigh_encoding"):
+        if rule not in FIT_RULES:
             return self.need(rule, dict(wildcards)).threads
         cell = self.study.cell(**wildcards)
         flops = resources.cell_flops(

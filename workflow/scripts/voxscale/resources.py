@@ -186,7 +186,7 @@ def cell_flops(
 
 
 def fit(
-    train: int,
+    lengths: Sequence[int],
     test: int,
     width: int,
     voxels: int,
@@ -199,27 +199,35 @@ def fit(
     """One cell: ridge on every draw of its training stories, scores and moments of all voxels.
 
     Args:
-        train: training TRs of the largest draw.
+        lengths: training TRs of each story of the largest draw.
         union: training TRs of all draws together.
         encoding: complete `encoding` block of the config.
 
     Raises:
         UserError: `encoding.memory_gb` is too little for this cell.
     """
+    train = sum(lengths)
     flops = cell_flops(train, test, width, voxels, encoding, n_draws, permutations)
     threads = worth_threads(flops)
     blocks = math.ceil(test / block_trs)
     own = voxels * (64.0 + 40 * blocks)  # scores and moments of all voxels
     shared = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
-    bound = own + fit_bytes(train, test, width, voxels, encoding, own, shared)
+    try:
+        bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, shared)
+    except UserError:
+        if not shared:
+            raise
+        # A kernel that draws would share is left out where there is no room for it.
+        bound = own + fit_bytes(lengths, test, width, voxels, encoding, own)
     stored = n_draws * voxels * (45.0 + 20 * blocks)
     read = 4.0 * (train + test) * (voxels + width)
     time = START_S + flops / (CPU_FLOPS * threads) + (read + 2 * stored) / DISK_BYTES
-    return Need((bound + 90.0 * n_draws * voxels) / MB, time, threads, disk_mb=stored / MB)
+    gpus = int(encoding["device"].startswith("cuda"))
+    return Need((bound + 90.0 * n_draws * voxels) / MB, time, threads, gpus, stored / MB)
 
 
 def fit_bytes(
-    train: int,
+    lengths: Sequence[int],
     test: int,
     width: int,
     voxels: int,
@@ -227,7 +235,7 @@ def fit_bytes(
     own: float = 0.0,
     union: int = 0,
 ) -> float:
-    """Bytes of a fit as the solver itself plans it, whether or not the node screens in bfloat16.
+    """Bytes of a fit as the solver itself plans it, whether or not the node has units to screen with.
 
     Args:
         own: bytes that the cell takes beside the solver, out of the same `encoding.memory_gb`.
@@ -239,17 +247,16 @@ def fit_bytes(
     import torch
 
     from voxscale.ridge.budget import SCREEN_VOXELS, Sizes, make_plan
+    from voxscale.ridge.folds import make_folds
 
-    folds = encoding["folds"]["n"]
-    held = math.ceil(train / folds)
     sizes = Sizes(
-        n=train,
+        n=sum(lengths),
         d=width,
         delays=len(encoding["delays"]),
         m=test,
         voxels=voxels,
         alphas=encoding["alphas"]["n"],
-        folds=((held, train - held),) * folds,
+        folds=tuple((len(fold.held), len(fold.train)) for fold in make_folds(lengths, encoding["folds"], 0)),
         union=union,
     )
     screens = {"auto": ["off"] + (["on"] if voxels >= SCREEN_VOXELS else [])}

@@ -79,8 +79,12 @@ class Sizes:
 
     def train_trs(self, subject: str, n_train: int | None = None) -> int:
         """TRs of a subject's longest training stories, or of all."""
+        return sum(self.longest(subject, n_train))
+
+    def longest(self, subject: str, n_train: int | None = None) -> list[int]:
+        """TRs of each of a subject's longest training stories, or of all."""
         lengths = sorted((self.trs(story) for story in self.study.dataset.training(subject)), reverse=True)
-        return sum(lengths[:n_train])
+        return lengths[:n_train]
 
     @cached_property
     def clock_trs(self) -> list[int]:

@@ -8,7 +8,8 @@ V voxels and A alphas:
     primal   10 p³ (folds + 1) + 6 n p² in float64, 2 A Σ min(h, p) p²
              4 V n p to project the responses, 2 A V Σ min(h, p) p to score, 2 V p m to predict the test set
 
-Float64 flops count twice. With p < t the kernel of the dual has no full rank and loses digits: left out.
+Float64 flops count twice. With p < n the kernel of the dual has no full rank and loses digits at small λ:
+left out.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Literal, NamedTuple
 import torch
 
 from voxscale.errors import UserError
-from voxscale.ridge.screen import PIECE, low_dtype
+from voxscale.ridge.screen import CALIBRATION, PIECE, low_dtype
 
 PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
 SLACK = 1.05  # allocators round up
@@ -83,21 +84,31 @@ def choose_form(s: Sizes, form: str = "auto") -> Literal["dual", "primal"]:
     """The cheaper form, or the one asked for."""
     if form != "auto":
         return form  # type: ignore[return-value]
-    if s.p < max(t for _, t in s.folds):
+    if s.p < s.n:
         return "primal"
     return "dual" if flops("dual", s) <= flops("primal", s) else "primal"
 
 
-def fit_bytes(form: str, s: Sizes, alphas: int, voxels: int, screen: bool, keep: bool, item: int) -> int:
+def fit_bytes(
+    form: str,
+    s: Sizes,
+    alphas: int,
+    voxels: int,
+    screen: bool,
+    keep: bool,
+    item: int,
+    centred: bool = True,
+) -> int:
     """Upper bound of a fit's memory in bytes.
 
     Args:
         alphas, voxels: at once.
         item: bytes of a number in the scoring.
+        centred: as for scores; predictions of every held-out row have operators of as many rows.
     """
     h, t = (max(sizes) for sizes in zip(*s.folds, strict=True))
     per_operator = item + (2 if screen else 0)
-    voxels = min(voxels, s.voxels)
+    voxels = min(max(voxels, CALIBRATION) if screen else voxels, s.voxels)
     total = 4 * (s.n + s.m) * s.d  # features as they came
     if form == "dual":
         rows, q = h, t
@@ -113,9 +124,11 @@ def fit_bytes(form: str, s: Sizes, alphas: int, voxels: int, screen: bool, keep:
         held = kernel + operators + s.alphas * s.m * s.n * item
         test = s.n
     else:
-        rows, q = min(h, s.p), s.p
-        operators = alphas * sum(min(a, s.p) for a, _ in s.folds) * s.p * per_operator
-        own = sum((item + 8) * min(a, s.p) * s.p + 2 * item * a * s.p + item * s.p**2 for a, _ in s.folds)
+        kept = [min(a, s.p) if centred else a for a, _ in s.folds]
+        rows, q = max(kept), s.p
+        operators = alphas * sum(kept) * s.p * per_operator
+        own = sum((item + 8) * k + 2 * item * a + item * s.p for k, (a, _) in zip(kept, s.folds, strict=True))
+        own *= s.p
         own += 8 * (2 * s.p**2 + s.m * s.p) + item * s.n * s.p
         making = 8 * ((s.n + s.m) * s.d + 6 * s.p**2 + 4 * h * s.p)
         setup = own + max(making, operators + 16 * rows * s.p)
@@ -133,15 +146,24 @@ def fit_bytes(form: str, s: Sizes, alphas: int, voxels: int, screen: bool, keep:
     return int(PROCESS + SLACK * total)
 
 
-def choose_screen(s: Sizes, screen: str, device: torch.device) -> bool:
-    """Whether to screen: asked for, or enough voxels and a device that gains by it."""
-    return screen == "on" or (
-        screen == "auto" and s.voxels >= SCREEN_VOXELS and s.alphas > 2 and low_dtype(device) is not None
-    )
+def choose_screen(s: Sizes, screen: str, device: torch.device, alphas: int) -> bool:
+    """Whether to screen: asked for, or a gain.
+
+    It is one with enough voxels, on a device that has units for it, and with all alphas at once: else the
+    certification would make the operators of each group anew.
+    """
+    enough = s.voxels >= SCREEN_VOXELS and s.alphas > 2 and alphas == s.alphas
+    return screen == "on" or (screen == "auto" and enough and low_dtype(device) is not None)
 
 
 def make_plan(
-    s: Sizes, memory_gb: float, form: str, screen: str, precision: str, device: torch.device
+    s: Sizes,
+    memory_gb: float,
+    form: str,
+    screen: str,
+    precision: str,
+    device: torch.device,
+    centred: bool = True,
 ) -> Plan:
     """Fit the work into the memory.
 
@@ -150,13 +172,13 @@ def make_plan(
     """
     item = 8 if precision == "float64" else 4
     chosen = choose_form(s, form)
-    screened = choose_screen(s, screen, device)
     groups = sorted({-(-s.alphas // k) for k in range(1, s.alphas + 1)}, reverse=True)
     need = 0
     # All alphas at once spares passes over the voxels; small blocks only slow the products down.
     for alphas, voxels in itertools.product(groups, VOXELS):
+        screened = choose_screen(s, screen, device, alphas)
         for keep in (True, False) if alphas < s.alphas else (False,):
-            need = fit_bytes(chosen, s, alphas, voxels, screened, keep, item)
+            need = fit_bytes(chosen, s, alphas, voxels, screened, keep, item, centred)
             if need <= memory_gb * 1e9:
                 return Plan(chosen, alphas, min(voxels, s.voxels), screened, keep, need)
     raise UserError(

@@ -46,12 +46,15 @@ def plain_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:
 
 def low_scores(operators: Operators, inputs: BlockInputs) -> Screened:
     """The same, screened."""
-    scores, worst = [], []
+    scores, worst, length = [], [], []
     for f, low in enumerate(operators.low):
         fold = inputs.low(f, low.operators.dtype)
         scores.append(correlate_low(fold, low))
         worst.append(rounding(fold.x))
-    return Screened(sum(scores) / len(scores), torch.stack(worst).amax(0))
+        length.append(fold.length)
+    mean = sum(scores) / len(scores)
+    mean[torch.stack(length).amax(0) == 0] = torch.nan
+    return Screened(mean, torch.stack(worst).amax(0))
 
 
 def exact_scores(

@@ -25,9 +25,9 @@ def predict(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Predicti
     Yields:
         predictions of some voxels; each voxel comes once. In order if all alphas fit into the memory.
     """
-    how, device, dtype = plan(problem), find_device(problem.device), DTYPES[problem.precision]
+    how, device, dtype = plan(problem, False), find_device(problem.device), DTYPES[problem.arithmetic]
     form = make_form(problem, how.form, centred=False)
-    reader = Reader(problem.y_train, problem.precision, device)
+    reader = Reader(problem.y_train, problem.arithmetic, device)
     lams = (problem.absolute_alphas() ** 2).tolist()
     n_alphas, n_voxels = len(lams), problem.y_train.shape[0]
     held = [torch.as_tensor(fold.held, device=device) for fold in problem.folds]
@@ -73,9 +73,9 @@ def weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Weights]
     Yields:
         weights of some voxels, which have one alpha; voxels without weights never come.
     """
-    how, device, dtype = plan(problem), find_device(problem.device), DTYPES[problem.precision]
+    how, device, dtype = plan(problem), find_device(problem.device), DTYPES[problem.arithmetic]
     form = make_form(problem, how.form)
-    reader = Reader(problem.y_train, problem.precision, device)
+    reader = Reader(problem.y_train, problem.arithmetic, device)
     lams = problem.absolute_alphas() ** 2
     x = torch.as_tensor(problem.x_train, device=device).to(dtype)
     position = positions(problem.train_lengths).to(device)

@@ -13,6 +13,8 @@ from voxscale.ridge.forms import Columns, FoldInputs, lower
 from voxscale.ridge.kernel import ROWS, delayed_rows, lagged_gram
 from voxscale.ridge.problem import Fold
 
+NOTHING = 1e-12  # of the largest eigenvalue: no larger ones come from rounding
+
 
 class Primal:
     """Primal form of one training set.
@@ -99,7 +101,10 @@ class Primal:
     def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Form`."""
         for fold, target in zip(self._folds, out, strict=True):
-            scaled = fold["held_vectors"] / (fold["values"] + lam)
+            # Along an axis in which a fold's training rows do not vary, what float32 leaves of the responses
+            # is rounding, and a small λ would magnify it.
+            varies = fold["values"] > NOTHING * self.top
+            scaled = fold["held_vectors"] * (varies / (fold["values"] + lam))
             torch.mm(scaled.to(self.dtype), fold["vectors"], out=target)
         return (self._test * (self.scale / (self.values + lam))).to(self.dtype)
 

@@ -13,6 +13,8 @@ from voxscale.errors import UserError
 if TYPE_CHECKING:
     from voxscale.ridge.kernel import Kernel
 
+FEW_TRS = 64
+
 
 class Fold(NamedTuple):
     """Rows (TRs of the stacked training stories) that a fold trains on, and those it holds out."""
@@ -45,8 +47,9 @@ class RidgeProblem:
         alpha_scale: `absolute`, or `kernel`: α counts in units of the root of the kernel's mean diagonal, so
             that one grid serves any number of features.
         delays: of the finite impulse response, in TRs.
-        form: `dual` (n × n systems), `primal` (p × p, p = features × delays), or the cheaper one.
-        precision: arithmetic of the scoring.
+        form: `dual` (n × n systems), `primal` (p × p, p = features × delays), or the cheaper one. With
+            p < n the dual loses digits at penalties far below the largest eigenvalue.
+        precision: arithmetic of the scoring; see `arithmetic`.
         screen: score all alphas in low precision and certify the close ones in `precision`; `auto`: where it
             pays.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
@@ -91,6 +94,11 @@ class RidgeProblem:
     def n_features(self) -> int:
         """Columns of the delayed matrix."""
         return self.x_train.shape[1] * len(self.delays)
+
+    @property
+    def arithmetic(self) -> str:
+        """`precision`; float64 where a fold trains on a handful of TRs, which needs it and costs nothing."""
+        return "float64" if min(len(fold.train) for fold in self.folds) < FEW_TRS else self.precision
 
     def absolute_alphas(self) -> np.ndarray:
         """(A,) float64 alphas, whatever their scale."""

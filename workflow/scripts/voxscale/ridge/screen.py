@@ -9,7 +9,8 @@ How far off it can be depends on the data (small held-out sets most of all), so 
 voxels are scored fully in both. What matters is how the difference between two alphas of one voxel is off,
 and the closer the alphas the less it is; so there is a margin for each distance on the grid, twice the
 largest difference seen. It is in units of the voxel's own rounding: a voxel with a spike has larger ones.
-Every score computed again afterwards checks its margin, which grows when one escapes it.
+Every score computed again afterwards checks its margin, which grows when one escapes it, for the block at
+hand and those that follow.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Screened(NamedTuple):
     """What the screen finds of a block.
 
     Attributes:
-        scores: (v, k) held-out correlations.
+        scores: (v, k) held-out correlations; NaN of responses that vary in no fold.
         rounding: (v,) size of the voxel's rounding errors, in units that all voxels share.
     """
 
@@ -154,7 +155,7 @@ class Margin:
         """Take note of screened and exact scores (v, A), -inf where unknown; whether all are inside."""
         error = low.scores - exact
         error = (error - error.gather(1, low.scores.argmax(1, keepdim=True))).abs()
-        error[torch.isinf(exact)] = 0
+        error[torch.isinf(exact) | low.scores.isnan()] = 0
         inside = bool((error <= self.width(low)).all())
         error /= low.rounding[:, None].to(error)
         found = torch.zeros(len(self.largest), dtype=error.dtype, device=error.device)
@@ -181,6 +182,7 @@ def certify(
         (v, A): exact scores, -inf where an alpha is certainly not the best.
     """
     scores = torch.full_like(low.scores, -torch.inf)
+    scores[low.scores.isnan()] = 0  # as `ratio` has it
     top = low.scores.amax(1, keepdim=True)
     while True:
         wanted = (low.scores >= top - margin.width(low)) & torch.isinf(scores)

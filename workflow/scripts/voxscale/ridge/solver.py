@@ -53,21 +53,23 @@ def sizes_of(problem: RidgeProblem) -> Sizes:
     )
 
 
-def plan(problem: RidgeProblem) -> Plan:
-    """How `solve` will go about it, and the memory that takes.
+def plan(problem: RidgeProblem, centred: bool = True) -> Plan:
+    """How `solve` will go about it, and the memory that takes; `predict` where not `centred`.
 
     Raises:
-        UserError: `memory_gb` is too little.
+        UserError: `memory_gb`, or what a GPU has left of it, is too little.
     """
-    device = find_device(problem.device)
+    device, memory_gb = find_device(problem.device), problem.memory_gb
+    if device.type == "cuda":
+        memory_gb = min(memory_gb, torch.cuda.mem_get_info(device)[0] / 1e9)
     return make_plan(
-        sizes_of(problem), problem.memory_gb, problem.form, problem.screen, problem.precision, device
+        sizes_of(problem), memory_gb, problem.form, problem.screen, problem.arithmetic, device, centred
     )
 
 
 def make_form(problem: RidgeProblem, form: str, centred: bool = True) -> Form:
     """Everything that depends neither on the responses nor on alpha."""
-    device, dtype = find_device(problem.device), DTYPES[problem.precision]
+    device, dtype = find_device(problem.device), DTYPES[problem.arithmetic]
     x, x_test = (torch.as_tensor(values, device=device) for values in (problem.x_train, problem.x_test))
     train, test, delays = problem.train_lengths, problem.test_lengths, problem.delays
     if form == "primal":
@@ -135,7 +137,7 @@ class _Fit:
         how = plan(problem)
         device = find_device(problem.device)
         y = problem.y_train[:] if how.keep_responses else problem.y_train
-        self.reader = Reader(y, problem.precision, device)
+        self.reader = Reader(y, problem.arithmetic, device)
         self.alphas = problem.absolute_alphas()
         self.form = make_form(problem, how.form)
         self.slices = slices(y.shape[0], how.voxels)
@@ -145,7 +147,7 @@ class _Fit:
         self.screened, self.margin = how.screen, Margin(n_alphas)
         lams = (self.alphas**2).tolist()
         self.operators = partial(
-            make_operators, self.form, lams, dtype=DTYPES[problem.precision], device=device
+            make_operators, self.form, lams, dtype=DTYPES[problem.arithmetic], device=device
         )
 
     def run(self) -> Iterator[Block]:
