@@ -120,8 +120,8 @@ def test_a_fit_asks_for_what_its_solver_will_plan(lengths, d, kind):
     )
     asked = resources.fit(lengths, 300, d, 20_000, encoding)
     gb = encoding["memory_gb"] - 20_000 * (64 + 40 * 30) / 1e9
-    for screen in ("on", "off"):
-        planned = make_plan(sizes, gb, "auto", screen, "float32", torch.device("cpu"))
+    for low in (torch.int8, torch.bfloat16, torch.float32):
+        planned = make_plan(sizes, gb, "auto", "auto", "float32", torch.device("cpu"), low=low)
         assert planned.bytes / 1e6 <= asked.memory_mb
 
 

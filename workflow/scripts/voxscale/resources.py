@@ -235,7 +235,7 @@ def fit_bytes(
     own: float = 0.0,
     union: int = 0,
 ) -> float:
-    """Bytes of a fit as the solver itself plans it, whether or not the node has units to screen with.
+    """Bytes of a fit as the solver itself plans it, whatever numbers its node screens in.
 
     Args:
         own: bytes that the cell takes beside the solver, out of the same `encoding.memory_gb`.
@@ -246,7 +246,7 @@ def fit_bytes(
     """
     import torch
 
-    from voxscale.ridge.budget import SCREEN_VOXELS, Sizes, make_plan
+    from voxscale.ridge.budget import Sizes, make_plan
     from voxscale.ridge.folds import make_folds
 
     sizes = Sizes(
@@ -259,17 +259,17 @@ def fit_bytes(
         folds=tuple((len(fold.held), len(fold.train)) for fold in make_folds(lengths, encoding["folds"], 0)),
         union=union,
     )
-    screens = {"auto": ["off"] + (["on"] if voxels >= SCREEN_VOXELS else [])}
     return max(
         make_plan(
             sizes,
             encoding["memory_gb"] - own / 1e9,
             encoding["form"],
-            screen,
+            encoding["screen"],
             encoding["precision"],
             torch.device("cpu"),
+            low=low,
         ).bytes
-        for screen in screens.get(encoding["screen"], [encoding["screen"]])
+        for low in (torch.int8, torch.bfloat16, torch.float32)
     )
 
 

@@ -55,7 +55,7 @@ class Plan:
         alphas: whose operators are in memory at once; below all of them, voxels are passed over once for each
             group of alphas.
         voxels: in a block.
-        screen: whether alphas are screened in bfloat16.
+        screen: numbers in which alphas are screened; None: they are not.
         keep_responses: whether all responses stay in memory between passes.
         bytes: upper bound of the process's memory.
     """
@@ -63,7 +63,7 @@ class Plan:
     form: Literal["dual", "primal"]
     alphas: int
     voxels: int
-    screen: bool
+    screen: torch.dtype | None
     keep_responses: bool
     bytes: int
 
@@ -94,7 +94,7 @@ def fit_bytes(
     s: Sizes,
     alphas: int,
     voxels: int,
-    screen: bool,
+    screen: torch.dtype | None,
     keep: bool,
     item: int,
     centred: bool = True,
@@ -107,7 +107,7 @@ def fit_bytes(
         centred: as for scores; predictions of every held-out row have operators of as many rows.
     """
     h, t = (max(sizes) for sizes in zip(*s.folds, strict=True))
-    per_operator = item + (2 if screen else 0)
+    per_operator = item + (screen.itemsize if screen else 0)
     voxels = min(max(voxels, CALIBRATION) if screen else voxels, s.voxels)
     total = 4 * (s.n + s.m) * s.d  # features as they came
     if form == "dual":
@@ -146,14 +146,16 @@ def fit_bytes(
     return int(PROCESS + SLACK * total)
 
 
-def choose_screen(s: Sizes, screen: str, device: torch.device, alphas: int) -> bool:
-    """Whether to screen: asked for, or a gain.
+def choose_screen(s: Sizes, screen: str, low: torch.dtype, alphas: int) -> torch.dtype | None:
+    """Numbers to screen in, if it is asked for or a gain; None: not.
 
-    It is one with enough voxels, on a device that has units for it, and with all alphas at once: else the
-    certification would make the operators of each group anew.
+    It is a gain with enough voxels and with all alphas at once: else the certification would make the
+    operators of each group anew.
     """
     enough = s.voxels >= SCREEN_VOXELS and s.alphas > 2 and alphas == s.alphas
-    return screen == "on" or (screen == "auto" and enough and low_dtype(device) is not None)
+    if screen == "float32":
+        return torch.float32
+    return low if screen == "on" or (screen == "auto" and enough) else None
 
 
 def make_plan(
@@ -164,19 +166,24 @@ def make_plan(
     precision: str,
     device: torch.device,
     centred: bool = True,
+    low: torch.dtype | None = None,
 ) -> Plan:
     """Fit the work into the memory.
+
+    Args:
+        low: cheap numbers to screen in; None: those of the device.
 
     Raises:
         UserError: it cannot be done in `memory_gb`; the line says in how much it can.
     """
+    low = low or low_dtype(device)
     item = 8 if precision == "float64" else 4
     chosen = choose_form(s, form)
     groups = sorted({-(-s.alphas // k) for k in range(1, s.alphas + 1)}, reverse=True)
     need = 0
     # All alphas at once spares passes over the voxels; small blocks only slow the products down.
     for alphas, voxels in itertools.product(groups, VOXELS):
-        screened = choose_screen(s, screen, device, alphas)
+        screened = choose_screen(s, screen, low, alphas)
         for keep in (True, False) if alphas < s.alphas else (False,):
             need = fit_bytes(chosen, s, alphas, voxels, screened, keep, item, centred)
             if need <= memory_gb * 1e9:

@@ -89,7 +89,7 @@ class Form(Protocol):
 
 
 def lower(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Rows in bfloat16, or in int8 as 127ths of the row's largest value: correlations ignore the unit."""
+    """Rows in another dtype; in int8 as 127ths of the row's largest value: correlations ignore the unit."""
     if dtype == torch.int8:
         return (x * (127 / x.abs().amax(1, keepdim=True).clamp_min(1e-30))).round_().to(torch.int8)
     return x.to(dtype)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 
 from voxscale.ridge.forms import BlockInputs, FoldInputs, Form, correlate
-from voxscale.ridge.screen import Low, Screened, compress, correlate_low, low_dtype, rounding
+from voxscale.ridge.screen import Low, Screened, compress, correlate_low, rounding
 
 
 class Operators(NamedTuple):
@@ -28,14 +28,18 @@ class Operators(NamedTuple):
 
 
 def make_operators(
-    form: Form, lams: Sequence[float], alphas: range, screen: bool, dtype: torch.dtype, device: torch.device
+    form: Form,
+    lams: Sequence[float],
+    alphas: range,
+    low: torch.dtype | None,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Operators:
-    """Operators of a group of alphas; λ of the whole grid are given."""
+    """Operators of a group of alphas; λ of the whole grid are given. With `low` also those of the screen."""
     folds = [torch.empty(len(alphas), *shape, dtype=dtype, device=device) for shape in form.shapes]
     test = [form.operators(lams[a], [fold[k] for fold in folds]) for k, a in enumerate(alphas)]
     chosen = [lams[a] for a in alphas]
-    low = low_dtype(device) or torch.bfloat16
-    return Operators(alphas, folds, compress(folds, chosen, form.top, low) if screen else [], test)
+    return Operators(alphas, folds, compress(folds, chosen, form.top, low) if low else [], test)
 
 
 def plain_scores(operators: Operators, inputs: BlockInputs) -> torch.Tensor:

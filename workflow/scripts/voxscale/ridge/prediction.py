@@ -42,7 +42,7 @@ def predict(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Predicti
         group = range(start, min(start + how.alphas, n_alphas))
         if not np.isin(used, group).any():
             continue
-        operators = make_operators(form, lams, group, False, dtype, device)
+        operators = make_operators(form, lams, group, None, dtype, device)
         # Voxels without an alpha go along with the first group.
         for block in slices(n_voxels, how.voxels):
             index = np.clip(alpha_index[block], 0, None)

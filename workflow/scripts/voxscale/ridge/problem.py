@@ -50,8 +50,8 @@ class RidgeProblem:
         form: `dual` (n × n systems), `primal` (p × p, p = features × delays), or the cheaper one. With
             p < n the dual loses digits at penalties far below the largest eigenvalue.
         precision: arithmetic of the scoring; see `arithmetic`.
-        screen: score all alphas in low precision and certify the close ones in `precision`; `auto`: where it
-            pays.
+        screen: score all alphas cheaply and certify the close ones in `precision`; `auto`: where it pays;
+            `float32`: with no lower precision than that.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         memory_gb: what the fit may use, in 10⁹ bytes.
         kernel: delayed kernel of a larger training set that holds this one; `kernel_rows` says where.
@@ -68,7 +68,7 @@ class RidgeProblem:
     delays: Sequence[int] = (1, 2, 3, 4)
     form: Literal["auto", "dual", "primal"] = "auto"
     precision: Literal["float32", "float64"] = "float32"
-    screen: Literal["auto", "on", "off"] = "auto"
+    screen: Literal["auto", "on", "off", "float32"] = "auto"
     device: str = "auto"
     memory_gb: float = 4.0
     kernel: Kernel | None = field(default=None, repr=False)
