@@ -1,4 +1,7 @@
-"""Every feature benchmark in turn, or those named: `bench_features.py text speech`."""
+"""Every feature benchmark in turn, or those named: `bench_features.py text speech store precision`.
+
+Each writes its own sections of docs/benchmarks.md, which begin with `bench-features:`, and no other.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,9 @@ import importlib
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(Path(__file__).parent))
+PARTS = ("text", "speech", "store", "precision")
 
 if __name__ == "__main__":
-    known = [part for part in ("text", "speech") if (HERE / f"bench_{part}.py").exists()]
-    for part in sys.argv[1:] or known:
+    for part in sys.argv[1:] or PARTS:
         importlib.import_module(f"bench_{part}").main([])

@@ -1,13 +1,16 @@
 """What half precision, a shared front end and a longer stride change in features and scores of a study.
 
-`bench_precision.py --directory FOLDER`, where FOLDER/results holds the demo's stories, responses and models.
-Nothing is written there; a copy of the features goes into a temporary folder.
+    bench_precision.py [--study demo smollm2] [--models MODEL ...]
+
+What the study needs is made first, where it is not there: stories, responses and models. The features are
+made in a temporary folder. SmolLM2 is left out where `make smollm2` has not fetched its weights.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,21 +27,33 @@ import sections  # noqa: E402
 from voxscale import feature_store, speech_features, text_features  # noqa: E402
 from voxscale.encoding import Cell, fit_draw  # noqa: E402
 from voxscale.io import read_json, write_json  # noqa: E402
-from voxscale.models.prepare import prepare  # noqa: E402
 from voxscale.plan import load_jobs  # noqa: E402
 from voxscale.provenance import hash_config  # noqa: E402
 from voxscale.study import Study  # noqa: E402
 
-SAME: dict[str, Any] = {"dtype": "float32", "on_disk": "float32"}
-HALVES = [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"on_disk": "float16"}]
-# model -> settings to start from, then one change at a time
-PLANS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
-    "tiny-opt-4": ({}, HALVES),
-    "tiny-llama-2": ({}, HALVES),
-    "smollm2-135m": ({}, HALVES),
-    "tiny-whisper-2": ({"stride_s": 0.1}, [*HALVES, *({"stride_s": s} for s in (0.2, 0.5, 1.0, 2.0))]),
-    "tiny-hubert-2": ({"stride_s": 0.5}, [*HALVES, {"stride_s": 1.0}, {"stride_s": 2.0}]),
-    "tiny-hubert-2-normalising": ({"stride_s": 0.5}, [{"front_end": "story"}]),
+# As the study has it otherwise; bits per character are no feature.
+SAME: dict[str, Any] = {"dtype": "float32", "on_disk": "float32", "bits_per_character": False}
+Change = dict[str, Any]
+BFLOAT, FLOAT16, STORED = {"dtype": "bfloat16"}, {"dtype": "float16"}, {"on_disk": "float16"}
+HALVES: list[Change] = [BFLOAT, FLOAT16, STORED]
+# study -> its config, its folder, and per model settings to start from, each with changes made one at a time
+STUDIES: dict[str, tuple[str, str, dict[str, list[tuple[Change, list[Change]]]]]] = {
+    "demo": (
+        "config/demo.yaml",
+        ".",
+        {
+            "tiny-opt-4": [({}, HALVES)],
+            "tiny-llama-2": [({}, HALVES)],
+            "tiny-whisper-2": [
+                ({}, HALVES),
+                ({"stride_s": 0.1}, [{"stride_s": s} for s in (0.2, 0.5, 1.0, 2.0)]),
+            ],
+            "tiny-hubert-2": [({}, HALVES), ({"stride_s": 0.5}, [{"stride_s": 1.0}, {"stride_s": 2.0}])],
+            "tiny-hubert-2-normalising": [({}, [{"front_end": "story"}])],
+        },
+    ),
+    # Its float16 pass is left out: this kind of CPU has no float16 products, and takes an hour.
+    "smollm2": ("config/smollm2.yaml", "results/smollm2", {"smollm2-135m": [({}, [BFLOAT, STORED])]}),
 }
 NORMALISING = "-normalising"
 
@@ -48,24 +63,28 @@ class Scores(NamedTuple):
 
     features: np.ndarray  # (TRs of all stories, width)
     r: np.ndarray  # (voxels of all subjects,)
+    alpha: np.ndarray  # (voxels of all subjects,)
 
 
-def card_of(study: Study, model: str, folder: Path) -> Path:
-    """The model's card: the study's own, or one prepared now from a local folder of the registry."""
-    if model.endswith(NORMALISING):
-        return normalising(card_of(study, model.removesuffix(NORMALISING), folder), folder)
-    made = Path(f"results/models/{model}.json")
-    if made.exists():
-        return made
-    card = folder / f"{model}.json"
-    if not card.exists():
-        prepare(study.registry[model], card)
-    return card
+def make(config: str, directory: Path, study: Study, models: Sequence[str]) -> None:
+    """Stories, responses and models of a study, where they are not there yet."""
+    places = ("responses/{}.h5", "subjects/{}.parquet")
+    wanted = [f"results/{place.format(subject)}" for subject in study.subjects for place in places]
+    wanted += sorted({f"results/models/{model.removesuffix(NORMALISING)}.json" for model in models})
+    command = [sys.executable, "-m", "snakemake", "--cores", "all", "--quiet", "all"]
+    command += ["--directory", str(directory), "--configfile", str(ROOT / config), "--", *wanted]
+    subprocess.run(command, check=True, cwd=ROOT)
+
+
+def card_of(model: str, folder: Path) -> Path:
+    """The model's card."""
+    made = Path(f"results/models/{model.removesuffix(NORMALISING)}.json")
+    return normalising(made, folder) if model.endswith(NORMALISING) else made
 
 
 def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> Scores:
     """Extract one layer of all stories and fit it in every subject at full training size."""
-    card, entry = card_of(study, model, folder), study.registry[model.removesuffix(NORMALISING)]
+    card, entry = card_of(model, folder), study.registry[model.removesuffix(NORMALISING)]
     layer = round(0.75 * entry.n_layers)
     index = folder / f"{model}-{hash_config(settings)}.h5"
     stories = {s: Path("results/stories") / s for s in study.stories}
@@ -76,7 +95,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
         of, sources = speech_features, dict(zip(stories, study.sounds(study.stories), strict=True))
     paths = {s: (sources[s], clocks[s]) for s in stories}
     of.extract(card, paths, index, folder / "stories", settings, [layer])
-    r = []
+    fitted = []
     for subject in study.subjects:
         n_train = len(study.grid.training[subject])
         cell = {"model": model, "layer": layer, "subject": subject, "n_train": n_train, "n_draws": 1}
@@ -88,9 +107,9 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
             cell,
             {**study.fit_settings(), "permutations": 0},
         )
-        r.append(fit_draw(this, 0)["r"])
+        fitted.append(fit_draw(this, 0))
     rows = np.concatenate([feature_store.read(index, s, layer) for s in stories])
-    return Scores(rows, np.concatenate(r))
+    return Scores(rows, *(np.concatenate([one[key] for one in fitted]) for key in ("r", "alpha")))
 
 
 def normalising(card: Path, folder: Path) -> Path:
@@ -106,54 +125,88 @@ def normalising(card: Path, folder: Path) -> Path:
     return made
 
 
-def table(study: Study, models: Sequence[str], folder: Path) -> str:
-    """One row per change: likeness of the features, mean r, mean and largest change of r over voxels."""
-    rows = [
-        "| model | change | correlation of the features | mean r | mean Δr | largest Δr in a voxel |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for model in models:
-        base, changes = PLANS[model]
+HEADER = [
+    "| model | change | correlation of the features | mean r | mean Δr | voxels with another α | "
+    "largest Δr with the same α | with another |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+]
+
+
+def largest(values: np.ndarray) -> str:
+    """Largest absolute value; nothing where there is none."""
+    return f"{np.nanmax(np.abs(values)):.4f}" if len(values) else ""
+
+
+def rows_of(study: Study, model: str, plans: list[tuple[Change, list[Change]]], folder: Path) -> list[str]:
+    """One row per change: likeness of the features, mean r, and how r and α change over voxels."""
+    rows = []
+    for base, changes in plans:
         start = study.feature_settings(model.removesuffix(NORMALISING)) | SAME | base
         first = run(study, model, start, folder)
-        told = ", ".join(["float32", *(f"{k} {v}" for k, v in base.items())])
-        rows.append(f"| {model} | {told} | 1 | {np.nanmean(first.r):.4f} | | |")
+        told = ", ".join(["float32", *(f"{k}: {v}" for k, v in base.items())])
+        rows.append(f"| {model} | {told} | 1 | {np.nanmean(first.r):.4f} | | | | |")
         print(rows[-1], flush=True)
         for change in changes:
             found = run(study, model, start | change, folder)
             alike = np.corrcoef(found.features.ravel(), first.features.ravel())[0, 1]
-            delta = found.r - first.r
+            delta, same = found.r - first.r, found.alpha == first.alpha
             what = ", ".join(f"{key}: {value}" for key, value in change.items())
             rows.append(
                 f"| {model} | {what} | {alike:.5f} | {np.nanmean(found.r):.4f} | {np.nanmean(delta):+.5f} "
-                f"| {np.nanmax(np.abs(delta)):.4f} |"
+                f"| {np.mean(~same):.1%} | {largest(delta[same])} | {largest(delta[~same])} |"
             )
             print(rows[-1], flush=True)
-    return "\n".join(rows)
+    return rows
+
+
+def measure(name: str, models: Sequence[str] | None) -> None:
+    """Measure one study, and write its section after each model."""
+    config, where, plans = STUDIES[name]
+    study = load_jobs(ROOT / config, ROOT / where).study
+    chosen = [model for model in plans if models is None or model in models]
+    if not chosen:
+        return
+    if missing := [m for m in chosen if m in study.registry and not weights_are_there(study, m)]:
+        print(f"{', '.join(missing)}: no weights; `make smollm2` fetches them", file=sys.stderr)
+        return
+    make(config, ROOT / where, study, chosen)
+    rows = list(HEADER)
+    with tempfile.TemporaryDirectory() as folder:
+        for model in chosen:
+            rows += rows_of(study, model, plans[model], Path(folder))
+            sections.write(
+                f"bench-features: precision, {name}",
+                f"""### {TITLES[name]}
+
+{sections.machine()} Each change by itself, against the row above it that names float32: the stories and
+subjects ({", ".join(study.subjects)}) of `{config}`, the layer at 3/4 of the depth, all training stories, the
+study's settings otherwise. `dtype` is that of the forward pass, `on_disk` that of the stored features.
+
+{chr(10).join(rows)}
+""",
+            )
+
+
+def weights_are_there(study: Study, model: str) -> bool:
+    """Whether a model of a local folder has one."""
+    path = study.registry[model].path
+    return path is None or Path(path).exists()
+
+
+TITLES = {
+    "demo": "Half precision, stride and front end on the demo",
+    "smollm2": "Half precision on SmolLM2-135M, a real model",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure, and write the section `precision` of docs/benchmarks.md."""
+    """Measure, and write a section of docs/benchmarks.md for each study."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--directory", default=".", help="where the finished demo's results/ is")
-    parser.add_argument("--models", nargs="+", default=list(PLANS), choices=PLANS)
+    parser.add_argument("--study", nargs="+", default=list(STUDIES), choices=STUDIES)
+    parser.add_argument("--models", nargs="+", help="only these")
     options = parser.parse_args(arguments)
-    study = load_jobs(None, options.directory).study
-    with tempfile.TemporaryDirectory() as folder:
-        found = table(study, options.models, Path(folder))
-    sections.write(
-        "precision",
-        f"""## What half precision and a longer stride change
-
-{sections.machine()} Each change by itself, against the first row of its model: the
-demo's stories and subjects ({", ".join(study.subjects)}), the layer at 3/4 of the depth, all training
-stories, the demo's settings otherwise. `dtype` is that of the forward pass, `on_disk` that of the stored
-features.
-(`benchmarks/bench_precision.py`)
-
-{found}
-""",
-    )
+    for name in options.study:
+        measure(name, options.models)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,25 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
+import measures  # noqa: E402
 import sections  # noqa: E402
 import yaml  # noqa: E402
 
+from voxscale import feature_store, sound  # noqa: E402
 from voxscale.models.build import build  # noqa: E402
 from voxscale.models.loading import load_model, resolve_device  # noqa: E402
 from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
@@ -28,6 +34,7 @@ from voxscale.speech_encoder import SpeechEncoder  # noqa: E402
 from voxscale.speech_windows import sliding  # noqa: E402
 
 WINDOW_S, STRIDE_S, WINDOWS = 16.1, 0.1, 4
+STORY, STORY_STRIDE_S = "nightbaker", 8.0
 EXTRACTORS = {
     "hubert-base": {"class": "Wav2Vec2FeatureExtractor", "do_normalize": True},
     "whisper-base": {"class": "WhisperFeatureExtractor"},
@@ -58,11 +65,11 @@ def make_card(slug: str, folder: Path, **extractor: Any) -> dict[str, Any]:
     return {"model": slug, "path": str(path), "n_layers": entry.n_layers, "width": entry.width}
 
 
-def told(name: str, seconds: float) -> np.ndarray:
-    """A story of the phantom as the synthesiser tells it, float32 at 16 kHz."""
+def told(name: str, seconds: float | None = None) -> np.ndarray:
+    """A story of the phantom, or its first seconds, as the synthesiser tells it: float32 at 16 kHz."""
     text = prose.read(ROOT / "config" / "phantom" / "stories", [name])[name]
-    sound = speech.speak(text, name).sound.astype(np.float32) / 32768
-    return sound[: round(seconds * RATE)]
+    spoken = speech.speak(text, name).sound.astype(np.float32) / 32768
+    return spoken if seconds is None else spoken[: round(seconds * RATE)]
 
 
 def plain(card: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -86,45 +93,111 @@ def literal(extractor: Any, model: Any, windows: list[np.ndarray], size: int) ->
     return np.concatenate(frames)
 
 
-def speed(folder: Path, repeats: int) -> str:
-    """Table of seconds for four windows, the ways alternating."""
-    sound = told("nightbaker", WINDOW_S + STRIDE_S * (WINDOWS - 1))
-    full = sliding(len(sound), WINDOW_S, STRIDE_S)
-    start, stop = full.start[-WINDOWS:], full.stop[-WINDOWS:]
-    windows = [sound[a:b] for a, b in zip(start, stop, strict=True)]
+def literal_flops(extractor: Any, model: Any, window: np.ndarray) -> float:
+    """Of the matrix products and convolutions of one window."""
+    values = extractor([window], sampling_rate=RATE, return_tensors="pt")[extractor.model_input_names[0]]
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # only this kind of attention is counted
+        model(values.to(model.device))
+    return counter.get_total_flops()
+
+
+class Bench:
+    """Four windows of one model in every way."""
+
+    def __init__(self, slug: str, folder: Path) -> None:
+        self.sound = told(STORY, WINDOW_S + STRIDE_S * (WINDOWS - 1))
+        full = sliding(len(self.sound), WINDOW_S, STRIDE_S)
+        self.start, self.stop = full.start[-WINDOWS:], full.stop[-WINDOWS:]
+        self.windows = [self.sound[a:b] for a, b in zip(self.start, self.stop, strict=True)]
+        self.card = make_card(slug, folder)
+        self.extractor, self.untouched = plain(self.card)
+        self.encoders = {
+            "ours": SpeechEncoder(self.card, SETTINGS),
+            "ours-bfloat16": SpeechEncoder(self.card, SETTINGS | {"dtype": "bfloat16"}),
+        }
+        self.sizes = {"alone": 1, "together": WINDOWS}
+
+    def measure(self) -> None:
+        """Find our batch sizes."""
+        self.sizes |= {way: encoder.measure_batch() for way, encoder in self.encoders.items()}
+
+    def run(self, way: str) -> None:
+        """Pass the four windows."""
+        if way not in self.encoders:
+            literal(self.extractor, self.untouched, self.windows, self.sizes[way])
+            return
+        read, size = self.encoders[way].reader(self.sound), self.sizes.get(way, 1)
+        for i in range(0, WINDOWS, size):
+            read(self.start[i : i + size], self.stop[i : i + size])
+
+    def frames(self) -> int:
+        """Frames that the encoder makes of one window, padding included."""
+        values = self.extractor([self.windows[0]], sampling_rate=RATE, return_tensors="pt")
+        with torch.inference_mode():
+            return self.untouched(values[self.extractor.model_input_names[0]])[0].shape[1]
+
+
+def end_to_end(encoder: SpeechEncoder, wav: Path, batch: int, folder: Path) -> tuple[int, float]:
+    """A whole story from its sound file to its features' file; the number of windows and the seconds."""
+    begun = time.perf_counter()
+    samples = sound.read(wav)
+    windows = sliding(len(samples), WINDOW_S, STORY_STRIDE_S, encoder.minimum)
+    clock = np.arange(0, len(samples) / RATE, 2.0) + 1
+    layers = encoder.features(samples, windows, clock, batch)
+    feature_store.write_story(folder / "story.h5", layers, {})
+    return len(windows), time.perf_counter() - begun
+
+
+def speed(folder: Path, repeats: int) -> tuple[str, str]:
+    """Tables of four windows, the ways alternating, and of a whole story."""
     rows = [
-        "| model | way | windows together | seconds | against one at a time |",
-        "| --- | --- | --- | --- | --- |",
+        "| model | way | together | seconds | frames/s | against one at a time | share of GEMM peak "
+        "| memory added, GB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
+    whole = [
+        "| model | way | windows | seconds | windows/s | against one at a time (extrapolated) |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    story, wav = told(STORY), folder / "story.wav"
+    soundfile.write(wav, story, RATE)
     for slug in EXTRACTORS:
-        card = make_card(slug, folder)
-        extractor, untouched = plain(card)
-        exact, half = (SpeechEncoder(card, SETTINGS | {"dtype": kind}) for kind in ("float32", "bfloat16"))
-        sizes = {"alone": 1, "together": 4} | {
-            way: min(WINDOWS, encoder.measure_batch())
-            for way, encoder in (("ours", exact), ("ours-bfloat16", half))
-        }
-
-        def ours(encoder: SpeechEncoder, size: int) -> None:
-            read = encoder.reader(sound)
-            for i in range(0, WINDOWS, size):
-                read(start[i : i + size], stop[i : i + size])
-
-        runs: Mapping[str, Callable[[], object]] = {
-            "alone": lambda e=extractor, m=untouched: literal(e, m, windows, 1),
-            "together": lambda e=extractor, m=untouched: literal(e, m, windows, 4),
-            "ours": lambda exact=exact, n=sizes["ours"]: ours(exact, n),
-            "ours-bfloat16": lambda half=half, n=sizes["ours-bfloat16"]: ours(half, n),
-        }
-        seconds: dict[str, list[float]] = {way: [] for way in runs}
+        bench = Bench(slug, folder)
+        bench.measure()
+        flops = WINDOWS * literal_flops(bench.extractor, bench.untouched, bench.windows[0])
+        frames = WINDOWS * bench.frames()
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        gemm: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
         for _ in range(repeats + 1):  # the first round warms up
-            for way, run in runs.items():
-                seconds[way].append(sections.seconds(run))
-        medians = {way: statistics.median(s[1:]) for way, s in seconds.items()}
+            for way, found in seconds.items():
+                found.append(sections.seconds(lambda way=way, bench=bench: bench.run(way)))
+            for dtype, found in gemm.items():
+                found.append(measures.gemm_peak(dtype))
+        peaks = {dtype: statistics.median(found[1:]) for dtype, found in gemm.items()}
+        medians = {way: statistics.median(found[1:]) for way, found in seconds.items()}
         for way, name in WAYS.items():
-            gain = medians["alone"] / medians[way]
-            rows.append(f"| {slug} | {name} | {sizes[way]} | {medians[way]:.2f} | {gain:.2f}x |")
-    return "\n".join(rows)
+            share = flops / medians[way] / peaks[torch.bfloat16 if "bfloat16" in way else torch.float32]
+            memory = measures.added_alone(__file__, f"{slug} {way}", folder)
+            rows.append(
+                f"| {slug} | {name} | {bench.sizes[way]} | {medians[way]:.2f} | {frames / medians[way]:.0f} "
+                f"| {medians['alone'] / medians[way]:.2f}x | {share:.0%} | {memory:.2f} |"
+            )
+            print(rows[-1], flush=True)
+        for way, encoder in bench.encoders.items():
+            count, spent = end_to_end(encoder, wav, bench.sizes[way], folder)
+            gain = medians["alone"] / WINDOWS * count / spent
+            rate = count / spent
+            whole.append(f"| {slug} | {WAYS[way]} | {count} | {spent:.1f} | {rate:.2f} | {gain:.2f}x |")
+            print(whole[-1], flush=True)
+    return "\n".join(rows), "\n".join(whole)
+
+
+def run_peak(what: str, folder: Path) -> None:
+    """Print the memory that one way adds to a process that has the models loaded."""
+    slug, way = what.split()
+    bench = Bench(slug, folder)
+    print(measures.added(lambda: bench.run(way)))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -132,19 +205,31 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="keep the built models here")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
+    if options.peak:
+        run_peak(options.peak, options.folder)
+        return
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
-        fast = speed(folder, options.repeats)
+        windows, story = speed(options.folder or Path(temporary), options.repeats)
     sections.write(
         "bench-features: speech",
-        f"""## Speech features
+        f"""### Speech
+
+{sections.machine()}
 
 {WINDOWS} windows of {WINDOW_S} s, {STRIDE_S} s apart, all layers, models of these shapes with random weights.
-{sections.machine()} Medians of {options.repeats} rounds in which the ways alternate. Ours passes together as
-many windows as it measured to be fastest, and keeps only the last valid frame.
+Medians of {options.repeats} rounds in which the ways alternate. Ours passes together as many windows as it
+measured to be fastest, and keeps only the last valid frame. Frames are all that the encoder makes, Whisper's
+padding to 30 s included. The share counts matrix products and convolutions, of the peak (2048 cubed) of the
+pass's own precision.
 
-{fast}
+{windows}
+
+A whole story ({len(told(STORY)) / RATE:.0f} s) from its sound file to its written features, one window every
+{STORY_STRIDE_S:g} s (a window costs the same at any stride, but where the front end is shared), once:
+
+{story}
 """,
     )
 

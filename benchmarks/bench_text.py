@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import gc
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,13 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
+import measures  # noqa: E402
 import sections  # noqa: E402
 import yaml  # noqa: E402
 
 from voxscale import feature_store  # noqa: E402
 from voxscale.contexts import Pass  # noqa: E402
 from voxscale.models.loading import load_model, resolve_device  # noqa: E402
-from voxscale.models.packed import pack  # noqa: E402
 from voxscale.models.prepare import prepare  # noqa: E402
 from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
 from voxscale.text_model import Story, TextModel  # noqa: E402
@@ -120,18 +118,6 @@ def per_word(untouched: Any, tokenizer: Any, sample: int) -> float:
     return spent / sample
 
 
-@torch.inference_mode()
-def gemm_peak(dtype: torch.dtype, size: int = 2048) -> float:
-    """GEMM FLOP/s of this machine, the best of five, by whichever of torch's two ways is faster."""
-    a, b = torch.randn(2, size, size).to(dtype).unbind()
-    layer = torch.nn.Linear(size, size, bias=False, dtype=dtype)
-    ways: list[Callable[[], object]] = [lambda: a @ b]
-    holder = torch.nn.Sequential(layer)
-    if pack(holder, size):
-        ways.append(lambda: holder(a))
-    return max(2 * size**3 / sections.seconds(way) for way in ways for _ in range(5))
-
-
 def flops(model: TextModel) -> float:
     """Of the blocks' matrix products over the passes' tokens, causal attention included."""
     config = model.reader.config
@@ -140,18 +126,6 @@ def flops(model: TextModel) -> float:
     return sum(
         2 * weights * t + attention * t**2 for t in (len(o.ids) for o in model.passage(story()).passes)
     )
-
-
-def peak(way: str, folder: Path) -> float:
-    """GB that one way adds at its peak to a process (of its own) that has the model loaded."""
-    command = [sys.executable, __file__, "--folder", str(folder), "--peak", way]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
-
-
-def high_water() -> float:
-    """Largest resident memory of this process so far, GB (Linux)."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1e6
 
 
 def run_peak(way: str, folder: Path) -> None:
@@ -164,10 +138,7 @@ def run_peak(way: str, folder: Path) -> None:
         untouched = plain(card)
         del model
         gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
-    before = high_water()
-    ours(model, folder) if name else reference(untouched, passes)
-    print(high_water() - before)
+    print(measures.added(lambda: ours(model, folder) if name else reference(untouched, passes)))
 
 
 def table(folder: Path, repeats: int, sample: int) -> str:
@@ -187,12 +158,15 @@ def table(folder: Path, repeats: int, sample: int) -> str:
             times[way].append(sections.seconds(lambda model=model: ours(model, folder)))
         times["reference"].append(sections.seconds(lambda: reference(untouched, passes)))
         for dtype, found in gemm.items():
-            found.append(gemm_peak(dtype))
+            found.append(measures.gemm_peak(dtype))
     medians = {way: statistics.median(t[1:]) for way, t in times.items()}
     each = per_word(untouched, models["ours"].tokenizer, sample)
     words = len(story().words)
     peaks = {dtype: statistics.median(found[1:]) for dtype, found in gemm.items()}
     work = flops(models["ours"])
+    head = 2 * models["ours"].reader.config.vocab_size * models["ours"].card["width"] * tokens
+    single, half = peaks[torch.float32], peaks[torch.bfloat16]
+    added = {way: measures.added_alone(__file__, way, folder) for way in ("reference", *WAYS)}
     slowest, once = each * words, medians["reference"]
     rows = [
         "| way | seconds | tokens/s | against the reference | share of GEMM peak | memory added, GB |",
@@ -200,16 +174,15 @@ def table(folder: Path, repeats: int, sample: int) -> str:
         f"| one pass per word, full context | {slowest:.0f} (extrapolated) | {tokens / slowest:.0f} | "
         f"{once / slowest:.4f}x | | |",
         f"| reference: one unbatched pass per restart, all states kept | {once:.2f} | {tokens / once:.0f} "
-        f"| 1x | {work / once / peaks[torch.float32]:.0%} | {peak('reference', folder):.2f} |",
+        f"| 1x | {work / once / single:.0%} | {added['reference']:.2f} |",
     ]
     for way, (name, dtype, _) in WAYS.items():
         share = work / medians[way] / peaks[getattr(torch, dtype)]
         rows.append(
             f"| {name} | {medians[way]:.2f} | {tokens / medians[way]:.0f} | "
-            f"{once / medians[way]:.2f}x | {share:.0%} | {peak(way, folder):.2f} |"
+            f"{once / medians[way]:.2f}x | {share:.0%} | {added[way]:.2f} |"
         )
-    best = once / (work / peaks[torch.bfloat16])
-    return f"""## Text features
+    return f"""### Text
 
 {sections.machine()}
 
@@ -217,10 +190,14 @@ OPT-125M's shape with random weights; one story of {words} words: {len(passes)} 
 {tokens / len(passes):.0f} tokens on average. Medians of {repeats} rounds in which the ways alternate.
 Ours is end to end: tokenising, the alignment's audit, the passes, resampling and writing all 13 layers.
 One pass per word is timed on {sample} words spread over the story and extrapolated to all of them; ours is
-{slowest / medians["ours"]:.0f} times as fast. GEMM peak
-(2048 cubed): {peaks[torch.float32] / 1e9:.0f} GFLOP/s in float32, {peaks[torch.bfloat16] / 1e9:.0f} in
-bfloat16; the share counts the blocks' products only. At the whole bfloat16 peak these products alone would be
-{best:.1f} times as fast as the reference: no way of running them in bfloat16 can gain more on this machine.
+{slowest / medians["ours"]:.0f} times as fast.
+
+GEMM peak (2048 cubed): {single / 1e9:.0f} GFLOP/s in float32, {half / 1e9:.0f} in bfloat16, which is
+{half / single:.1f} times as much; shares count the blocks' products only. The reference's own products, its
+output head included, ran at {(work + head) / once / single:.0%} of the float32 peak. With the products of the
+blocks at the whole peak and all else for nothing the gain over the reference would be
+{once / (work / single):.2f}x in float32 and {once / (work / half):.2f}x in bfloat16: the same passes cannot
+gain more on this machine.
 
 {chr(10).join(rows)}
 """

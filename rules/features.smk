@@ -1,5 +1,6 @@
 # Needs: words, phones, clocks and sounds of the stories; the model registry.
-# Makes: a card for each model, and its features of every story on the stimulus clock, all layers.
+# Makes: a card for each model, and its features of every story on the stimulus clock. All layers are kept: one
+# more costs no pass then, and disk is what `make plan` shows.
 
 
 rule prepare_model:

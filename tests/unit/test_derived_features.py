@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import yaml
 
-from voxscale import feature_store
+from voxscale import derived_features, feature_store
 from voxscale.derived_features import components, reduce
 from voxscale.errors import UserError
 from voxscale.io import write_json
 from voxscale.models.registry import load_registry
+from voxscale.provenance import code_hash
 from voxscale.study import Study
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -80,6 +81,23 @@ def test_a_finished_story_is_kept_and_a_changed_source_is_seen(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("*.h5")} == kept
     run(tmp_path, stories, tag="new-")
     assert len(list((tmp_path / "store").rglob("*.h5"))) == 2 * len(kept)
+
+
+def test_changed_code_makes_every_story_anew(tmp_path, monkeypatch):
+    stories, index = made(), tmp_path / "m-pca3.h5"
+    old = run(tmp_path, stories), feature_store.links(index)
+
+    def swapped(parts, width):
+        known, found = components(parts, width)
+        return known, found[:, ::-1]
+
+    monkeypatch.setattr(derived_features, "components", swapped)
+    monkeypatch.setattr(derived_features, "code_hash", lambda name: f"another {name}")
+    new = run(tmp_path, stories), feature_store.links(index)
+    for story in stories:
+        assert new[1][story] != old[1][story]
+        np.testing.assert_allclose(new[0][story], old[0][story][:, ::-1], atol=1e-6)
+    assert code_hash(derived_features.CODE), "there is such a module"
 
 
 def test_few_components_of_many_features_are_the_exact_ones(monkeypatch):

@@ -1,5 +1,7 @@
 """Packed linear layers give what the layers they stand for gave."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from tiny_models import SETTINGS, language_architectures, make_card
 from torch import nn
 
 from voxscale.models import packed
-from voxscale.models.packed import PackedLinear, pack
+from voxscale.models.packed import PackedLinear, pack, put_channels_last
 from voxscale.text_model import TextModel
 
 torch.set_num_threads(1)
@@ -32,22 +34,45 @@ def test_the_same_numbers(dtype, rows):
     assert torch.equal(other[0].weight, dense[0].weight)
 
 
+@torch.inference_mode()
+def test_convolutions_with_channels_last_give_the_same():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv1d(1, 8, 10, stride=5, bias=False),
+        nn.Conv1d(8, 12, 3, stride=2),
+        nn.Conv1d(12, 12, 8, padding=4, groups=3, dilation=2),
+        nn.Conv1d(12, 4, 3, padding="same"),
+    )
+    x = torch.randn(2, 1, 500)
+    expected = model(x)
+    assert put_channels_last(model) == 0, "float32 is faster as it is"
+    half = model.to(torch.bfloat16)
+    before = half(x.to(torch.bfloat16))
+    assert put_channels_last(half) == 2
+    after = half(x.to(torch.bfloat16))
+    assert after.shape == expected.shape
+    torch.testing.assert_close(after, before, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(after.float(), expected, rtol=0.05, atol=0.05)
+
+
 def test_nothing_is_packed_without_room_or_operators(monkeypatch):
     model = network(torch.float32)
     with monkeypatch.context() as patch:
-        patch.setattr(packed, "free_bytes", lambda _: 3 * sum(p.nbytes for p in model.parameters()) // 2)
+        memory = SimpleNamespace(total=3 * sum(p.nbytes for p in model.parameters()) // 2)
+        patch.setattr(packed.psutil, "virtual_memory", lambda: memory)
         assert pack(model, 64) == 0
     assert pack(network(torch.float64), 64) == 0
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert pack(model, 64) == 0
 
 
-def test_a_text_model_is_packed_but_for_its_head(tmp_path):
+@pytest.mark.parametrize("bits", [False, True])
+def test_a_text_model_is_packed_and_its_head_where_it_is_used(tmp_path, bits):
     card = make_card(language_architectures()["OPTForCausalLM"], tmp_path)
-    model = TextModel(card, SETTINGS)
+    model = TextModel(card, {**SETTINGS, "bits_per_character": bits})
     kinds = [type(m) for m in model.model.modules()]
-    assert kinds.count(PackedLinear) == 12
-    assert type(model.reader.head) is nn.Linear
+    assert kinds.count(PackedLinear) == 12 + bits
+    assert type(model.reader.head) is (PackedLinear if bits else nn.Linear)
     ids = torch.arange(2, 30)[None]
     with torch.inference_mode():
         ours = model.model(input_ids=ids).logits

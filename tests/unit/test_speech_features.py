@@ -342,7 +342,35 @@ def test_killed_and_resumed_gives_the_same_bytes(story, cards, passes, monkeypat
     assert {name: path.read_bytes() for name, path in feature_store.links(index).items()} == resumed
 
 
-def test_out_of_memory_halves_the_batch(story, cards, monkeypatch, capsys):
+def test_a_resume_at_another_time_keeps_the_batches(story, cards, monkeypatch):
+    card, stories = cards["data2vec"], wavs(story, "a", "b")
+    sizes, threads = [], torch.get_num_threads()
+    last_frames = speech_encoder.SpeechEncoder._last_frames
+
+    def noted(self, values, *args):
+        sizes.append(len(values))
+        return last_frames(self, values, *args)
+
+    monkeypatch.setattr(speech_encoder.SpeechEncoder, "_last_frames", noted)
+    monkeypatch.setattr(speech_encoder.SpeechEncoder, "measure_batch", lambda self: 3)
+    run(story, card, {"a": stories["a"]})
+    first, sizes[:] = sizes[:], []
+    monkeypatch.setattr(speech_encoder.SpeechEncoder, "measure_batch", lambda self: 1)
+    torch.set_num_threads(threads + 1)
+    try:
+        run(story, card, stories)
+    finally:
+        torch.set_num_threads(threads)
+    assert sizes == first
+    assert max(sizes) == 3
+
+
+# As torch says it on a GPU, and on a CPU.
+@pytest.mark.parametrize(
+    "failure",
+    [torch.OutOfMemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")],
+)
+def test_out_of_memory_halves_the_batch(story, cards, monkeypatch, capsys, failure):
     card = cards["hubert"]
     stories = wavs(story, "a")
     monkeypatch.setattr(speech_encoder.SpeechEncoder, "measure_batch", lambda self: 4)
@@ -352,7 +380,7 @@ def test_out_of_memory_halves_the_batch(story, cards, monkeypatch, capsys):
 
     def small_device(self, values, *args):
         if len(values) > most:
-            raise torch.OutOfMemoryError
+            raise failure
         return last_frames(self, values, *args)
 
     monkeypatch.setattr(speech_encoder.SpeechEncoder, "_last_frames", small_device)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card, registry
 
-from voxscale import feature_store, lanczos, tables, text_features
+from voxscale import feature_store, lanczos, tables, text_features, text_model
 from voxscale.errors import UserError
-from voxscale.io import write_json
+from voxscale.io import read_json, write_json
 from voxscale.models.states import StateReader
 from voxscale.text_features import extract
 from voxscale.text_model import Story, TextModel, batches
@@ -219,7 +219,12 @@ def test_a_model_that_looks_ahead_is_refused(card):
         attention.forward = original
 
 
-def test_out_of_memory_halves_the_budget_once(card, capsys):
+# As torch says it on a GPU, and on a CPU.
+@pytest.mark.parametrize(
+    "failure",
+    [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
+)
+def test_out_of_memory_halves_the_budget_once(card, capsys, failure):
     model = TextModel(card, {**SETTINGS, "token_budget": 400})
     passage = passage_of(model)
     expected, nats = model.mixed_states(passage, np.eye(passage.n_states))
@@ -228,7 +233,7 @@ def test_out_of_memory_halves_the_budget_once(card, capsys):
 
     def small_device(ids, keep):
         if ids.numel() > limit[0]:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise failure
         return original(ids, keep)
 
     model.reader._pass = small_device
@@ -333,6 +338,47 @@ def test_killed_at_any_moment_it_ends_with_the_same_bytes(study, card, monkeypat
         (other / "opt.h5").unlink()
 
 
+@pytest.mark.parametrize("tokens", [(10**6, 1), (1, 10**6)])
+def test_a_resume_with_other_free_memory_keeps_the_batches(study, monkeypatch, tokens):
+    folder, stories = study
+    budget = [tokens[0]]
+    monkeypatch.setattr(text_model, "free_bytes", lambda _: 2 * budget[0] * 24 * 4 * 32)
+    counter = Counter(monkeypatch)
+    whole = run(folder, stories)
+    needed = counter.passes
+    for path in (folder / "stories").rglob("*.*"):
+        path.unlink()
+    (folder / "opt.h5").unlink()
+    counter.passes, counter.killed_at = 0, needed // 2 + 1
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, stories)
+    done = len(list((folder / "stories").rglob("s*.h5")))
+    assert 0 < done < len(stories)
+    budget[0], counter.killed_at = tokens[1], None
+    before = counter.passes
+    assert run(folder, stories) == whole
+    assert counter.passes - before == pytest.approx(needed * (1 - done / len(stories)), abs=2)
+
+
+def test_a_halved_budget_is_kept_for_those_who_resume(study, monkeypatch):
+    folder, _ = study
+    card = read_json(folder / "opt.json")
+    first = TextModel(card, SETTINGS, folder=folder / "kept")
+    passage, original = passage_of(first), first.reader._pass
+    longest = max(len(one.ids) for one in passage.passes)
+
+    def small_device(ids, keep):
+        if ids.numel() > longest:
+            raise torch.OutOfMemoryError
+        return original(ids, keep)
+
+    first.budget, first.reader._pass = 2 * longest, small_device
+    first._kept.value = 2 * longest
+    first.mixed_states(passage, np.eye(passage.n_states))
+    assert TextModel(card, SETTINGS, folder=folder / "kept").budget == first.budget == longest
+    assert TextModel(card, {**SETTINGS, "token_budget": 7}, folder=folder / "kept").budget == 7
+
+
 def test_nothing_is_passed_twice(study, monkeypatch):
     folder, stories = study
     counter = Counter(monkeypatch)
@@ -423,7 +469,7 @@ def test_split_over_cpu_and_disk_gives_the_same(tmp_path):
     split = TextModel(
         card,
         {**SETTINGS, "device_map": dict.fromkeys(on_cpu, "cpu") | {"model.layers.2": "disk"}},
-        offload=tmp_path / "offload",
+        folder=tmp_path,
     )
     assert split.model.model.layers[2].mlp.up_proj.weight.is_meta, "nothing was offloaded"
     found, more = split.mixed_states(passage, np.eye(passage.n_states))

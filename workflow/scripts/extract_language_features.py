@@ -17,5 +17,4 @@ if "snakemake" in globals():
             snakemake.output.index,
             snakemake.params.store,
             snakemake.params.settings,
-            snakemake.params.get("layers"),
         )

@@ -21,8 +21,9 @@ from voxscale.cell_data import Moments
 from voxscale.errors import UserError
 from voxscale.io import read_json
 from voxscale.progress import bar
+from voxscale.provenance import code_hash
 
-CODE = "components-1"  # raise when the numbers change: every stored story is then made anew
+CODE = "voxscale/derived_features"  # the code whose change makes every stored story stale
 EXACT = 1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
 
 
@@ -87,7 +88,7 @@ def reduce(
     if not fitted:
         raise UserError(f"{source}: has none of the training stories; extract its features again")
     # The name of a story's file stands for all its numbers depend on.
-    same = {"code": CODE, "width": card["width"], "layers": list(layers), "trim": [start, stop]}
+    same = {"code": code_hash(CODE), "width": card["width"], "layers": list(layers), "trim": [start, stop]}
     same |= {"fitted": [links[story].name for story in fitted], "on_disk": settings["on_disk"]}
     files = {
         story: feature_store.story_path(

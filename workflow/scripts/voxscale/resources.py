@@ -145,7 +145,7 @@ def extraction(
     weights = n_parameters * (2 if gpu and dtype == "auto" else item_bytes(dtype))
     # One story's layers on the clock, being summed and being saved; one batch's states, not yet summed.
     held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
-    held += weights + (0 if gpu else batch)
+    held += weights if gpu else 2 * weights + batch  # on a CPU also packed for its matrix products
     gpus = max(1, math.ceil((weights / MB + 8_000) / (0.9 * GPU_MB))) if gpu else 0
     time = START_S + flops / rate + weights / DISK_BYTES + stored / DISK_BYTES
     return Need(NETWORK + held / MB, time, threads, gpus, stored / MB)

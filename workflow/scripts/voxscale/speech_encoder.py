@@ -18,8 +18,8 @@ from torch.nn.utils import parametrize
 
 from voxscale import lanczos, sound
 from voxscale.errors import UserError
-from voxscale.models.loading import free_bytes, load_model, resolve_device
-from voxscale.models.packed import pack
+from voxscale.models.loading import free_bytes, is_out_of_memory, load_model, resolve_device
+from voxscale.models.packed import pack, put_channels_last
 from voxscale.models.quiet import silence
 from voxscale.progress import bar
 from voxscale.speech_windows import MINIMUM, Windows
@@ -90,6 +90,7 @@ class SpeechEncoder:
         self.dtype, self.device = self.model.dtype, self.model.device
         if device.type == "cpu" and not settings["device_map"]:
             pack(self.model, FRAMES)
+            put_channels_last(self.model)
         self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
         # Whisper pads every window to its chunk; such windows may differ in length within a batch.
         self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)
@@ -236,7 +237,9 @@ class SpeechEncoder:
         for size in (1 << i for i in range(most.bit_length())):
             try:
                 seconds[size] = self._time(lambda n=size: read(first[:n], end[:n])) / size
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 break
             # Long passes are timed well, and cost: they end the search as soon as more windows gain nothing.
             long = size * seconds[size] > 1

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from voxscale import feature_store, sound, tables
+from voxscale.batch_size import BatchSize
 from voxscale.errors import UserError
-from voxscale.io import read_json, sha256_file, write_json
-from voxscale.models.loading import resolve_device, resolve_dtype
+from voxscale.io import read_json, sha256_file
+from voxscale.models.loading import is_out_of_memory, resolve_device, resolve_dtype
 from voxscale.provenance import code_hash
 from voxscale.speech_encoder import SpeechEncoder
 from voxscale.speech_windows import Windows, sliding
@@ -121,21 +121,6 @@ def extract(
     feature_store.write_index(index, files)
 
 
-def _batch_size(encoder: SpeechEncoder, folder: Path) -> int:
-    """The batch size, measured once: so a resumed job gives the same bytes as one that never stopped."""
-    key = feature_store.content_key(
-        weights=encoder.card["weights_id"],
-        window_s=encoder.window_s,
-        dtype=str(encoder.dtype),
-        device=str(encoder.device),
-        threads=torch.get_num_threads(),
-    )
-    path = folder / f"batch-{key}.json"
-    if not path.exists():
-        write_json(path, {"batch": encoder.measure_batch()})
-    return int(read_json(path)["batch"])
-
-
 def _windows_of(encoder: SpeechEncoder, story: Story) -> tuple[np.ndarray, Windows]:
     samples = sound.read(story.audio)
     try:
@@ -152,7 +137,8 @@ def _extract_missing(
     common: Mapping[str, Any],
 ) -> None:
     """Pass story after story; the next one is read, and the last one saved, while the model works."""
-    batch = _batch_size(encoder, files[stories[0].name].parent)
+    folder = files[stories[0].name].parent
+    batch = BatchSize(folder, encoder.card, encoder, encoder.measure_batch, window_s=encoder.window_s)
     with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
         saved: Future[None] | None = None
         coming = ahead.submit(_windows_of, encoder, stories[0])
@@ -163,16 +149,21 @@ def _extract_missing(
             what = f"{common['model']} {story.name} ({i + 1} of {len(stories)})"
             while True:
                 try:
-                    layers = encoder.features(samples, windows, story.clock, batch, what)
+                    layers = encoder.features(samples, windows, story.clock, batch.value, what)
                     break
-                except torch.OutOfMemoryError:
-                    if batch == 1:
+                except RuntimeError as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    if batch.value == 1:
                         raise UserError(
                             f"{common['model']}: out of memory with one window of {encoder.window_s:g} s; "
                             "lower features.speech.window_s, or set features.device_map: auto"
                         ) from None
-                batch = max(1, batch // 2)
-                print(f"{common['model']}: out of memory; going on with batches of {batch}", file=sys.stderr)
+                batch.halve()
+                print(
+                    f"{common['model']}: out of memory; going on with batches of {batch.value}",
+                    file=sys.stderr,
+                )
             if saved is not None:
                 saved.result()
             attrs = {**common, "story": story.name, "n_windows": len(windows)}

@@ -89,7 +89,7 @@ def extract(
     if missing:
         if layers is not None:  # never take a layer away from those who link to the file
             layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
-        model = TextModel(card, settings, layers, Path(store) / card["model"] / "offload")
+        model = TextModel(card, settings, layers, Path(store) / card["model"])
         dtype = str(model.model.dtype).removeprefix("torch.")
         _extract_missing(model, missing, files, {"model": card["model"], "dtype": dtype})
     feature_store.write_index(index, files)

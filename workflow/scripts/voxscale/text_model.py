@@ -15,9 +15,10 @@ import numpy as np
 import torch
 
 from voxscale import lanczos
+from voxscale.batch_size import BatchSize
 from voxscale.contexts import Passage, make_passage
 from voxscale.errors import UserError
-from voxscale.models.loading import free_bytes, load_model, resolve_device
+from voxscale.models.loading import free_bytes, is_out_of_memory, load_model, resolve_device
 from voxscale.models.packed import pack
 from voxscale.models.quiet import silence
 from voxscale.models.states import StateReader
@@ -77,7 +78,8 @@ class TextModel:
         card: model card, as `prepare` writes it.
         settings: the config's `features.text`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all.
-        offload: folder for weights that go to disk.
+        folder: where this model's features go, weights that are offloaded, and the token budget once it is
+            found; None to find it anew.
 
     Raises:
         UserError: the model cannot be loaded or used.
@@ -88,7 +90,7 @@ class TextModel:
         card: Mapping[str, Any],
         settings: Mapping[str, Any],
         layers: Sequence[int] | None = None,
-        offload: str | Path | None = None,
+        folder: str | Path | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -103,14 +105,21 @@ class TextModel:
             settings["dtype"],
             settings["device_map"],
             settings.get("max_memory"),
-            offload,
+            None if folder is None else Path(folder) / "offload",
         )
         if device.type == "cpu" and not settings["device_map"]:
-            pack(self.model, CPU_BUDGET)
+            pack(self.model, CPU_BUDGET, self.surprisal)
         self.tokenizer = AutoTokenizer.from_pretrained(card["path"])
         self.reader = StateReader(self.model, layers, self.surprisal)
         whole_logits = self.surprisal and not self.reader.head_is_all
-        self.budget = token_budget(settings["token_budget"], self.model, self.reader.device, whole_logits)
+
+        def find() -> int:
+            return token_budget(settings["token_budget"], self.model, self.reader.device, whole_logits)
+
+        self._kept: BatchSize | None = None
+        if folder is not None and settings["token_budget"] == "auto":
+            self._kept = BatchSize(folder, card, self.model, find, whole_logits=whole_logits)
+        self.budget = self._kept.value if self._kept else find()
         self._halved = False
 
     def passage(self, story: Story) -> Passage:
@@ -172,8 +181,8 @@ class TextModel:
                     if layer not in sums:
                         sums[layer] = values.new_zeros(len(mix), values.shape[1])
                     sums[layer].index_add_(0, rows.to(values.device), part.to(values.device) @ values)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one; the CPU's allocator raises it plain
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
                 raise
             if self._halved:
                 raise UserError(
@@ -184,6 +193,8 @@ class TextModel:
             return {layer: values.cpu().numpy() for layer, values in sums.items()}, total
         self._halved = True
         self.budget = max(1, self.budget // 2)
+        if self._kept:
+            self._kept.halve()
         print(
             f"{self.card['model']}: out of memory; going on with {self.budget} tokens a batch",
             file=sys.stderr,

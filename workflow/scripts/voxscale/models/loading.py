@@ -51,6 +51,11 @@ def free_bytes(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether it is a failed allocation: `torch.OutOfMemoryError` on a GPU, a plain RuntimeError on a CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
 def load_model(
     card: Mapping[str, Any],
     auto_class: Any,
