@@ -120,14 +120,19 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     here.mkdir()
     other.mkdir()
     lines = [
-        f"1|voxscale_a|RUNNING|{here}|rule_fit_encoding_wildcards_m_1_s|2",
-        f"2|voxscale_a|PENDING|{other}|rule_x",
-        f"3|another_a|PENDING|{here}|rule_x",
-        f"4|voxscale_a|COMPLETED|{here}|rule_x",
+        f"1|voxscale_a|RUNNING|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
+        f"2|voxscale_a|PENDING|{other}|(Priority)|rule_x",
+        f"3|another_a|PENDING|{here}|(Priority)|rule_x",
+        f"4|voxscale_a|COMPLETED|{here}||rule_x",
+        f"5|voxscale_a|PENDING|{here}|(PartitionTimeLimit)|rule_x",
     ]
     squeue = touch(tmp_path / "bin/squeue", "#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
-    assert read_queue(here) == [Queued("1", "voxscale_a", "RUNNING", "rule_fit_encoding_wildcards_m_1_s|2")]
+    running, hopeless = read_queue(here)
+    comment = "rule_fit_encoding_wildcards_m_1_s|2"
+    assert running == Queued("1", "voxscale_a", "RUNNING", comment, "cpu1")
+    assert not running.hopeless
+    assert hopeless.hopeless
     squeue.write_text("#!/bin/sh\nexit 1\n")
     assert read_queue(here) is None
