@@ -1,6 +1,6 @@
 """The status of a sweep: from files and the queue to done, running, waiting, failed, missing."""
 
-import base64
+import json
 import os
 import stat
 
@@ -12,6 +12,8 @@ from voxscale import status
 from voxscale.jobs import Job
 from voxscale.plan import load_jobs
 from voxscale.queue import Queued, read_queue
+from voxscale.records import file_of, marked
+from voxscale.watch import SLURM_LOGS
 
 CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
 
@@ -36,9 +38,7 @@ def touch(path, text=""):
 
 def mark(output):
     """Mark an output as being written, as Snakemake does."""
-    name = base64.urlsafe_b64encode(str(output).encode()).decode()
-    parts = [name[i : i + 254] for i in range(0, len(name), 254)]
-    touch(status.Path(".snakemake/incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1]), "{}")
+    touch(file_of(output, "incomplete"), "{}")
 
 
 def states(seen):
@@ -53,7 +53,7 @@ def test_each_state_is_told_from_files_and_queue(jobs):
         Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
     ]
     touch(cell(subject="UTS02").log, "a first attempt")
-    seen = status.survey(jobs, queue, [], locked=True)
+    seen = status.survey(jobs, queue, [], running=True)
     found = states(seen)
     assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
     assert found["tiny-opt-1", "2", "UTS01", "4"] == "failed"
@@ -78,17 +78,35 @@ def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
     assert status.tail(log) == "ERROR fit_encoding: UTS01.h5: cut off"
 
 
+def test_an_output_of_other_settings_is_not_done(jobs):
+    for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
+        touch(job.output)
+    features = repr(jobs.study.feature_settings("tiny-opt-1"))
+    now, other = repr(jobs.study.fit_settings()), repr(jobs.study.fit_settings() | {"seed": 7})
+    touch(file_of(cell().output, "metadata"), json.dumps({"params": [features, now, "'code'"]}))
+    touch(file_of(cell(n_train="4").output, "metadata"), json.dumps({"params": [features, other]}))
+    gathered = Job("gather_scores", {"selection": "all"})
+    touch(gathered.output)
+    seen = status.survey(jobs, [], [], running=False)
+    found = states(seen)
+    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
+    assert found["tiny-opt-1", "2", "UTS01", "4"] == "outdated"
+    assert found["tiny-opt-1", "2", "UTS02", "2"] == "done"  # nothing is known against it
+    assert next(one.state for one in seen if one.job == gathered) == "outdated"
+    assert "2 outdated: they were made with other settings" in status.report(seen)
+
+
 def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
     mark(cell().output)
     mark(cell(n_train="4").output)
     touch(cell().log, "")
-    started = status.started_outputs()
+    started = set(marked())
     assert started == {str(cell().output), str(cell(n_train="4").output)}
     assert (
-        states(status.survey(jobs, None, started, locked=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
     )
     assert (
-        states(status.survey(jobs, None, started, locked=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
+        states(status.survey(jobs, None, started, running=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
     )
 
 
@@ -96,15 +114,27 @@ def test_an_output_that_is_being_remade_is_not_done(jobs):
     touch(cell().output)
     started = {str(cell().output)}
     assert (
-        states(status.survey(jobs, None, started, locked=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
     )
+
+
+def test_a_download_beside_a_cluster_is_running(jobs, monkeypatch):
+    fetch = Job("fetch_dataset", {"part": "UTS01"})
+    monkeypatch.setattr(type(jobs), "all", lambda self: iter([fetch, cell()]))
+    queue = [Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02").comment)]
+    for job in (fetch, cell()):
+        touch(job.log, "at work")
+    started = {str(fetch.output), str(cell().output)}
+    seen = status.survey(jobs, queue, started, running=True)
+    assert [one.state for one in seen] == ["running", "failed"]
+    assert status.survey(jobs, queue, started, running=False)[0].state == "failed"
 
 
 def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
     own = touch(cell().log, "draw 0: 10%")
     os.utime(own, (1e9, 1e9))
     kept = touch(
-        status.SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
+        SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
         "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n",
     )
     assert status.failure_log(cell()) == kept
