@@ -18,6 +18,9 @@ MB = 1e6
 PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
 PLOTS = 420  # MB: with matplotlib, nilearn and their fonts and meshes
 NETWORK = 620  # MB: with torch and transformers
+CUDA = (
+    2_000  # MB of the host beside it: CUDA's libraries and context. ASSUME: not measured, no GPU was at hand
+)
 SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start it
 START_S = 15.0  # s: start-ups, imports from a shared disk
 CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix products
@@ -148,7 +151,7 @@ def extraction(
     held += weights + (0 if gpu else batch)
     gpus = max(1, math.ceil((weights / MB + 8_000) / (0.9 * GPU_MB))) if gpu else 0
     time = START_S + flops / rate + weights / DISK_BYTES + stored / DISK_BYTES
-    return Need(NETWORK + held / MB, time, threads, gpus, stored / MB)
+    return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, stored / MB)
 
 
 def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:
