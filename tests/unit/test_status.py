@@ -141,6 +141,19 @@ def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
     assert "exceeded memory limit" in status.tail(kept)
 
 
+def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
+    own = touch(cell().log, "draw 0: 10%")
+    kept = touch(SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log", "draw 0: 10%\n")
+    os.utime(own, (1e9, 1e9))
+    os.utime(kept, (1e9 + 5, 1e9 + 5))
+    assert status.failure_log(cell()) == own
+    kept.write_text("slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO TIME LIMIT ***\n")
+    os.utime(kept, (1e9 + 5, 1e9 + 5))
+    assert status.failure_log(cell()) == kept
+    os.utime(own, (1e9 + 9, 1e9 + 9))  # a later attempt, on this machine
+    assert status.failure_log(cell()) == own
+
+
 def test_an_empty_log_says_so(tmp_path):
     assert "killed before it could say" in status.tail(touch(tmp_path / "a.log"))
 

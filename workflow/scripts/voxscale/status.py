@@ -27,7 +27,7 @@ STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
 TAIL = 400  # characters of a failed job's log
 # What tells most of a failure: SLURM's own reason, else the script's, else any other.
-TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT", r"\bERROR\b", r"(?i)error")
+TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
 
 
 class Seen(NamedTuple):
@@ -39,13 +39,15 @@ class Seen(NamedTuple):
 
 
 def failure_log(job: Job) -> Path | None:
-    """The log that tells most of a job's failure: the rule's own, else what SLURM kept of it."""
+    """The log that tells most of a job's failure: the rule's own, or what SLURM kept of it."""
     own = job.log if job.log.exists() and job.log.stat().st_size else None
     folder = SLURM_LOGS / f"rule_{job.rule}" / "_".join(job.wildcards.values())
-    kept = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.exists() else []
-    if kept and (own is None or kept[-1].stat().st_mtime > own.stat().st_mtime + 60):
-        return kept[-1]  # the scripts' last word is old: the node or SLURM ended the job
-    return own or (kept[-1] if kept else None) or (job.log if job.log.exists() else None)
+    kept = max(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, default=None)
+    if kept and own:
+        later = kept.stat().st_mtime - own.stat().st_mtime
+        # SLURM ended the job, or its node did: the script's last word is old.
+        return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
+    return own or kept or (job.log if job.log.exists() else None)
 
 
 def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], running: bool) -> list[Seen]:
@@ -88,15 +90,21 @@ def _counted(groups: Mapping[str, Counter[str]], name: str) -> list[str]:
     )
 
 
-def tail(path: Path) -> str:
-    """The last words of a log, one line."""
+def _lines(path: Path) -> list[str]:
+    """The last lines of a log."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 8 * TAIL))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    for telling in TELLING:
-        if said := [line for line in lines if re.search(telling, line)]:
-            return said[-1][-TAIL:]
-    return (lines or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
+        return [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+
+
+def _said(path: Path, telling: str) -> list[str]:
+    return [line for line in _lines(path) if re.search(telling, line)]
+
+
+def tail(path: Path) -> str:
+    """The last words of a log, one line."""
+    said = next((said for telling in TELLING if (said := _said(path, telling))), None) or _lines(path)
+    return (said or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
 
 
 def report(seen: Sequence[Seen], cells: bool = False) -> str:
