@@ -202,7 +202,7 @@ class Sweep:
         return [tuple(row[:4]) for row in rows if row[4] == str(self.folder)]
 
     def left(self, *jobids):
-        """Wait until none of these jobs is in the queue."""
+        """Wait until none of these jobs runs or waits."""
         until("the end of jobs", lambda: {job[0] for job in self.queue()}.isdisjoint(jobids))
 
     def running_fit(self):

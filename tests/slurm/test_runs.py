@@ -2,12 +2,13 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from statistics import median
 
 import pytest
-from slurm.drive import FITS, PATIENCE_S, until
+from slurm.drive import FITS, PATIENCE_S, Sweep, until
 
 pytestmark = pytest.mark.slurm
 LONG = bool(os.environ.get("VOXSCALE_LONG"))
@@ -73,13 +74,14 @@ def test_memory_was_asked_for_within_a_factor_of_three(whole):
 @pytest.mark.skipif(
     not LONG, reason="VOXSCALE_LONG=1 runs the whole study to its report, for docs/reliability.md"
 )
-def test_the_whole_study_ends_with_its_report_and_its_resources(whole):
-    whole.finish(targets=("all", "results/resources.html"))
-    assert (whole.folder / "results/report.html").exists()
-    page = (whole.folder / "results/resources.html").read_text()
+def test_the_whole_study_ends_with_its_report_and_its_resources(whole, tmp_path):
+    study = Sweep(shutil.copytree(whole.folder, tmp_path / "study", symlinks=True))
+    study.finish(targets=("all", "results/resources.html"))
+    assert (study.folder / "results/report.html").exists()
+    page = (study.folder / "results/resources.html").read_text()
     for rule in ("fit_law", "stack_models", "predict_encoding"):
         assert rule in page
-    check_memory(whole, "fit_law", "stack_models", "predict_encoding")
+    check_memory(study, "fit_law", "stack_models", "predict_encoding")
 
 
 def test_killed_at_random_moments_and_resumed_at_once(whole, tmp_path):
