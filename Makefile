@@ -46,8 +46,8 @@ plan: install ## what CONFIG (default: the demo) would cost, before anything run
 models: install ## download all models of CONFIG, where there is a network
 	$(BIN)/snakemake models --cores 4 $(if $(CONFIG),--configfile $(CONFIG))
 
-status: install ## how far a sweep is, also from another shell
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(if $(CONFIG),--configfile $(CONFIG))
+status: install ## how far a sweep is, also from another shell; CELLS=1 for every fit by itself
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(if $(CONFIG),--configfile $(CONFIG)) $(if $(CELLS),--cells)
 
 prune: install ## stored features that CONFIG (default: the demo; several are allowed) does not use; DELETE=1 deletes
 	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.prune $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DELETE),--delete)

@@ -5,9 +5,9 @@
 rule fit_banded:
     """Banded ridge of one subject on features of several models, from all its training stories."""
     input:
+        **RESPONSES,
         features=ancient(lambda wildcards: band_paths("features", wildcards.banded)),
         cards=lambda wildcards: band_paths("card", wildcards.banded),
-        responses=PATHS["responses"],
         subject=PATHS["subject_table"],
         sounds=lambda wildcards: (
             PATHS["sounds"]

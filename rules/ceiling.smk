@@ -5,7 +5,7 @@
 rule estimate_ceiling:
     """Signal power, noise power and noise ceiling of every voxel of one subject."""
     input:
-        responses=PATHS["responses"],
+        **RESPONSES,
         voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
     output:
         ceiling=PATHS["ceiling"],

@@ -41,6 +41,7 @@ PATHS = {
     "subject_table": "results/subjects/{subject}.parquet",
     "sounds": "results/subjects/{subject}-sounds.json",
     "responses": "results/responses/{subject}.h5",
+    "responses_digest": "results/subjects/{subject}-responses.json",
     "card": "results/models/{model}.json",
     "features": "results/features/{model}.h5",
     "cell_scores": f"results/scores/{CELL}/scores.parquet",
@@ -84,6 +85,13 @@ wildcard_constraints:
     story=r"[A-Za-z0-9_-]+",
     law="|".join(study.config["laws"]) or "none",
     selection="|".join(study.selections),
+
+
+# Responses by what they are made of: to make a damaged file anew must make no finished fit run again.
+RESPONSES = {
+    "responses": ancient(PATHS["responses"]),
+    "responses_digest": PATHS["responses_digest"],
+}
 
 
 def code(rule):

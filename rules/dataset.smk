@@ -134,6 +134,29 @@ rule digest_sounds:
         "../workflow/scripts/digest_sounds.py"
 
 
+rule digest_responses:
+    """A digest of everything a subject's responses are made of, by which a fit knows that none has changed."""
+    input:
+        lambda wildcards: study.dataset.response_inputs(wildcards.subject),
+        voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
+    output:
+        digest=PATHS["responses_digest"],
+    log:
+        "<logs>/digest_responses/{subject}.log",
+    benchmark:
+        "<benchmarks>/digest_responses/{subject}.jsonl"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        **needs("digest_responses"),
+    params:
+        sources=lambda wildcards: study.response_sources(wildcards.subject),
+        mask=lambda wildcards: study.dataset.mask(wildcards.subject),
+        preparation=code("prepare_responses"),
+    script:
+        "../workflow/scripts/digest_responses.py"
+
+
 rule prepare_responses:
     """Responses of one subject in one checked file, laid out for fits."""
     input:

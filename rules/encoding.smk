@@ -5,11 +5,11 @@
 rule fit_encoding:
     """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
     input:
+        **RESPONSES,
         # The index changes whenever any story is added. What of it this fit depends on is said by the other
         # inputs and the parameters: model, stories, settings and code of the extraction.
         features=ancient(PATHS["features"]),
         card=PATHS["card"],
-        responses=PATHS["responses"],
         subject=PATHS["subject_table"],
         sounds=lambda wildcards: (
             PATHS["sounds"] if study.hears(wildcards.model) else []
@@ -41,8 +41,8 @@ rule fit_encoding:
 rule predict_encoding:
     """Out-of-fold and test predictions of one cell at the alphas its fit chose."""
     input:
+        **RESPONSES,
         features=ancient(PATHS["features"]),
-        responses=PATHS["responses"],
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:
@@ -69,8 +69,8 @@ rule predict_encoding:
 rule weigh_encoding:
     """Ridge weights of one cell at the alphas its fit chose. Made only when asked for by its path."""
     input:
+        **RESPONSES,
         features=ancient(PATHS["features"]),
-        responses=PATHS["responses"],
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:

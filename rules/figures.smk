@@ -343,8 +343,8 @@ if study.dataset.kind == "ds003020" and study.map_cells:
         """Scores on one subject's own flattened cortex, where pycortex is installed."""
         input:
             **tables_of("maps", "scores"),
+            **RESPONSES,
             mark=study.dataset.mark("pycortex-{subject}"),
-            responses=PATHS["responses"],
             transforms=str(HOME / "config/ds003020/subject_xfms.json"),
         output:
             png="results/figures/flatmaps/{subject}.png",

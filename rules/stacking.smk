@@ -5,12 +5,12 @@
 rule stack_models:
     """Stack the members' predictions of one subject, score the stack, partition its variance."""
     input:
+        **RESPONSES,
         predictions=member_paths,
         cards=lambda wildcards: [
             PATHS["card"].format(model=cell.model)
             for cell in study.stacking_cells(wildcards.subject)
         ],
-        responses=PATHS["responses"],
         subject=PATHS["subject_table"],
     output:
         stacking=PATHS["stacking"],

@@ -6,7 +6,7 @@ CPU_NODES=(cpu1 cpu2 cpu3)
 GPU_NODES=(gpu1 gpu2)
 NODES=("${CPU_NODES[@]}" "${GPU_NODES[@]}")
 CPUS=2
-MEMORY=4000 # MB a node
+MEMORY=8000 # MB a node
 GPUS=2      # a GPU node
 T0=$(date +%s)
 

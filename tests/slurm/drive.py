@@ -28,7 +28,7 @@ STUDY = {
         "root": "results/phantom",
         "subjects": ["UTS01"],
         "test_stories": ["thelighthousekeeper"],
-        "training_stories": ["beekeeping", "nightbaker", "thelasttrain"],
+        "training_stories": ["beekeeping", "nightbaker", "thelasttrain", "wintercrossing"],
     },
     "phantom": {"voxels": 60, "repeats": 4, "words_per_story": 60},
     "features": {"text": {"max_context": 64, "restart_at": 32}, "speech": {"window_s": 2.0, "stride_s": 0.5}},
@@ -36,8 +36,13 @@ STUDY = {
     "scoring": {"skip_s": 20, "permutations": 50},
     "bootstrap": {"draws": 50},
     "sweeps": {
-        "training": {"models": ["tiny-opt-1"], "layers": [1, 2], "n_train": [2, "all"], "draws": 2},
+        "training": {"models": ["tiny-opt-1"], "layers": [2], "n_train": [2, 3, "all"], "draws": 2},
+        "layer": {"models": ["tiny-opt-1"], "layers": [1]},
         "speech": {"models": ["tiny-whisper-1"], "layers": [2]},
+    },
+    "laws": {"training": {"sweep": "training", "x": "hours", "voxels": ["all"]}},
+    "stacking": {
+        "members": [{"model": "tiny-opt-1", "layer": 2}, {"model": "tiny-whisper-1", "layer": 2}],
     },
 }
 CELL = "results/scores/model={}/layer=2/subject=UTS01/n_train={}/scores.parquet"
@@ -56,6 +61,7 @@ class Accounted(NamedTuple):
     memory: int
     minutes: int
     submit: float
+    start: float
     end: float
 
 
@@ -158,16 +164,20 @@ class Sweep:
                 if entry.startswith(b"SLURM_JOB_ID="):
                     yield int(folder.name), entry.partition(b"=")[2].decode()
 
-    def hold(self, jobs, rule="fit_encoding"):
-        """Stop the scripts of so many jobs of a rule as they come, each in the midst of its work.
+    def hold(self, jobs, rule="fit_encoding", unit=None):
+        """Stop the scripts of jobs of a rule as they come, each in the midst of its work, until so many are.
+
+        Args:
+            unit: the only unit of work whose jobs are stopped; None for any.
 
         Returns:
             node of each job, by job id.
         """
 
         def caught():
+            wanted = {job[0] for job in self.queue() if unit in (None, job[2])}
             for process, jobid in self.scripts(rule):
-                if jobid in self.held or len(self.held) < jobs:
+                if jobid in self.held or (jobid in wanted and len(self.held) < jobs):
                     os.kill(process, signal.SIGSTOP)
                     self.held.setdefault(jobid, set()).add(process)
             return len(self.held) == jobs
@@ -176,7 +186,7 @@ class Sweep:
         return {job[0]: job[3] for job in self.queue() if job[0] in self.held}
 
     def let_go(self, *jobids):
-        """Let held jobs go on; by default all."""
+        """Let held jobs go on, if they live; by default all."""
         for jobid in jobids or tuple(self.held):
             for process in self.held.pop(jobid):
                 with contextlib.suppress(ProcessLookupError):
@@ -191,6 +201,10 @@ class Sweep:
         rows = [line.split("|") for line in text.splitlines()]
         return [tuple(row[:4]) for row in rows if row[4] == str(self.folder)]
 
+    def left(self, *jobids):
+        """Wait until none of these jobs runs or waits."""
+        until("the end of jobs", lambda: {job[0] for job in self.queue()}.isdisjoint(jobids))
+
     def running_fit(self):
         """The first fit that runs, once one does."""
         return until(
@@ -204,15 +218,16 @@ class Sweep:
         """Every job that this directory has ever submitted."""
         command = ["sacct", "-X", "--noheader", "--parsable2", "--noconvert", "--starttime", "now-6hours"]
         command += ["--format", "JobID,Comment%200,State,Partition,AllocTRES%200,ReqMem,TimelimitRaw"]
-        command[-1] += ",Submit,End,WorkDir%300"
+        command[-1] += ",Submit,Start,End,WorkDir%300"
         environment = {**os.environ, "SLURM_TIME_FORMAT": "%s"}
         text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
         found = []
         for line in text.splitlines():
-            *row, memory, minutes, submit, end, where = line.split("|")
+            *row, memory, minutes, submit, start, end, where = line.split("|")
             if where == str(self.folder):
-                ended = float(end) if end.isdigit() else float("inf")
-                row += [int(memory.removesuffix("M")), int(minutes), float(submit), ended]
+                # A job that has not started, or ended, has no such time.
+                times = [float(time) if time.isdigit() else float("inf") for time in (submit, start, end)]
+                row += [int(memory.removesuffix("M")), int(minutes), *times]
                 found.append(Accounted(*row))
         return found
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # start-cluster.sh [DAEMON|NODE...]: a real SLURM cluster on this machine, for tests. Debian, as root.
 #
-#   partition cpu (default)  nodes cpu1 cpu2 cpu3, 2 CPUs and 4,000 MB each
+#   partition cpu (default)  nodes cpu1 cpu2 cpu3, 2 CPUs and 8,000 MB each
 #   partition urgent         the same nodes; its jobs push those of cpu aside
+#   partition short          the same nodes; its jobs have three minutes
 #   partition gpu            nodes gpu1 gpu2, the same with 2 GPUs each (stand-ins that nothing can compute on)
 #
 # slurmctld, slurmdbd with MariaDB, munge and one slurmd a node, all on loopback, without systemd or cgroups.
@@ -105,21 +106,22 @@ AccountingStoragePass=$RUN/munge.socket
 AccountingStorageTRES=gres/gpu,gres/gpu:fake
 AccountingStorageEnforce=associations,limits
 AccountingStoreFlags=job_comment
-# refuse what can never run, instead of keeping it pending for ever
-EnforcePartLimits=ALL
+# as by default, a job that can never run is pending for ever
+EnforcePartLimits=NO
 
 JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
-SlurmdTimeout=${CLUSTER_SLURMD_TIMEOUT:-20}
+SlurmdTimeout=${CLUSTER_SLURMD_TIMEOUT:-10}
 SlurmctldTimeout=60
-KillWait=10
+KillWait=2
 MinJobAge=300
 MaxJobCount=20000
 
 ${lines}PartitionName=cpu Nodes=$(IFS=,; echo "${CPU_NODES[*]}") Default=YES DefaultTime=10 MaxTime=1-00:00:00 State=UP
 PartitionName=urgent Nodes=$(IFS=,; echo "${CPU_NODES[*]}") Default=NO PriorityTier=10 PreemptMode=OFF State=UP
+PartitionName=short Nodes=$(IFS=,; echo "${CPU_NODES[*]}") Default=NO MaxTime=3 State=UP
 PartitionName=gpu Nodes=$(IFS=,; echo "${GPU_NODES[*]}") Default=NO DefaultTime=10 MaxTime=1-00:00:00 State=UP
 CONF
   {

@@ -1,11 +1,12 @@
 """Faults on a real cluster: nodes, daemons, preemption, memory, time, disk, damaged files."""
 
 import os
+import re
 import subprocess
 import time
 
 import pytest
-from slurm.drive import CELL, FITS, PATIENCE_S, UNIT, script, until
+from slurm.drive import CELL, FITS, PATIENCE_S, UNIT, script
 
 pytestmark = pytest.mark.slurm
 AWAY_S = int(os.environ.get("VOXSCALE_AWAY_S", "10"))  # 60 for docs/reliability.md
@@ -20,7 +21,8 @@ def cluster():
 
 
 def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
-    run = sweep.start()
+    # Both daemons stay away for longer than all the questions that the executor itself would ask.
+    run = sweep.start("--slurm-status-attempts", "3")
     nodes = sweep.hold(FITS)
     crashed, silent, *_ = sorted(set(nodes.values()))
     lost = [jobid for jobid, node in nodes.items() if node == crashed]
@@ -32,12 +34,13 @@ def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
     time.sleep(AWAY_S)
     script("start-cluster.sh", "slurmdbd")
     # SLURM has given up the jobs of the silent node, and others do their work: then they write on.
-    until("the retries", lambda: any(jobid not in nodes for _, jobid in sweep.scripts("fit_encoding")))
-    assert {job[0] for job in sweep.queue() if job[1] == "RUNNING"}.isdisjoint(lost + living)
+    retried = set(sweep.hold(len(lost + living) + 1)) - set(nodes)
+    sweep.left(*lost, *living)
     sweep.let_go(*living)
-    script("stop-cluster.sh", "slurmctld")
+    script("stop-cluster.sh", "slurmctld", "slurmdbd")
     time.sleep(AWAY_S)
-    script("start-cluster.sh", "slurmctld")
+    script("start-cluster.sh", "slurmdbd", "slurmctld")
+    sweep.let_go(*retried)
     assert run.wait(PATIENCE_S) == 0, sweep.text[-3000:]
     assert sweep.digests() == whole.digests()
     ended = {job.jobid: job.state for job in sweep.settled_jobs()}
@@ -46,33 +49,62 @@ def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
 
 
 def test_jobs_cancelled_out_of_time_preempted_and_out_of_memory_get_what_they_need(whole, sweep):
-    run = sweep.start("--set-resources", "gather_scores:mem_mb=100 * attempt ** 3")
+    (sweep.folder / "results/ceiling/UTS01.parquet").unlink()
+    run = sweep.start("--retries", "1", "--set-resources", "estimate_ceiling:mem_mb=100")
     nodes = sweep.hold(FITS)
     units = {job[0]: job[2] for job in sweep.queue()}
     by_node = {node: [jobid for jobid in nodes if nodes[jobid] == node] for node in nodes.values()}
     (late, spared), preempted, (cancelled,) = sorted(by_node.values(), key=len, reverse=True)
     subprocess.run(["scancel", cancelled], check=True)
-    subprocess.run(["scontrol", "update", f"jobid={late}", "EndTime=now+1"], check=True)
+    end_now(late)
     urgent = ["sbatch", "--partition", "urgent", "--exclusive", "--nodelist", nodes[preempted[0]]]
     subprocess.run([*urgent, "--output", "/dev/null", "--wrap", "sleep 1"], check=True)
-    until(
-        "all of them ended",
-        lambda: {job[0] for job in sweep.queue()}.isdisjoint({late, cancelled, *preempted}),
-    )
+    (later,) = set(sweep.hold(FITS + 1, unit=units[late])) - set(nodes)
+    end_now(later)
+    sweep.left(later, cancelled, *preempted)
     sweep.let_go()
-    assert run.wait(PATIENCE_S) == 0, sweep.text[-3000:]
+    # Two jobs have used up their retries. What is the matter is said by the run, and by the status.
+    assert run.wait(PATIENCE_S) == 1, sweep.text[-3000:]
+    status = sweep.status()
+    for told in ("DUE TO TIME LIMIT", "exceeded memory limit"):
+        assert told in sweep.text
+        assert told in status
+    sweep.finish("--set-resources", "gather_scores:mem_mb=100 * attempt ** 3")
     assert sweep.digests() == whole.digests()
     assert sweep.states(units[cancelled]) == ["CANCELLED", "COMPLETED"]
-    assert sweep.states(units[late]) in (["TIMEOUT", "COMPLETED"], ["FAILED", "COMPLETED"])
-    assert "DUE TO TIME LIMIT" in sweep.slurm_log(late)
+    first, second, third = sweep.of_unit(units[late])
+    assert {first.state, second.state} <= {"TIMEOUT", "FAILED"}
+    assert third.state == "COMPLETED"
+    for jobid in (late, later):
+        assert "DUE TO TIME LIMIT" in sweep.slurm_log(jobid)
     for jobid in preempted:
         assert sweep.states(units[jobid]) == ["PREEMPTED", "COMPLETED"]
+    assert sweep.states("rule_estimate_ceiling_wildcards_UTS01") == ["FAILED", "FAILED", "COMPLETED"]
     small, _ = sweep.of_unit("rule_gather_scores_wildcards_all")
     assert "exceeded memory limit" in sweep.slurm_log(small.jobid)
     assert sweep.states(small.comment) == ["FAILED", "COMPLETED"]
-    (once,), (_, again) = sweep.of_unit(units[spared]), sweep.of_unit(units[late])
-    assert again.minutes == 2 * once.minutes
-    assert again.memory > 1.3 * once.memory
+    (once,) = sweep.of_unit(units[spared])
+    assert second.minutes == 2 * once.minutes
+    assert second.memory > 1.3 * once.memory
+
+
+def end_now(jobid):
+    """Let a job's time limit be now."""
+    subprocess.run(["scontrol", "update", f"jobid={jobid}", "EndTime=now+1"], check=True)
+
+
+def test_a_job_that_can_never_start_is_ended_and_told_and_one_line_keeps_within_the_limit(whole, sweep):
+    short = "--set-resources", "fit_encoding:slurm_partition=short"
+    said = sweep.finish("--retries", "0", *short, targets=[ONE], status=1)
+    assert "SLURM can never start job" in said
+    for told in (said, sweep.status()):
+        assert "PartitionTimeLimit" in told
+    # `runtime` of the profile, at its place there.
+    sweep.finish("--resources", "runtime=3", *short, targets=[ONE])
+    never, done = sweep.of_unit(UNIT.format("tiny-opt-1", 2))
+    assert never.state.startswith("CANCELLED")
+    assert (done.state, done.minutes) == ("COMPLETED", 3)
+    assert sweep.digests()[ONE] == whole.digests()[ONE]
 
 
 @pytest.fixture
@@ -103,15 +135,15 @@ def test_damaged_files_are_named_and_never_read_as_data(whole, sweep):
     (changed,) = features.glob("stories/tiny-whisper-1/thelighthousekeeper-*.h5")
     damage(cut, lambda file, size: file.truncate(size * 2 // 3))
     damage(changed, lambda file, size: (file.seek(size // 2), file.write(b"noise " * 50)))
-    cells = ONE, CELL.format("tiny-whisper-1", 3)
+    cells = ONE, CELL.format("tiny-whisper-1", 4)
     said = sweep.finish("--retries", "0", targets=cells, status=1)
     for path in (cut, changed):
         told = next(line for line in said.splitlines() if "ERROR fit_encoding" in line and path.name in line)
-        assert "delete it and" in told
+        # What the line says, and nothing else, is done about it.
+        index = re.search(r"delete it and (\S+), and run again", told)[1]
         path.unlink()
+        (sweep.folder / index).unlink()
     assert not any((sweep.folder / cell).exists() for cell in cells)
-    for name in ("tiny-opt-1", "tiny-whisper-1"):
-        (features / f"{name}.h5").unlink()
     sweep.finish(targets=cells)
     assert {cell: sweep.digests()[cell] for cell in cells} == {cell: whole.digests()[cell] for cell in cells}
     assert sweep.states(UNIT.format("tiny-opt-1", 2)) == ["FAILED", "COMPLETED"]

@@ -2,13 +2,16 @@
 
 import os
 import random
+import shutil
 import signal
 import time
+from statistics import median
 
 import pytest
-from slurm.drive import FITS, PATIENCE_S, until
+from slurm.drive import FITS, PATIENCE_S, Sweep, until
 
 pytestmark = pytest.mark.slurm
+LONG = bool(os.environ.get("VOXSCALE_LONG"))
 KILLS = int(os.environ.get("VOXSCALE_KILLS", "3"))  # 20 for docs/reliability.md
 GPU_RULES = ("extract_language_features", "extract_speech_features")
 
@@ -31,13 +34,54 @@ def test_every_rule_runs_where_it_should_with_what_it_asked_for(whole):
     assert len(whole.fits()) == FITS
 
 
-def test_memory_was_asked_for_within_a_factor_of_three(whole):
+def test_what_a_job_costs_beside_its_work(whole):
+    """Start-ups, and SLURM's own: of jobs that had the machine to themselves, as on a node of theirs."""
+    from voxscale.plan import JOB_OVERHEAD_S, load_jobs
+    from voxscale.usage import benchmark_path, read_benchmark
+
+    paths = {
+        job.comment: benchmark_path(job) for job in load_jobs(whole.folder / "study.yaml", whole.folder).all()
+    }
+    jobs = whole.settled_jobs()
+    costs = {True: [], False: []}
+    for job in jobs:
+        alone = all(other.end <= job.start or job.end <= other.start for other in jobs if other != job)
+        costs[alone].append(job.end - job.start - read_benchmark(whole.folder / paths[job.comment])["s"])
+    for alone, name in ((True, "alone"), (False, "beside others")):
+        found = sorted(costs[alone]) or [float("nan")]
+        print(
+            f"{len(costs[alone])} jobs {name}: {median(found):.1f} s each, {found[0]:.1f} to {found[-1]:.1f}"
+        )
+    assert median(costs[True]) <= 2 * JOB_OVERHEAD_S
+
+
+def check_memory(study, *rules):
+    """The memory of each job of a study, as far as it was sampled, was foretold within 1 and 3."""
+    from voxscale.resources import CUDA
     from voxscale.usage import compare
 
-    compared = [row for row in compare(whole.folder / "study.yaml", whole.folder) if row.sampled]
-    assert {"fit_encoding", *GPU_RULES} <= {row.rule for row in compared}
-    for row in compared:
-        assert 1 <= row.predicted_mb / row.measured_mb <= 3, row
+    compared = [row for row in compare(study.folder / "study.yaml", study.folder) if row.sampled]
+    assert set(rules) <= {row.rule for row in compared}
+    # The cluster's GPUs are stand-ins, for which no process loads CUDA.
+    rows = [(row, row.predicted_mb - (CUDA if row.rule in GPU_RULES else 0)) for row in compared]
+    assert [row for row, predicted in rows if not 1 <= predicted / row.measured_mb <= 3] == []
+
+
+def test_memory_was_asked_for_within_a_factor_of_three(whole):
+    check_memory(whole, "fit_encoding", *GPU_RULES)
+
+
+@pytest.mark.skipif(
+    not LONG, reason="VOXSCALE_LONG=1 runs the whole study to its report, for docs/reliability.md"
+)
+def test_the_whole_study_ends_with_its_report_and_its_resources(whole, tmp_path):
+    study = Sweep(shutil.copytree(whole.folder, tmp_path / "study", symlinks=True))
+    study.finish(targets=("all", "results/resources.html"))
+    assert (study.folder / "results/report.html").exists()
+    page = (study.folder / "results/resources.html").read_text()
+    for rule in ("fit_law", "stack_models", "predict_encoding"):
+        assert rule in page
+    check_memory(study, "fit_law", "stack_models", "predict_encoding")
 
 
 def test_killed_at_random_moments_and_resumed_at_once(whole, tmp_path):
@@ -74,29 +118,18 @@ def kill(sweep, moments, first):
     return round(time.monotonic() - began, 1)
 
 
-def test_a_second_run_at_once_says_so_and_status_tells_of_the_first(whole, sweep):
-    first, log = sweep.start(), sweep.log
+def test_a_second_run_at_once_says_so_and_ctrl_c_and_sigterm_end_the_first(whole, sweep):
+    run, log = sweep.start(), sweep.log
     sweep.hold(1)
-    fits = next(line.split() for line in sweep.status().splitlines() if line.startswith("fit_encoding"))
-    assert fits[2] != "-"  # running
+    assert int(fits(sweep)["running"]) >= 1
     refused = sweep.finish(status=1)
     assert "cannot be locked" in refused
     assert "scancel" not in refused
     sweep.log = log
-    sweep.let_go()
-    assert first.wait(PATIENCE_S) == 0, sweep.text[-3000:]
-    assert sweep.digests() == whole.digests()
-    assert set(sweep.completed().values()) == {1}
-    fits = next(line.split() for line in sweep.status().splitlines() if line.startswith("fit_encoding"))
-    assert fits[1] == str(FITS)  # done
-
-
-def test_interrupted_and_terminated(whole, sweep):
-    run = sweep.start()
-    sweep.hold(1)
     run.send_signal(signal.SIGINT)
     run.wait(PATIENCE_S)
     until("jobs cancelled", lambda: sweep.queue() == [], seconds=60)
+    sweep.let_go()
     run = sweep.start()
     sweep.running_fit()
     run.send_signal(signal.SIGTERM)  # nothing new, and an end when what is submitted has ended
@@ -108,3 +141,11 @@ def test_interrupted_and_terminated(whole, sweep):
     assert sweep.twice_at_once() == []
     # A job cancelled between its last file and its end is done and was never told complete.
     assert max(sweep.fits().values()) == 1
+    assert fits(sweep)["done"] == str(FITS)
+
+
+def fits(sweep):
+    """The line of `make status` about the fits, by column."""
+    lines = [line.split() for line in sweep.status().splitlines()]
+    header, found = (next(line for line in lines if line[:1] == [name]) for name in ("rule", "fit_encoding"))
+    return dict(zip(header, found, strict=True))

@@ -55,6 +55,11 @@ def test_a_row_sums_hours_and_keeps_the_largest():
     row.add(Need(9000, 7200, threads=9, disk_mb=1), done=True)
     assert (row.core_hours, row.gpu_hours, row.longest_s, row.disk_mb) == (5.0, 1.0, 3600, 16)
     assert row.memory_mb == Need(3000, 0).requested_mb()
+    assert row.short == 0
+    row.add(Need(10, 9 * plan.JOB_OVERHEAD_S - 1), done=False)
+    assert row.short == 1  # its overhead is just over a tenth
+    row.add(Need(10, 5), done=False, outdated=True)
+    assert (row.done, row.outdated) == (1, 1)
 
 
 def test_the_published_dataset_is_priced_without_its_files(home):

@@ -140,6 +140,9 @@ def test_a_model_larger_than_a_gpu_is_spread_over_several():
     assert needs[70e9].gpus == 3  # 140 GB of weights and room to work, 72 GB of a GPU used
     on_cpu = resources.extraction("language", 64, 2, 1e5, 512, [30], 2.0, settings | {"device": "cpu"})
     assert on_cpu.gpus == 0
+    on_gpu = resources.extraction("language", 64, 2, 1e5, 512, [30], 2.0, settings)
+    assert on_gpu.memory_mb > resources.NETWORK + resources.CUDA  # of the host
+    assert on_cpu.memory_mb < resources.NETWORK + resources.CUDA
 
 
 def test_cores_are_given_by_the_work():

@@ -1,6 +1,6 @@
 """The status of a sweep: from files and the queue to done, running, waiting, failed, missing."""
 
-import base64
+import json
 import os
 import stat
 
@@ -12,6 +12,8 @@ from voxscale import status
 from voxscale.jobs import Job
 from voxscale.plan import load_jobs
 from voxscale.queue import Queued, read_queue
+from voxscale.records import file_of, marked
+from voxscale.watch import SLURM_LOGS
 
 CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
 
@@ -36,9 +38,7 @@ def touch(path, text=""):
 
 def mark(output):
     """Mark an output as being written, as Snakemake does."""
-    name = base64.urlsafe_b64encode(str(output).encode()).decode()
-    parts = [name[i : i + 254] for i in range(0, len(name), 254)]
-    touch(status.Path(".snakemake/incomplete", *(f"@{part}" for part in parts[:-1]), parts[-1]), "{}")
+    touch(file_of(output, "incomplete"), "{}")
 
 
 def states(seen):
@@ -53,7 +53,7 @@ def test_each_state_is_told_from_files_and_queue(jobs):
         Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
     ]
     touch(cell(subject="UTS02").log, "a first attempt")
-    seen = status.survey(jobs, queue, [], locked=True)
+    seen = status.survey(jobs, queue, [], running=True)
     found = states(seen)
     assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
     assert found["tiny-opt-1", "2", "UTS01", "4"] == "failed"
@@ -78,17 +78,35 @@ def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
     assert status.tail(log) == "ERROR fit_encoding: UTS01.h5: cut off"
 
 
+def test_an_output_of_other_settings_is_not_done(jobs):
+    for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
+        touch(job.output)
+    features = repr(jobs.study.feature_settings("tiny-opt-1"))
+    now, other = repr(jobs.study.fit_settings()), repr(jobs.study.fit_settings() | {"seed": 7})
+    touch(file_of(cell().output, "metadata"), json.dumps({"params": [features, now, "'code'"]}))
+    touch(file_of(cell(n_train="4").output, "metadata"), json.dumps({"params": [features, other]}))
+    gathered = Job("gather_scores", {"selection": "all"})
+    touch(gathered.output)
+    seen = status.survey(jobs, [], [], running=False)
+    found = states(seen)
+    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
+    assert found["tiny-opt-1", "2", "UTS01", "4"] == "outdated"
+    assert found["tiny-opt-1", "2", "UTS02", "2"] == "done"  # nothing is known against it
+    assert next(one.state for one in seen if one.job == gathered) == "outdated"
+    assert "2 outdated: they were made with other settings" in status.report(seen)
+
+
 def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
     mark(cell().output)
     mark(cell(n_train="4").output)
     touch(cell().log, "")
-    started = status.started_outputs()
+    started = set(marked())
     assert started == {str(cell().output), str(cell(n_train="4").output)}
     assert (
-        states(status.survey(jobs, None, started, locked=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
     )
     assert (
-        states(status.survey(jobs, None, started, locked=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
+        states(status.survey(jobs, None, started, running=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
     )
 
 
@@ -96,19 +114,44 @@ def test_an_output_that_is_being_remade_is_not_done(jobs):
     touch(cell().output)
     started = {str(cell().output)}
     assert (
-        states(status.survey(jobs, None, started, locked=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
     )
+
+
+def test_a_download_beside_a_cluster_is_running(jobs, monkeypatch):
+    fetch = Job("fetch_dataset", {"part": "UTS01"})
+    monkeypatch.setattr(type(jobs), "all", lambda self: iter([fetch, cell()]))
+    queue = [Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02").comment)]
+    for job in (fetch, cell()):
+        touch(job.log, "at work")
+    started = {str(fetch.output), str(cell().output)}
+    seen = status.survey(jobs, queue, started, running=True)
+    assert [one.state for one in seen] == ["running", "failed"]
+    assert status.survey(jobs, queue, started, running=False)[0].state == "failed"
 
 
 def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
     own = touch(cell().log, "draw 0: 10%")
     os.utime(own, (1e9, 1e9))
     kept = touch(
-        status.SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
+        SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
         "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n",
     )
     assert status.failure_log(cell()) == kept
     assert "exceeded memory limit" in status.tail(kept)
+
+
+def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
+    own = touch(cell().log, "draw 0: 10%")
+    kept = touch(SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log", "draw 0: 10%\n")
+    os.utime(own, (1e9, 1e9))
+    os.utime(kept, (1e9 + 5, 1e9 + 5))
+    assert status.failure_log(cell()) == own
+    kept.write_text("slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO TIME LIMIT ***\n")
+    os.utime(kept, (1e9 + 5, 1e9 + 5))
+    assert status.failure_log(cell()) == kept
+    os.utime(own, (1e9 + 9, 1e9 + 9))  # a later attempt, on this machine
+    assert status.failure_log(cell()) == own
 
 
 def test_an_empty_log_says_so(tmp_path):
@@ -120,14 +163,19 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     here.mkdir()
     other.mkdir()
     lines = [
-        f"1|voxscale_a|RUNNING|{here}|rule_fit_encoding_wildcards_m_1_s|2",
-        f"2|voxscale_a|PENDING|{other}|rule_x",
-        f"3|another_a|PENDING|{here}|rule_x",
-        f"4|voxscale_a|COMPLETED|{here}|rule_x",
+        f"1|voxscale_a|RUNNING|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
+        f"2|voxscale_a|PENDING|{other}|(Priority)|rule_x",
+        f"3|another_a|PENDING|{here}|(Priority)|rule_x",
+        f"4|voxscale_a|COMPLETED|{here}||rule_x",
+        f"5|voxscale_a|PENDING|{here}|(PartitionTimeLimit)|rule_x",
     ]
     squeue = touch(tmp_path / "bin/squeue", "#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
-    assert read_queue(here) == [Queued("1", "voxscale_a", "RUNNING", "rule_fit_encoding_wildcards_m_1_s|2")]
+    running, hopeless = read_queue(here)
+    comment = "rule_fit_encoding_wildcards_m_1_s|2"
+    assert running == Queued("1", "voxscale_a", "RUNNING", comment, "cpu1")
+    assert not running.hopeless
+    assert hopeless.hopeless
     squeue.write_text("#!/bin/sh\nexit 1\n")
     assert read_queue(here) is None

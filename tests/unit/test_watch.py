@@ -1,8 +1,10 @@
 """What a run does about the one before it."""
 
 import asyncio
+import contextlib
 import inspect
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -36,8 +38,8 @@ class Cluster:
         return watch.settle(".", self.read, self.stop, self.sleep)
 
 
-def job(jobid, state):
-    return Queued(jobid, "voxscale_x", state, "rule_fit_encoding")
+def job(jobid, state, place=""):
+    return Queued(jobid, "voxscale_x", state, "rule_fit_encoding_wildcards_m_1_s_2", place)
 
 
 def test_waiting_jobs_are_cancelled_and_running_ones_waited_for(capsys):
@@ -46,7 +48,30 @@ def test_waiting_jobs_are_cancelled_and_running_ones_waited_for(capsys):
     assert cluster.settle() == 2
     assert cluster.cancelled == ["2"]
     assert cluster.slept == 3 * watch.POLL_S
-    assert "scancel 1)" in capsys.readouterr().err
+    assert "waiting for 1 that run (1 running). To cancel these too: scancel 1\n" in capsys.readouterr().err
+
+
+def test_each_minute_it_says_what_is_waited_for_and_where(capsys):
+    minutes = 3
+    Cluster(*[[job("1", "RUNNING", "cpu1")]] * int(minutes * watch.WORD_S / watch.POLL_S)).settle()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == minutes
+    assert all("(1 running cpu1)" in line for line in said)
+
+
+def test_a_job_that_slurm_cannot_end_is_let_go_of_and_one_that_runs_is_not(monkeypatch, capsys):
+    monkeypatch.setenv(watch.STUCK, "")
+    looks = int(watch.COMPLETING_S / watch.POLL_S) + 1
+    stuck = job("1", "COMPLETING", "cpu1")
+    cluster = Cluster(*[[stuck, job("2", "RUNNING", "cpu2")]] * (2 * looks), *[[stuck]] * looks)
+    assert cluster.settle() == 2
+    # One question more than looks: it is asked once again when the job is let go of.
+    assert cluster.slept == (2 * looks - 1) * watch.POLL_S
+    assert "SLURM cannot end jobs of an earlier run (1 completing cpu1)" in capsys.readouterr().err
+    # A new start does not wait for it again, nor start anew once more.
+    again = Cluster(*[[stuck]] * looks)
+    assert again.settle() == 0
+    assert again.slept == 0
 
 
 def test_an_empty_queue_costs_no_time():
@@ -83,10 +108,12 @@ def test_the_lock_of_a_dead_process_is_removed_and_that_of_a_living_one_kept(tmp
     records, locks = lock(tmp_path)
     watch.leave_record(records)
     assert not watch.free_dead_lock(records, locks)
+    assert watch.is_running(records, locks)
     another_run(records)  # refused, since this one lives
     assert not watch.free_dead_lock(records, locks)
     assert locks.exists()
     next(records.glob(f"*-{os.getpid()}.json")).unlink()
+    assert not watch.is_running(records, locks)
     assert watch.free_dead_lock(records, locks)
     assert not locks.exists()
     assert not watch.free_dead_lock(records, locks)
@@ -113,6 +140,7 @@ def test_the_lock_of_another_machine_is_left_alone(tmp_path):
     record = records / "elsewhere-1.json"
     record.write_text(json.dumps({"host": "elsewhere", "pid": 999_999_999, "started": "1"}))
     assert not watch.free_dead_lock(records, locks)
+    assert watch.is_running(records, locks)
     record.write_text("{")
     assert not watch.free_dead_lock(records, locks)
     assert locks.exists()
@@ -143,8 +171,62 @@ def test_a_preempted_job_counts_as_failed_and_is_tried_again():
     plugin.query_job_status = query_job_status
     watch.fail_preempted(plugin)
     assert asyncio.run(plugin.query_job_status("squeue", None)) == ({"1": "CANCELLED", "2": "RUNNING"}, 0.1)
-    assert asyncio.run(plugin.query_job_status("", None)) == (None, 0.1)
     watch.fail_preempted(types.ModuleType("another executor"))
+
+
+def test_the_executor_keeps_its_jobs_when_slurm_has_been_silent_for_all_its_questions(monkeypatch):
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
+    asked, left = [], []
+
+    async def silent(command, logger):
+        asked.append(command)
+        return None, None
+
+    monkeypatch.setattr(plugin, "query_job_status", silent)
+    monkeypatch.setattr(plugin, "get_min_job_age", lambda: 300)
+    executor = types.SimpleNamespace(
+        workflow=types.SimpleNamespace(
+            executor_settings=types.SimpleNamespace(status_attempts=3, init_seconds_before_status_checks=1)
+        ),
+        logger=logging.getLogger("silent"),
+        run_uuid="voxscale_x",
+        get_status_command=lambda: "squeue",
+        status_rate_limiter=contextlib.AsyncExitStack(),
+        next_seconds_between_status_checks=5,
+        _preemption_warning=False,
+        **{f"_status_query_{name}": 0 for name in ("calls", "failures", "total_seconds", "max_seconds")},
+        _status_query_min_seconds=None,
+        _status_query_cycle_rows=[],
+    )
+    active = [types.SimpleNamespace(external_jobid=str(i), aux={}) for i in range(2)]
+
+    async def check():
+        left[:] = [one async for one in plugin.Executor.check_active_jobs(executor, active)]
+
+    asyncio.run(check())
+    assert left == []  # they would never be asked for again
+    watch.fail_preempted(plugin)
+    asyncio.run(check())
+    assert left == active
+
+
+def test_a_job_that_can_never_start_is_ended_with_its_reason_and_one_that_waits_is_not(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    ended = []
+    look = watch.Hopeless(lambda jobs, pending_only: ended.extend(job.jobid for job in jobs))
+    reasons = ("PartitionTimeLimit", "QOSMaxCpuPerJobLimit", "Priority", "AssocGrpCpuLimit", "Resources")
+    queue = [job(str(i), "PENDING", reason) for i, reason in enumerate(reasons)]
+    look(queue)
+    assert ended == []
+    look(queue[1:])
+    assert ended == ["1"]
+    look(queue)  # a reason that had gone meanwhile
+    assert "0" not in ended
+    said = "SLURM can never start job 1 (QOSMaxCpuPerJobLimit); ask for less"
+    assert said in capsys.readouterr().err
+    assert said in (watch.SLURM_LOGS / "rule_fit_encoding/m_1_s_2/1.log").read_text()
 
 
 def test_the_executor_is_still_one_whose_preempted_jobs_and_failed_nodes_we_know():

@@ -1,7 +1,11 @@
 """What is planned: no more than what was asked for."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 
+import yaml
 from workflow.runs import HOME, demo_config, snakemake, tiny_config
 
 
@@ -34,6 +38,16 @@ def test_another_workflow_takes_it_as_a_module(tmp_path):
     assert run.rules["voxscale_fit_encoding"] > 50
 
 
+def planned(folder, config):
+    """Fits that are done, and that were made with other settings."""
+    (folder / "planned.yaml").write_text(yaml.safe_dump(config))
+    command = [sys.executable, "-m", "voxscale.plan", "--configfile", "planned.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
+    text = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
+    fits = next(line.split() for line in text.splitlines() if line.startswith("fit_encoding"))
+    return tuple(0 if count == "-" else int(count) for count in fits[2:4])
+
+
 def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     config = tiny_config()
     first = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
@@ -45,6 +59,24 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     scores.unlink()
     third = snakemake(tmp_path, scores.relative_to(tmp_path), config=config)
     assert third.rules == {"fit_encoding": 1}
+    # A damaged copy of the responses is made anew, and no finished fit with it.
+    scores = "results/tables/all/scores.parquet"
+    assert snakemake(tmp_path, scores, config=config).status == 0
+    (tmp_path / "results/responses/UTS01.h5").unlink()
+    fourth = snakemake(tmp_path, scores, "results/responses/UTS01.h5", config=config)
+    assert fourth.rules == {"prepare_responses": 1}, fourth.text
+    assert "Nothing to be done" in snakemake(tmp_path, scores, config=config).text
+    # What is planned as done is what Snakemake finds done.
+    assert planned(tmp_path, config) == (8, 0)
+    config["encoding"]["seed"] = 7
+    assert planned(tmp_path, config) == (0, 8)
+    config["encoding"]["seed"] = 0
+    # Other scans are other fits.
+    with next((tmp_path / "results/phantom").rglob("UTS01/nightbaker.hf5")).open("ab") as scan:
+        scan.write(b"x")
+    scanned = snakemake(tmp_path, "--dry-run", scores, config=config)
+    assert scanned.rules["fit_encoding"] == 4
+    assert all("subject=UTS02" not in wildcards for _, wildcards in scanned.jobs)
 
 
 def test_a_pretrained_model_is_one_entry(tmp_path):

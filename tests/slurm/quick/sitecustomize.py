@@ -1,7 +1,8 @@
-"""On the path of the tests' runs: they ask the cluster every two seconds, not ever more seldom."""
+"""On the path of the tests' runs: they, and their watch, ask the cluster every few seconds."""
 
 import asyncio
 import sys
+from pathlib import Path
 
 if "--workflow-profile" in sys.orig_argv:
     from snakemake_executor_plugin_slurm import Executor
@@ -10,3 +11,7 @@ if "--workflow-profile" in sys.orig_argv:
         await asyncio.sleep(2)
 
     Executor.sleep = sleep
+    sys.path.insert(0, str(Path(__file__).parents[3] / "workflow/scripts"))
+    from voxscale import watch
+
+    watch.LOOK_S = 5.0

@@ -40,17 +40,24 @@ def story_path(folder: str | Path, model: str, story: str, key: str) -> Path:
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
+def _open(path: Path, index: Path | None = None) -> Iterator[h5py.File]:
+    """Open a story's file, or an index; what is wrong with it is told with a remedy.
+
+    Args:
+        index: the index that links to a story's file. While it is there, nothing is extracted again.
+    """
+    remedy = f"delete it and {index}, and run again" if index else "delete it and run again"
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the extraction again") from None
+        remedy = f"delete {index} and run again" if index else "run the extraction again"
+        raise UserError(f"{path}: no such file; {remedy}") from None
     except OSError as error:
         detail = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a whole HDF5 file ({detail}); delete it and extract again") from None
-    with file, reading(path, "delete it and its model's index, and run again"):
+        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remedy}") from None
+    with file, reading(path, remedy):
         if file.attrs.get("format") != FORMAT:
-            raise UserError(f"{path}: not a feature file of this version; delete it and extract again")
+            raise UserError(f"{path}: not a feature file of this version; {remedy}")
         yield file
 
 
@@ -138,21 +145,21 @@ def layers(path: str | Path) -> list[int]:
     """Layers that every story of the index holds, ascending."""
     held: list[set[int]] = []
     for story_file in links(path).values():
-        with _open(story_file) as file:
+        with _open(story_file, Path(path)) as file:
             held.append({int(name) for name in file})
     return sorted(set.intersection(*held)) if held else []
 
 
 def attrs(path: str | Path, story: str) -> dict[str, Any]:
     """Attributes of one story: plain numbers and strings."""
-    with _open(_story_file(path, story)) as file:
+    with _open(_story_file(path, story), Path(path)) as file:
         return {k: v.item() if isinstance(v, np.generic) else v for k, v in file.attrs.items()}
 
 
 def shape(path: str | Path, story: str, layer: int) -> tuple[int, int]:
     """(clock TRs, width) of one layer of one story."""
     story_file = _story_file(path, story)
-    with _open(story_file) as file:
+    with _open(story_file, Path(path)) as file:
         return _layer(file, story_file, layer).shape
 
 
@@ -172,7 +179,6 @@ def read(path: str | Path, story: str, layer: int, rows: slice | None = None) ->
         UserError: the index, the story's file or the layer is missing, truncated, or something else.
     """
     story_file = _story_file(path, story)
-    with _open(story_file) as file:
-        dataset = _layer(file, story_file, layer)
-        with reading(story_file, f"delete it and {path}, and run again"):
-            return dataset[rows if rows is not None else slice(None)].astype(np.float32, copy=False)
+    with _open(story_file, Path(path)) as file:
+        values = _layer(file, story_file, layer)[rows if rows is not None else slice(None)]
+    return values.astype(np.float32, copy=False)

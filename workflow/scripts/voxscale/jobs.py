@@ -29,6 +29,7 @@ OUTPUTS = {
     "read_story": "results/stories/{story}/words.parquet",
     "digest_sounds": "results/subjects/{subject}-sounds.json",
     "describe_subject": "results/subjects/{subject}.parquet",
+    "digest_responses": "results/subjects/{subject}-responses.json",
     "prepare_responses": "results/responses/{subject}.h5",
     "estimate_ceiling": "results/ceiling/{subject}.parquet",
     "prepare_model": "results/models/{model}.json",
@@ -60,6 +61,7 @@ STAGES = {
         "read_story",
         "digest_sounds",
         "describe_subject",
+        "digest_responses",
         "prepare_responses",
     ),
     "features": (
@@ -142,7 +144,8 @@ class Jobs:
             yield from (Job("scan_phantom", {"subject": subject}) for subject in study.subjects)
         yield from (Job("read_story", {"story": story}) for story in study.stories)
         sounds = ("digest_sounds",) if heard else ()
-        for rule in (*sounds, "describe_subject", "prepare_responses", "estimate_ceiling"):
+        about = "describe_subject", "digest_responses", "prepare_responses", "estimate_ceiling"
+        for rule in (*sounds, *about):
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
@@ -218,6 +221,9 @@ class Jobs:
         trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))
         values = 8.0 * self.sizes.voxels(subject) * (trs + REPEATS * self.sizes.test_trs(subject))
         return resources.plain(0, values, held=5e7 + 3 * values, seconds=30)
+
+    def _digest_responses(self, subject: str) -> Need:
+        return resources.plain(self.sizes.response_bytes(subject))
 
     def _prepare_responses(self, subject: str) -> Need:
         trs = sum(self.sizes.trs(story) for story in self.study.heard(subject))

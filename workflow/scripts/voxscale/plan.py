@@ -17,30 +17,46 @@ from typing import Any
 from voxscale.config import merge, read_yaml
 from voxscale.errors import UserError
 from voxscale.jobs import STAGES, Job, Jobs
+from voxscale.records import Settings
 from voxscale.resources import Need
 from voxscale.study import Study
 
 HOME = Path(__file__).parents[3]
+OUTDATED = "were made with other settings, or of what was; running the workflow makes them again"
 JOB_OVERHEAD_S = 4.0  # s: what a SLURM job costs before and after its work (docs/reliability.md)
+LARGE_SHARE = 0.1  # of a job's time, from which its overhead is large
+
+
+def overhead_share(seconds: float) -> float:
+    """SLURM's and Snakemake's share of the time of a job that works for so many seconds."""
+    return JOB_OVERHEAD_S / (JOB_OVERHEAD_S + seconds)
 
 
 @dataclass
 class Row:
-    """One rule's jobs, summed up; hours and memory (the largest request) are those of jobs not yet done."""
+    """One rule's jobs, summed up; hours and memory (the largest request) are those of jobs not yet done.
+
+    Attributes:
+        outdated: jobs, not done, whose output is there but was made with other settings.
+        short: jobs, not done, of which SLURM's overhead takes a large share.
+    """
 
     rule: str
     jobs: int = 0
     done: int = 0
+    outdated: int = 0
     core_hours: float = 0.0
     gpu_hours: float = 0.0
     memory_mb: int = 0
     longest_s: float = 0.0
     disk_mb: float = 0.0
     seconds: float = 0.0
+    short: int = 0
 
-    def add(self, need: Need, done: bool) -> None:
+    def add(self, need: Need, done: bool, outdated: bool = False) -> None:
         self.jobs += 1
         self.done += done
+        self.outdated += outdated
         self.disk_mb += need.disk_mb
         if not done:
             hours = need.seconds / 3600
@@ -49,6 +65,7 @@ class Row:
             self.memory_mb = max(self.memory_mb, need.requested_mb())
             self.longest_s = max(self.longest_s, need.seconds)
             self.seconds += need.seconds
+            self.short += overhead_share(need.seconds) > LARGE_SHARE
 
 
 def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: str | Path = ".") -> Jobs:
@@ -76,8 +93,12 @@ def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: 
 def survey(jobs: Jobs) -> list[Row]:
     """One row per rule, in the order of the work."""
     rows: dict[str, Row] = {}
+    settings = Settings(jobs)
     for job in jobs.all():
-        rows.setdefault(job.rule, Row(job.rule)).add(jobs.need(*job), is_done(jobs, job))
+        there = is_done(jobs, job)
+        outdated = there and settings.differ(job)
+        row = rows.setdefault(job.rule, Row(job.rule))
+        row.add(jobs.need(*job), there and not outdated, outdated)
     return list(rows.values())
 
 
@@ -127,18 +148,28 @@ def report(rows: Sequence[Row]) -> str:
     if figures:
         drawn = Row("draw_*")
         for row in figures:
-            for key in ("jobs", "done", "core_hours", "disk_mb", "seconds"):
+            for key in ("jobs", "done", "outdated", "core_hours", "disk_mb", "seconds"):
                 setattr(drawn, key, getattr(drawn, key) + getattr(row, key))
             drawn.memory_mb = max(drawn.memory_mb, row.memory_mb)
             drawn.longest_s = max(drawn.longest_s, row.longest_s)
         shown.insert(-1, drawn)
     total = Row("all")
     for row in shown:
-        for key in ("jobs", "done", "core_hours", "gpu_hours", "disk_mb"):
+        for key in ("jobs", "done", "outdated", "core_hours", "gpu_hours", "disk_mb"):
             setattr(total, key, getattr(total, key) + getattr(row, key))
         total.memory_mb = max(total.memory_mb, row.memory_mb)
         total.longest_s = max(total.longest_s, row.longest_s)
-    header = ("rule", "jobs", "done", "core-hours", "GPU-hours", "largest memory", "longest job", "disk")
+    header = (
+        "rule",
+        "jobs",
+        "done",
+        "outdated",
+        "core-hours",
+        "GPU-hours",
+        "largest memory",
+        "longest job",
+        "disk",
+    )
     lines = table(
         header,
         (
@@ -146,6 +177,7 @@ def report(rows: Sequence[Row]) -> str:
                 row.rule,
                 row.jobs,
                 row.done,
+                row.outdated or "-",
                 hours(row.core_hours),
                 hours(row.gpu_hours),
                 size(row.memory_mb),
@@ -162,11 +194,15 @@ def report(rows: Sequence[Row]) -> str:
     lines += [
         "Hours, memory and longest job are those of jobs still to do; memory is what is asked of a cluster."
     ]
+    if total.outdated:
+        lines += [f"{total.outdated} outputs are there but {OUTDATED}."]
     fits = next((row for row in rows if row.rule == "fit_encoding"), None)
     if fits and fits.jobs > fits.done:
         mean = fits.seconds / (fits.jobs - fits.done)
-        share = JOB_OVERHEAD_S / (JOB_OVERHEAD_S + mean)
-        lines += [f"A fit takes {duration(mean)} on average; SLURM's own time is {share:.0%} of it."]
+        lines += [
+            f"A fit takes {duration(mean)} on average; SLURM's own time is {overhead_share(mean):.1%} of it, "
+            f"and more than {LARGE_SHARE:.0%} in {fits.short} of {fits.jobs - fits.done} fits."
+        ]
     return "\n".join(lines)
 
 

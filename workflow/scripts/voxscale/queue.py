@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -12,20 +14,35 @@ from typing import NamedTuple
 PREFIX = "voxscale"  # of the jobs' names, as profiles/slurm sets it
 ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "REQUEUED", "RESIZING"}
 TIMEOUT_S = 60
+# Reasons to wait that only a change of the cluster, or of what is asked for, can end.
+NEVER = re.compile(
+    r"Partition(TimeLimit|NodeLimit|Config)|BadConstraints|DependencyNeverSatisfied"
+    r"|(Assoc|QOS)Max\w+PerJob\w*|QOSMin\w+|(Account|QOS)NotAllowed|Invalid(Account|QOS)"
+)
 
 
 class Queued(NamedTuple):
-    """One job: SLURM's id, the run that submitted it, its state and its comment (rule and wildcards)."""
+    """One job: SLURM's id, the run that submitted it, its state, its comment (rule and wildcards) and place.
+
+    Attributes:
+        place: the nodes it runs on, or the reason why it waits.
+    """
 
     jobid: str
     run: str
     state: str
     comment: str
+    place: str = ""
 
     @property
     def waiting(self) -> bool:
         """Whether it has not started yet."""
         return self.state == "PENDING"
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether it waits for what will never be."""
+        return self.waiting and NEVER.fullmatch(self.place) is not None
 
 
 def read_queue(directory: str | Path, prefix: str = PREFIX) -> list[Queued] | None:
@@ -36,7 +53,7 @@ def read_queue(directory: str | Path, prefix: str = PREFIX) -> list[Queued] | No
     """
     if shutil.which("squeue") is None:
         return None
-    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%k"]
+    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%R|%k"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
@@ -46,9 +63,9 @@ def read_queue(directory: str | Path, prefix: str = PREFIX) -> list[Queued] | No
     here = str(Path(directory).resolve())
     found = []
     for line in done.stdout.splitlines():
-        jobid, run, state, where, comment = line.split("|", 4)
+        jobid, run, state, where, place, comment = line.split("|", 5)
         if run.startswith(f"{prefix}_") and state in ALIVE and str(Path(where).resolve()) == here:
-            found.append(Queued(jobid, run, state, comment))
+            found.append(Queued(jobid, run, state, comment, place.strip("()")))
     return found
 
 
@@ -87,7 +104,11 @@ def read_up_nodes() -> set[str]:
 
 
 def cancel(jobs: Iterable[Queued], pending_only: bool = False) -> None:
-    """Take jobs out of the queue; with `pending_only`, those that have started meanwhile go on."""
+    """Take jobs out of the queue; with `pending_only`, those that have started meanwhile go on.
+
+    Where SLURM does not answer nothing happens; who looks again finds the jobs still there.
+    """
     if ids := [job.jobid for job in jobs]:
         state = ["--state=PENDING"] if pending_only else []
-        subprocess.run(["scancel", *state, *ids], timeout=TIMEOUT_S, check=False, capture_output=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(["scancel", *state, *ids], timeout=TIMEOUT_S, check=False, capture_output=True)

@@ -18,6 +18,8 @@ MB = 1e6
 PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
 PLOTS = 420  # MB: with matplotlib, nilearn and their fonts and meshes
 NETWORK = 620  # MB: with torch and transformers
+# MB of the host beside a GPU: CUDA's libraries and context. ASSUME: not measured, no GPU was at hand.
+CUDA = 2_000
 SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start it
 START_S = 15.0  # s: start-ups, imports from a shared disk
 CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix products
@@ -148,7 +150,7 @@ def extraction(
     held += weights if gpu else 2 * weights + batch  # on a CPU also packed for its matrix products
     gpus = max(1, math.ceil((weights / MB + 8_000) / (0.9 * GPU_MB))) if gpu else 0
     time = START_S + flops / rate + weights / DISK_BYTES + stored / DISK_BYTES
-    return Need(NETWORK + held / MB, time, threads, gpus, stored / MB)
+    return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, stored / MB)
 
 
 def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:
@@ -223,7 +225,8 @@ def fit(
     read = 4.0 * (train + test) * (voxels + width)
     time = START_S + flops / (CPU_FLOPS * threads) + (read + 2 * stored) / DISK_BYTES
     gpus = int(encoding["device"].startswith("cuda"))
-    return Need((bound + 90.0 * n_draws * voxels) / MB, time, threads, gpus, stored / MB)
+    memory = (bound + 90.0 * n_draws * voxels) / MB + (CUDA if gpus else 0)
+    return Need(memory, time, threads, gpus, stored / MB)
 
 
 def fit_bytes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,11 +136,13 @@ def _extract_missing(
     on_disk: str,
     common: Mapping[str, Any],
 ) -> None:
-    """Pass story after story; the next one is read, and the last one saved, while the model works."""
+    """Pass story after story; the next one is read while the model works.
+
+    Each is saved before the next one starts: a killed job has lost at most the story it was in.
+    """
     folder = files[stories[0].name].parent
     batch = BatchSize(folder, encoder.card, encoder, encoder.measure_batch, window_s=encoder.window_s)
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
-        saved: Future[None] | None = None
+    with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(_windows_of, encoder, stories[0])
         for i, story in enumerate(stories):
             samples, windows = coming.result()
@@ -164,11 +166,5 @@ def _extract_missing(
                     f"{common['model']}: out of memory; going on with batches of {batch.value}",
                     file=sys.stderr,
                 )
-            if saved is not None:
-                saved.result()
             attrs = {**common, "story": story.name, "n_windows": len(windows)}
-            saved = behind.submit(feature_store.write_story, files[story.name], layers, attrs, on_disk)
-            if encoder.device.type == "cpu":  # saving takes cores from the next pass, and is lost with it
-                saved.result()
-        if saved is not None:
-            saved.result()
+            feature_store.write_story(files[story.name], layers, attrs, on_disk)

@@ -1,14 +1,14 @@
 """How far a study is, at any time: `python -m voxscale.status --configfile config/paper.yaml`.
 
 Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
-queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; failed when
-it left a log and is none of these; else missing.
+queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; outdated
+when its output is there but was made with other settings; failed when it left a log and is none of these;
+else missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import re
 import sys
 from collections import Counter
@@ -18,14 +18,16 @@ from typing import NamedTuple
 
 from voxscale.errors import UserError
 from voxscale.jobs import Job, Jobs
-from voxscale.plan import is_done, load_jobs, table
+from voxscale.plan import OUTDATED, is_done, load_jobs, table
 from voxscale.queue import Queued, read_queue
+from voxscale.records import Settings, marked
+from voxscale.watch import SLURM_LOGS, is_running
 
-STATES = ("done", "running", "waiting", "failed", "missing")
-SLURM_LOGS = Path("results/logs/slurm")
+STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
+LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
 TAIL = 400  # characters of a failed job's log
 # What tells most of a failure: SLURM's own reason, else the script's, else any other.
-TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT", r"\bERROR\b", r"(?i)error")
+TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
 
 
 class Seen(NamedTuple):
@@ -36,48 +38,40 @@ class Seen(NamedTuple):
     log: Path | None = None
 
 
-def started_outputs(snakemake: Path = Path(".snakemake")) -> set[str]:
-    """Outputs that Snakemake has marked as being written."""
-    found = set()
-    for path in (snakemake / "incomplete").rglob("*"):
-        if path.is_file():
-            parts = path.relative_to(snakemake / "incomplete").parts
-            try:
-                name = base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in parts)).decode()
-            except ValueError:
-                continue
-            found.add(name)
-    return found
-
-
 def failure_log(job: Job) -> Path | None:
-    """The log that tells most of a job's failure: the rule's own, else what SLURM kept of it."""
+    """The log that tells most of a job's failure: the rule's own, or what SLURM kept of it."""
     own = job.log if job.log.exists() and job.log.stat().st_size else None
     folder = SLURM_LOGS / f"rule_{job.rule}" / "_".join(job.wildcards.values())
-    kept = sorted(folder.glob("*.log"), key=lambda path: path.stat().st_mtime) if folder.exists() else []
-    if kept and (own is None or kept[-1].stat().st_mtime > own.stat().st_mtime + 60):
-        return kept[-1]  # the scripts' last word is old: the node or SLURM ended the job
-    return own or (kept[-1] if kept else None) or (job.log if job.log.exists() else None)
+    kept = max(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, default=None)
+    if kept and own:
+        later = kept.stat().st_mtime - own.stat().st_mtime
+        # SLURM ended the job, or its node did: the script's last word is old.
+        return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
+    return own or kept or (job.log if job.log.exists() else None)
 
 
-def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], locked: bool) -> list[Seen]:
+def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], running: bool) -> list[Seen]:
     """State of every job.
 
     Args:
         queue: living jobs of the cluster; None without one.
         started: outputs that Snakemake has marked as being written.
-        locked: whether a Snakemake holds the directory.
+        running: whether a run holds the directory.
     """
     queued = {job.comment: "waiting" if job.waiting else "running" for job in queue or ()}
-    started = set(started)
+    started, settings = set(started), Settings(jobs)
     seen = []
     for job in jobs.all():
-        if is_done(jobs, job) and str(job.output) not in started:
+        there = is_done(jobs, job)
+        outdated = there and settings.differ(job)
+        if there and not outdated and str(job.output) not in started:
             seen.append(Seen(job, "done"))
         elif job.comment in queued:
             seen.append(Seen(job, queued[job.comment]))
-        elif str(job.output) in started and locked and not queue:
+        elif str(job.output) in started and running and (not queue or job.rule in LOCAL_RULES):
             seen.append(Seen(job, "running"))
+        elif outdated:
+            seen.append(Seen(job, "outdated"))
         elif (log := failure_log(job)) is not None:
             seen.append(Seen(job, "failed", log))
         else:
@@ -96,15 +90,21 @@ def _counted(groups: Mapping[str, Counter[str]], name: str) -> list[str]:
     )
 
 
-def tail(path: Path) -> str:
-    """The last words of a log, one line."""
+def _lines(path: Path) -> list[str]:
+    """The last lines of a log."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 8 * TAIL))
-        lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    for telling in TELLING:
-        if said := [line for line in lines if re.search(telling, line)]:
-            return said[-1][-TAIL:]
-    return (lines or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
+        return [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+
+
+def _said(path: Path, telling: str) -> list[str]:
+    return [line for line in _lines(path) if re.search(telling, line)]
+
+
+def tail(path: Path) -> str:
+    """The last words of a log, one line."""
+    said = next((said for telling in TELLING if (said := _said(path, telling))), None) or _lines(path)
+    return (said or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
 
 
 def report(seen: Sequence[Seen], cells: bool = False) -> str:
@@ -130,6 +130,8 @@ def report(seen: Sequence[Seen], cells: bool = False) -> str:
         lines += ["", *table((*columns, "state"), rows)]
     else:
         lines += ["", *_counted(fits, "fits")]
+    if outdated := sum(one.state == "outdated" for one in seen):
+        lines += ["", f"{outdated} outdated: they {OUTDATED}."]
     failed = [one for one in seen if one.state == "failed"]
     if failed:
         lines += ["", f"{len(failed)} failed; running the workflow again tries them again:"]
@@ -147,8 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         jobs = load_jobs(options.configfile, options.directory)
-        locked = any(Path(".snakemake/locks").glob("*.lock"))
-        print(report(survey(jobs, read_queue("."), started_outputs(), locked), options.cells))
+        seen = survey(jobs, read_queue("."), marked(), is_running())
+        print(report(seen, options.cells))
     except UserError as error:
         print(f"ERROR status: {error}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -98,21 +98,16 @@ def extract(
 def _extract_missing(
     model: TextModel, stories: Sequence[Story], files: Mapping[str, Path], common: Mapping[str, Any]
 ) -> None:
-    """Pass story after story; the next one is tokenised, and the last one saved, while the device works."""
-    on_disk, on_cpu = model.settings["on_disk"], model.reader.device.type == "cpu"
-    with ThreadPoolExecutor(1) as ahead, ThreadPoolExecutor(1) as behind:
-        saved: Future[None] | None = None
+    """Pass story after story; the next one is tokenised while the device works.
+
+    Each is saved before the next one starts: a killed job has lost at most the story it was in.
+    """
+    with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(model.passage, stories[0])
         for i, story in enumerate(bar(stories, f"{model.card['model']} stories", unit="story")):
             passage = coming.result()
             if i + 1 < len(stories):
                 coming = ahead.submit(model.passage, stories[i + 1])
             layers, numbers = model.features(story, passage)
-            if saved is not None:
-                saved.result()
             attrs = {**common, "story": story.name, **numbers}
-            saved = behind.submit(feature_store.write_story, files[story.name], layers, attrs, on_disk)
-            if on_cpu:  # saving would only take cores from the next pass, and be lost if that is killed
-                saved.result()
-        if saved is not None:
-            saved.result()
+            feature_store.write_story(files[story.name], layers, attrs, model.settings["on_disk"])

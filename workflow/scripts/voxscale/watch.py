@@ -24,15 +24,20 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.io import read_json, write_json
+from voxscale.io import atomic, read_json, write_json
 from voxscale.queue import Queued, cancel, is_answering, read_known, read_queue, read_up_nodes
 
 RECORDS = Path(".snakemake/voxscale-runs")
 LOCKS = Path(".snakemake/locks")
+SLURM_LOGS = Path("results/logs/slurm")  # as profiles/slurm has it
 POLL_S = 5.0
 SILENCE_S = 600.0  # of SLURM, until a run is not started blindly
+WORD_S = 60.0  # between two words on what is waited for
+COMPLETING_S = 300.0  # in which a job may end; SLURM then waits for its node, and no longer for the job
+STUCK = "VOXSCALE_STUCK"  # in the environment, ids of jobs that are let go of: a new start knows them, too
 LOOK_S = 60.0
 LOOKS = 4  # in a row that miss a job, until it counts as lost
+HOPELESS_LOOKS = 2  # in a row that find a job waiting for what will never be: a node may just be away
 
 _earlier: Sequence[Queued] | None = []  # jobs in the cluster before the graph was built; None: not known
 
@@ -56,6 +61,22 @@ def leave_record(records: Path = RECORDS) -> None:
     write_json(records / f"{host}-{pid}.json", {"host": host, "pid": pid, "started": _started(pid)})
 
 
+def is_running(records: Path = RECORDS, locks: Path = LOCKS) -> bool:
+    """Whether a run holds this directory: one whose process lives, or one of another machine."""
+    if not any(locks.glob("*.lock")):
+        return False
+    try:
+        runs = [read_json(path) for path in records.glob("*.json")]
+    except UserError:
+        return True
+    return not runs or any(_may_live(run) for run in runs)
+
+
+def _may_live(run: dict[str, Any]) -> bool:
+    """Whether the process of a record lives, as far as can be known from here."""
+    return run.get("host") != socket.gethostname() or _started(int(run["pid"])) == run.get("started")
+
+
 def free_dead_lock(records: Path = RECORDS, locks: Path = LOCKS) -> bool:
     """Remove a lock if all who may hold it were processes of this machine, and are gone.
 
@@ -66,8 +87,7 @@ def free_dead_lock(records: Path = RECORDS, locks: Path = LOCKS) -> bool:
         runs = [read_json(path) for path in records.glob("*.json")]
     except UserError:
         return False
-    here = socket.gethostname()
-    if any(run.get("host") != here or _started(int(run["pid"])) == run.get("started") for run in runs):
+    if any(_may_live(run) for run in runs):
         return False
     shutil.rmtree(records, ignore_errors=True)
     if not runs or not locks.is_dir() or not any(locks.iterdir()):
@@ -102,7 +122,9 @@ def settle(
     stop: Callable[..., None] = cancel,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Wait until no job of an earlier run of this directory is left in the cluster.
+    """Wait until no job of an earlier run of this directory is left in the cluster, saying so every minute.
+
+    Jobs run until their time limit at most; one that SLURM cannot end for minutes is let go of.
 
     Args:
         read, stop, sleep: how to read the queue, cancel jobs and pass the time.
@@ -119,19 +141,43 @@ def settle(
             return read_queue(directory)
 
     seen: set[str] = set()
-    while queue := _ask(read, sleep):
-        if not seen:
-            waiting = sum(job.waiting for job in queue)
-            say(
-                f"{len(queue)} jobs of an earlier run are in the cluster: cancelling {waiting} that wait,"
-                f" waiting for {len(queue) - waiting} that run. (To cancel these too: "
-                f"scancel {' '.join(job.jobid for job in queue if not job.waiting)})"
-            )
+    waited, ending = 0.0, {}
+    while queue := _without_stuck(_ask(read, sleep)):
+        # A job that ends is in the queue until its node, which may be gone, has said so.
+        ending = {job.jobid: ending.get(job.jobid, waited) for job in queue if job.state == "COMPLETING"}
+        if stuck := [job for job in queue if waited - ending.get(job.jobid, waited) >= COMPLETING_S]:
+            say(f"SLURM cannot end jobs of an earlier run ({_described(stuck)}); going on without them.")
+            os.environ[STUCK] = " ".join([os.environ.get(STUCK, ""), *(job.jobid for job in stuck)])
+            continue
         seen |= {job.jobid for job in queue}
+        if waited % WORD_S == 0:
+            _say_settling(queue)
         if pending := [job for job in queue if job.waiting]:
             stop(pending, pending_only=True)
         sleep(POLL_S)
+        waited += POLL_S
     return len(seen)
+
+
+def _without_stuck(queue: Sequence[Queued]) -> Sequence[Queued]:
+    """Jobs that have not been let go of, by this process or the one that started it anew."""
+    return [job for job in queue if job.jobid not in os.environ.get(STUCK, "").split()]
+
+
+def _described(queue: Sequence[Queued]) -> str:
+    """Each job with its state and node, the first few of many."""
+    told = [f"{job.jobid} {job.state.lower()} {job.place}".strip() for job in queue]
+    return ", ".join([*told[:5], *([f"and {len(told) - 5} more"] if len(told) > 5 else [])])
+
+
+def _say_settling(queue: Sequence[Queued]) -> None:
+    waiting = [job for job in queue if job.waiting]
+    running = [job for job in queue if not job.waiting]
+    text = f"{len(queue)} jobs of an earlier run are in the cluster: cancelling {len(waiting)} that wait"
+    if running:
+        text += f", waiting for {len(running)} that run ({_described(running)}). To cancel these too: "
+        text += f"scancel {' '.join(job.jobid for job in running)}"
+    say(text)
 
 
 def before_graph() -> None:
@@ -140,6 +186,7 @@ def before_graph() -> None:
     free_dead_lock()
     leave_record()
     _earlier = read_queue(Path.cwd()) if shutil.which("squeue") else []
+    _earlier = _earlier and _without_stuck(_earlier)
 
 
 def record_in_jobs() -> None:
@@ -188,8 +235,11 @@ def before_jobs(workflow: Any) -> None:
         ids = " ".join(sorted(lost))
         _start_anew(workflow, f"SLURM has forgotten jobs that Snakemake waits for ({ids}); starting anew.")
 
+    end_hopeless = Hopeless()
+
     def tidy() -> None:
         forgive_nodes(executor, read_up_nodes())
+        end_hopeless(read_queue(Path.cwd()) or [])
 
     threading.Thread(target=look_out, args=(active, read_known, found, tidy), daemon=True).start()
 
@@ -197,7 +247,9 @@ def before_jobs(workflow: Any) -> None:
 def fail_preempted(plugin: Any) -> None:
     """Let the executor for SLURM take a preempted job for a failed one, and try it again.
 
-    By itself it waits until SLURM starts the job anew, which `slurm-no-requeue` forbids: for ever.
+    By itself it waits until SLURM starts the job anew, which `slurm-no-requeue` forbids: for ever. And when
+    SLURM has been silent for long it forgets all its jobs, and waits for ever, too: so silence is told to it
+    as an answer that names no job, after which it goes on with each as it was.
 
     Args:
         plugin: the executor's module.
@@ -208,10 +260,39 @@ def fail_preempted(plugin: Any) -> None:
 
     async def told(*arguments: Any) -> Any:
         states, seconds = await ask(*arguments)
+        if states is None:
+            return {}, 0.0
         ended = {"PREEMPTED": "CANCELLED"}
-        return states and {jobid: ended.get(state, state) for jobid, state in states.items()}, seconds
+        return {jobid: ended.get(state, state) for jobid, state in states.items()}, seconds
 
     plugin.query_job_status = told
+
+
+class Hopeless:
+    """Ends jobs that wait for what will never be, so that their run is told; by itself it waits for ever."""
+
+    def __init__(self, stop: Callable[..., None] = cancel) -> None:
+        self.stop, self.found = stop, {}
+
+    def __call__(self, queue: Sequence[Queued]) -> None:
+        """Look at the queue once more.
+
+        Args:
+            queue: living jobs of this directory.
+        """
+        hopeless = [job for job in queue if job.hopeless]
+        self.found = {job.jobid: self.found.get(job.jobid, 0) + 1 for job in hopeless}
+        if ended := [job for job in hopeless if self.found[job.jobid] >= HOPELESS_LOOKS]:
+            for job in ended:
+                text = f"ERROR {job.comment}: SLURM can never start job {job.jobid} ({job.place}); "
+                text += "ask for less, or elsewhere: profiles/slurm/config.yaml"
+                say(text)
+                # Where SLURM would have kept the job's own words, so that `make status` finds these.
+                rule, _, values = job.comment.partition("_wildcards_")
+                path = SLURM_LOGS / rule / values / f"{job.jobid}.log"
+                with contextlib.suppress(OSError), atomic(path) as log:
+                    log.write_text(f"{text}\n")
+            self.stop(ended, pending_only=True)
 
 
 def submit_patiently(

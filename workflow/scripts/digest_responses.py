@@ -1,0 +1,15 @@
+"""Digests of everything that one subject's responses are made of: files, mask, choice of voxels, code."""
+
+from voxscale.errors import script
+from voxscale.io import sha256_file, write_json
+
+if "snakemake" in globals():
+    with script(snakemake):
+        sources, mask = snakemake.params.sources, snakemake.params.mask
+        chosen = [snakemake.input.voxels] if snakemake.input.get("voxels") else []
+        digest = {
+            "responses": {story: [sha256_file(path) for path in paths] for story, paths in sources.items()},
+            "voxels": [sha256_file(path) for path in [*([mask] if mask else []), *chosen]],
+            "code": snakemake.params.preparation,
+        }
+        write_json(snakemake.output.digest, digest)
