@@ -212,38 +212,42 @@ float32* screens too, with no arithmetic below float32. *Same alpha* and *Δr* (
 where the alpha is the same) are against our float32 without the screen: every alpha on every voxel."""
 
 
-def section(before: dict[str, float], rates: list[float], parts: list[str]) -> str:
-    """The whole section, with the rates that the machine had."""
+CASES = {
+    "small": Case("Small, several rounds", 1500, 512, 2000, 1, 3),
+    "dual": Case("Dual, full size", 3000, 1024, 20_000, 3, 1),
+    "primal": Case("Primal, full size", 9000, 256, 6000, 1, 1),
+}
+QUICK = {"dual": Case("Dual", 500, 200, 300, 2, 2), "primal": Case("Primal", 1000, 32, 300, 1, 1)}
+
+
+def part(case: Case) -> str:
+    """One case's part of the section, with the rates that the machine had meanwhile."""
+    before = {name: gemm_rate(name) for name in DTYPES}
+    rates = [before["float32"]]
+    tables = describe(case, compare(case, rates))
     gemm = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in before.items())
     since = f"float32 {min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f} between the timings"
     when = f"{sections.machine()} GEMM in GFLOP/s: {gemm} at the start, {since}."
-    return "\n".join(["## Ridge", "", when, "", ABOUT, "", *parts])
+    return "\n".join([tables[0], "", when, *tables[1:]])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--case", action="append", choices=CASES, help="only this one; default: all")
     parser.add_argument(
         "--quick", action="store_true", help="tiny sizes, to see that it runs; writes nothing"
     )
-    quick = parser.parse_args(arguments).quick
-    cases = [
-        Case("Small, several rounds", 1500, 512, 2000, 1, 3),
-        Case("Dual, full size", 3000, 1024, 20_000, 3, 1),
-        Case("Primal, full size", 9000, 256, 6000, 3, 1),
-    ]
-    if quick:
-        cases = [Case("Dual", 500, 200, 300, 2, 2), Case("Primal", 1000, 32, 300, 1, 1)]
+    given = parser.parse_args(arguments)
+    cases = QUICK if given.quick else {name: CASES[name] for name in given.case or CASES}
     tiny = simulate(250, 64, 64, 1)
     for way in ways(1):  # what is imported or set up once is not timed
         way.run(tiny, tiny.n)
-    before = {name: gemm_rate(name) for name in DTYPES}
-    rates, parts = [before["float32"]], []
-    for case in cases:
-        parts += describe(case, compare(case, rates))
-        text = section(before, rates, parts)
-        if not quick:  # A run that is stopped keeps the cases it has finished.
-            sections.write("ridge", text)
-    print(text)
+    for name, case in cases.items():
+        text = part(case)
+        print(text)
+        if not given.quick:
+            sections.write("ridge", f"## Ridge\n\n{ABOUT}")
+            sections.write(f"ridge, {name}", text)
 
 
 if __name__ == "__main__":
