@@ -35,6 +35,7 @@ STUDY = {
     "encoding": {"folds": {"n": 3}},
     "scoring": {"skip_s": 20, "permutations": 50},
     "bootstrap": {"draws": 50},
+    "controls": {"features": [], "untrained": "none"},
     "sweeps": {
         "training": {"models": ["tiny-opt-1"], "layers": [1, 2], "n_train": [2, "all"], "draws": 2},
         "speech": {"models": ["tiny-whisper-1"], "layers": [2]},

@@ -79,6 +79,11 @@ class ModelEntry:
         return f"config/models.yaml {self.slug}"
 
     @property
+    def hears(self) -> bool:
+        """Whether its features are made of sound."""
+        return self.modality == "speech" or self.control == "mel"
+
+    @property
     def has_network(self) -> bool:
         """Whether a network stands behind it (language and speech)."""
         return self.modality in ("language", "speech")
