@@ -37,6 +37,9 @@ bench-features: install ## extraction beside its rivals, into docs/benchmarks.md
 bench-ridge: install ## the ridge solver beside its rivals, into docs/benchmarks.md: up to 40 minutes
 	$(BIN)/python benchmarks/bench_ridge.py
 
+bench-stacking: install ## a whole subject's stack, and what permutations add to a fit, into docs/benchmarks.md
+	$(BIN)/python benchmarks/bench_stacking.py
+
 validate: install ## many simulated studies whose truth is known, into docs/validation.md: a quarter of an hour
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
 
@@ -66,4 +69,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge validate plan models status prune format lint dry-run
+.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run

@@ -54,6 +54,7 @@ PATHS = {
     "voxels": "results/tables/{selection}/voxels.parquet",
     "ceiling": "results/ceiling/{subject}.parquet",
     "drift": "results/ceiling/{subject}-drift.parquet",
+    "room": "results/tables/room.parquet",
     "stacking": "results/stacking/{subject}.parquet",
     "stacking_weights": "results/stacking/{subject}-weights.parquet",
     "law": "results/laws/{law}.parquet",
@@ -173,16 +174,17 @@ def figure(name, category):
     }
 
 
-def law_tables(law):
-    """What the figure of one law is drawn from."""
+def law_tables(kind):
+    """What the figure of the chief law of a kind is drawn from."""
+    law = study.chief_laws[kind]
     files = {"laws": "law", "points": "law_points", "curves": "law_curves"}
     found = {key: PATHS[name].format(law=law) for key, name in files.items()}
     return found | tables_of(study.config["laws"][law]["sweep"], "summary")
 
 
-def law_options(law):
-    """What the figure of one law is told."""
-    interval = study.config["bootstrap"]["interval"]
+def law_options(kind):
+    """What the figure of the chief law of a kind is told."""
+    law, interval = study.chief_laws[kind], study.config["bootstrap"]["interval"]
     return {"law": law, "interval": interval, "voxel_sets": study.law_drawn(law)}
 
 

@@ -93,7 +93,9 @@ rule extract_speech_features:
 rule extract_control_features:
     """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
     input:
-        study.sound_inputs(study.stories),
+        lambda wildcards: (
+            study.sound_inputs(study.stories) if study.hears(wildcards.model) else []
+        ),
         card=PATHS["card"],
         words=expand(PATHS["words"], story=study.stories),
         phones=expand(PATHS["phones"], story=study.stories),

@@ -2,7 +2,7 @@
 # Makes: every figure as PNG and PDF, with the numbers it shows as CSV.
 
 
-if "language" in study.config["laws"]:
+if "language" in study.chief_laws:
 
     rule draw_score_by_language_model_size:
         """Score against the size of the language model, with its law."""
@@ -25,7 +25,7 @@ if "language" in study.config["laws"]:
             "../workflow/scripts/draw_score_by_language_model_size.py"
 
 
-if "speech" in study.config["laws"]:
+if "speech" in study.chief_laws:
 
     rule draw_score_by_speech_model_size:
         """Score against the size of the speech model, with its law."""
@@ -48,7 +48,7 @@ if "speech" in study.config["laws"]:
             "../workflow/scripts/draw_score_by_speech_model_size.py"
 
 
-if "training" in study.config["laws"]:
+if "training" in study.chief_laws:
 
     rule draw_score_by_training_hours:
         """Score against the hours of training data, with its law."""
@@ -139,7 +139,8 @@ rule draw_score_distribution:
 rule draw_map_ceiling:
     """Noise ceiling, share of it reached and room left, on the cortex."""
     input:
-        **tables_of("maps", "scores", "voxels"),
+        **tables_of("maps", "voxels"),
+        room=PATHS["room"],
     output:
         **figure("map_ceiling", "Noise ceilings"),
     log:
@@ -160,7 +161,8 @@ rule draw_map_ceiling:
 rule draw_ceiling_distribution:
     """Noise ceiling, share of it reached and room left, over voxels."""
     input:
-        **tables_of("maps", "scores", "voxels"),
+        **tables_of("maps", "voxels"),
+        room=PATHS["room"],
     output:
         **figure("ceiling_distribution", "Noise ceilings"),
     log:
@@ -311,7 +313,7 @@ if study.joint_cells:
             "../workflow/scripts/draw_what_next.py"
 
 
-if "language" in study.config["laws"]:
+if study.plateau_arms:
 
     rule draw_plateau:
         """Laws with and without the points where p > n, and scores against bits per character."""

@@ -30,7 +30,13 @@ rule write_report:
     params:
         config=study.config,
         models=study.revisions,
-        logs=lambda wildcards: "results/logs",
+        chief_laws=study.chief_laws,
+        untrained=study.untrained,
+        notes=study.notes,
+        # The thousands of fits, which have a layer, warn of nothing.
+        logs=lambda wildcards: [
+            str(job.log) for job in jobs.all() if "layer" not in job.wildcards
+        ],
         code=code("write_report"),
     script:
         "../workflow/scripts/write_report.py"

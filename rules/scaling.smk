@@ -108,13 +108,15 @@ if study.joint_cells:
             "../workflow/scripts/fit_joint.py"
 
 
-if "language" in study.config["laws"]:
+if study.plateau_arms:
 
     rule analyse_plateau:
         """Scores of language models against size and against bits per character of the same stories."""
         input:
-            points=PATHS["law_points"].format(law="language"),
-            features=expand(PATHS["features"], model=study.law_models("language")),
+            points=PATHS["law_points"].format(law=study.chief_laws["language"]),
+            features=expand(
+                PATHS["features"], model=study.law_models(study.chief_laws["language"])
+            ),
         output:
             plateau=PATHS["plateau"],
             fits=PATHS["plateau_fits"],
@@ -127,7 +129,7 @@ if "language" in study.config["laws"]:
         resources:
             **needs("analyse_plateau"),
         params:
-            models=study.law_models("language"),
+            models=study.law_models(study.chief_laws["language"]),
             code=code("analyse_plateau"),
         script:
             "../workflow/scripts/analyse_plateau.py"

@@ -1,4 +1,4 @@
-# Needs: the phantom's truth, its scores, ceilings and the law of the nested family.
+# Needs: the phantom's truth, its scores, ceilings, stacks, layers and the law of the nested family.
 # Makes: what was found beside what is true.
 
 if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
@@ -12,6 +12,17 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
             points=PATHS["law_points"].format(law="nested"),
             law=PATHS["law"].format(law="nested"),
             cards=expand(PATHS["card"], model=study.grid.used_models),
+            stacking=(
+                expand(PATHS["stacking"], subject=study.subjects)
+                if study.config["stacking"]["members"]
+                else []
+            ),
+            weights=(
+                expand(PATHS["stacking_weights"], subject=study.subjects)
+                if study.config["stacking"]["members"]
+                else []
+            ),
+            layers=[PATHS["layers"]] if study.profile_cells else [],
         output:
             "results/validation.json",
         log:

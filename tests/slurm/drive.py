@@ -35,6 +35,7 @@ STUDY = {
     "encoding": {"folds": {"n": 3}},
     "scoring": {"skip_s": 20, "permutations": 50},
     "bootstrap": {"draws": 50},
+    "controls": {"features": [], "untrained": "none"},
     "sweeps": {
         "training": {"models": ["tiny-opt-1"], "layers": [2], "n_train": [2, 3, "all"], "draws": 2},
         "layer": {"models": ["tiny-opt-1"], "layers": [1]},

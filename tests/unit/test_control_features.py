@@ -138,6 +138,22 @@ def test_nested_is_the_leading_dimensions(study):
         np.testing.assert_array_equal(feature_store.read(index, story, 0), expected)
 
 
+def test_layers_of_a_nested_model_have_each_its_own_noise(study):
+    stories, run = study
+    index = run(modality="nested", dims=6, noise=[2.0, 0.0, 1.0])
+    assert feature_store.layers(index) == [0, 1, 2]
+    errors = []
+    for story, sources in stories.items():
+        latent = np.load(sources.latents)
+        layers = [feature_store.read(index, story, i) for i in range(3)]
+        np.testing.assert_allclose(layers[1], latent, atol=1e-6)
+        errors.append([layer - latent for layer in layers])
+    deviations = np.std(np.array(errors), axis=(0, 2, 3))
+    np.testing.assert_allclose(deviations, [2, 0, 1], atol=0.25)
+    noises = [errors[0][0].ravel(), errors[0][2].ravel(), errors[1][0].ravel()]
+    assert np.abs(np.corrcoef(noises)[np.triu_indices(3, 1)]).max() < 0.3, "no two are the same"
+
+
 def test_only_what_changed_is_made_again(study):
     stories, run = study
     before = feature_store.links(run(control="mel"))

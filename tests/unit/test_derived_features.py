@@ -138,7 +138,7 @@ def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
 def test_an_arm_that_cannot_be_is_told():
     with pytest.raises(UserError, match=r"plateau\.width: tiny-opt-1 has 16 features; lower the width"):
         study(plateau={"width": 17})
-    with pytest.raises(UserError, match=r"plateau\.width: the study has no law named language"):
+    with pytest.raises(UserError, match=r"plateau\.width: the study has no law of language models"):
         study(laws={})
     with pytest.raises(UserError, match=r"plateau\.width: makes tiny-opt-1-pca16, which is there already"):
         study(models={"tiny-opt-1-pca16": {"like": "tiny-opt-1"}})

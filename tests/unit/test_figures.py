@@ -23,6 +23,7 @@ from voxscale.figures import (
     style,
     truth,
 )
+from voxscale.room import room_rows
 
 CURVES = ["law", "subject", "metric", "voxel_set", "group", "points", "form", "x", "y", "lo", "hi"]
 
@@ -56,7 +57,7 @@ def law(made, name, **options):
 
 
 def room(made):
-    return distributions.with_room(made["voxels"], made["scores"])
+    return distributions.with_room(made["voxels"], room_rows(made["scores"], made["voxels"]))
 
 
 FIGURES = {

@@ -196,8 +196,16 @@ CARDS = [
     {"model": "lm", "modality": "language", "width": 8},
     {"model": "hum", "modality": "speech", "width": 8},
     *({"model": f"nested-{d}", "modality": "nested", "width": d} for d in (1, 4, 16)),
+    {"model": "noisy", "modality": "nested", "width": 32, "noise": [1.0, 0.0, 1.0]},
 ]
 LEVEL = {"language": {"lm": 0.4, "hum": 0.1}, "auditory": {"lm": 0.1, "hum": 0.5}}
+# Of each region: what the stack has of it. Joint r², unique to language and to speech, weight of speech.
+PARTS = {
+    "language": (0.3, 0.29, 0.0, 0.04),
+    "auditory": (0.5, 0.0, 0.5, 0.97),
+    "mixed": (0.3, 0.1, 0.19, 0.6),
+    "silent": (0.0, 0.0, 0.0, 0.5),
+}
 
 
 def _truth(monkeypatch, subject, signal, drives):
@@ -245,7 +253,7 @@ def results(monkeypatch, subject, signal, drives):
                     mean = expected[expectation.DIMENSIONS.index(card["width"]), voxel.voxel]
                 rows.append(
                     {"model": card["model"], "layer": 1, "subject": "UTS01", "n_train": n_train, "draw": 0}
-                    | {"voxel": voxel.voxel, "r": mean + rng.normal(0, 0.02)}
+                    | {"voxel": voxel.voxel, "r": mean + rng.normal(0, 0.02), "p": rng.uniform()}
                 )
     columns = ceiling_columns([_hear(subject, signal, "test", REPEATS, 7).swapaxes(1, 2)[:, :, SKIP:]])
     columns.pop("agreement")
@@ -265,11 +273,31 @@ def results(monkeypatch, subject, signal, drives):
         for who in ("UTS01", "pooled")
         for name, value in (("a", intercept), ("b", slope))
     ]
-    return pa.Table.from_pylist(rows), ceiling, pa.Table.from_pylist(points), pa.Table.from_pylist(law)
+    law = [row | {"aicc": -40.0} for row in law]
+    law += [row | {"form": "power", "aicc": -30.0} for row in law if row["parameter"] == "a"]
+    tables_ = (rows, points, law, *_stacks(voxels, rng))
+    rows, points, law, *others = (pa.Table.from_pylist(table) for table in tables_)
+    return (rows, ceiling, points, law), dict(zip(("stacking", "weights", "layers"), others, strict=True))
+
+
+def _stacks(voxels, rng):
+    """Tables `stacking`, `stacking_weights` and `layers` of a workflow that does everything right."""
+    stacking, weights = [], []
+    for voxel, region in zip(voxels.voxel, voxels.region, strict=True):
+        joint, language, speech, weight = PARTS[region] + rng.normal(0, 0.01, 4)
+        named = {"subject": "UTS01", "voxel": voxel}
+        parts = {"unique_language": language, "unique_speech": speech, "shared": joint - language - speech}
+        stacking.append(named | {"r2_joint": joint} | parts)
+        weights += [named | {"model": m, "weight": w} for m, w in (("lm", 1 - weight), ("hum", weight))]
+    layers = [
+        {"model": "noisy", "subject": "UTS01", "voxel_set": "roi:language", "layer": i, "mean_cv_r": r}
+        for i, r in enumerate((0.3, 0.6, 0.4))
+    ]
+    return stacking, weights, layers
 
 
 def test_right_results_hold(results):
-    found = validation.validate("truth", *results, CARDS)
+    found = validation.validate("truth", *results[0], CARDS, **results[1])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["holds"], [row for row in found["checks"] if not row["inside"]]
     assert {row["check"] for row in found["checks"]} == {
@@ -279,8 +307,14 @@ def test_right_results_hold(results):
         "ceiling, coverage",
         "silent signal power",
         "silent voxels, mean r",
+        "silent voxels, share of p ≤ 0.05",
+        *(f"silent voxels, unique to {kind}" for kind in ("language", "speech")),
+        *(f"{region} voxels, shared variance" for region in ("language", "auditory", "mixed")),
+        *(f"{region} voxels, weight of speech" for region in ("language", "auditory")),
+        "language voxels, unique to speech",
+        "auditory voxels, unique to language",
     }
-    assert len(found["statements"]) == 3
+    assert len(found["statements"]) == 3 + 2 + 4 + 1  # regions and training, forms, stacks, layers
     assert [row["x"] for row in found["points"]] == [1, 4, 16]
     assert [(row["series"], row["x"]) for row in found["lines"]] == [
         (series, x) for series in ("endless training", "truth", "recovered") for x in (1, 4, 16)
@@ -296,8 +330,8 @@ def _shift(table, column, change):
 
 
 def _broken(results, what):
-    scores, ceiling, points, laws = results
-    frame = scores.to_pandas()
+    (scores, ceiling, points, laws), others = results
+    frame, others = scores.to_pandas(), dict(others)
     if what == "nested slope per decade":
         for column in ("estimate", "lo", "hi"):
             laws = _shift(laws, column, lambda x: x * 0.6)
@@ -313,11 +347,24 @@ def _broken(results, what):
         ceiling = _shift(ceiling, "signal_power", lambda x: x + 0.1)
     elif what == "silent voxels, mean r":
         frame.r += 0.1
+    elif what == "silent voxels, share of p ≤ 0.05":
+        frame.p /= 4
+    elif what.endswith("shared variance"):
+        others["stacking"] = _shift(others["stacking"], "shared", lambda x: x + 0.1)
+    elif what.endswith(("unique to language", "unique to speech")):
+        others["stacking"] = _shift(others["stacking"], f"unique_{what.split()[-1]}", lambda x: x + 0.1)
+    elif what.endswith("weight of speech"):
+        others["weights"] = _shift(others["weights"], "weight", lambda x: 1 - x)
+    elif what == "form":
+        laws = _shift(laws, "aicc", lambda x: -x)
+    elif what == "layer":
+        others["layers"] = _shift(others["layers"], "mean_cv_r", lambda x: x[::-1])
+        others["layers"] = _shift(others["layers"], "layer", lambda x: (x + 1) % 3)
     elif what == "more training":
         frame.loc[(frame.model == "lm") & (frame.n_train == 6), "r"] *= 0.3
     elif what == "who wins":
         frame["model"] = frame.model.replace({"lm": "hum", "hum": "lm"})
-    return pa.Table.from_pandas(frame, preserve_index=False), ceiling, points, laws
+    return (pa.Table.from_pandas(frame, preserve_index=False), ceiling, points, laws), others
 
 
 @pytest.mark.parametrize(
@@ -329,17 +376,27 @@ def _broken(results, what):
         "ceiling, coverage",
         "silent signal power",
         "silent voxels, mean r",
+        "silent voxels, share of p ≤ 0.05",
+        "language voxels, shared variance",
+        "mixed voxels, shared variance",
+        "auditory voxels, unique to language",
+        "language voxels, unique to speech",
+        "silent voxels, unique to speech",
+        "language voxels, weight of speech",
+        "auditory voxels, weight of speech",
     ],
 )
 def test_each_check_can_fail(results, what):
-    found = validation.validate("truth", *_broken(results, what), CARDS)
+    tables_, others = _broken(results, what)
+    found = validation.validate("truth", *tables_, CARDS, **others)
     assert not found["holds"]
     assert what in {row["check"] for row in found["checks"] if not row["inside"]}
 
 
-@pytest.mark.parametrize("what", ["more training", "who wins"])
+@pytest.mark.parametrize("what", ["more training", "who wins", "form", "layer", "mixed weight of speech"])
 def test_each_statement_can_fail(results, what):
-    found = validation.validate("truth", *_broken(results, what), CARDS)
+    tables_, others = _broken(results, what)
+    found = validation.validate("truth", *tables_, CARDS, **others)
     assert not found["holds"]
     assert not all(row["holds"] for row in found["statements"])
 
@@ -350,10 +407,31 @@ def test_the_truth_must_be_there(tmp_path):
         validation.validate(tmp_path, pa.table({}), ceiling, *[pa.table({})] * 2, CARDS)
 
 
+@pytest.mark.parametrize("repeats", [5, 10])
+def test_the_ceiling_of_the_phantom_is_recovered(drives, repeats):
+    """As many voxels as a subject of the demo, in responses that were heard 5 or 10 times."""
+    rng = np.random.default_rng(repeats)
+    many = brain.draw(cortex.place(1200, rng, cortex.surfaces()), rng)
+    heard = _hear(many, brain.signals(many, *drives), "test", repeats, 3)
+    columns = ceiling_columns([heard.swapaxes(1, 2)[:, :, SKIP:]])
+    columns.pop("agreement")
+    powers = expectation.ceiling(many, brain.signals(many, *drives), TEST, SKIP, repeats)
+    named = {"subject": "UTS01", "voxel": np.arange(1200)}
+    truth = dict(zip(("signal_power", "noise_power", "cc_max"), powers, strict=True))
+    truth = pd.DataFrame(named | truth | {"region": many.voxels.region})
+    checks = validation.check_ceiling(truth, pd.DataFrame(named | columns), 0.9)
+    assert len(checks) == 3
+    assert [row for row in checks if not row["inside"]] == []
+
+
 def test_columns_used_are_those_of_the_tables():
     assert {"signal_power", "ccmax", "ccmax_lo", "ccmax_hi", "reliable"} <= set(
         tables.SCHEMAS["ceiling"].names
     )
-    assert {"voxel_set", "points", "form", "parameter", "estimate", "lo", "hi"} <= set(
+    stacking = {"r2_joint", "shared", "unique_language", "unique_speech"}
+    assert stacking <= set(tables.SCHEMAS["stacking"].names)
+    assert {"model", "weight"} <= set(tables.SCHEMAS["stacking_weights"].names)
+    assert {"layer", "mean_cv_r", "voxel_set"} <= set(tables.SCHEMAS["layers"].names)
+    assert {"voxel_set", "points", "form", "aicc", "parameter", "estimate", "lo", "hi"} <= set(
         tables.SCHEMAS["laws"].names
     )

@@ -118,9 +118,8 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
     path = tmp_path / "study.yaml"
     config = tiny_config()
     config["sweeps"] = {"speech": {"models": ["tiny-hubert-1"]}}
-    path.write_text(
-        yaml.safe_dump({k: v for k, v in config.items() if k in ("dataset", "phantom", "sweeps")})
-    )
+    kept = ("dataset", "phantom", "sweeps", "controls")
+    path.write_text(yaml.safe_dump({k: v for k, v in config.items() if k in kept}))
     one = load_jobs(path, tmp_path).study
     entry = one.registry["tiny-hubert-1"]
     build(entry, prune.Path("results/models/tiny-hubert-1"), [])

@@ -28,6 +28,7 @@ CONFIG = {
     "laws": {"language": {"x": "parameters"}, "speech": {"x": "parameters"}, "training": {"x": "hours"}},
     "note": "<script>alert(1)</script>",
 }
+CHIEF = {kind: kind for kind in ("language", "speech", "training")}
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,7 @@ def page(tables, figures, tmp_path_factory):
         template=TEMPLATE,
         presets=yaml.safe_load((ROOT / "config" / "presets.yaml").read_text()),
         validation=study.validation(),
+        chief_laws=CHIEF,
         notes=["stories/x: 3 values are not finite"],
     )
     return out.read_text()
@@ -178,21 +180,23 @@ def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
 
 def test_claims_that_were_not_computed_are_left_open(tables):
     none = {name: frame.head(0) for name, frame in tables.items()}
-    rows = published_rows(none["laws"], none["summary"], {})
+    rows = published_rows(none["laws"], none["summary"], {}, {})
     assert len(rows) == 8
     assert {row["this study"] for row in rows} == {None}
     summary = tables["summary"].copy()
-    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], summary, {}, True)}
+    rows = {
+        row["claim"]: row["this study"] for row in published_rows(tables["laws"], summary, {}, CHIEF, True)
+    }
     assert rows["a language model stacked with a speech model"] == "see the figure of stacking gains"
     language = summary[(summary.modality == "language") & (summary.voxel_set == "all")]
     one = language[language.n_train == language.n_train.max()].iloc[:1]
     layers = pd.concat(
         [one.assign(layer=k, depth=k / 4, mean_cv_r=r) for k, r in enumerate((0.1, 0.2, 0.4, 0.3))]
     )
-    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], layers, {})}
+    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], layers, {}, CHIEF)}
     assert rows["best layers"] == f"{one.family.iloc[0]} at 0.50 of the depth"
     cut = one.assign(mean_r=0.1, mean_r_uncut=0.12)
-    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], cut, {})}
+    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], cut, {}, CHIEF)}
     assert rows["first 100 s of the test story"].startswith("+20% over ")
 
 
@@ -235,20 +239,29 @@ def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
     assert "fewer than five points" not in told
 
 
+def test_untrained_models_are_controls(tables, tmp_path):
+    counts = []
+    for untrained in ((), ("llama-7b",)):
+        write_report([], tables, CONFIG, {}, tmp_path / "x.html", template=TEMPLATE, untrained=untrained)
+        page = (tmp_path / "x.html").read_text()
+        counts.append(int(re.search(r"<b>(\d+)</b><span>language and speech models", page)[1]))
+    assert counts[0] == counts[1] + 1
+
+
 def test_tiles_tell_their_intervals(tables):
-    tiles = content.facts(tables, content.x_names(CONFIG))
+    tiles = content.facts(tables, content.x_names(CONFIG), CHIEF)
     percent = [tile for tile in tiles if tile["value"].endswith("%")]
     assert percent
     assert all(re.match(r"\[[+−\d]+, [+−\d]+\] ", tile["label"]) for tile in percent)
 
 
-def test_warnings_of_the_logs_are_told_once(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "x.log").write_text("hello\nWARNING s.hf5: 3 values\nnot a WARNING\n")
-    assert report_warnings.log_notes(tmp_path) == ["s.hf5: 3 values"]
-    assert report_warnings.log_notes(tmp_path / "absent") == []
-    assert report_warnings.log_notes(None) == []
+def test_warnings_of_the_study_s_own_logs_are_told_once(tmp_path):
+    logs = [tmp_path / f"{name}.log" for name in ("a", "b", "absent")]
+    for log in logs[:2]:
+        log.write_text("hello\nWARNING s.hf5: 3 values\nnot a WARNING\n")
+    (tmp_path / "left-out.log").write_text("WARNING t.hf5: of a subject that was taken out\n")
+    assert report_warnings.log_notes(logs) == ["s.hf5: 3 values"]
+    assert report_warnings.log_notes([]) == []
 
 
 def test_subjects_are_counted(tables):

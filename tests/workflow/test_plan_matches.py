@@ -4,7 +4,7 @@ import re
 
 import pytest
 import yaml
-from workflow.runs import demo_config, snakemake, tiny_config
+from workflow.runs import demo_config, fixed_width_config, snakemake, tiny_config
 from workflow.test_banded import banded_config
 
 from voxscale.plan import load_jobs
@@ -18,17 +18,15 @@ def planned(run):
             yield rule, tuple(sorted(re.findall(r"(\w+)=([^,]+)", text)))
 
 
-def fixed_width_config():
-    """The tiny study with the arm of fixed width."""
-    config = tiny_config()
-    config["sweeps"]["size"]["models"] = ["tiny-opt-1", "tiny-opt-2", "tiny-opt-3"]
-    return config | {"laws": {"language": {"sweep": "size", "x": "parameters"}}, "plateau": {"width": 8}}
+def controls_config():
+    """The tiny study with all its controls."""
+    return {key: value for key, value in tiny_config().items() if key != "controls"}
 
 
 @pytest.mark.parametrize(
     "config",
-    [tiny_config, fixed_width_config, demo_config, banded_config],
-    ids=["tiny", "fixed width", "demo", "banded"],
+    [tiny_config, fixed_width_config, controls_config, demo_config, banded_config],
+    ids=["tiny", "fixed width", "controls", "demo", "banded"],
 )
 def test_every_job_is_priced_once_and_no_other(tmp_path, monkeypatch, config):
     run = snakemake(tmp_path, "--dry-run", config=config())

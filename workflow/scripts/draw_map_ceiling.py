@@ -10,7 +10,7 @@ if "snakemake" in globals():
     with script(snakemake):
         save(
             *draw_ceiling_maps(
-                with_room(load("voxels", snakemake.input.voxels), load("scores", snakemake.input.scores)),
+                with_room(load("voxels", snakemake.input.voxels), load("room", snakemake.input.room)),
                 **snakemake.params.options,
             ),
             *snakemake.output,

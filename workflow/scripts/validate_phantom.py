@@ -1,11 +1,20 @@
 """Compare what the workflow found with the phantom's truth."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from voxscale import tables
 from voxscale.errors import script
 from voxscale.io import read_json, write_json
 from voxscale.phantom.validation import validate
+
+
+def whole(name: str, paths: Sequence[str]) -> pa.Table | None:
+    """A table of all subjects; None where there are no files of it."""
+    parts = [tables.read(name, path) for path in paths]
+    return pa.concat_tables(parts) if parts else None
+
 
 if "snakemake" in globals():
     with script(snakemake):
@@ -14,10 +23,13 @@ if "snakemake" in globals():
             validate(
                 snakemake.params.truth,
                 tables.read("scores", snakemake.input.scores),
-                pa.concat_tables([tables.read("ceiling", path) for path in snakemake.input.ceiling]),
+                whole("ceiling", snakemake.input.ceiling),
                 tables.read("law_points", snakemake.input.points),
                 tables.read("laws", snakemake.input.law),
                 [read_json(path) for path in snakemake.input.cards],
                 level=snakemake.params.interval,
+                stacking=whole("stacking", snakemake.input.stacking),
+                weights=whole("stacking_weights", snakemake.input.weights),
+                layers=whole("layers", snakemake.input.layers),
             ),
         )

@@ -21,5 +21,7 @@ if "snakemake" in globals():
             template=snakemake.input.template,
             presets=read_yaml(snakemake.input.presets),
             validation=read_json(snakemake.input.validation) if snakemake.input.get("validation") else None,
-            notes=[*snakemake.params.get("notes", []), *log_notes(snakemake.params.get("logs"))],
+            chief_laws=snakemake.params.chief_laws,
+            untrained=snakemake.params.untrained,
+            notes=[*snakemake.params.notes, *log_notes(snakemake.params.logs)],
         )

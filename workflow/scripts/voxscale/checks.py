@@ -19,7 +19,6 @@ def check(study: Study) -> None:
     Raises:
         UserError: one of it cannot be had; the line names the key.
     """
-    study.dataset.check()
     study.voxel_tables()
     if any(study.hears(model) for model in study.grid.used_models):
         study.dataset.check_sounds()

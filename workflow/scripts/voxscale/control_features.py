@@ -1,17 +1,19 @@
 """Control features: what any model's score must be seen beside. They come from no network, in one layer.
 
+Nested models, whose truth is known, come from here too; they may have several layers, each with its noise.
+
 What each control is made of, on the TR clock (T rows):
     word_rate, phoneme_rate     words or phones per second, (T, 1)
     mel                         level of each mel band in dB, (T, bands)
     time_since_onset            how long the story has lasted, as it is and as it fades from mind, (T, 4)
     autocorrelation             smooth random series that know nothing of the story, (T, 64)
-    nested                      leading dimensions of the latent that drives the phantom, (T, dims)
+    nested                      leading dimensions of the latent that drives the phantom, (T, dims), and noise
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -150,6 +152,17 @@ def nested(path: str | Path, ticks: Ticks, dims: int) -> np.ndarray:
     return latent[:, :dims].astype(np.float32)
 
 
+def noisy(values: np.ndarray, deviations: Sequence[float], story: str) -> dict[int, np.ndarray]:
+    """Layer by layer the same values with white noise of its own: layer -> (T, dims) float32."""
+    digest = hashlib.sha256(f"noise/{story}".encode()).digest()
+    rng = np.random.default_rng(list(digest))
+    drawn = (rng.standard_normal(values.shape).astype(np.float32) for _ in deviations)
+    return {
+        i: values + deviation * noise
+        for i, (deviation, noise) in enumerate(zip(deviations, drawn, strict=True))
+    }
+
+
 def _event_times(name: str, path: str | Path) -> np.ndarray:
     table = tables.read(name, path, ["onset_s", "offset_s"])
     return (table["onset_s"].to_numpy() + table["offset_s"].to_numpy()) / 2
@@ -205,7 +218,7 @@ def extract(
     if kind not in CONTROLS:
         known = ", ".join(name for name in CONTROLS if name != "nested")
         raise UserError(f"config/models.yaml {card['model']}: no control {kind}; known are {known}")
-    control = CONTROLS[kind]
+    control, deviations = CONTROLS[kind], card.get("noise") or [0.0]
     files = {}
     for story, sources in bar(stories.items(), card["model"], unit="story"):
         ticks = read_ticks(sources.clock)
@@ -219,13 +232,14 @@ def extract(
             code=code_hash(CODE),
             control=kind,
             setting=setting,
+            noise=deviations,
             source=sha256_file(require(path, control.source or "")) if path is not None else None,
             clock=[ticks.start.tolist(), ticks.end.tolist()],
             on_disk=settings["on_disk"],
         )
         files[story] = feature_store.story_path(store, card["model"], story, key)
-        if not feature_store.is_whole(files[story], [0]):
-            values = control.make(path, ticks, setting)
+        if not feature_store.is_whole(files[story], range(len(deviations))):
+            layers = noisy(control.make(path, ticks, setting), deviations, story)
             attrs = {"model": card["model"], "story": story}
-            feature_store.write_story(files[story], {0: values}, attrs, settings["on_disk"])
+            feature_store.write_story(files[story], layers, attrs, settings["on_disk"])
     feature_store.write_index(index, files)

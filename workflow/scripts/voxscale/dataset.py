@@ -17,6 +17,7 @@ What the rules ask it (paths are relative to the working directory, as the root 
     audio_inputs(story)             files a rule that reads the sound must wait for
     response_inputs(subject)        files a rule that reads the responses must wait for
     transcript(story), audio(story), clocks, response(subject, story), mask(subject), voxels(subject)
+    has_sound(story), has_phones(story)   what a speech model and two controls need
     n_trs(story)                    response TRs, or None while the dataset is not written yet
     check()                         raises one line if files that must exist do not
 """
@@ -190,17 +191,23 @@ class Dataset(ABC):
             )
         return Path(pattern.format(subject=subject)) if pattern else None
 
+    def has_sound(self, story: str) -> bool:
+        """Whether the story's sound is there, or a rule writes or downloads it."""
+        return self.audio(story) not in self.audio_inputs(story) or self.audio(story).exists()
+
+    def has_phones(self, story: str) -> bool:
+        """Whether the story's transcript has phones; those that a rule writes or downloads have."""
+        return True
+
     def check_sounds(self) -> None:
-        """Look for the sounds, which speech models and controls need.
+        """Look for the sounds, which speech models and the `mel` control need.
 
         Raises:
-            UserError: one is missing, of a dataset that no rule writes or downloads.
+            UserError: one is missing.
         """
         for story in self.stories:
-            if self.audio(story) in self.audio_inputs(story) and not self.audio(story).exists():
-                raise UserError(
-                    f"{self.audio(story)}: no such file; speech models and controls need it; add it"
-                )
+            if not self.has_sound(story):
+                raise UserError(f"{self.audio(story)}: no such file; speech models and mel need it; add it")
 
     def check_voxels(self) -> None:
         """Look for the tables of voxels that the config names.
@@ -296,8 +303,8 @@ class Phantom(Dataset):
     def n_trs(self, story: str) -> int | None:
         return super().n_trs(story) if self.clocks.exists() else None
 
-    def check_sounds(self) -> None:
-        """A rule writes or downloads them."""
+    def has_sound(self, story: str) -> bool:
+        return True
 
     def check(self) -> None:
         self.stories  # noqa: B018  a rule writes the rest

@@ -47,6 +47,7 @@ OUTPUTS = {
     "fit_joint": "results/laws/joint/law.parquet",
     "analyse_plateau": "results/laws/plateau/points.parquet",
     "profile_layers": "results/tables/layers.parquet",
+    "measure_room": "results/tables/room.parquet",
     "measure_artifact": "results/tables/artifact.parquet",
     "validate_phantom": "results/validation.json",
     "write_report": "results/report.html",
@@ -77,6 +78,7 @@ STAGES = {
         "fit_joint",
         "analyse_plateau",
         "profile_layers",
+        "measure_room",
         "measure_artifact",
         "validate_phantom",
     ),
@@ -163,8 +165,9 @@ class Jobs:
         yield from (Job("gather_scores", {"selection": name}) for name in self.gathered)
         yield from (Job("fit_law", {"law": law}) for law in study.config["laws"])
         yield from (Job("fit_joint", {}) for _ in range(bool(study.joint_cells)))
-        yield from (Job("analyse_plateau", {}) for law in study.config["laws"] if law == "language")
+        yield from (Job("analyse_plateau", {}) for _ in range(bool(study.plateau_arms)))
         yield from (Job("profile_layers", {}) for _ in range(bool(study.profile_cells)))
+        yield Job("measure_room", {})
         yield Job("measure_artifact", {})
         if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
             yield Job("validate_phantom", {})
@@ -243,6 +246,8 @@ class Jobs:
         if not entry.has_network:
             return resources.plain()
         weights = (4.0 if entry.build else 2.0) * self.sizes.parameters(model)
+        if entry.untrained and entry.hub and not entry.build:
+            weights = 0.0  # it takes configuration and tokenizer from its model's own files
         # A published model's weights go to the hub's own cache, through a stream; a built one is in memory.
         held = 8.0 * self.sizes.parameters(model) if entry.build or entry.gguf_file else 1e8
         return resources.plain(0, weights, held, base=resources.NETWORK)
@@ -375,6 +380,10 @@ class Jobs:
     def _profile_layers(self) -> Need:
         rows = self.sizes.rows(self.study.profile_cells)
         return resources.gathering(sum(rows), sum(rows), self.sizes.all_voxels)
+
+    def _measure_room(self) -> Need:
+        rows = sum(self.sizes.rows(self.study.map_cells))
+        return resources.gathering(rows, rows, self.sizes.all_voxels)
 
     def _measure_artifact(self) -> Need:
         return self._moments(self.study.map_cells)

@@ -10,7 +10,16 @@ from voxscale.errors import UserError
 from voxscale.readers import SUFFIXES
 
 
-class Folder(Dataset):
+class OwnData(Dataset):
+    """What both kinds share."""
+
+    def has_phones(self, story: str) -> bool:
+        # Every job asks, so nothing is parsed: a tier of phones has `phone` in its name, in any encoding.
+        path = self.transcript(story)
+        return path.suffix == ".TextGrid" and b"phone" in path.read_bytes().replace(b"\0", b"").lower()
+
+
+class Folder(OwnData):
     """A lab's own folder.
 
     words/<story>.TextGrid or .tsv · sounds/<story>.wav · responses/<subject>/<story>.{hf5,h5,hdf5,npy,npz} ·
@@ -54,7 +63,7 @@ class Folder(Dataset):
         return [self._responses[subject][story]]
 
 
-class Bids(Dataset):
+class Bids(OwnData):
     """NIfTI images of a BIDS derivative; the task label is the story, runs of one task are its repeats.
 
     sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.nii[.gz] · stimuli/<story>.tsv (onset, duration,

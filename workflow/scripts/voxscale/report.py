@@ -106,6 +106,7 @@ def section_tables(
     presets: Mapping[str, Any],
     provenance: Mapping[str, Any],
     validation: Mapping[str, Any],
+    chief_laws: Mapping[str, str],
 ) -> dict[str, list[content.Table]]:
     """Tables of each section of the story, by its id."""
     laws, summary, x_names = tables["laws"], tables["summary"], content.x_names(config)
@@ -113,6 +114,7 @@ def section_tables(
     rest = laws.drop(chief.index)
     versions = [{"package": k, "version": v} for k, v in provenance.get("versions", {}).items()]
     models = [{"model": k, "revision": v} for k, v in provenance.get("models", {}).items()]
+    stacked = bool(config.get("stacking", {}).get("members"))
     table = content.table
     return {
         "data": table("", content.subject_rows(tables["subjects"], tables["voxels"])),
@@ -120,7 +122,7 @@ def section_tables(
         "laws": [
             *table(
                 "Published numbers beside ours",
-                published_rows(laws, summary, x_names, bool(config.get("stacking", {}).get("members"))),
+                published_rows(laws, summary, x_names, chief_laws, stacked),
             ),
             *table("Slopes of the mean of subjects", content.slope_rows(chief, x_names)),
             *table("Which form fits", content.form_rows(chief[chief.metric == "r2"])),
@@ -160,6 +162,8 @@ def write_report(
     template: str | Path,
     presets: Mapping[str, Any] | None = None,
     validation: Mapping[str, Any] | None = None,
+    chief_laws: Mapping[str, str] | None = None,
+    untrained: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> None:
     """Write the report.
@@ -172,12 +176,18 @@ def write_report(
         template: `report.html.j2`, with `story.yaml` and the captions beside it.
         presets: `config/presets.yaml` as read.
         validation: comparison with the phantom's truth, if there is one.
+        chief_laws: the law of language models, of speech models and of training data that is told.
+        untrained: models that are controls although they are networks.
         notes: further warnings.
     """
     template = Path(template)
     empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
     tables = {**empty, **tables}
-    shown = section_tables(tables, config, presets or {}, provenance, validation or {})
+    summary = tables["summary"]
+    control = summary.model.isin(list(untrained))
+    tables["summary"] = summary.assign(modality=summary.modality.mask(control, "control"))
+    chief_laws = chief_laws or {}
+    shown = section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws)
     warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))
@@ -198,7 +208,7 @@ def write_report(
                     charts[name] = chart
         key, text = section["id"], section.get("text", "").format(**_words(config))
         if key == "warnings" and not warned:
-            text = "None: nothing in this study asks for caution."
+            text = f"None: nothing in this study asks for caution. {text}"
         part = {
             "figures": drawn,
             "tables": shown.get(key, []),
@@ -213,7 +223,7 @@ def write_report(
         title="Scaling laws of brain encoding models",
         name="voxscale",
         subtitle=f"{_dataset_name(dataset)}, {', '.join(map(str, dataset.get('subjects', [])))}",
-        facts=content.facts(tables, content.x_names(config)),
+        facts=content.facts(tables, content.x_names(config), chief_laws),
         sections=told,
         charts=Markup(json.dumps(charts, allow_nan=False, default=float).replace("</", "<\\/"))
         if charts

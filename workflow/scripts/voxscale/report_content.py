@@ -279,8 +279,16 @@ def switch_rows(config: Mapping[str, Any], presets: Mapping[str, Any]) -> list[d
     ]
 
 
-def facts(tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str]) -> list[dict[str, str]]:
-    """The study in a handful of numbers."""
+def facts(
+    tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str], chief_laws: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """The study in a handful of numbers.
+
+    Args:
+        tables: frames by name.
+        x_names: what each law runs over.
+        chief_laws: the law of language models, of speech models and of training data that is told.
+    """
     summary, subjects, laws = tables["summary"], tables["subjects"], tables["laws"]
     found = [{"value": str(summary.subject.nunique()), "label": "subjects"}]
     train = subjects[subjects.role == "train"].groupby("subject").hours.sum()
@@ -293,10 +301,10 @@ def facts(tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str]) -> lis
     found.append({"value": f"{len(fits):,}", "label": "encoding models fitted, each to every voxel"})
     slopes = percentages(laws)
     slopes = slopes[slopes.metric == "r2"]
-    for law in ("language", "speech", "training"):
+    for kind, law in chief_laws.items():
         for row in slopes[slopes.law == law].itertuples():
             base = base_text(row.base, x_names.get(law, "x"))
-            label = f"{law} law, signed r² per decade, of the {base}"
+            label = f"{kind} law, signed r² per decade, of the {base}"
             if np.isfinite(row.lo) and np.isfinite(row.hi):
                 label = f"[{signed(row.lo)}, {signed(row.hi)}] {label}"
             found.append({"value": f"{signed(row.estimate)} %", "label": label})

@@ -12,7 +12,7 @@ from voxscale.figures.scaling import base_text
 from voxscale.report_content import METRIC, between, percentages
 
 LEAST_R = 0.01  # ASSUME: a mean score below tells nothing, least of all in percent
-# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim, published value, and the law that answers.
+# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim, published value, kind of law that answers.
 PUBLISHED = (
     (
         "language models, 125M to 30B",
@@ -26,18 +26,24 @@ PUBLISHED = (
 
 
 def published_rows(
-    laws: pd.DataFrame, summary: pd.DataFrame, x_names: Mapping[str, str], stacked: bool = False
+    laws: pd.DataFrame,
+    summary: pd.DataFrame,
+    x_names: Mapping[str, str],
+    chief_laws: Mapping[str, str],
+    stacked: bool = False,
 ) -> list[dict[str, Any]]:
     """Every claim of the publication beside this study's number; None where it was not computed.
 
     Args:
         laws, summary: tables of these names.
         x_names: what each law runs over.
+        chief_laws: the law that answers for language models, for speech models and for training data.
         stacked: whether this study stacks models, which a figure shows.
     """
     ours = percentages(laws)
     rows = []
-    for claim, published, law in PUBLISHED:
+    for claim, published, kind in PUBLISHED:
+        law = chief_laws.get(kind, "")
         mine = [
             f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, "
             f"of the {base_text(row.base, x_names.get(law, 'x'))}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -58,12 +58,16 @@ def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = (
     return told
 
 
-def log_notes(folder: str | Path | None) -> list[str]:
-    """Lines that rules wrote as `WARNING ...` into their logs, each once."""
-    if not folder or not Path(folder).is_dir():
-        return []
+def log_notes(logs: Iterable[str | Path]) -> list[str]:
+    """Lines that rules wrote as `WARNING ...` into the logs of a study's jobs, each once.
+
+    Args:
+        logs: of the study as it is: what was said of models and subjects no longer in it is not told.
+    """
     lines: dict[str, None] = {}
-    for path in sorted(Path(folder).rglob("*.log")):
+    for path in map(Path, logs):
+        if not path.is_file():
+            continue  # deleted, or of a job that has been done elsewhere
         for line in path.read_text(errors="replace").splitlines():
             if line.startswith("WARNING "):
                 lines[line.removeprefix("WARNING ").strip()] = None

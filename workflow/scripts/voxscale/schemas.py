@@ -122,6 +122,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("n_voxels", pa.int32(), "voxels", "reliable voxels averaged"),
         ]
     ),
+    "room": pa.schema(
+        [
+            MODEL,
+            LAYER,
+            SUBJECT,
+            VOXEL,
+            _column("r", pa.float64(), "correlation", "test correlation of the model of the brain maps"),
+            _column("ccmax", pa.float64(), "correlation", "noise ceiling; NaN: unreliable"),
+            _column("ccnorm", pa.float64(), "r/ceiling", "share of the ceiling reached, r / ccmax"),
+            _column("room", pa.float64(), "correlation", "room left, ccmax less r"),
+            _column("chosen", pa.bool_(), "flag", "of the maps' models the voxel's best inside training"),
+        ]
+    ),
     "voxels": pa.schema(
         [
             SUBJECT,

@@ -99,7 +99,9 @@ def stack_subject(
         y_test = y.test(list(test), part, settings["zscore_test"])
         # Folds of random chunks leave TRs that no fold holds out: they have no out-of-fold prediction.
         held = np.isfinite(oof).any((0, 1))
-        found, share = stack_block(oof[..., held], predicted, y_train[:, held], y_test, modalities, rows)
+        if not held.all():
+            oof, y_train = oof[..., held], y_train[:, held]
+        found, share = stack_block(oof, predicted, y_train, y_test, modalities, rows)
         columns.append(found)
         weights.append(share)
     whole: dict[str, Any] = {key: np.concatenate([part[key] for part in columns]) for key in columns[0]}

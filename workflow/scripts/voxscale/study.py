@@ -10,9 +10,11 @@ from typing import Any
 
 from voxscale.checks import check
 from voxscale.config import complete, merge, read_yaml
+from voxscale.controls import add_controls
 from voxscale.errors import UserError
-from voxscale.fixed_width import ARM, add_arm
+from voxscale.fixed_width import add_arm, arm_of
 from voxscale.grid import Cell, Grid
+from voxscale.law_figures import FIGURES, chief_laws
 
 # The rule that makes a model's features.
 EXTRACTING = {
@@ -32,11 +34,13 @@ class Study:
         config: complete, see `voxscale.config.complete`.
         registry: model entries by slug.
         dataset: where the stories and scans are.
+        notes: what a reader of the report must know of the study, a sentence each.
     """
 
     config: Mapping[str, Any]
     registry: Mapping[str, Any]
     dataset: Any
+    notes: Sequence[str] = ()
 
     @classmethod
     def load(cls, config: Mapping[str, Any], folder: Path) -> Study:
@@ -54,8 +58,11 @@ class Study:
 
         full = complete(config, folder / "schema.yaml", folder / "presets.yaml")
         registry = load_registry(merge(read_yaml(folder / "models.yaml"), full["models"]))
+        dataset = open_dataset(full["dataset"], folder)
+        dataset.check()
+        full, registry, notes = add_controls(full, registry, dataset)
         full, registry = add_arm(full, registry)
-        study = cls(full, registry, open_dataset(full["dataset"], folder))
+        study = cls(full, registry, dataset, notes)
         check(study)
         return study
 
@@ -103,7 +110,7 @@ class Study:
     def hears(self, model: str) -> bool:
         """Whether a model's features are made of sound."""
         entry = self.registry[model]
-        return entry.modality in ("speech", "control") or bool(entry.source and self.hears(entry.source))
+        return entry.hears or bool(entry.source and self.hears(entry.source))
 
     @cached_property
     def latents(self) -> list[str]:
@@ -272,11 +279,18 @@ class Study:
         """Layers of a derived model that any sweep asks for."""
         return sorted({cell.layer for cell in self.grid.cells() if cell.model == model})
 
+    @cached_property
+    def chief_laws(self) -> dict[str, str]:
+        """The laws that figures and report show: of language models, of speech models, of training data."""
+        return chief_laws(self.config, self.registry)
+
     @property
     def plateau_arms(self) -> dict[str, str]:
-        """Laws of the plateau's figure, and what to call each."""
-        width = self.config["plateau"].get("width")
-        return {"language": "all features"} | ({ARM: f"{width} components"} if width else {})
+        """Laws of the plateau's figure, and what to call each; none without a law of language models."""
+        law, width = self.chief_laws.get("language"), self.config["plateau"].get("width")
+        if law is None:
+            return {}
+        return {law: "all features"} | ({arm_of(law): f"{width} components"} if width else {})
 
     def fit_settings(self) -> dict[str, Any]:
         """What of the config changes a fit."""
@@ -310,18 +324,13 @@ class Study:
     @cached_property
     def figures(self) -> list[str]:
         """Names of the figures that this study's config gives enough data for."""
-        laws = {
-            "language": "score_by_language_model_size",
-            "speech": "score_by_speech_model_size",
-            "training": "score_by_training_hours",
-        }
-        names = [figure for law, figure in laws.items() if law in self.config["laws"]]
+        names = [FIGURES[kind] for kind in self.chief_laws]
         names += ["score_by_layer"] if self.profile_cells else []
         names += ["map_scores", "score_distribution", "map_ceiling", "ceiling_distribution", "ceiling_drift"]
         names += ["stacking_gain", "variance_partition"] if self.config["stacking"]["members"] else []
         names += ["long_context_artifact", "controls"]
         names += ["what_next"] if self.joint_cells else []
-        names += ["plateau"] if "language" in self.config["laws"] else []
+        names += ["plateau"] if self.plateau_arms else []
         return [
             *names,
             *(["validation"] if self.dataset.kind == "phantom" and "nested" in self.config["laws"] else []),

@@ -69,20 +69,10 @@ def draw_scores(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def with_room(voxels: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
-    """Table `voxels` with r, ccnorm = r / ccmax and room = ccmax - r; NaN where the ceiling is unreliable.
-
-    Args:
-        scores: table `scores`; of several cells each voxel takes the one best inside the training stories.
-    """
-    if scores.empty:
-        best = pd.DataFrame(columns=["subject", "voxel", "r"])
-    else:
-        known = scores[(scores.draw == 0) & scores.cv_r.notna()]
-        best = known.loc[known.groupby(["subject", "voxel"]).cv_r.idxmax(), ["subject", "voxel", "r"]]
-    table = voxels.merge(best, on=["subject", "voxel"], how="left")
-    ccmax = table.ccmax.where(table.reliable)
-    return table.assign(ccmax=ccmax, ccnorm=table.r / ccmax, room=ccmax - table.r)
+def with_room(voxels: pd.DataFrame, room: pd.DataFrame) -> pd.DataFrame:
+    """Table `voxels` with what table `room` says of each voxel's chosen model: r, ccmax, ccnorm, room."""
+    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "r", "ccmax", "ccnorm", "room"]]
+    return voxels.drop(columns="ccmax").merge(chosen, on=["subject", "voxel"], how="left")
 
 
 @style.house

@@ -90,7 +90,8 @@ def paint(figure: Figure | SubFigure, rows: Sequence[MapRow], steps: int) -> Non
         bar.ax.tick_params(labelsize=7.5, length=2)
         bar.outline.set_linewidth(0.5)
         if row.diverging:
-            bar.set_ticks([norm.vmin, 0, norm.vmax], labels=[f"{norm.vmin:.2g}", "0", f"{norm.vmax:.2g}"])
+            end = f"{norm.vmax:.2g}"
+            bar.set_ticks([norm.vmin, 0, norm.vmax], labels=[f"\u2212{end}", "0", end])
 
 
 @style.house

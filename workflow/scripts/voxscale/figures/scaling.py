@@ -47,7 +47,8 @@ def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
         lines = [" ".join(lines)]
     if "per_decade" in rows.index:
         slope = rows.loc["per_decade"]
-        lines.append(f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]")
+        told = f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]"
+        lines.append(told.replace("-", "\u2212"))
     if "percent_per_decade" in rows.index:
         share = rows.loc["percent_per_decade"]
         shown = [style.signed(value) for value in (share.estimate, share.lo, share.hi)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ MODALITIES = ("language", "speech", "control", "nested")
 KEYS = frozenset(
     [
         *("like", "hub", "revision", "family", "modality", "architecture", "gated", "build", "path"),
-        *("gguf_file", "untrained", "seed", "dims", "control"),
+        *("gguf_file", "untrained", "seed", "dims", "noise", "control"),
     ]
 )
 ARCHITECTURE_KEYS = frozenset(["class", "n_layers", "width", "heads", "vocab", "config"])
@@ -44,6 +44,7 @@ class ModelEntry:
         build: settings of a model to be built here with random weights (`seed`); None otherwise.
         untrained, seed: keep the shape, replace the weights by random ones of this seed.
         dims: leading dimensions of the phantom's latent (nested).
+        noise: for each layer of a nested model, the deviation of the noise in it; the latent's own is 1.
         control: which control features (control).
         source: model whose features are reduced (derived: not an entry of the file, but made for a study).
     """
@@ -66,6 +67,7 @@ class ModelEntry:
     untrained: bool = False
     seed: int = 0
     dims: int | None = None
+    noise: Sequence[float] = (0.0,)
     control: str | None = None
     source: str | None = None
 
@@ -77,6 +79,11 @@ class ModelEntry:
     def where(self) -> str:
         """Where a user finds the entry."""
         return f"config/models.yaml {self.slug}"
+
+    @property
+    def hears(self) -> bool:
+        """Whether its features are made of sound."""
+        return self.modality == "speech" or self.control == "mel"
 
     @property
     def has_network(self) -> bool:
@@ -143,6 +150,10 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
         if not isinstance(plain.get("dims"), int) or plain["dims"] < 1:
             raise UserError(f"{where}: a nested model needs dims, a number above 0; add it")
         plain["width"] = plain["dims"]
+        noise = plain.get("noise", [0.0])
+        if not isinstance(noise, list) or not noise or not all(isinstance(x, int | float) for x in noise):
+            raise UserError(f"{where}: noise is {noise!r}; it must be a list with a number for each layer")
+        plain["n_layers"] = len(noise) - 1
     elif "control" not in plain:
         plain["control"] = slug
     return ModelEntry(slug=slug, **plain)

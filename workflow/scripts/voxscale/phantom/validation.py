@@ -1,4 +1,7 @@
-"""What was found beside what is true: the nested line, the noise ceiling, and which model wins where."""
+"""What was found beside what is true: the nested line, the noise ceiling, and which model wins where.
+
+Stacks and layers are in `voxscale.phantom.validation_stacks`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,12 @@ import pyarrow.parquet as pq
 
 from voxscale.io import read_json
 from voxscale.phantom.expectation import line
+from voxscale.phantom.validation_checks import check, near, statement
+from voxscale.phantom.validation_stacks import check_layers, check_stacking
 
 POOLED = "pooled"
-# Standard errors within which a mean over voxels must lie of its truth: one false alarm in a thousand.
-REACH = 3.3
+LEVEL = 0.05  # of the significance test whose false positives are counted
+TRUE_FORM = "log_linear"  # of the nested family
 
 
 def read_truth(folder: str | Path, subjects: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -32,24 +37,6 @@ def read_truth(folder: str | Path, subjects: Sequence[str]) -> tuple[dict[str, A
     parts = [pq.ParquetFile(folder / f"{name}.parquet").read(columns=columns) for name in subjects]
     truth["nested"] |= {"subjects": lines}
     return truth, pa.concat_tables(parts).to_pandas()
-
-
-def _check(name: str, subject: str, truth: float, estimate: float, low: float, high: float) -> dict[str, Any]:
-    return {
-        "check": name,
-        "subject": subject,
-        "truth": float(truth),
-        "estimate": float(estimate),
-        "low": float(low),
-        "high": float(high),
-        "inside": bool(low <= truth <= high),
-    }
-
-
-def _near(name: str, subject: str, truth: float, values: np.ndarray, slack: float = 0.0) -> dict[str, Any]:
-    """Whether the mean of independent `values` is `truth`, give or take its standard error and `slack`."""
-    reach = REACH * values.std(ddof=1) / np.sqrt(len(values)) + slack
-    return _check(name, subject, truth, values.mean(), values.mean() - reach, values.mean() + reach)
 
 
 def _expected(nested: Mapping[str, Any], subject: str, statement: str, at: Sequence[int]) -> np.ndarray:
@@ -88,10 +75,10 @@ def check_nested(
         expected = _expected(nested, subject, "trained", at)
         true_slope, true_intercept = line(expected, at)
         checks.append(
-            _check("nested slope per decade", subject, true_slope, slope.estimate, slope.lo, slope.hi)
+            check("nested slope per decade", subject, true_slope, slope.estimate, slope.lo, slope.hi)
         )
         # The test TRs are the same for all widths, so that their errors go together and add up in the mean.
-        checks.append(_check("nested mean score", subject, expected.mean(), *own[["y", "lo", "hi"]].mean()))
+        checks.append(check("nested mean score", subject, expected.mean(), *own[["y", "lo", "hi"]].mean()))
         if subject == POOLED:
             intercept = fitted.loc[(subject, "a")]
             endless = line(_expected(nested, subject, "population", at), at)
@@ -114,6 +101,23 @@ def check_nested(
     return checks, sorted(drawn, key=lambda row: (order.index(row["series"]), row["x"]))
 
 
+def check_form(fits: pd.DataFrame) -> list[dict[str, Any]]:
+    """Whether the nested family's own form has the least AICc: a statement for each subject.
+
+    Args:
+        fits: subject, form, aicc.
+    """
+    statements = []
+    for subject, part in fits.groupby("subject", sort=False):
+        criterion = part.groupby("form").aicc.first().dropna()
+        if TRUE_FORM in criterion and len(criterion) > 1:
+            own, others = criterion[TRUE_FORM], criterion.drop(TRUE_FORM).min()
+            statements.append(
+                statement("nested law: AICc of other forms above the true one's", subject, others, own)
+            )
+    return statements
+
+
 def check_ceiling(voxels: pd.DataFrame, ceiling: pd.DataFrame, level: float) -> list[dict[str, Any]]:
     """Checks of the noise ceiling: its mean, and how often its interval of `level` holds the truth.
 
@@ -127,12 +131,12 @@ def check_ceiling(voxels: pd.DataFrame, ceiling: pd.DataFrame, level: float) -> 
         driven = part[(part.region != "silent") & part.reliable & np.isfinite(part.ccmax)]
         # ASSUME: CCmax is a curved function of the powers, which moves its mean by less than 0.01.
         off = driven.ccmax.to_numpy() - driven.cc_max.to_numpy()
-        checks.append(_near("ceiling, mean error", subject, 0.0, off, slack=0.01))
+        checks.append(near("ceiling, mean error", subject, 0.0, off, slack=0.01))
         inside = (driven.cc_max >= driven.ccmax_lo) & (driven.cc_max <= driven.ccmax_hi)
-        # ASSUME: a jackknife over ten repeats may miss its level by 0.05.
-        checks.append(_near("ceiling, coverage", subject, level, inside.to_numpy(float), slack=0.05))
+        # ASSUME: a signal smoother than its noise costs an interval some 0.02 (`voxscale.ceiling.intervals`).
+        checks.append(near("ceiling, coverage", subject, level, inside.to_numpy(float), slack=0.02))
         silent = part[part.region == "silent"].signal_power.to_numpy()
-        checks.append(_near("silent signal power", subject, 0.0, silent[np.isfinite(silent)]))
+        checks.append(near("silent signal power", subject, 0.0, silent[np.isfinite(silent)]))
     return checks
 
 
@@ -142,7 +146,7 @@ def check_regions(
     """Which kind of model wins where, whether silent voxels are silent, and whether more training helps.
 
     Args:
-        scores: model, layer, subject, n_train, draw, voxel, r.
+        scores: model, layer, subject, n_train, draw, voxel, r, p.
         modality: model -> language or speech; models of other kinds are not compared.
 
     Returns:
@@ -151,27 +155,28 @@ def check_regions(
     both = scores.merge(voxels[["subject", "voxel", "region"]], on=["subject", "voxel"])
     both["modality"] = both.model.map(modality)
     checks, statements = [], []
-
-    def state(subject: str, statement: str, larger: float, smaller: float) -> None:
-        row = {"subject": subject, "statement": statement, "larger": float(larger), "smaller": float(smaller)}
-        statements.append(row | {"holds": bool(larger > smaller)})
-
     for subject, part in both.groupby("subject"):
         full = part[part.n_train == part.n_train.max()]
         mean = full.groupby(["region", "modality", "model", "layer"]).r.mean()
         best = mean.groupby(["region", "modality"]).max()
         for region, winner, loser in (("language", "language", "speech"), ("auditory", "speech", "language")):
             if {(region, winner), (region, loser)} <= set(best.index):
-                statement = f"{region} voxels: {winner} models above {loser} models"
-                state(subject, statement, best[region, winner], best[region, loser])
-        silent = full[full.region == "silent"].groupby("voxel").r.mean().to_numpy()
-        checks.append(_near("silent voxels, mean r", subject, 0.0, silent[np.isfinite(silent)]))
+                told = f"{region} voxels: {winner} models above {loser} models"
+                statements.append(statement(told, subject, best[region, winner], best[region, loser]))
+        # Voxels err independently, the cells of one voxel do not.
+        silent = full[full.region == "silent"]
+        mean_r = silent.groupby("voxel").r.mean().to_numpy()
+        checks.append(near("silent voxels, mean r", subject, 0.0, mean_r[np.isfinite(mean_r)]))
+        tested = silent[silent.p.notna()]
+        if len(tested):
+            false = (tested.p <= LEVEL).groupby(tested.voxel).mean().to_numpy()
+            checks.append(near(f"silent voxels, share of p ≤ {LEVEL}", subject, LEVEL, false))
         language = part[(part.region == "language") & (part.modality == "language")]
         for (model, layer), cell in language.groupby(["model", "layer"]):
             curve = cell.groupby("n_train").r.mean().sort_index()
             for less, more in zip(curve.index[:-1], curve.index[1:], strict=True):
-                statement = f"{model} layer {layer}: {more} training stories above {less}"
-                state(subject, statement, curve[more], curve[less])
+                told = f"{model} layer {layer}: {more} training stories above {less}"
+                statements.append(statement(told, subject, curve[more], curve[less]))
     return checks, statements
 
 
@@ -183,6 +188,9 @@ def validate(
     laws: pa.Table,
     cards: Iterable[Mapping[str, Any]],
     level: float = 0.9,
+    stacking: pa.Table | None = None,
+    weights: pa.Table | None = None,
+    layers: pa.Table | None = None,
 ) -> dict[str, Any]:
     """Compare what the workflow found with the phantom's truth.
 
@@ -194,6 +202,8 @@ def validate(
         laws: table `laws` of the same.
         cards: of the models in `scores`: model and modality.
         level: of the ceiling's intervals.
+        stacking, weights: tables `stacking` and `stacking_weights` of all subjects, if models are stacked.
+        layers: table `layers`, if layers are profiled.
 
     Returns:
         what goes into `results/validation.json`: `holds`, `checks` (check, subject, truth, estimate, low,
@@ -201,15 +211,23 @@ def validate(
         to draw; `statements` and `checks` all hold where `holds` does.
     """
     told, voxels = read_truth(truth, sorted(set(ceiling["subject"].to_pylist())))
+    cards = list(cards)
     modality = {card["model"]: card["modality"] for card in cards}
-    frame = scores.select(["model", "layer", "subject", "n_train", "draw", "voxel", "r"]).to_pandas()
+    frame = scores.select(["model", "layer", "subject", "n_train", "draw", "voxel", "r", "p"]).to_pandas()
     nested = told["nested"]
     of_set = f"metric == '{nested['metric']}' and voxel_set == 'roi:{nested['region']}'"
     places = points.to_pandas().query(of_set)
-    fits = laws.to_pandas().query(f"{of_set} and form == 'log_linear' and points == 'all' and group == 'all'")
-    slopes, lines = check_nested(told, places, fits)
-    silent, statements = check_regions(voxels, frame, modality)
-    checks = slopes + check_ceiling(voxels, ceiling.to_pandas(), level) + silent
+    fits = laws.to_pandas().query(f"{of_set} and points == 'all' and group == 'all'")
+    checks, lines = check_nested(told, places, fits[fits.form == TRUE_FORM])
+    checks += check_ceiling(voxels, ceiling.to_pandas(), level)
+    found = [([], check_form(fits)), check_regions(voxels, frame, modality)]
+    if stacking is not None and weights is not None:
+        found.append(check_stacking(voxels, stacking.to_pandas(), weights.to_pandas(), modality))
+    if layers is not None:
+        of_region = layers.to_pandas().query(f"voxel_set == 'roi:{nested['region']}'")
+        found.append(([], check_layers(of_region, cards)))
+    statements = [row for _, rows in found for row in rows]
+    checks += [row for rows, _ in found for row in rows]
     drawn = places[["subject", "x", "y"]].rename(columns={"y": "score"})
     return {
         "holds": all(row["inside"] for row in checks) and all(row["holds"] for row in statements),
