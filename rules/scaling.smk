@@ -39,6 +39,7 @@ if study.profile_cells:
         input:
             **tables_of(study.profile_sweep, "summary", "voxels"),
             scores=cell_paths("cell_scores", study.profile_cells),
+            moments=cell_paths("cell_moments", study.profile_cells),
         output:
             layers=PATHS["layers"],
             choice=PATHS["layer_choice"],
@@ -52,6 +53,7 @@ if study.profile_cells:
             **needs("profile_layers"),
         params:
             cells=[list(cell) for cell in study.profile_cells],
+            settings=study.bootstrap_settings,
             code=code("profile_layers"),
         script:
             "../workflow/scripts/profile_layers.py"
@@ -101,7 +103,7 @@ if study.joint_cells:
             **needs("fit_joint"),
         params:
             cells=[list(cell) for cell in study.joint_cells],
-            spec={"voxels": study.config["joint"].get("voxels", ["all"])},
+            spec=study.joint_spec,
             settings=study.bootstrap_settings,
             code=code("fit_joint"),
         script:

@@ -10,7 +10,7 @@ from scipy import signal
 
 from voxscale import tables
 from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
-from voxscale.laws import Point
+from voxscale.law_points import Point
 from voxscale.ridge import RidgeProblem, solve, story_folds
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
@@ -91,7 +91,7 @@ def joint_points(surface, sizes, hours, voxels=20, trs=300, spread=0.06, seed=0,
         weights = draw_weights(own, draws, seed)
         y = np.einsum("rdm,rd->rm", scores[:, start : start + own], weights)
         about = {"model": f"m{n:g}", "parameters": n, "n_train": d}
-        points.append(Point(about, d, {"all": y}, {"all": np.ones(2)}))
+        points.append(Point(about, d, -(-trs // 10), {"all": y}, {"all": np.ones(2)}))
         start += own
     return points
 
@@ -137,9 +137,9 @@ def layer_scores(seed, n_layers=9, best=5, voxels=8, width=12, stories=6, story_
     return LayerScores(*np.array(scores).T, best)
 
 
-def write_moments(path, predicted, observed, lengths, block=10):
+def write_moments(path, predicted, observed, lengths, block=10, skip=0):
     """Moments of a cell: predicted (draws, voxels, trs)."""
-    blocks = blocks_of(lengths, block)
+    blocks = blocks_of(lengths, block, skip)
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file["moments"] = np.array([block_sums(p, observed, blocks) for p in predicted]).astype(np.float32)

@@ -214,6 +214,7 @@ def layers(rng: np.random.Generator) -> pd.DataFrame:
                 rows.append(
                     {"model": model, "layer": layer, "subject": subject, "voxel_set": "all", "family": family}
                     | {"depth": layer / n, "mean_r": 3 * r2, "mean_r2": r2, "mean_cv_r": 3 * r2}
+                    | {"r_lo": 2.7 * r2, "r_hi": 3.3 * r2, "r2_lo": 0.9 * r2, "r2_hi": 1.1 * r2}
                     | {"chosen": layer == n * 3 // 4 // 4 * 4, "best_on_test": layer == n}
                 )
     return _frame("layers", rows)
@@ -236,11 +237,14 @@ def artifact(rng: np.random.Generator) -> pd.DataFrame:
         for subject in SUBJECTS:
             for voxel_set in SETS:
                 for cut in range(0, 121, 10):
-                    y = 0.1 * (1 + 0.2 * np.exp(-cut / 40)) + rng.normal(0, 1e-3)
+                    at, own = (0.1 * (1 + 0.2 * np.exp(-seconds / 40)) for seconds in (cut, 100))
+                    y, wide = at + rng.normal(0, 1e-3), 4e-5 * abs(cut - 100)
                     rows.append(
                         {"model": model, "layer": layer, "subject": subject, "voxel_set": voxel_set}
                         | {"metric": "r"}
                         | {"cut_s": float(cut), "y": y, "lo": y - 0.01, "hi": y + 0.01, "percent": 0.0}
+                        | {"difference": at - own, "difference_lo": at - own - wide}
+                        | {"difference_hi": at - own + wide}
                     )
     return _frame("artifact", rows)
 
@@ -309,6 +313,11 @@ def joint() -> tuple[pd.DataFrame, pd.DataFrame]:
             key
             | {"option": "hours worth twice the parameters", "unit": "h", "gain": 1.2, "lo": 1.0, "hi": 2.0}
         )
+    options.append(
+        {"subject": "pooled", "metric": "r2", "voxel_set": "all", "form": "none"}
+        | {"option": "another subject", "unit": "half width of the mean's interval"}
+        | {"gain": -4e-3, "lo": -9e-3, "hi": -2e-3}
+    )
     return _frame("joint_surface", surface), _frame("what_next", options)
 
 

@@ -92,3 +92,12 @@ def test_interval_covers_a_mean_of_few_blocks_at_its_level():
     assert abs(covered - 0.9) < 0.03
     plain = np.quantile(counts @ values.T, [0.05, 0.95], axis=0)
     assert ((plain[0] < 0) & (plain[1] > 0)).mean() < 0.87, "what the plain percentiles would do"
+
+
+def test_blocks_begin_anew_behind_what_is_skipped():
+    blocks = blocks_of({"a": 98, "b": 60}, 10, skip=67)
+    assert blocks.start_tr[blocks.story == "a"].tolist() == [0, 10, 20, 30, 40, 50, 60, 67, 77, 87, 97]
+    assert blocks.n[blocks.story == "a"].tolist() == [10] * 6 + [7] + [10] * 3 + [1]
+    assert blocks.n[blocks.kept(67)].sum() == 98 - 67, "all TRs that scores are of, and no others"
+    assert blocks.start_tr[blocks.story == "b"].tolist() == [0, 10, 20, 30, 40, 50]
+    assert blocks_of({"a": 95}, 10, 20).same(blocks_of({"a": 95}, 10))

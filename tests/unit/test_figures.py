@@ -262,6 +262,22 @@ def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
     style.save(figure, data, *(tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")))
 
 
+def test_another_subject_is_told_beside_the_gains(made, drawn):
+    told = "another subject takes\n0.004 (0.002 to 0.009)\nfrom the mean's half width"
+    assert any(told in text for text in texts(drawn["what_next"][0]))
+    surface, options = made["joint"]
+    figure, _ = outlook.draw_what_next(surface, options[options.option != "another subject"])
+    assert not any("another subject" in text for text in texts(figure))
+
+
+def test_the_artifacts_band_is_that_of_the_difference(drawn):
+    figure, data = drawn["long_context_artifact"]
+    one = data[(data.voxel_set == "all") & (data.subject == "UTS01") & (data.model == "opt-30b")]
+    assert (one.difference_hi - one.difference_lo).iloc[-3] < 1e-9, "none at the study's own cut"
+    reached = [band.get_paths()[0].vertices[:, 1].max() for band in figure.axes[0].collections]
+    assert max(reached) == pytest.approx(data[data.voxel_set == "all"].difference_hi.max())
+
+
 def test_controls_set_every_model_beside_the_controls(drawn):
     figure, data = drawn["controls"]
     assert set(data.model) == set(study.MODELS)

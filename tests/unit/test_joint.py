@@ -2,13 +2,15 @@
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 from simulated_study import joint_points, summary_row, write_moments, write_voxels
 
 from voxscale import tables
 from voxscale.errors import UserError
 from voxscale.forms import aicc
-from voxscale.joint import choose_each, corner_error, fit_joint, joint_rows, what_next
+from voxscale.joint import another_subject, corner_error, fit_joint, joint_rows, share_out, what_next
+from voxscale.law_points import Point
+from voxscale.likelihood import weights
 from voxscale.surfaces import SURFACES, fit_surface
 
 N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e8, 1e10, 4), np.geomspace(0.5, 16, 5)))
@@ -72,16 +74,14 @@ def test_gains_are_those_of_the_surface():
     assert np.isinf(worth["hours worth twice the parameters"]).all(), "no hours make up for it"
 
 
-def test_each_resample_prefers_its_own_form():
-    rng = np.random.default_rng(3)
-    y = np.array([TRUTH[name](N, D) for name in ("powers", "curve", "bilinear")])
-    fits = {
-        name: fit_surface(form, N, D, y + 1e-3 * rng.normal(size=y.shape)) for name, form in SURFACES.items()
-    }
-    assert choose_each(fits, len(N), "powers") == ["powers", "curve", "bilinear"]
-    few = slice(0, 4)
-    fits = {name: fit_surface(SURFACES[name], N[few], D[few], y[:, few]) for name in ("bilinear", "curve")}
-    assert choose_each(fits, 4, "curve") == ["curve"] * 3, "four points judge no form"
+def test_forms_share_the_resamples_by_their_weights():
+    deviances, parameters = {"a": 10.0, "b": 8.0 + 2 * np.log(3)}, {"a": 3, "b": 4}
+    shares = weights(deviances, parameters, points=12, n_units=10**9)
+    assert shares == pytest.approx({"a": 0.75, "b": 0.25})
+    few = weights({"a": 10.0, "b": 20.0}, {"a": 3, "b": 3}, points=12, n_units=30)
+    assert few["b"] / few["a"] == pytest.approx(np.exp(-5 * 16 / 29)), "30 blocks tell the covariance badly"
+    each = share_out(shares, 100)
+    assert (each.count("a"), each.count("b")) == (75, 25)
 
 
 def test_intervals_of_the_next_gain_cover_it():
@@ -94,10 +94,44 @@ def test_intervals_of_the_next_gain_cover_it():
     covered = []
     for seed in range(6):
         points = joint_points(truth, sizes, hours, voxels=8, trs=300, seed=seed, draws=40)
-        for row in joint_rows("S", points, "all", 0, 0.9, 30)[2]:
+        for row in joint_rows("S", points, "all", 0, 0.9)[2]:
             if row["option"] == "one more hour" and row["unit"] == "metric":
                 covered.append(row["lo"] < truth(1e10, 9) - truth(1e10, 8) < row["hi"])
     assert sum(covered) >= 4, "five or six are expected"
+
+
+def test_forms_with_too_few_points_are_told_and_not_fitted():
+    def truth(n, d):
+        return 0.1 + 0.03 * np.log10(n / 1e8) + 0.04 * np.log10(d)
+
+    points = joint_points(truth, [1e8, 1e9], [1, 4], voxels=4, trs=100, draws=20)
+    rows, surface, options = joint_rows("S", points, "all", 0, 0.9)
+    fitted = {row["form"]: np.isfinite(row["rss"]) for row in rows}
+    assert fitted == {"bilinear": False, "curve": True, "powers": False}
+    assert {row["form"] for row in (*surface, *options)} == {"curve"}
+    rows, surface, options = joint_rows("S", points[:3], "all", 0, 0.9)
+    assert len(rows) == 3
+    assert not any(row["preferred"] or np.isfinite(row["rss"]) for row in rows)
+    assert not surface
+    assert not options
+
+
+def test_another_subject_is_worth_what_the_spread_of_subjects_tells():
+    rng = np.random.default_rng(0)
+
+    def study(n):
+        return {
+            f"S{i}": [Point({}, 1.0, 10, {"all": np.array([[y]])}, {})]
+            for i, y in enumerate(rng.normal(size=n))
+        }
+
+    covered = []
+    for _ in range(400):
+        change, lo, hi = another_subject(study(5), "all", 0, 0.9)
+        assert lo < change < hi < 0
+        covered.append(lo < stats.t.ppf(0.95, 5) / np.sqrt(6) - stats.t.ppf(0.95, 4) / np.sqrt(5) < hi)
+    assert 0.86 < np.mean(covered) < 0.94
+    assert another_subject(study(1), "all", 0, 0.9) is None
 
 
 @pytest.fixture
@@ -125,9 +159,10 @@ def test_tables_of_a_study(study):
     outputs = [folder / f"{name}-out.parquet" for name in ("joint", "surface", "next")]
     settings = {"skip_s": 0, "tr_s": 2.0, "draws": 60, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
     inputs = folder / "summary.parquet", folder / "voxels.parquet"
-    fit_joint(cells, moments, *inputs, *outputs, {"voxels": ["all"]}, settings)
+    fit_joint(cells, moments, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)
     joint = tables.read("joint", outputs[0]).to_pandas()
     assert set(joint.subject) == {"S1", "S2", "pooled"}
+    assert (joint.n_points > joint.n_parameters).all()
     assert joint.groupby(["subject", "metric"]).preferred.sum().eq(1).all()
     surface = tables.read("joint_surface", outputs[1]).to_pandas()
     seen = surface[surface.observed.notna() & (surface.metric == "r")]
@@ -138,8 +173,8 @@ def test_tables_of_a_study(study):
     assert ((more.lo < more.gain) & (more.gain < more.hi)).all()
     assert (more.gain > 0).all()
     width = table[(table.option == "another subject") & (table.metric == "r")].iloc[0]
-    assert width.gain < 0, "one more subject narrows the mean's interval"
+    assert width.lo < width.gain < width.hi < 0, "one more subject narrows the mean's interval"
     one = [i for i, cell in enumerate(cells) if cell[0] == "m10"]
     some = [cells[i] for i in one], [moments[i] for i in one]
     with pytest.raises(UserError, match=r"joint\.sweep: needs at least two models"):
-        fit_joint(*some, *inputs, *outputs, {"voxels": ["all"]}, settings)
+        fit_joint(*some, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)

@@ -6,13 +6,15 @@ from scipy import stats
 from simulated_study import nested, summary_row, write_moments, write_voxels
 
 from voxscale import tables
-from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.bootstrap import Moments, block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.encoding import correlate, scored_rows
 from voxscale.errors import UserError
-from voxscale.laws import choose_cells, fit_group, fit_law, preferred
+from voxscale.law_points import blocks_by_subject, choose_cells, pool, score_points
+from voxscale.laws import fit_group, fit_law, preferred
 
 SIZES = np.array([4, 8, 16, 32, 64])
 SETTINGS = {"skip_s": 100, "tr_s": 2.0, "draws": 100, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
-SPEC = {"sweep": "x", "x": "width", "voxels": ["all", "rois"]}
+SPEC = {"sweep": "x", "x": "width", "voxels": ["all", "rois"], "n_draws": 1}
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +148,8 @@ def test_law_of_data_resamples_its_training_draws(study, tmp_path):
     tables.write("summary", rows, tmp_path / "summary.parquet")
     write_voxels(tmp_path / "voxels.parquet", ["UTS01"], 20)
     laws, points = run(
-        {"cells": cells, "moments": moments, "folder": tmp_path}, {"x": "hours", "voxels": ["all"]}
+        {"cells": cells, "moments": moments, "folder": tmp_path},
+        {"x": "hours", "voxels": ["all"], "n_draws": 5},
     )
     assert points[points.metric == "r"].n_draws.tolist() == [5, 5, 5, 1]
     assert points.x.tolist()[0] == pytest.approx(2 * 0.12)
@@ -154,6 +157,76 @@ def test_law_of_data_resamples_its_training_draws(study, tmp_path):
     assert laws.group.unique().tolist() == ["m"]
     curve = laws[(laws.form == "learning_curve") & (laws.metric == "r2") & (laws.parameter == "c")].iloc[0]
     assert 0.1 < curve.estimate < 0.35, "the truth's r² with responses is 0.2"
+
+
+def test_points_average_the_draws_of_their_own_sweep(tmp_path):
+    """One model's cells are shared with a sweep of more draws; the extra ones do not count."""
+    rng = np.random.default_rng(4)
+    p, noise = rng.normal(size=(2, 10, 600))  # (voxels, TRs)
+    luck = rng.normal(size=(5, 10, 600))
+    cells, moments, rows = [], [], []
+    for model, draws in (("alone", 2), ("shared", 5)):
+        for n_train in (2, 4, 8):
+            predicted = p + luck[:draws] * 2 / np.sqrt(n_train)
+            predicted[2:] = noise[::-1]  # of no use at all
+            cells.append((model, 1, "UTS01", n_train))
+            path = tmp_path / f"{model}-{n_train}.h5"
+            moments.append(write_moments(path, predicted, p + noise, {"a": 600}))
+            known = {"model": model, "subject": "UTS01", "n_train": n_train}
+            rows += [summary_row(**known, draw=d, train_hours=n_train + d) for d in range(draws)]
+    tables.write("summary", rows, tmp_path / "summary.parquet")
+    write_voxels(tmp_path / "voxels.parquet", ["UTS01"], 10)
+    here = {"cells": cells, "moments": moments, "folder": tmp_path}
+    laws, points = run(here, {"x": "hours", "voxels": ["all"], "n_draws": 2})
+    assert set(points.n_draws) == {2}
+    parts = [table.set_index("group") for table in (points, laws)]
+    for part, columns in zip(parts, (["x", "y", "lo", "hi"], ["estimate", "lo", "hi"]), strict=True):
+        shared, alone = (part.loc[model, columns].to_numpy() for model in ("shared", "alone"))
+        np.testing.assert_allclose(shared, alone, err_msg="draws and their weights are the same")
+
+
+def test_subjects_with_other_test_stories_are_resampled_apart(tmp_path):
+    cells, moments, rows = [], [], []
+    for s, (subject, lengths) in enumerate({"A": {"a": 400}, "B": {"b": 700}, "C": {"a": 400}}.items()):
+        # A and C are alike but for the name.
+        predicted, observed, _ = nested(SIZES, voxels=10, trs=sum(lengths.values()), seed=s % 2)
+        for size, p in zip(SIZES, predicted, strict=True):
+            cells.append((f"nested-{size}", 1, subject, 5))
+            moments.append(write_moments(tmp_path / f"{subject}-{size}.h5", p[None], observed, lengths))
+            rows.append(summary_row(model=f"nested-{size}", subject=subject, width=size))
+    tables.write("summary", rows, tmp_path / "summary.parquet")
+    write_voxels(tmp_path / "voxels.parquet", ["A", "B", "C"], 10)
+    settings = SETTINGS | {"skip_s": 0}
+    about = {cell: {"model": cell[0], "layer": 1, "wide": False, "x": 1.0, "n_draws": 1} for cell in cells}
+    opened = {cell: Moments(path) for cell, path in zip(cells, moments, strict=True)}
+    points = score_points(opened, about, tmp_path / "voxels.parquet", ["all"], "x", settings)
+    assert blocks_by_subject(points) == {"A": 40, "B": 70, "C": 40}
+    y = {subject: mine[0].y["all"][:, 0] for subject, mine in points.items()}
+    np.testing.assert_array_equal(y["A"], y["C"])
+    assert abs(np.corrcoef(y["A"][1:], y["B"][1:])[0, 1]) < 0.35, "100 resamples of another story"
+    pooled = pool(points, over_models=True)
+    assert pooled[0].n_blocks == 40
+    laws, _ = run({"cells": cells, "moments": moments, "folder": tmp_path}, settings=settings)
+    assert set(laws.subject) == {"A", "B", "C", "pooled"}
+
+
+def test_points_are_the_scores_of_the_summary(tmp_path):
+    """A cut that is not a whole number of blocks: 67 TRs of 1.5 s."""
+    predicted, observed, _ = nested(SIZES, voxels=10, trs=500, seed=3)
+    skip, rows, cells, moments = 67, [], [], []
+    for size, p in zip(SIZES, predicted, strict=True):
+        cells.append((f"nested-{size}", 1, "A", 5))
+        moments.append(
+            write_moments(tmp_path / f"{size}.h5", p[None], observed, {"a": 300, "b": 200}, 10, skip)
+        )
+        rows.append(summary_row(model=f"nested-{size}", subject="A", width=size))
+    tables.write("summary", rows, tmp_path / "summary.parquet")
+    write_voxels(tmp_path / "voxels.parquet", ["A"], 10)
+    here = {"cells": cells, "moments": moments, "folder": tmp_path}
+    _, points = run(here, settings=SETTINGS | {"tr_s": 1.5})
+    scored = scored_rows([300, 200], skip)
+    expected = [correlate(p[:, scored], observed[:, scored]).mean() for p in predicted]
+    np.testing.assert_allclose(points[points.metric == "r"].y, expected, atol=1e-6)
 
 
 def test_weights_of_draws_make_a_mean_vary_as_its_t_interval_does():

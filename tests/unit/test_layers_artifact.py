@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from simulated_study import layer_scores, summary_row, write_moments, write_voxels
+from simulated_study import chain, layer_scores, summary_row, write_moments, write_voxels
 
 from voxscale import tables
 from voxscale.artifact import measure_artifact
@@ -84,13 +84,24 @@ def test_profile_tables_from_gathered_scores(tmp_path):
     ]
     tables.write("summary", rows, tmp_path / "summary.parquet")
     write_voxels(tmp_path / "voxels.parquet", ["S"], n)
-    inputs = paths, tmp_path / "summary.parquet", tmp_path / "voxels.parquet"
+    predicted, observed = chain(np.linspace(0.2, 0.4, layers)[:, None] * np.ones(n), 400)
+    moments = [
+        write_moments(tmp_path / f"{i}.h5", p[None], observed, {"a": 400}) for i, p in enumerate(predicted)
+    ]
+    inputs = paths, moments, tmp_path / "summary.parquet", tmp_path / "voxels.parquet"
     outputs = tmp_path / "layers.parquet", tmp_path / "choice.parquet"
-    profile_layers([("m", i, "S", 5) for i in range(layers)], *inputs, *outputs)
+    settings = {"skip_s": 0, "tr_s": 2.0, "draws": 60, "interval": 0.9, "seed": 0}
+    profile_layers([("m", i, "S", 5) for i in range(layers)], *inputs, *outputs, settings)
     choice = tables.read("layer_choice", outputs[1]).to_pandas()
     row = choice[(choice.voxel_set == "all") & (choice.unit == "voxel") & (choice.metric == "r")].iloc[0]
     assert row.by_test == pytest.approx(columns["r"].reshape(layers, n).max(0).mean(), rel=1e-6)
-    assert tables.read("layers", outputs[0]).num_rows == layers
+    found = tables.read("layers", outputs[0]).to_pandas()
+    assert len(found) == layers
+    for i, p in enumerate(predicted):
+        seen = np.mean([np.corrcoef(p[v], observed[v])[0, 1] for v in range(n)])
+        assert found.r_lo.iloc[i] < seen < found.r_hi.iloc[i]
+        assert found.r2_lo.iloc[i] < seen**2 < found.r2_hi.iloc[i]
+        assert found.r_hi.iloc[i] - found.r_lo.iloc[i] < 0.2
 
 
 def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
@@ -115,3 +126,9 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     assert (region.y.diff().dropna()[:3] < 0).all()
     assert (region.lo < region.y).all()
     assert (region.y < region.hi).all()
+    assert region.loc[100, ["difference", "difference_lo", "difference_hi"]].tolist() == [0, 0, 0]
+    gained = region.loc[0]
+    assert gained.difference == pytest.approx(gained.y - region.loc[100, "y"])
+    assert 0 < gained.difference_lo < gained.difference < gained.difference_hi
+    near = region.loc[120]
+    assert near.difference_hi - near.difference_lo < 0.5 * (near.hi - near.lo), "cuts are compared in pairs"

@@ -42,9 +42,10 @@ def test_predictor_that_made_the_scores_wins():
 
 def test_bits_come_from_the_feature_files(tmp_path):
     files = {}
-    for story, words, bits in (("a", 100, 1.0), ("b", 300, 2.0)):
+    # Story b has as many words as a, and three times as much text.
+    for story, characters, bits in (("a", 500, 1.0), ("b", 1500, 2.0)):
         files[story] = tmp_path / f"{story}.h5"
-        attrs = {"n_words": words, "bits_per_character": bits}
+        attrs = {"n_words": 100, "n_characters": characters, "bits_per_character": bits}
         feature_store.write_story(files[story], {0: np.zeros((4, 2), np.float32)}, attrs)
     index = tmp_path / "m.h5"
     feature_store.write_index(index, files)

@@ -8,8 +8,10 @@ if "snakemake" in globals():
         profile_layers(
             snakemake.params.cells,
             snakemake.input.scores,
+            snakemake.input.moments,
             snakemake.input.summary,
             snakemake.input.voxels,
             snakemake.output.layers,
             snakemake.output.choice,
+            settings=snakemake.params.settings,
         )

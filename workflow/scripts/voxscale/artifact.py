@@ -65,7 +65,7 @@ def measure_artifact(
         settings: skip_s, tr_s, block_trs, draws, interval, seed.
     """
     known = read_sets(voxels)
-    tr_s, step = settings["tr_s"], settings["block_trs"]
+    tr_s = settings["tr_s"]
     rows: list[dict[str, Any]] = []
     for cell, path in bar(list(zip(cells, moments, strict=True)), "artifact", unit="cell"):
         opened = Moments(path)
@@ -73,21 +73,22 @@ def measure_artifact(
         if not np.array_equal(opened.voxels, ids):
             raise UserError(f"{path}: has other voxels than {voxels}; fit the cell again")
         # ASSUME: cuts are whole blocks, and each leaves at least three blocks to score.
-        cuts = [
-            cut for cut in range(0, int(LONGEST_CUT_S / tr_s) + 1, step) if opened.blocks.kept(cut).sum() >= 3
-        ]
+        starts = np.unique(opened.blocks.start_tr[opened.blocks.start_tr * tr_s <= LONGEST_CUT_S])
+        cuts = [int(cut) for cut in starts if opened.blocks.kept(cut).sum() >= 3]
         if not cuts:
             continue
         counts = block_counts(len(opened.blocks.n), settings["draws"], settings["seed"])
         sets = choose_sets(sets, list(wanted), "config", cell[2])
         scores = cut_scores(opened, cuts, counts, sets)
         own = int(np.argmin(np.abs(np.array(cuts) * tr_s - settings["skip_s"])))
-        lo, hi = interval(
-            scores[:, 0], np.swapaxes(scores[:, 1:], 0, 1), settings["interval"], len(counts[0])
-        )
+        level, n_blocks = settings["interval"], len(counts[0])
+        lo, hi = interval(scores[:, 0], np.swapaxes(scores[:, 1:], 0, 1), level, n_blocks)
+        # One resample serves all cuts: what they share is not in the interval of their difference.
+        difference = scores - scores[own]
+        less, more = interval(difference[:, 0], np.swapaxes(difference[:, 1:], 0, 1), level, n_blocks)
         with np.errstate(invalid="ignore", divide="ignore"):
             base = scores[own, 0]
-            percent = 100 * (scores[:, 0] - base) / np.where(base > 0, base, np.nan)
+            percent = 100 * difference[:, 0] / np.where(base > 0, base, np.nan)
         for c, cut in enumerate(cuts):
             for s, name in enumerate(sets):
                 for m, metric in enumerate(METRICS):
@@ -102,6 +103,9 @@ def measure_artifact(
                             "y": scores[c, 0, s, m],
                             "lo": lo[c, s, m],
                             "hi": hi[c, s, m],
+                            "difference": difference[c, 0, s, m],
+                            "difference_lo": less[c, s, m],
+                            "difference_hi": more[c, s, m],
                             "percent": percent[c, s, m],
                         }
                     )

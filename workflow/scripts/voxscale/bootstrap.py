@@ -10,6 +10,7 @@ independent. All cells see the same draws of blocks, so that differences between
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,14 +51,18 @@ class Blocks:
         )
 
 
-def blocks_of(lengths: Mapping[str, int], block: int) -> Blocks:
-    """Cut test stories into blocks, none across two stories; the last one of a story may be shorter."""
-    starts = [(story, start) for story, length in lengths.items() for start in range(0, length, block)]
-    return Blocks(
-        np.array([min(block, lengths[story] - start) for story, start in starts]),
-        np.array([story for story, _ in starts]),
-        np.array([start for _, start in starts]),
-    )
+def blocks_of(lengths: Mapping[str, int], block: int, skip: int = 0) -> Blocks:
+    """Cut test stories into blocks, none across two stories.
+
+    Blocks begin anew behind the first `skip` TRs of a story, which are not scored: blocks then hold just the
+    TRs that scores are of. The last block before that, and the last of a story, may be shorter.
+    """
+    found = []
+    for story, length in lengths.items():
+        edges = [*range(0, min(skip, length), block), *range(min(skip, length), length, block), length]
+        found += [(end - start, story, start) for start, end in itertools.pairwise(edges)]
+    n, story, start = zip(*found, strict=True)
+    return Blocks(np.array(n), np.array(story), np.array(start))
 
 
 def block_sums(predicted: np.ndarray, observed: np.ndarray, blocks: Blocks) -> np.ndarray:
@@ -133,7 +138,7 @@ class Moments:
                 yield part, file["moments"][draw, :, :, part][kept].astype(np.float64)
 
 
-def block_counts(n_blocks: int, draws: int, seed: int) -> np.ndarray:
+def block_counts(n_blocks: int, draws: int, seed: int | Sequence[int]) -> np.ndarray:
     """(1 + draws, blocks) float64: how often a block is in each resampled test set; row 0: the real one."""
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=draws)
@@ -190,18 +195,21 @@ def mean_scores(
 
 
 def cell_scores(
-    moments: Moments, cut_trs: float, counts: np.ndarray, sets: Mapping[str, np.ndarray]
+    moments: Moments,
+    cut_trs: float,
+    counts: np.ndarray,
+    sets: Mapping[str, np.ndarray],
+    n_draws: int | None = None,
 ) -> np.ndarray:
-    """`mean_scores` of every draw of a cell: (draws, resamples, sets, metrics)."""
+    """`mean_scores` of a cell's first `n_draws` draws, or of all: (draws, resamples, sets, metrics)."""
     kept = moments.blocks.kept(cut_trs)
     n = moments.blocks.n[kept]
-    return np.array(
-        [mean_scores(moments.read(draw, kept), n, counts, sets) for draw in range(moments.n_draws)]
-    )
+    draws = range(moments.n_draws)[:n_draws]
+    return np.array([mean_scores(moments.read(draw, kept), n, counts, sets) for draw in draws])
 
 
 def check_same_test(cells: Sequence[Moments]) -> None:
-    """A sweep compares scores on one test set only.
+    """Scores of one subject are compared on one test set only.
 
     Raises:
         UserError: two cells were tested on different TRs.
@@ -212,6 +220,18 @@ def check_same_test(cells: Sequence[Moments]) -> None:
                 f"{cell.path}: was tested on other TRs than {cells[0].path}, so the two cannot be compared; "
                 "fit both with one config"
             )
+
+
+def jackknife_error(sums: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Standard error of r, each block left out once: (voxels,), NaN with fewer than three blocks.
+
+    Args:
+        sums: (blocks, 5, voxels); n: (blocks,) TRs.
+    """
+    if len(n) < 3:
+        return np.full(sums.shape[2], np.nan)
+    r = correlations(sums.sum(0) - sums, n.sum() - n)  # (blocks, voxels)
+    return np.sqrt((len(n) - 1) * r.var(0))
 
 
 def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:

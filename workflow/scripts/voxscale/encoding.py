@@ -172,7 +172,7 @@ def score_blocks(
 ) -> dict[str, np.ndarray]:
     """Score blocks of voxels as they are fitted; gives what `fit_draw` does."""
     settings, lengths = cell.settings, list(cell.test_lengths.values())
-    blocks = blocks_of(cell.test_lengths, settings["block_trs"])
+    blocks = blocks_of(cell.test_lengths, settings["block_trs"], cell.skip)
     n_voxels = cell.responses.n_voxels
     found = {name: np.full(n_voxels, np.nan, np.float32) for name in PER_VOXEL}
     found["alpha_edge"] = np.zeros(n_voxels, np.int8)
@@ -263,7 +263,7 @@ def score_rows(cell: Cell, named: Mapping[str, Any], draw: int, found: Mapping[s
 
 
 def _write_moments(cell: Cell, draws: Mapping[int, Path], path: Path, provenance: Mapping[str, Any]) -> None:
-    blocks = blocks_of(cell.test_lengths, cell.settings["block_trs"])
+    blocks = blocks_of(cell.test_lengths, cell.settings["block_trs"], cell.skip)
     shape = len(draws), len(blocks.n), 5, cell.responses.n_voxels
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         moments = file.create_dataset("moments", **checked(shape, (1, len(blocks.n), 5, 4096)))

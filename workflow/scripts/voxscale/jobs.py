@@ -6,7 +6,7 @@ A graph of ten thousand jobs takes from seconds to minutes; from the grid the sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -379,7 +379,9 @@ class Jobs:
 
     def _profile_layers(self) -> Need:
         rows = self.sizes.rows(self.study.profile_cells)
-        return resources.gathering(sum(rows), sum(rows), self.sizes.all_voxels)
+        scores = resources.gathering(sum(rows), sum(rows), self.sizes.all_voxels)
+        need = self._moments(self.study.profile_cells)
+        return replace(need, memory_mb=max(need.memory_mb, scores.memory_mb))
 
     def _measure_room(self) -> Need:
         rows = sum(self.sizes.rows(self.study.map_cells))

@@ -12,8 +12,17 @@ import numpy as np
 from voxscale import tables
 from voxscale.bootstrap import METRICS, Moments, interval
 from voxscale.errors import UserError
-from voxscale.forms import aicc
-from voxscale.laws import POOLED, Point, choose_cells, describe_cells, pool, preferred, score_points
+from voxscale.law_points import (
+    POOLED,
+    Point,
+    blocks_by_subject,
+    choose_cells,
+    describe_cells,
+    pool,
+    score_points,
+)
+from voxscale.laws import preferred
+from voxscale.likelihood import corrected, resampled_covariance, surface_deviance, weights
 from voxscale.provenance import collect
 from voxscale.surfaces import SURFACES, Fitted, fit_surface
 
@@ -60,40 +69,45 @@ def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[s
     return [*rows, ("hours worth twice the parameters", "h", hours)]
 
 
-def choose_each(fits: Mapping[str, Fitted], points: int, preferred_form: str) -> list[str]:
-    """The form that each resample prefers: of those that AICc can judge, else the one preferred at all.
+def share_out(shares: Mapping[str, float], resamples: int) -> list[str]:
+    """A form for each resample, each form as often as its share says.
 
-    A gain is an extrapolation, and the forms differ most there. Holding on to one form in every resample
-    would leave out how uncertain the form is: 90% intervals then held the truth in a third to nine tenths of
-    simulated studies. A gain is therefore the median over resamples, each with its own form (Efron 2014,
-    Estimation and accuracy after model selection, doi:10.1080/01621459.2013.823775).
+    A gain is an extrapolation, and the forms differ most there: an interval that holds on to one form leaves
+    out how uncertain the form is. It is therefore that of a mixture of all forms, by their Akaike weights.
     """
-    criteria = {form: aicc(fit.rss, points, fit.surface.n_parameters) for form, fit in fits.items()}
-    known = {form: values for form, values in criteria.items() if np.isfinite(values).all()}
-    if preferred_form not in known:
-        return [preferred_form] * len(fits[preferred_form].rss)
-    names = list(known)
-    return [names[i] for i in np.argmin(list(known.values()), 0)]
+    ends = np.cumsum(list(shares.values()))
+    names = list(shares)
+    return [
+        names[min(i, len(names) - 1)] for i in np.searchsorted(ends, (np.arange(resamples) + 0.5) / resamples)
+    ]
 
 
-def another_subject(points: Mapping[str, list[Point]], name: str, m: int) -> tuple[float, float] | None:
-    """Half width of a 90% interval for the mean over subjects of their best score: now, and with one more.
+def another_subject(
+    points: Mapping[str, list[Point]], name: str, m: int, level: float
+) -> tuple[float, float, float] | None:
+    """What one more subject takes from the half width of the interval of the subjects' mean best score.
 
-    ASSUME: the next subject differs from these as these differ from each other.
+    The half width is t·spread/√subjects; how uncertain the spread itself is, is known from chi-square.
+
+    ASSUME: the next subject differs from these as these differ from each other, and as a normal variable.
+
+    Returns:
+        change (below 0), lo, hi; None with fewer than two subjects.
     """
-    from scipy import special
+    from scipy import stats
 
     best = [max(point.y[name][0, m] for point in mine) for key, mine in points.items() if key != POOLED]
     s = len(best)
     if s < 2:
         return None
+    now, then = (stats.t.ppf(0.5 + level / 2, k - 1) / np.sqrt(k) for k in (s, s + 1))
     spread = np.std(best, ddof=1)
-    now, then = (special.stdtrit(k - 1, 0.95) * spread / np.sqrt(k) for k in (s, s + 1))
-    return float(now), float(then)
+    ends = spread * np.sqrt((s - 1) / stats.chi2.ppf([0.5 - level / 2, 0.5 + level / 2], s - 1))
+    return float((then - now) * spread), *map(float, (then - now) * ends)
 
 
 def joint_rows(
-    subject: str, mine: Sequence[Point], name: str, m: int, level: float, n_blocks: int
+    subject: str, mine: Sequence[Point], name: str, m: int, level: float
 ) -> tuple[list[dict], list[dict], list[dict]]:
     """Rows of tables `joint`, `joint_surface` and `what_next` for one subject, set and metric."""
     n = np.array([point.about["parameters"] for point in mine], float)
@@ -103,17 +117,22 @@ def joint_rows(
     if len(y) < 2 or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
         return [], [], []
     ceiling = max(point.ceiling[name][m] for point in mine)
+    n_blocks = mine[0].n_blocks
     key = {"subject": subject, "metric": METRICS[m], "voxel_set": name}
-    fits, judged, rows = {}, {}, []
+    covariance = resampled_covariance(y[1:], n_blocks)
+    fits, judged, deviances, rows = {}, {}, {}, []
     for form, surface in SURFACES.items():
-        if len(y[0]) <= surface.n_parameters:
+        about = {"form": form, "n_parameters": surface.n_parameters, "n_points": len(n)}
+        if len(n) <= surface.n_parameters:
+            rows.append(key | about | {"rss": np.nan, "aicc": np.nan, "corner_error": np.nan})
             continue
         fits[form] = fit_surface(surface, n, d, y, ceiling)
         error = corner_error(form, n, d, y[0], ceiling)
-        criterion = aicc(fits[form].rss[0], len(n), surface.n_parameters)
+        deviances[form] = surface_deviance(surface, n, d, y[0], covariance, ceiling)
+        criterion = corrected(deviances[form], len(n), surface.n_parameters)
         judged[form] = criterion, abs(error)
-        about = {"form": form, "n_points": len(n), "rss": float(fits[form].rss[0])}
-        rows.append(key | about | {"aicc": criterion, "corner_error": error})
+        found = {"rss": float(fits[form].rss[0]), "aicc": criterion, "corner_error": error}
+        rows.append(key | about | found)
     best = preferred(judged)
     if best is None:
         return [row | {"preferred": False} for row in rows], [], []
@@ -131,10 +150,11 @@ def joint_rows(
         surface_rows.append(key | where | {"fitted": values[0], "lo": lo, "hi": hi})
     next_rows = []
     options = {form: what_next(fit, n.max(), d.max(), larger) for form, fit in fits.items()}
-    each = choose_each(fits, len(n), best)
+    counts = {form: SURFACES[form].n_parameters for form in deviances}
+    each = share_out(weights(deviances, counts, len(n), n_blocks), len(y) - 1)
     for i, (option, unit, _) in enumerate(options[best]):
-        gains = np.array([options[form][i][2][resample] for resample, form in enumerate(each)])
-        gain, lo, hi = _span(gains[1:], level, n_blocks)
+        gains = np.array([options[form][i][2][1 + resample] for resample, form in enumerate(each)])
+        gain, lo, hi = _span(gains, level, n_blocks)
         next_rows.append(key | {"option": option, "unit": unit, "gain": gain, "lo": lo, "hi": hi})
     return rows, surface_rows, next_rows
 
@@ -167,7 +187,7 @@ def fit_joint(
 
     Args:
         cells: (model, layer, subject, n_train) of several models at several sizes of training set.
-        spec: voxels, from the config's `joint`.
+        spec: voxels, from the config's `joint`; n_draws of its sweep.
         settings: as for `voxscale.laws.fit_law`.
 
     Raises:
@@ -175,17 +195,17 @@ def fit_joint(
     """
     where = "config key joint"
     table = tables.read("summary", summary)
-    sizes = describe_cells(table, cells, "parameters", where)
+    sizes = describe_cells(table, cells, "parameters", where, spec["n_draws"])
     about = {
         cell: row | {"parameters": sizes[cell]["x"]}
-        for cell, row in describe_cells(table, cells, "hours", where).items()
+        for cell, row in describe_cells(table, cells, "hours", where, spec["n_draws"]).items()
     }
     chosen = choose_cells(about, "hours", settings["layer_choice"])
     if len({cell[0] for cell in chosen}) < 2 or len({cell[3] for cell in chosen}) < 2:
         raise UserError(f"{where}.sweep: needs at least two models at two n_train; name such a sweep")
     files = {tuple(cell): path for cell, path in zip(cells, moments, strict=True)}
     opened = {cell: Moments(files[cell]) for cell in chosen}
-    points, n_blocks = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
+    points = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
     if len(points) > 1 and (pooled := pool(points, over_models=False)):
         points = points | {POOLED: pooled}
     found: tuple[list[dict], list[dict], list[dict]] = ([], [], [])
@@ -193,15 +213,14 @@ def fit_joint(
         for name in mine[0].y:
             for m, metric in enumerate(METRICS):
                 for rows, new in zip(
-                    found, joint_rows(subject, mine, name, m, settings["interval"], n_blocks), strict=True
+                    found, joint_rows(subject, mine, name, m, settings["interval"]), strict=True
                 ):
                     rows += new
-                if subject == POOLED and (widths := another_subject(points, name, m)):
+                if subject == POOLED and (change := another_subject(points, name, m, settings["interval"])):
                     key = {"subject": subject, "metric": metric, "voxel_set": name, "form": "none"}
                     row = {"option": "another subject", "unit": "half width of the mean's interval"}
-                    gain = {"gain": widths[1] - widths[0], "lo": np.nan, "hi": np.nan}
-                    found[2].append(key | row | gain)
-    provenance = collect(spec=dict(spec), settings=dict(settings), test_blocks=n_blocks)
+                    found[2].append(key | row | dict(zip(("gain", "lo", "hi"), change, strict=True)))
+    provenance = collect(spec=dict(spec), settings=dict(settings), test_blocks=blocks_by_subject(points))
     names = ("joint", "joint_surface", "what_next")
     for name, rows, path in zip(names, found, (output, output_surface, output_next), strict=True):
         tables.write(name, rows, path, provenance)

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS
+from voxscale.bootstrap import METRICS, Moments, block_counts, cell_scores, interval, skipped_trs
 from voxscale.errors import UserError
+from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.voxel_sets import choose_sets, read_sets
 
@@ -102,24 +103,35 @@ def optimism(r: np.ndarray, cv_r: np.ndarray, sets: Mapping[str, np.ndarray]) ->
 def profile_layers(
     cells: Sequence[Sequence[Any]],
     scores: Sequence[str | Path],
+    moments: Sequence[str | Path],
     summary: str | Path,
     voxels: str | Path,
     output: str | Path,
     output_choice: str | Path,
+    settings: Mapping[str, Any],
     wanted: Sequence[str] = ("all", "reliable", "significant", "rois"),
 ) -> None:
     """Write tables `layers` and `layer_choice` of a layer sweep.
 
     Args:
         cells: (model, layer, subject, n_train) of the sweep.
-        scores: table `scores` of each of them.
+        scores, moments: table `scores` and moments of each of them.
         summary, voxels: the gathered tables.
+        settings: skip_s, tr_s, draws, interval, seed.
     """
     provenance = collect(sweep=[list(cell) for cell in cells])
-    tables.write("layers", profiles(tables.read("summary", summary), cells, wanted), output, provenance)
     known = read_sets(voxels)
+    rows = profiles(tables.read("summary", summary), cells, wanted)
+    ends = {
+        (*cell[:3], name): values
+        for cell, path in zip(map(tuple, cells), bar(moments, "resample", unit="cell"), strict=True)
+        for name, values in mean_intervals(path, cell[2], known, wanted, settings).items()
+    }
+    for row in rows:
+        row |= ends[row["model"], row["layer"], row["subject"], row["voxel_set"]]
+    tables.write("layers", rows, output, provenance)
     files = {tuple(cell): path for cell, path in zip(cells, scores, strict=True)}
-    rows: list[dict[str, Any]] = []
+    choices: list[dict[str, Any]] = []
     for model, subject in dict.fromkeys((cell[0], cell[2]) for cell in cells):
         mine = sorted(cell for cell in files if (cell[0], cell[2]) == (model, subject))
         if len(mine) < 2:
@@ -127,8 +139,32 @@ def profile_layers(
         found = [first_draw(files[cell]) for cell in mine]
         r, cv_r = (np.stack([columns[name] for columns in found]) for name in ("r", "cv_r"))
         sets = choose_sets(known[subject][1], list(wanted), "config key profiles", subject)
-        rows += [{"model": model, "subject": subject} | row for row in optimism(r, cv_r, sets)]
-    tables.write("layer_choice", rows, output_choice, provenance)
+        choices += [{"model": model, "subject": subject} | row for row in optimism(r, cv_r, sets)]
+    tables.write("layer_choice", choices, output_choice, provenance)
+
+
+def mean_intervals(
+    path: str | Path,
+    subject: str,
+    known: Mapping[str, tuple[np.ndarray, Mapping[str, np.ndarray], np.ndarray]],
+    wanted: Sequence[str],
+    settings: Mapping[str, Any],
+) -> dict[str, dict[str, float]]:
+    """Ends of the intervals of mean r and r² of one cell: set -> columns of table `layers`."""
+    opened, cut = Moments(path), skipped_trs(settings)
+    n_blocks = int(opened.blocks.kept(cut).sum())
+    counts = block_counts(n_blocks, settings["draws"], settings["seed"])
+    sets = choose_sets(known[subject][1], list(wanted), "config key profiles", subject)
+    scores = cell_scores(opened, cut, counts, sets).mean(0)  # (resamples, sets, metrics)
+    ends = interval(scores[0], scores[1:], settings["interval"], n_blocks)
+    return {
+        name: {
+            f"{metric}_{end}": float(values[s, m])
+            for m, metric in enumerate(METRICS)
+            for end, values in zip(("lo", "hi"), ends, strict=True)
+        }
+        for s, name in enumerate(sets)
+    }
 
 
 def first_draw(path: str | Path) -> dict[str, np.ndarray]:

@@ -19,13 +19,13 @@ PREDICTORS = {"size": (0,), "bits": (1,), "size and bits": (0, 1)}
 
 
 def mean_bits(index: str | Path) -> float:
-    """Bits per character of a model over its stories, weighted by their words; NaN where it has none."""
+    """Bits per character of a model over the text of all its stories; NaN where it has none."""
     kept = [feature_store.attrs(index, story) for story in feature_store.stories(index)]
-    known = [(one["n_words"], one["bits_per_character"]) for one in kept if "bits_per_character" in one]
+    known = [(one["n_characters"], one["bits_per_character"]) for one in kept if "n_characters" in one]
     if not known:
         return np.nan
-    words, bits = np.array(known, float).T
-    return float((words * bits).sum() / words.sum())
+    characters, bits = np.array(known, float).T
+    return float((characters * bits).sum() / characters.sum())
 
 
 def left_out_error(design: np.ndarray, y: np.ndarray) -> float:

@@ -192,6 +192,24 @@ class Study:
             cells += [found[subject] for subject in self.subjects if subject in found]
         return cells
 
+    @cached_property
+    def reference_cells(self) -> list[Cell]:
+        """Cells whose significant voxels are the study's: of each subject and modality the maps' model.
+
+        Where a subject lacks that cell it is the widest model's at most training stories. None is chosen by
+        its score.
+        """
+        found: dict[tuple[str, str], Cell] = {}
+        for modality in ("language", "speech"):
+            models = [model for model in self.models_of(modality) if not self.registry[model].untrained]
+            rank = {model: (self.registry[model].width or 0, i) for i, model in enumerate(models)}
+            # The last one offered stays: a map's cell, whatever else there is.
+            cells = [cell for cell in self.grid.cells() if cell.model in rank]
+            cells.sort(key=lambda cell: (cell.n_train, rank[cell.model]))
+            for cell in [*cells, *(cell for cell in self.map_cells if cell.model in rank)]:
+                found[cell.subject, modality] = cell
+        return [found[key] for key in sorted(found)]
+
     def local_weights(self, model: str) -> list[str]:
         """Files of a model that lies in a folder of the user's own: when they change, its card does."""
         entry = self.registry[model]
@@ -219,6 +237,13 @@ class Study:
         sweep = self.config["joint"].get("sweep")
         return self.grid.cells(sweep, "joint.sweep") if sweep else []
 
+    @property
+    def joint_spec(self) -> dict[str, Any]:
+        """What of the config changes the joint law: voxel sets and draws of its sweep."""
+        joint = self.config["joint"]
+        n_draws = self.config["sweeps"][joint["sweep"]]["draws"]
+        return {"voxels": joint.get("voxels", ["all"]), "n_draws": n_draws}
+
     def law_models(self, law: str) -> list[str]:
         """Models of a law."""
         return list(dict.fromkeys(cell.model for cell in self.law_cells(law)))
@@ -228,10 +253,11 @@ class Study:
         return self.grid.cells(self.config["laws"][law]["sweep"], f"laws.{law}.sweep")
 
     def law_spec(self, law: str) -> dict[str, Any]:
-        """What of the config changes a law's numbers: x, families and voxel sets."""
+        """What of the config changes a law's numbers: x, families, voxel sets and draws of its sweep."""
         spec = {key: value for key, value in self.config["laws"][law].items() if key != "drawn"}
         speech = any(self.registry[model].modality == "speech" for model in self.law_models(law))
-        return {"voxels": ["all", "significant", *(["rois"] if speech else [])], **spec}
+        voxels = ["all", "significant", *(["rois"] if speech else [])]
+        return {"voxels": voxels, "n_draws": self.config["sweeps"][spec["sweep"]]["draws"], **spec}
 
     def law_drawn(self, law: str) -> list[str]:
         """Voxel sets of a law's figure.

@@ -92,17 +92,35 @@ class Fitted:
         return (self.linear * self.surface.design(*at, *nonlinear)).sum(-1)
 
 
-def _solve(design: np.ndarray, y: np.ndarray, plateau: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Linear parameters (studies, linear) and rss (studies,) of y (studies, points)."""
-    linear = np.linalg.lstsq(design, y.T, rcond=None)[0].T
+def _solve(designs: np.ndarray, y: np.ndarray, plateau: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """Linear parameters (designs, studies, linear) and rss (designs, studies).
+
+    Args:
+        designs: (designs, points, linear); y: (studies, points).
+        plateau: largest first parameter.
+    """
+
+    def project(designs: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        linear = np.linalg.pinv(designs) @ y
+        return linear, ((y - designs @ linear) ** 2).sum(1)
+
+    target = np.broadcast_to(y.T, (len(designs), *y.T.shape))
+    linear, rss = project(designs, target)  # (designs, linear, studies), (designs, studies)
     if plateau is not None and (high := linear[:, 0] > plateau).any():
-        rest = np.linalg.lstsq(design[:, 1:], (y[high] - plateau).T, rcond=None)[0].T
-        linear[high] = np.column_stack([np.full(high.sum(), plateau), rest])
-    return linear, ((y - linear @ design.T) ** 2).sum(1)
+        rest, above = project(designs[:, :, 1:], target - plateau * designs[:, :, :1])
+        held = np.concatenate([np.full_like(linear[:, :1], plateau), rest], 1)
+        linear, rss = np.where(high[:, None], held, linear), np.where(high, above, rss)
+    return np.swapaxes(linear, 1, 2), rss
 
 
 def fit_surface(
-    surface: Surface, n: np.ndarray, d: np.ndarray, y: np.ndarray, ceiling: float = 1.0, steps: int = 13
+    surface: Surface,
+    n: np.ndarray,
+    d: np.ndarray,
+    y: np.ndarray,
+    ceiling: float = 1.0,
+    steps: int = 13,
+    whitening: np.ndarray | None = None,
 ) -> Fitted:
     """Least-squares fit.
 
@@ -111,25 +129,31 @@ def fit_surface(
         y: (studies, points), finite.
         ceiling: largest plateau.
         steps: values of each nonlinear parameter in a round of the search.
+        whitening: (points, points) that makes the points' errors independent and of variance 1.
     """
+    whiten = np.eye(len(n)) if whitening is None else whitening
+    y = y @ whiten.T
     scale = float(np.exp(np.log(n).mean())), float(np.exp(np.log(d).mean()))
     u, v = n / scale[0], d / scale[1]
     plateau = ceiling if surface.plateau else None
     studies = len(y)
     if not surface.nonlinear:
-        linear, rss = _solve(surface.design(u, v), y, plateau)
-        return Fitted(surface, scale, linear, np.empty((studies, 0)), rss)
+        linear, rss = _solve((whiten @ surface.design(u, v))[None], y, plateau)
+        return Fitted(surface, scale, linear[0], np.empty((studies, 0)), rss[0])
     best = np.full(studies, np.inf)
     linear = np.full((studies, len(surface.linear)), np.nan)
     nonlinear = np.full((studies, len(surface.nonlinear)), np.nan)
 
     def search(rows: np.ndarray, ranges: list[tuple[float, float]]) -> None:
-        axes = [np.geomspace(low, high, steps) for low, high in ranges]
-        for values in itertools.product(*axes):
-            found, rss = _solve(surface.design(u, v, *values), y[rows], plateau)
-            better = rows[rss < best[rows]]
-            linear[better], nonlinear[better] = found[rss < best[rows]], values
-            best[rows] = np.minimum(best[rows], rss)
+        cells = list(itertools.product(*(np.geomspace(low, high, steps) for low, high in ranges)))
+        designs = whiten @ np.stack([surface.design(u, v, *values) for values in cells])
+        found, rss = _solve(designs, y[rows], plateau)
+        first = rss.argmin(0)
+        here = rss[first, np.arange(len(rows))]
+        better = here < best[rows]
+        linear[rows[better]] = found[first, np.arange(len(rows))][better]
+        nonlinear[rows[better]] = np.array(cells)[first][better]
+        best[rows] = np.minimum(best[rows], here)
 
     search(np.arange(studies), list(surface.ranges))
     span = [(high / low) ** (1 / (steps - 1)) for low, high in surface.ranges]

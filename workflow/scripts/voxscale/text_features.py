@@ -84,7 +84,7 @@ def extract(
     told = [read_story(name, *paths) for name, paths in stories.items()]
     files = story_files(card, told, store, settings)
     wanted = range(card["n_layers"] + 1) if layers is None else layers
-    numbers = ["bits_per_character"] if settings["bits_per_character"] else []
+    numbers = ["bits_per_character", "n_characters"] if settings["bits_per_character"] else []
     missing = [s for s in told if not feature_store.is_whole(files[s.name], wanted, numbers)]
     if missing:
         if layers is not None:  # never take a layer away from those who link to the file

@@ -205,8 +205,8 @@ class TextModel:
         """Features of a story on its TR clock.
 
         Returns:
-            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and
-            `bits_per_character` where asked for.
+            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, where asked for,
+            `bits_per_character` of `n_characters` scored ones.
         """
         weights = lanczos.weights(story.times, story.clock)  # (m, words)
         owned = np.flatnonzero(passage.owner >= 0)
@@ -218,5 +218,6 @@ class TextModel:
             "n_tokens": sum(len(one.scored) for one in passage.passes),
         }
         if self.surprisal and passage.characters:
+            numbers["n_characters"] = passage.characters
             numbers["bits_per_character"] = nats / math.log(2) / passage.characters
         return layers, numbers

@@ -21,7 +21,8 @@ def draw_artifact(
     """What a score gains or loses when less or more is cut from each test story's start, by region and model.
 
     Scores are drawn as differences from that at the study's own cut: regions and models lie far apart, and
-    what the first seconds add is small beside that. Each panel has its own scale.
+    what the first seconds add is small beside that. A band is the interval of a subject's difference, both
+    cuts resampled together. Each panel has its own scale.
 
     Args:
         artifact: table `artifact`.
@@ -36,10 +37,7 @@ def draw_artifact(
         return style.sentence("No score against the cut: the fits kept no moments of the test story.")
     # ASSUME: the measured cut nearest to the study's own stands for it.
     own = cuts.cut_s.iloc[(cuts.cut_s - cut_s).abs().argmin()]
-    keys = ["model", "layer", "subject", "voxel_set"]
-    base = cuts[cuts.cut_s == own].set_index(keys).y.rename("y_own")
-    cuts = cuts.join(base, on=keys)
-    cuts["difference"] = cuts.y - cuts.y_own
+    cuts = cuts.assign(y_own=cuts.y - cuts.difference)
     averaged = cuts.groupby(["model", "layer", "voxel_set", "cut_s"], as_index=False, sort=False)
     mean = averaged[["y", "y_own", "difference"]].mean()
     sets = list(dict.fromkeys(cuts.voxel_set))
@@ -53,6 +51,8 @@ def draw_artifact(
         axes.axvline(own, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
         for (model, _), line in part.groupby(["model", "subject"], sort=False):
             axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=0.8, alpha=0.5)
+            band = line.cut_s, line.difference_lo, line.difference_hi
+            axes.fill_between(*band, color=hues[model], alpha=0.1, linewidth=0)
         averages = mean[mean.voxel_set == voxel_set].groupby("model", sort=False)
         for i, (model, line) in enumerate(averages):
             axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=2.2)
@@ -66,10 +66,13 @@ def draw_artifact(
     figure.supxlabel("cut from the start of each test story (s); dashed: the cut of this study", fontsize=9)
     figure.supylabel(f"{METRICS[metric]}, less that at this study's cut", fontsize=9)
     handles = [Line2D([], [], color=hue, linewidth=2.2, label=f"{m}, mean") for m, hue in hues.items()]
-    handles.append(Line2D([], [], color=style.MUTED, linewidth=0.8, alpha=0.6, label="single subjects"))
+    handles.append(
+        Line2D([], [], color=style.MUTED, linewidth=0.8, alpha=0.6, label="single subjects, with intervals")
+    )
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     data = pd.concat([cuts, mean.assign(subject="mean")], ignore_index=True)
-    kept = ["voxel_set", "model", "layer", "subject", "cut_s", "y", "lo", "hi", "difference"]
+    kept = ["voxel_set", "model", "layer", "subject", "cut_s", "y"]
+    kept += ["difference", "difference_lo", "difference_hi"]
     return figure, data[kept].assign(metric=metric)
 
 

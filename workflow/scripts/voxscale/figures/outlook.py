@@ -129,10 +129,20 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"expected gain in\n{METRICS[metric]}")
+    axes.set_xlabel(f"expected gain in\n{METRICS[metric]}{_another_subject(options)}")
     axes.set_title("What to do next")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="best", fontsize=7)
+
+
+def _another_subject(options: pd.DataFrame) -> str:
+    """What one more subject would bring; it is no gain in score, and has no place on that axis."""
+    known = options[options.option == "another subject"].dropna(subset=["gain"])
+    if known.empty:
+        return ""
+    row = known.iloc[0]
+    less = f"{-row.gain:.2g} ({-row.hi:.2g} to {-row.lo:.2g})"
+    return f"\n\nanother subject takes\n{less}\nfrom the mean's half width"
 
 
 def _wrap(option: str) -> str:
