@@ -41,8 +41,10 @@ def assert_same(out, truth):
         assert words == [word for _, _, word in words_of(story, STORIES[story] * TR_S)]
 
 
-@pytest.mark.parametrize("keep", ["float32", "none"])
-@pytest.mark.parametrize("suffix", ["hf5", "h5", "npy", "npz"])
+KINDS = [(suffix, keep) for suffix in ("hf5", "h5", "npy", "npz") for keep in ("float32", "none")]
+
+
+@pytest.mark.parametrize(("suffix", "keep"), KINDS[:-1])
 def test_a_folder_from_end_to_end(tmp_path, suffix, keep):
     truth = write_folder(tmp_path / "lab", suffix)
     dataset = open_dataset(settings(tmp_path / "lab", "folder", keep=keep))
@@ -101,6 +103,13 @@ def test_bad_folders_end_in_one_line(tmp_path, kind):
     with pytest.raises(UserError, match=line) as error:
         run(open_dataset(config), tmp_path / "out")
     assert "\n" not in str(error.value)
+
+
+def test_packed_files_are_not_read_in_place(tmp_path):
+    write_folder(tmp_path / "lab", "npz")
+    dataset = open_dataset(settings(tmp_path / "lab", "folder", keep="none"))
+    with pytest.raises(UserError, match=r"dataset\.keep: .*\.npz is unpacked whole at each reading"):
+        run(dataset, tmp_path / "out")
 
 
 BOLD = "sub-01/ses-1/func/sub-01_ses-1_task-walk_space-T1w_desc-preproc_bold.nii.gz"

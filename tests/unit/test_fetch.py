@@ -1,8 +1,10 @@
 """Downloads from a server that misbehaves in every way: recovered, or one clear line; never a wrong file."""
 
+import errno
 import hashlib
 import http.server
 import json
+import os
 import random
 import threading
 from time import sleep
@@ -260,3 +262,17 @@ def test_a_full_disk_is_told_before_the_first_byte(server, tmp_path, monkeypatch
     with pytest.raises(UserError, match=r"are free; free some, point config key dataset.root elsewhere"):
         run(server, tmp_path)
     assert server.asked == []
+
+
+def test_a_read_only_copy_that_lacks_a_file_is_one_line(server, tmp_path, monkeypatch):
+    run(server, tmp_path)
+    (tmp_path / "data" / FIRST).unlink()
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / "data/derivative"))
+
+    monkeypatch.setattr(module.Path, "mkdir", refuse)
+    with pytest.raises(
+        UserError, match=r"derivative: cannot be written \(Read-only file system\); point con"
+    ):
+        run(server, tmp_path)

@@ -174,9 +174,12 @@ class _Fetcher:
             )
         except ValueError:
             return UserError(f"{path}: arrived with another md5 each time; try later or another dataset.url")
-        except PermissionError as error:
+        except OSError as error:  # no permission, a read-only disk, a full one
             self._stop.set()
-            return UserError(f"{error.filename}: may not be written; point config key dataset.root elsewhere")
+            return UserError(
+                f"{error.filename or path}: cannot be written ({error.strerror or error}); "
+                "point config key dataset.root elsewhere"
+            )
         return None
 
 

@@ -130,13 +130,19 @@ def prepare_responses(
         test_stories: those of `sources` that are tested on.
         mask: mask that picks the voxels of NIfTI images.
         columns: voxels to keep, ascending columns of the files; default all.
-        keep: `float32` for a copy, `none` to read the originals in place (hf5, npy and npz only).
+        keep: `float32` for a copy, `none` to read the originals in place (hf5 and npy only).
 
     Raises:
         UserError: a file is missing, a stub, cut off, of the wrong shape or without a finite value; the
             voxels differ between stories; the disk is too small. The line names the file.
     """
     path = Path(path)
+    packed = [name for files in sources.values() for name in files if Path(name).suffix == ".npz"]
+    if keep == "none" and packed:
+        raise UserError(
+            f"config key dataset.keep: {packed[0]} is unpacked whole at each reading, so a copy must be "
+            "kept; use float32"
+        )
     shapes = _survey(sources, clocks, mask)
     kept = _kept(str(next(iter(sources.values()))[0]), columns, next(iter(shapes.values())).n_voxels)
     _announce(path, shapes, len(kept), keep)
