@@ -102,6 +102,8 @@ def gather(folder: Path) -> None:
         sorted(folder.glob("ceiling/*.parquet")),
         {subject: folder / f"{subject}.tsv" for subject in SUBJECTS},
         *(folder / f"tables/{name}.parquet" for name in ("scores", "summary", "voxels")),
+        references=[],
+        settings={"fdr": 0.05},
     )
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
     print(time.perf_counter() - start, peak.split()[1])

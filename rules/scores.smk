@@ -1,4 +1,4 @@
-# Needs: the scores of cells, model cards, noise ceilings, tables of voxels.
+# Needs: the scores of cells, scores and moments of the reference cells, model cards, noise ceilings, tables of voxels.
 # Makes: for a selection of cells (all, one sweep, the maps) one table of scores, of summaries and of voxels.
 
 
@@ -8,6 +8,8 @@ rule gather_scores:
         scores=lambda wildcards: cell_paths(
             "cell_scores", study.selections[wildcards.selection]
         ),
+        references=cell_paths("cell_scores", study.reference_cells),
+        moments=cell_paths("cell_moments", study.reference_cells),
         cards=lambda wildcards: selected("card", "model", wildcards.selection),
         ceilings=lambda wildcards: selected("ceiling", "subject", wildcards.selection),
         places=lambda wildcards: selected_places(wildcards.selection),
@@ -25,7 +27,12 @@ rule gather_scores:
         **needs("gather_scores"),
     params:
         voxel_tables=study.voxel_tables(),
-        fdr=study.config["scoring"]["fdr"],
+        settings={
+            "fdr": study.config["scoring"]["fdr"],
+            "n_alphas": study.config["encoding"]["alphas"]["n"],
+            "skip_s": study.config["scoring"]["skip_s"],
+            "tr_s": study.config["dataset"]["tr_s"],
+        },
         code=code("gather_scores"),
     script:
         "../workflow/scripts/gather_scores.py"

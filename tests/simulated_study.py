@@ -159,8 +159,8 @@ def summary_row(**known):
     return row | known
 
 
-def write_voxels(path, subjects, voxels, ccmax=0.9, region=None):
-    """Table `voxels`: every voxel reliable, the first half in a region when one is named."""
+def write_voxels(path, subjects, voxels, ccmax=0.9, region=None, tenths=False):
+    """Table `voxels`: every voxel reliable, the first half in a region when one is named; tenths in order."""
     n = len(subjects) * voxels
     roi = ([region] * (voxels // 2) + [None] * (voxels - voxels // 2)) * len(subjects)
     rows = [
@@ -173,7 +173,7 @@ def write_voxels(path, subjects, voxels, ccmax=0.9, region=None):
             "ccmax": ccmax,
             "explainable": 0.3,
             "reliable": True,
-            "decile": None,
+            "decile": i % voxels * 10 // voxels + 1 if tenths else None,
             "significant": True,
             "reference": "none",
         }

@@ -63,6 +63,16 @@ def test_a_law_takes_its_voxel_sets_from_its_models(demo):
         Study.load(config, CONFIG)
 
 
+def test_significant_voxels_are_those_of_the_maps_models(demo):
+    study = Study.load(demo, CONFIG)
+    assert set(study.reference_cells) == set(study.map_cells), "none is chosen by its score"
+    models = {study.registry[cell.model].modality: cell.model for cell in study.map_cells}
+    config = merge(demo, {"maps": models})
+    sizes = {name: sweep | {"subjects": study.subjects[:1]} for name, sweep in demo["sweeps"].items()}
+    lone = Study.load(merge(config, {"sweeps": sizes}), CONFIG)
+    assert {cell.subject for cell in lone.reference_cells} == {study.subjects[0]}
+
+
 def test_the_given_config_is_left_alone(demo):
     before = json.dumps(demo)
     load(demo)

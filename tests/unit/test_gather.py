@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from simulated_study import write_moments
 
 from voxscale import tables
 from voxscale.errors import UserError
@@ -14,6 +16,7 @@ from voxscale.gather import gather_scores
 from voxscale.voxel_sets import choose_sets, deciles, read_sets, read_voxels
 
 VOXELS = 40
+SETTINGS = {"fdr": 0.05, "n_alphas": 15, "skip_s": 0, "tr_s": 2.0}
 
 
 def cell_columns(model="a", layer=1, subject="UTS01", n_train=3, draws=2, voxels=VOXELS, seed=0):
@@ -29,7 +32,7 @@ def cell_columns(model="a", layer=1, subject="UTS01", n_train=3, draws=2, voxels
         "voxel": np.tile(np.arange(voxels) + 5, draws),
         "r": r,
         "r_uncut": r + 0.1,
-        "cv_r": r - 0.05,
+        "cv_r": np.where(r > 0.3, 0.8, 0.01),
         "alpha": np.ones(n),
         "alpha_edge": np.where(np.arange(n) % 4 == 0, 1 - 2 * (np.arange(n) % 8 == 0), 0),
         "p": np.where(r > 0.3, 0.001, 0.5),
@@ -62,14 +65,20 @@ def study(tmp_path):
     regions = tmp_path / "UTS01.tsv"
     rows = [f"{5 + i}\tleft\t{i}\t{'AC' if i < 10 else 'n/a'}" for i in range(VOXELS)]
     regions.write_text("\n".join(["voxel\themisphere\tvertex\troi", *rows]) + "\n")
+    predicted, observed = np.random.default_rng(2).normal(size=(2, VOXELS, 300))
+    moments = write_moments(tmp_path / "moments.h5", predicted[None], observed, {"a": 300})
+    with h5py.File(moments, "a") as file:
+        file["voxel"][:] += 5
     outputs = [tmp_path / "out" / f"{name}.parquet" for name in ("scores", "summary", "voxels")]
-    return {"paths": paths, "card": card, "ceiling": ceiling, "regions": regions, "outputs": outputs}
+    files = {"card": card, "ceiling": ceiling, "regions": regions, "reference": (paths[1], moments)}
+    return {"paths": paths, "outputs": outputs} | files
 
 
 def run(study, **changes):
     study = study | changes
     tsv = {"UTS01": study["regions"]}
-    gather_scores(study["paths"], [study["card"]], [study["ceiling"]], tsv, *study["outputs"])
+    inputs = study["paths"], [study["card"]], [study["ceiling"]], tsv
+    gather_scores(*inputs, *study["outputs"], [study["reference"]], SETTINGS)
     names = ("scores", "summary", "voxels")
     return [tables.read(name, path).to_pandas() for name, path in zip(names, study["outputs"], strict=True)]
 
@@ -90,17 +99,16 @@ def test_every_row_once_and_means_by_set(study):
     assert row.loc["all", "depth"] == 0.25
     assert not row.loc["all", "wide"]
     assert voxels.roi.notna().sum() == 10
-    # Significance is that of one stated cell: the one with most stories.
-    best = scores[scores.n_train == 5]
+    # Significance is that of the stated reference inside training, whatever p it has on the test set.
     assert voxels.reference.unique().tolist() == ["a layer 1 n_train 5"]
-    assert voxels.significant.tolist() == (best.p < 0.01).tolist()
+    assert voxels.significant.tolist() == (scores[scores.n_train == 5].cv_r > 0.3).tolist()
     assert row.loc["significant", "n_voxels"] == voxels.significant.sum()
     metadata = pq.read_schema(study["outputs"][0])
     assert metadata.field("r").metadata[b"unit"] == b"correlation"
     assert tables.provenance(study["outputs"][0])["fdr"] == 0.05
 
 
-def test_significant_voxels_are_those_of_one_cell_a_modality(study, tmp_path):
+def test_significant_voxels_are_those_of_the_references_whatever_is_gathered(study, tmp_path):
     about = {"model": "s", "family": "w", "modality": "speech", "n_layers": 4, "width": 64}
     cards = [study["card"], tmp_path / "s.json", tmp_path / "c.json"]
     cards[1].write_text(json.dumps(about))
@@ -108,14 +116,18 @@ def test_significant_voxels_are_those_of_one_cell_a_modality(study, tmp_path):
     cells = {}
     for seed, model in enumerate(("s", "c"), 4):
         cells[model] = cell_columns(model=model, draws=1, n_train=5, seed=seed)
-        cells[model]["p"] = np.where(np.arange(VOXELS) % 7 == seed % 7, 0.001, 0.5)
+        cells[model]["cv_r"] = np.where(np.arange(VOXELS) % 7 == seed % 7, 0.9, 0.0)
         tables.write("scores", cells[model], tmp_path / f"{model}.parquet")
     paths = [*study["paths"], tmp_path / "s.parquet", tmp_path / "c.parquet"]
-    gather_scores(paths, cards, [study["ceiling"]], {}, *study["outputs"])
-    voxels = tables.read("voxels", study["outputs"][2]).to_pandas()
-    scores = tables.read("scores", study["outputs"][0]).to_pandas()
-    language = scores[(scores.model == "a") & (scores.n_train == 5)].p.to_numpy() < 0.01
-    assert voxels.significant.tolist() == (language | (cells["s"]["p"] < 0.01)).tolist()
+    references = [study["reference"], (tmp_path / "s.parquet", study["reference"][1])]
+    found = {}
+    for name, some in (("all", paths), ("some", paths[:1])):
+        gather_scores(some, cards, [study["ceiling"]], {}, *study["outputs"], references, SETTINGS)
+        found[name] = tables.read("voxels", study["outputs"][2]).to_pandas()
+    voxels = found["some"]
+    assert found["all"].equals(voxels)
+    language = tables.read("scores", study["reference"][0]).to_pandas().cv_r.to_numpy() > 0.3
+    assert voxels.significant.tolist() == (language | (cells["s"]["cv_r"] > 0.3)).tolist()
     assert voxels.reference[0] == "a layer 1 n_train 5 or s layer 1 n_train 5"
     assert voxels.roi.isna().all()
 

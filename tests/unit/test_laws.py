@@ -74,6 +74,30 @@ def test_slope_is_recovered_for_each_subject_and_pooled(study):
     assert laws.groupby(["subject", "metric", "voxel_set", "points"]).preferred.any().all()
 
 
+def test_each_tenth_of_the_voxels_by_ceiling_has_its_law(study, tmp_path):
+    """Later tenths are of voxels with ever larger scores, and so with ever steeper laws."""
+    here = study | {"folder": tmp_path}
+    tables.write("summary", study["rows"], tmp_path / "summary.parquet")
+    write_voxels(tmp_path / "voxels.parquet", ["UTS01", "UTS02"], 30, tenths=True)
+    laws, points = run(here, SPEC | {"voxels": ["all", "deciles"]})
+    tenths = [f"decile:{i}" for i in range(1, 11)]
+    assert set(laws.voxel_set) == {"all", *tenths}
+    mine = points[(points.metric == "r") & (points.subject == "UTS02")]
+    y = mine.pivot(index="voxel_set", columns="x", values="y")
+    np.testing.assert_allclose(y.loc[tenths].mean(), y.loc["all"], atol=1e-6, err_msg="three voxels each")
+    slope = laws[
+        (laws.metric == "r")
+        & (laws.subject == "pooled")
+        & (laws.form == "log_linear")
+        & (laws.parameter == "b")
+        & (laws.points == "all")
+    ].set_index("voxel_set")
+    truth = 0.08 * np.linspace(0.5, 1.5, 30).reshape(10, 3).mean(1)
+    held = (slope.loc[tenths].lo < truth) & (truth < slope.loc[tenths].hi)
+    assert held.sum() >= 8
+    assert np.corrcoef(slope.loc[tenths].estimate, truth)[0, 1] > 0.8
+
+
 def test_curves_are_the_laws_and_their_bands_hold_them(study):
     laws, _ = run(study)
     curves = tables.read("law_curves", study["folder"] / "curves-out.parquet").to_pandas()

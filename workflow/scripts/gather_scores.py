@@ -13,5 +13,6 @@ if "snakemake" in globals():
             snakemake.output.scores,
             snakemake.output.summary,
             snakemake.output.voxels,
-            fdr=snakemake.params.fdr,
+            list(zip(snakemake.input.references, snakemake.input.moments, strict=True)),
+            snakemake.params.settings,
         )

@@ -6,7 +6,6 @@ Cells stream through one at a time, so memory is that of the largest cell howeve
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,12 @@ from voxscale.errors import UserError
 from voxscale.io import atomic, read_json
 from voxscale.progress import bar
 from voxscale.provenance import collect
+from voxscale.reference import Significant
 from voxscale.significance import false_discovery
 from voxscale.voxel_sets import deciles, read_voxels, voxel_sets
 
 KEY = ("model", "layer", "subject", "n_train", "draw")
 ROW_GROUP = 1 << 19  # rows; some 20 MB a group
-# ASSUME: significant voxels are those of one stated cell per modality, whatever cell is scored on them.
-REFERENCE_MODALITIES = ("language", "speech")
 
 
 def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
@@ -142,33 +140,6 @@ def read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     return cards
 
 
-class _Reference:
-    """Per subject and modality, the cell that makes voxels significant: the best cv_r at most stories."""
-
-    def __init__(self) -> None:
-        self.best: dict[tuple[str, str], tuple[tuple[float, float], tuple[Any, ...], np.ndarray]] = {}
-
-    def offer(self, modality: str, key: tuple[Any, ...], part: pa.Table) -> None:
-        _, _, subject, n_train, draw = key
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            rank = (n_train, float(np.nanmean(part["cv_r"].to_numpy())))
-        if draw == 0 and ((subject, modality) not in self.best or rank > self.best[subject, modality][0]):
-            scores = np.array([part["voxel"].to_numpy(), part["p"].to_numpy()])
-            self.best[subject, modality] = rank, key, scores
-
-    def significant(self, subject: str, voxels: np.ndarray, fdr: float) -> tuple[np.ndarray, str]:
-        """(voxels,) bool: significant under any modality's cell; and the names of these cells."""
-        inside, names = np.zeros(len(voxels), bool), []
-        for modality in REFERENCE_MODALITIES:
-            if (subject, modality) in self.best:
-                _, (model, layer, _, n_train, _), (ids, p) = self.best[subject, modality]
-                passing = ids[np.nan_to_num(false_discovery(p), nan=1.0) <= fdr]
-                inside |= np.isin(voxels, passing)
-                names.append(f"{model} layer {layer} n_train {n_train}")
-        return inside, " or ".join(names) or "none"
-
-
 def gather_scores(
     scores: Sequence[str | Path],
     cards: Sequence[str | Path],
@@ -177,7 +148,8 @@ def gather_scores(
     output_scores: str | Path,
     output_summary: str | Path,
     output_voxels: str | Path,
-    fdr: float = 0.05,
+    references: Iterable[tuple[str | Path, str | Path]],
+    settings: Mapping[str, Any],
 ) -> None:
     """Write tables `scores`, `summary` and `voxels` of the whole study.
 
@@ -186,20 +158,20 @@ def gather_scores(
         cards: model cards.
         ceilings: table `ceiling` of every subject.
         voxel_tables: subject -> the dataset's voxel table, or None.
-        fdr: false discovery rate that makes a voxel significant.
+        references: `scores.parquet` and moments of the cells that make voxels significant, the same for all
+            selections of cells that are gathered.
+        settings: fdr, the false discovery rate; n_alphas, skip_s and tr_s of the fits.
 
     Raises:
         UserError: a file is missing or damaged, a cell comes twice, a subject's voxels differ between files.
     """
-    provenance = collect(fdr=fdr)
+    fdr = settings["fdr"]
+    provenance = collect(**settings)
     models = read_cards(cards)
-    reference = _Reference()
-    for key, part in write_scores(scores, output_scores, provenance):
+    for key, _ in write_scores(scores, output_scores, provenance):
         if key[0] not in models:
             raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
-        if models[key[0]]["modality"] in REFERENCE_MODALITIES:
-            reference.offer(models[key[0]]["modality"], key, part)
-    subjects = _voxels(ceilings, voxel_tables, reference, fdr)
+    subjects = _voxels(ceilings, voxel_tables, Significant(references, settings))
     tables.write(
         "voxels",
         pa.concat_tables([subject["table"] for subject in subjects.values()]),
@@ -242,8 +214,7 @@ def _summary_rows(
 def _voxels(
     ceilings: Sequence[str | Path],
     voxel_tables: Mapping[str, str | Path | None],
-    reference: _Reference,
-    fdr: float,
+    chosen: Significant,
 ) -> dict[str, dict[str, Any]]:
     found = {}
     for path in ceilings:
@@ -253,7 +224,7 @@ def _voxels(
         ccmax = ceiling["ccmax"].to_numpy()
         known = read_voxels(voxel_tables.get(subject))
         about = [known.get(int(voxel), {}) for voxel in voxels]
-        significant, name = reference.significant(subject, voxels, fdr)
+        significant, name = chosen.of(subject, voxels)
         tenth = deciles(ccmax, reliable)
         roi = np.array([row.get("roi") or "" for row in about])
         table = pa.table(

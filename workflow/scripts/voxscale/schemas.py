@@ -255,7 +255,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("base", pa.string(), "text", "what a percentage is a percentage of", null=True),
             _column("n_points", pa.int32(), "points", "points fitted"),
             _column("rss", pa.float64(), "metric²", "residual sum of squares of the fit"),
-            _column("aicc", pa.float64(), "1", "corrected Akaike criterion; NaN: too few points for one"),
+            _column("aicc", pa.float64(), "1", "AICc under the points' covariance; NaN: too few points"),
             _column("largest_error", pa.float64(), "metric", "predicted less observed, largest x left out"),
             _column("preferred", pa.bool_(), "flag", "best AICc of its points, else best largest_error"),
         ]
@@ -310,7 +310,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("n_parameters", pa.int32(), "parameters", "of the form; it needs more points than these"),
             _column("n_points", pa.int32(), "points", "points there are"),
             _column("rss", pa.float64(), "metric²", "residual sum of squares; NaN: too few points for a fit"),
-            _column("aicc", pa.float64(), "1", "corrected Akaike criterion; NaN: too few points for one"),
+            _column("aicc", pa.float64(), "1", "AICc under the points' covariance; NaN: too few points"),
             _column("corner_error", pa.float64(), "metric", "predicted less observed, that corner left out"),
             _column("preferred", pa.bool_(), "flag", "best AICc, else best corner_error"),
         ]

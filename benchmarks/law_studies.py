@@ -1,0 +1,265 @@
+"""Simulated studies whose law is known: parts of `validate_intervals.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+from simulated_study import chain, joint_points, nested, resampled
+
+from voxscale.bootstrap import (
+    block_counts,
+    block_sums,
+    blocks_of,
+    draw_weights,
+    interval,
+    jackknife_error,
+    mean_scores,
+)
+from voxscale.encoding import correlate
+from voxscale.forms import FORMS, fit, implied
+from voxscale.laws import fit_group
+from voxscale.likelihood import form_criterion, resampled_covariance
+from voxscale.reference import training_p
+from voxscale.significance import false_discovery, permutation_p
+
+SIZES = np.array([4.0, 8, 16, 32, 64])
+X = np.geomspace(1e8, 1e11, 9)
+TRUTH = {"log_linear": [-0.6, 0.09], "power": [2.5e-4, 0.3], "saturating": [0.45, 450.0, 0.4]}
+BLOCKS = 30  # test blocks of 300 TRs
+LEVEL = 0.9
+Row = tuple[str, str, str, str]
+
+
+def share(hits: list[bool] | np.ndarray) -> str:
+    """Share of hits in percent with its standard error."""
+    rate, n = np.mean(hits), len(hits)
+    return f"{100 * rate:.1f} % ± {100 * np.sqrt(rate * (1 - rate) / n):.1f}"
+
+
+def told(form: str) -> str:
+    """A form's name in words."""
+    return form.replace("_", "-")
+
+
+def slopes(studies: int) -> Iterator[Row]:
+    """Does the 90% interval of a law's slope, and of a point, hold the truth?"""
+    line = FORMS["log_linear"]
+    for trs in (120, 240, 1000):
+        hit: dict[str, list[bool]] = {"slope of r": [], "slope of r²": [], "mean r of one model": []}
+        for seed in range(studies):
+            predicted, observed, factor = nested(SIZES, voxels=20, trs=trs, seed=seed)
+            scores = resampled(predicted, observed, seed)
+            r = (0.05 + 0.08 * np.log10(SIZES))[:, None] * factor
+            for m, name in enumerate(("slope of r", "slope of r²")):
+                truth = fit(line, SIZES, (r ** (m + 1)).mean(1)[None])[0][0, 1]
+                slope = fit(line, SIZES, scores[:, :, m])[0][:, 1]
+                lo, hi = interval(slope[0], slope[1:], LEVEL, -(-trs // 10))
+                hit[name].append(bool(lo < truth < hi))
+            point = scores[:, -1, 0]
+            lo, hi = interval(point[0], point[1:], LEVEL, -(-trs // 10))
+            hit["mean r of one model"].append(bool(lo < r[-1].mean() < hi))
+        for name, hits in hit.items():
+            yield f"90% interval of the {name}, {trs} test TRs", "holds the truth", "85–95 %", share(hits)
+
+
+def draws(studies: int) -> Iterator[Row]:
+    """Does the interval of a mean over training draws hold the mean of all possible draws?"""
+    rng = np.random.default_rng(0)
+    for n in (3, 5):
+        values = rng.normal(size=(studies * 5, n))
+        means = draw_weights(n, 500, 0) @ values.T
+        lo, hi = interval(means[0], means[1:], LEVEL, 10**6)
+        label = f"90% interval of a mean over {n} training draws"
+        yield label, "holds the truth", "85–95 %", share((lo < 0) & (hi > 0))
+
+
+def likeliest(x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> str:
+    """The form with the least AICc: y (resamples, points), row 0 the real one."""
+    names = ("log_linear", "power", "saturating")
+    covariance = resampled_covariance(y[1:], BLOCKS)
+    score = {name: form_criterion(FORMS[name], x, y[0], covariance, ceiling) for name in names}
+    return min(score, key=score.get)
+
+
+def forms(studies: int) -> Iterator[Row]:
+    """Does the form that made the points win, if each point errs alone?"""
+    x = np.geomspace(1e8, 1e11, 9)
+    truth = {"log_linear": [-0.3, 0.05], "power": [1e-3, 0.25], "saturating": [0.3, 1200.0, 0.45]}
+    rng = np.random.default_rng(1)
+    for name, parameters in truth.items():
+        law = FORMS[name].value(x, np.array(parameters))
+        wins = [likeliest(x, (law + 0.003 * rng.normal(size=len(x)))[None]) == name for _ in range(studies)]
+        yield (
+            f"{told(name)} points, 9 sizes, noise 0.003",
+            "its form has the least AICc",
+            "> 85 %",
+            share(wins),
+        )
+
+
+def forms_of_studies(studies: int) -> Iterator[Row]:
+    """The same from responses: scores of one test set, which err together."""
+    for trs in (300, 1000, 3000):
+        for name, parameters in TRUTH.items():
+            law = partial(FORMS[name].value, parameters=np.array(parameters))
+            best = []
+            for seed in range(studies):
+                predicted, observed, _ = nested(X, trs=trs, law=law, seed=seed)
+                best.append(likeliest(X, resampled(predicted, observed, seed)[:, :, 0]))
+            wins = np.array(best) == name
+            other = max(best.count(form) for form in TRUTH if form != name) / studies
+            yield (
+                f"{told(name)} study, 9 sizes, 40 voxels, {trs} test TRs",
+                "its form has the least AICc",
+                f"> 85 % (next: {100 * other:.0f} %)",
+                share(wins),
+            )
+
+
+def parameters(studies: int) -> Iterator[Row]:
+    """Do the intervals of each form's parameters, and of percent per decade, hold the truth?"""
+    wanted = {
+        "log_linear": ("percent_per_decade",),
+        "power": ("alpha", "percent_per_decade"),
+        "saturating": ("c", "alpha", "per_decade"),
+        "learning_curve": ("c", "k"),
+    }
+    for trs in (300, 1000):
+        for name, values in (TRUTH | {"learning_curve": [0.5, 5e9]}).items():
+            form, values = FORMS[name], np.array(values)
+            truth = dict(zip(form.parameters, values, strict=True))
+            truth |= {key: float(value[0]) for key, (value, _) in implied(form, X, values[None]).items()}
+            hit: dict[str, list[bool]] = {key: [] for key in wanted[name]}
+            for seed in range(studies):
+                predicted, observed, _ = nested(
+                    X, voxels=20, trs=trs, law=partial(form.value, parameters=values), seed=seed
+                )
+                y = resampled(predicted, observed, seed)[:, :, 0]
+                for row in fit_group(X, y, 1.0, [name], LEVEL, trs // 10)[0]:
+                    if row["parameter"] in hit:
+                        hit[row["parameter"]].append(row["lo"] <= truth[row["parameter"]] <= row["hi"])
+            for key, hits in hit.items():
+                label = f"90% interval of {key.replace('_', ' ')}, {told(name)} study, {trs} test TRs"
+                yield label, "holds the truth", "85–95 %", share(hits)
+
+
+def data_laws(studies: int) -> Iterator[Row]:
+    """A law of data: test blocks and training draws are resampled together."""
+    hours = [1, 2, 4, 8]
+    for spread in (0.06, 0.2):
+        hits = []
+        for seed in range(studies):
+            points = joint_points(
+                lambda _, d: 0.1 + 0.08 * np.log10(d), [1.0], hours, spread=spread, seed=seed
+            )
+            y = np.stack([point.y["all"][:, 0] for point in points], 1)
+            slope = fit(FORMS["log_linear"], np.array(hours, float), y)[0][:, 1]
+            lo, hi = interval(slope[0], slope[1:], LEVEL, BLOCKS)
+            hits.append(bool(lo < 0.08 < hi))
+        label = f"90% interval of a slope over hours, 5 draws that vary by {100 * spread:.0f} %, 300 test TRs"
+        yield label, "holds the truth", "85–95 %", share(hits)
+
+
+def pooled_laws(studies: int) -> Iterator[Row]:
+    """The mean of three subjects, tested on one story or each on another."""
+    for label, trs in (("one test story", (300, 300, 300)), ("other test stories", (200, 300, 400))):
+        hits = []
+        for seed in range(studies):
+            y = [
+                resampled(*nested(SIZES, voxels=12, trs=n, seed=3 * seed + i)[:2], (seed, n))
+                for i, n in enumerate(trs)
+            ]
+            slope = fit(FORMS["log_linear"], SIZES, np.mean(y, 0)[:, :, 0])[0][:, 1]
+            lo, hi = interval(slope[0], slope[1:], LEVEL, min(trs) // 10)
+            hits.append(bool(lo < 0.08 < hi))
+        yield (
+            f"90% interval of the slope pooled over three subjects, {label}",
+            "holds the truth",
+            "85–95 %",
+            share(hits),
+        )
+
+
+def artifact(studies: int) -> Iterator[Row]:
+    """Where a story's start is like the rest, cutting it makes no difference."""
+    hits = []
+    for seed in range(studies):
+        predicted, observed = chain(np.full((1, 12), 0.3), 300, seed=seed)
+        blocks = blocks_of({"test": 300}, 10)
+        counts = block_counts(len(blocks.n), 300, seed)
+        sums = block_sums(predicted[0], observed, blocks)
+        y = [
+            mean_scores([(slice(0, 12), sums)], blocks.n, kept, {"all": np.ones(12, bool)})[:, 0, 0]
+            for kept in (counts, counts * blocks.kept(50))
+        ]
+        lo, hi = interval(y[0][0] - y[1][0], y[0][1:] - y[1][1:], LEVEL, len(blocks.n))
+        hits.append(bool(lo < 0 < hi))
+    yield (
+        "90% interval of what the first 50 of 300 TRs add, where they add nothing",
+        "holds 0",
+        "85–95 %",
+        share(hits),
+    )
+
+
+def significant_voxels(studies: int) -> Iterator[Row]:
+    """Are scores over significant voxels too high, chosen in training or by p on the same test set?"""
+    sizes, train, silent = np.array([4.0, 16, 64]), 800, 280
+    r = np.linspace(0.05, 0.5, 120) * (0.4 + 0.33 * np.log10(sizes / 4))[:, None]
+    r = np.concatenate([r, np.full((3, silent), 1e-3)], 1)
+    for trs in (120, 300):
+        blocks = blocks_of({"test": trs}, 10)
+        found: dict[str, list[list[float]]] = {"in training": [], "on the test set": []}
+        false = []
+        for seed in range(max(studies // 4, 20)):
+            predicted, observed = chain(r, trs, seed=seed)
+            trained = chain(r, train, seed=seed + 10**6)
+            error = jackknife_error(block_sums(predicted[-1], observed, blocks), blocks.n)
+            cv_r = correlate(trained[0][-1], trained[1])
+            p = {
+                "in training": training_p(cv_r, train, error, trs, len(blocks.n), 15),
+                "on the test set": permutation_p(predicted[-1], observed, [trs], 10, 0, 300, seed),
+            }
+            for how, values in p.items():
+                chosen = false_discovery(values) <= 0.05
+                if chosen.any():
+                    seen = np.array([correlate(p[chosen], observed[chosen]).mean() for p in predicted])
+                    known = r[:, chosen].mean(1)
+                    found[how].append([*(seen - known)[[0, -1]], seen[-1] - seen[0], known[-1] - known[0]])
+                if how == "in training":
+                    false.append(chosen[-silent:].sum() / max(chosen.sum(), 1))
+        for how, rows in found.items():
+            first, last, rise, true_rise = np.mean(rows, 0)
+            error = np.std(rows, 0) / np.sqrt(len(rows))
+            wanted = "near 0" if how == "in training" else "above 0: selection"
+            label = f"significant voxels of the largest of 3 models, chosen {how}, {trs} test TRs"
+            for which, bias, wide in (("smallest", first, error[0]), ("largest", last, error[1])):
+                yield label, f"mean r above the truth, {which} model", wanted, f"{bias:+.4f} ± {wide:.4f}"
+            yield label, "rise from smallest to largest", f"{true_rise:.4f}", f"{rise:.4f} ± {error[2]:.4f}"
+        label = f"significant voxels, chosen in training, {trs} test TRs"
+        yield (
+            f"significant voxels, chosen in training, {trs} test TRs",
+            "silent among them",
+            "at most 5 %",
+            f"{100 * np.mean(false):.1f} %",
+        )
+
+
+def families(studies: int) -> Iterator[Row]:
+    """Is the slope within families found where families differ in level against their size?"""
+    x = np.array([1, 3, 10, 10, 30, 100]) * 1e8
+    names = np.array(["a"] * 3 + ["b"] * 3)
+    targets = 0.2 + 0.04 * np.log10(x / 1e8) + np.where(names == "a", 0.05, -0.05)
+    order = np.argsort(targets)
+    hit: dict[str, list[bool]] = {"an intercept per family": [], "one intercept for all": []}
+    for seed in range(studies):
+        r = targets[order][:, None] * np.linspace(0.5, 1.5, 20)
+        y = resampled(*chain(r, 300, seed=seed), seed)[:, np.argsort(order), 0]
+        for label, labels in zip(hit, (names, None), strict=True):
+            slope = fit(FORMS["log_linear"], x, y, families=labels)[0][:, 1]
+            lo, hi = interval(slope[0], slope[1:], LEVEL, 30)
+            hit[label].append(bool(lo < 0.04 < hi))
+    for (label, hits), wanted in zip(hit.items(), ("85–95 %", "far less: Simpson's paradox"), strict=True):
+        yield f"90% interval of the slope in two families, {label}", "holds the truth", wanted, share(hits)
