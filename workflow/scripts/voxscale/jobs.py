@@ -220,9 +220,14 @@ class Jobs:
             self.sizes.response_bytes(subject),
             self.sizes.voxels(subject),
             trs,
-            REPEATS * self.sizes.test_trs(subject),
+            self.sizes.repeat_trs(subject),
             self.study.config["dataset"]["keep"],
+            self.sizes.held_responses(subject),
         )
+
+    def _place_voxels(self, subject: str) -> Need:
+        # pycortex and two cortices of 150,000 vertices each; what it keeps is a few MB of text.
+        return resources.plain(5e7, 40.0 * self.sizes.voxels(subject), held=1.5e9, seconds=120)
 
     def _estimate_ceiling(self, subject: str) -> Need:
         return resources.ceiling(self.sizes.voxels(subject), self.sizes.test_trs(subject), REPEATS)
@@ -231,7 +236,7 @@ class Jobs:
         entry = self.study.registry[model]
         if not entry.has_network:
             return resources.plain()
-        weights = (4.0 if entry.build else 2.0) * self.sizes.parameters(model)
+        weights = float(entry.weight_bytes) * self.sizes.loaded(model)
         # A published model's weights go to the hub's own cache, through a stream; a built one is in memory.
         held = 8.0 * self.sizes.parameters(model) if entry.build or entry.gguf_file else 1e8
         return resources.plain(0, weights, held, base=resources.NETWORK)
@@ -247,6 +252,8 @@ class Jobs:
             self.sizes.clock_trs,
             self.study.dataset.tr_s,
             self.study.feature_settings(model),
+            weight_bytes=entry.weight_bytes,
+            loaded=self.sizes.loaded(model),
         )
 
     _extract_language_features = _extract
