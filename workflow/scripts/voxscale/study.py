@@ -256,7 +256,9 @@ class Study:
             own = {"layers": self.derived_layers(model), "training": self.training_stories}
             return {"source": self.feature_settings(source), "on_disk": features["on_disk"], **own}
         kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
-        return features[kind] | {key: features[key] for key in ("device", "device_map", "on_disk")}
+        return features[kind] | {
+            key: features[key] for key in ("device", "device_map", "max_memory", "on_disk")
+        }
 
     def extractors(self, model: str) -> list[str]:
         """The rules that make a model's features; of derived ones also those that make their source's."""
