@@ -2,6 +2,11 @@
 # Makes: a card for each model, and its features of every story on the stimulus clock, all layers.
 
 
+# Downloads run where Snakemake does: nodes often have no network. The hub was asked before the first job.
+localrules:
+    prepare_model,
+
+
 rule prepare_model:
     """Build or fetch a model, count its parameters, write its card."""
     input:
