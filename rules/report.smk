@@ -30,6 +30,7 @@ rule write_report:
     params:
         config=study.config,
         models=study.revisions,
+        notes=study.notes,
         logs=lambda wildcards: "results/logs",
         code=code("write_report"),
     script:

@@ -202,6 +202,11 @@ class Dataset(ABC):
                     f"{self.audio(story)}: no such file; speech models and controls need it; add it"
                 )
 
+    @property
+    def places_voxels(self) -> bool:
+        """Whether a rule makes the tables of voxels, of regions and places alone."""
+        return False
+
     def check_voxels(self) -> None:
         """Look for the tables of voxels that the config names.
 
@@ -209,7 +214,7 @@ class Dataset(ABC):
             UserError: one is missing.
         """
         for path in filter(None, map(self.voxels, self.subjects)):
-            if not path.is_file():
+            if not self.places_voxels and not path.is_file():
                 raise UserError(
                     f"{path}: no such file; config key dataset.voxels must name a table of each subject"
                 )

@@ -29,6 +29,7 @@ OUTPUTS = {
     "digest_sounds": "results/subjects/{subject}-sounds.json",
     "describe_subject": "results/subjects/{subject}.parquet",
     "prepare_responses": "results/responses/{subject}.h5",
+    "place_voxels": "results/voxels/{subject}.tsv",
     "estimate_ceiling": "results/ceiling/{subject}.parquet",
     "prepare_model": "results/models/{model}.json",
     "extract_language_features": "results/features/{model}.h5",
@@ -60,6 +61,7 @@ STAGES = {
         "digest_sounds",
         "describe_subject",
         "prepare_responses",
+        "place_voxels",
     ),
     "features": (
         "prepare_model",
@@ -130,7 +132,9 @@ class Jobs:
         study = self.study
         heard = any(study.hears(model) for model in study.grid.used_models)
         if study.dataset.kind == "ds003020":
-            parts = ["transcripts", *(["sounds"] if heard else []), *study.subjects]
+            placed = study.subjects if study.dataset.places_voxels else []
+            surfaces = [f"pycortex-{subject}" for subject in placed if study.dataset.voxels(subject)]
+            parts = ["transcripts", *(["sounds"] if heard else []), *study.subjects, *surfaces]
             yield from (Job("fetch_dataset", {"part": part}) for part in parts)
         if study.dataset.kind == "phantom":
             yield Job("write_phantom_stimuli", {})
@@ -139,6 +143,8 @@ class Jobs:
         sounds = ("digest_sounds",) if heard else ()
         for rule in (*sounds, "describe_subject", "prepare_responses", "estimate_ceiling"):
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
+        if study.dataset.places_voxels:
+            yield from (Job("place_voxels", {"subject": subject}) for subject in study.voxel_tables())
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
             yield Job(study.extractors(model)[0], {"model": model})

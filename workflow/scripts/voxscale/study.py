@@ -13,6 +13,7 @@ from voxscale.config import complete, merge, read_yaml
 from voxscale.errors import UserError
 from voxscale.fixed_width import ARM, add_arm
 from voxscale.grid import Cell, Grid
+from voxscale.pycortex import NO_PLACES
 
 # The rule that makes a model's features.
 EXTRACTING = {
@@ -90,6 +91,17 @@ class Study:
         """The table of voxels of each subject that has one."""
         found = {subject: self.dataset.voxels(subject) for subject in self.subjects}
         return {subject: str(path) for subject, path in found.items() if path}
+
+    def chosen_voxels(self, subject: str) -> str | list[str]:
+        """The subject's table of voxels if the user wrote it: only such a one says which voxels to fit."""
+        return [] if self.dataset.places_voxels else self.voxel_tables().get(subject, [])
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the report must know of this study before it began."""
+        if self.dataset.kind == "ds003020" and not self.voxel_tables():
+            return [NO_PLACES]
+        return []
 
     def sound_inputs(self, stories: Sequence[str]) -> list[str]:
         """Files that must exist before the sounds of stories are read."""
