@@ -31,6 +31,7 @@ rule write_report:
         config=study.config,
         models=study.revisions,
         notes=study.notes,
+        stories=study.dataset.story_table(),
         logs=lambda wildcards: "results/logs",
         code=code("write_report"),
     script:

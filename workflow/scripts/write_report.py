@@ -21,5 +21,6 @@ if "snakemake" in globals():
             template=snakemake.input.template,
             presets=read_yaml(snakemake.input.presets),
             validation=read_json(snakemake.input.validation) if snakemake.input.get("validation") else None,
+            stories=snakemake.params.stories,
             notes=[*snakemake.params.get("notes", []), *log_notes(snakemake.params.get("logs"))],
         )

@@ -158,6 +158,31 @@ class Dataset(ABC):
         used = [story for subject in self.subjects for part in self._role(subject) for story in part]
         return list(dict.fromkeys(used))
 
+    def story_table(self) -> list[dict[str, str]]:
+        """What was used: a row per story, a column per subject.
+
+        A cell says `train`, `test`, `left out`, `not used` (by the config) or `–` (no responses), and in
+        brackets what the table of known defects says; the first row holds what it says of all stories.
+        """
+        published = {subject: self.published(subject) for subject in self.subjects}
+        rows = [{"story": "all stories"} | {subject: self._noted(subject, "*") for subject in self.subjects}]
+        for story in dict.fromkeys(story for stories in published.values() for story in stories):
+            row = {"story": story}
+            for subject, stories in published.items():
+                trained, tested = self._role(subject)
+                role = "train" if story in trained else "test" if story in tested else "not used"
+                role = "left out" if story in self.excluded(subject) else role
+                told = self._noted(subject, story)
+                row[subject] = (role if story in stories else "–") + (f" ({told})" if told else "")
+            rows.append(row)
+        return rows if any(rows[0][subject] for subject in self.subjects) else rows[1:]
+
+    def _noted(self, subject: str, story: str) -> str:
+        """What the table of known defects says of a subject's story, or of all (`*`)."""
+        return "; ".join(
+            row["what"] for row in self.defects if row["story"] == story and row["subject"] in (subject, "*")
+        )
+
     # ---- where things are
 
     @property

@@ -106,6 +106,7 @@ def section_tables(
     presets: Mapping[str, Any],
     provenance: Mapping[str, Any],
     validation: Mapping[str, Any],
+    stories: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, list[content.Table]]:
     """Tables of each section of the story, by its id."""
     laws, summary, x_names = tables["laws"], tables["summary"], content.x_names(config)
@@ -115,7 +116,10 @@ def section_tables(
     models = [{"model": k, "revision": v} for k, v in provenance.get("models", {}).items()]
     table = content.table
     return {
-        "data": table("", content.subject_rows(tables["subjects"], tables["voxels"])),
+        "data": [
+            *table("", content.subject_rows(tables["subjects"], tables["voxels"])),
+            *table("Stories of each subject: trained on, tested on, left out and why", stories, fold=True),
+        ],
         "models": table("", content.model_rows(summary), fold=summary.model.nunique() > 30),
         "laws": [
             *table(
@@ -161,6 +165,7 @@ def write_report(
     presets: Mapping[str, Any] | None = None,
     validation: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    stories: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write the report.
 
@@ -173,11 +178,12 @@ def write_report(
         presets: `config/presets.yaml` as read.
         validation: comparison with the phantom's truth, if there is one.
         notes: further warnings.
+        stories: what was used, see `Dataset.story_table`.
     """
     template = Path(template)
     empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
     tables = {**empty, **tables}
-    shown = section_tables(tables, config, presets or {}, provenance, validation or {})
+    shown = section_tables(tables, config, presets or {}, provenance, validation or {}, stories)
     warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))
