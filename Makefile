@@ -16,6 +16,9 @@ $(VENV)/installed: lock/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt
 	@touch $@
 
+pycortex: install ## pycortex beside the rest: regions, maps and flatmaps of ds003020
+	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt -r lock/flatmaps.txt
+
 demo: install ## the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
@@ -69,4 +72,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install demo test test-slurm smollm2 bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run
+.PHONY: help install pycortex demo test test-slurm smollm2 bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run

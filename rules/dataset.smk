@@ -161,7 +161,8 @@ rule prepare_responses:
     """Responses of one subject in one checked file, laid out for fits."""
     input:
         lambda wildcards: study.dataset.response_inputs(wildcards.subject),
-        voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
+        # A table of regions and places alone, made from the responses, decides nothing here.
+        voxels=lambda wildcards: study.chosen_voxels(wildcards.subject),
     output:
         responses=PATHS["responses"],
     log:
@@ -181,3 +182,28 @@ rule prepare_responses:
         code=code("prepare_responses"),
     script:
         "../workflow/scripts/prepare_responses.py"
+
+
+if study.dataset.places_voxels:
+
+    rule place_voxels:
+        """Region and place on the cortex of each voxel of a subject, from the dataset's own surfaces."""
+        input:
+            mark=study.dataset.mark("pycortex-{subject}"),
+            responses=PATHS["responses"],
+            transforms=str(study.dataset.transforms),
+        output:
+            table="results/voxels/{subject}.tsv",
+        log:
+            "<logs>/place_voxels/{subject}.log",
+        benchmark:
+            "<benchmarks>/place_voxels/{subject}.jsonl"
+        conda:
+            "../envs/analysis.yaml"
+        resources:
+            **needs("place_voxels"),
+        params:
+            database=str(study.dataset.pycortex_db),
+            code=code("place_voxels"),
+        script:
+            "../workflow/scripts/place_voxels.py"

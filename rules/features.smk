@@ -3,6 +3,11 @@
 # more costs no pass then, and disk is what `make plan` shows.
 
 
+# Downloads run where Snakemake does: nodes often have no network. The hub was asked before the first job.
+localrules:
+    prepare_model,
+
+
 rule prepare_model:
     """Build or fetch a model, count its parameters, write its card."""
     input:

@@ -347,7 +347,7 @@ if study.dataset.kind == "ds003020" and study.map_cells:
             **tables_of("maps", "scores"),
             **RESPONSES,
             mark=study.dataset.mark("pycortex-{subject}"),
-            transforms=str(HOME / "config/ds003020/subject_xfms.json"),
+            transforms=str(study.dataset.transforms),
         output:
             png="results/figures/flatmaps/{subject}.png",
         log:
@@ -360,12 +360,12 @@ if study.dataset.kind == "ds003020" and study.map_cells:
             **needs("draw_flatmap"),
         params:
             model=study.map_cells[0].model,
-            database=str(study.dataset.root / "derivative/pycortex-db"),
+            database=str(study.dataset.pycortex_db),
             code=code("draw_flatmap"),
         script:
             "../workflow/scripts/draw_flatmap.py"
 
     rule flatmaps:
-        """Flatmaps of every subject: asked for by name, since pycortex is no dependency."""
+        """Flatmaps of every subject: asked for by name, since pycortex is optional."""
         input:
             expand("results/figures/flatmaps/{subject}.png", subject=study.subjects),

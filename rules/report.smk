@@ -33,6 +33,7 @@ rule write_report:
         chief_laws=study.chief_laws,
         untrained=study.untrained,
         notes=study.notes,
+        stories=study.dataset.story_table(),
         # The thousands of fits, which have a layer, warn of nothing.
         logs=lambda wildcards: [
             str(job.log) for job in jobs.all() if "layer" not in job.wildcards

@@ -1,9 +1,15 @@
 """Contexts against the growing rule written out, and word alignment against truncated texts."""
 
+import functools
+import io
+import json
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from voxscale.contexts import make_passage, restart_windows
 from voxscale.errors import UserError
@@ -81,6 +87,31 @@ def unigram():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
 
 
+@functools.cache
+def sentencepiece_file(kind, **settings):
+    """A tokenizer as AutoTokenizer reads it from sentencepiece's own `tokenizer.model`."""
+    import sentencepiece
+
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([" ".join(TEXT)] * 20),
+        model_writer=made,
+        model_type=kind,
+        vocab_size=330,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "tokenizer.model").write_bytes(made.getvalue())
+        (folder / "config.json").write_text('{"model_type": "llama"}')
+        if settings:
+            (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+        return AutoTokenizer.from_pretrained(folder)
+
+
 TOKENIZERS = {
     "bytes, no BOS": lambda: byte_level(False),
     "bytes, untrimmed offsets": lambda: byte_level(False, trim=False),
@@ -88,6 +119,9 @@ TOKENIZERS = {
     "sentencepiece BPE, dummy prefix, BOS": lambda: sentencepiece_like(True),
     "sentencepiece BPE, BOS": lambda: sentencepiece_like(False),
     "unigram": unigram,
+    "sentencepiece file alone": lambda: sentencepiece_file("bpe"),
+    "sentencepiece file of LLaMA": lambda: sentencepiece_file("bpe", tokenizer_class="LlamaTokenizer"),
+    "sentencepiece file, unigram": lambda: sentencepiece_file("unigram", tokenizer_class="LlamaTokenizer"),
 }
 
 

@@ -46,6 +46,25 @@ def test_subjects_have_their_own_stories(subject, stories):
     assert ("life" in dataset.training(subject)) == (subject != "UTS04")
 
 
+def test_what_was_used_is_told_story_by_story():
+    whole = published(subjects=["UTS01", "UTS02", "UTS04"]).story_table()
+    rows = {row["story"]: row for row in whole}
+    assert len(rows) == len(whole) == 85
+    site = "scanned at another site than the other subjects"
+    assert list(rows["all stories"].items())[1:] == [("UTS01", ""), ("UTS02", site), ("UTS04", "")]
+    assert rows["treasureisland"] == {
+        "story": "treasureisland",
+        "UTS01": "left out (the run is corrupt)",
+        "UTS02": "train",
+        "UTS04": "–",
+    }
+    assert rows["life"]["UTS04"] == "– (never published for this subject)"
+    assert set(rows["wheretheressmoke"].values()) == {"wheretheressmoke", "test"}
+    few = published(subjects=["UTS03"], training_stories=["souls"]).story_table()
+    assert few[0]["story"] != "all stories"  # nothing is known against them
+    assert sorted(row["UTS03"] for row in few) == ["not used"] * 82 + ["test", "train"]
+
+
 def test_files_to_fetch_are_exactly_those_needed(tmp_path):
     dataset = published(tmp_path, training_stories=["souls", "legacy"], subjects=["UTS03"])
     assert {part: len(dataset.needed(part)) for part in dataset.parts} == {

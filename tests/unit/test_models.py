@@ -36,11 +36,13 @@ PUBLISHED = {
     "hubert-large": 315_438_720,
     "hubert-xlarge": 962_497_408,
     "wavlm-base": 94_381_936,
+    "wavlm-base-plus": 94_381_936,
     "wavlm-large": 315_453_120,
     "whisper-tiny": 37_760_640,
     "whisper-base": 72_593_920,
     "whisper-small": 241_734_912,
     "whisper-medium": 763_857_920,
+    "whisper-large": 1_543_304_960,
     "whisper-large-v2": 1_543_304_960,
     "whisper-large-v3": 1_543_490_560,
     "gpt2": 124_439_808,
@@ -56,8 +58,25 @@ PUBLISHED = {
     "olmo-2-1b": 1_484_916_736,
     "smollm2-135m": 134_515_008,
 }
-# Where only a rounded size is published.
-ROUNDED = {"opt-66b": 66e9, "opt-175b": 175e9, "olmo-2-32b": 32e9, "qwen2.5-72b": 72.7e9}
+# Where only a rounded size is published: it, and half a unit of its last digit.
+ROUNDED = {
+    "opt-66b": (66e9, 0.5e9),
+    "opt-175b": (175e9, 0.5e9),
+    "olmo-2-32b": (32e9, 0.5e9),
+    "qwen2.5-72b": (72.7e9, 0.05e9),
+}
+# Layers, heads and width of the OPT models, as table 1 of arXiv 2205.01068 has them.
+OPT_SHAPES = {
+    "opt-125m": (12, 12, 768),
+    "opt-350m": (24, 16, 1024),
+    "opt-1.3b": (24, 32, 2048),
+    "opt-2.7b": (32, 32, 2560),
+    "opt-6.7b": (32, 32, 4096),
+    "opt-13b": (40, 40, 5120),
+    "opt-30b": (48, 56, 7168),
+    "opt-66b": (64, 72, 9216),
+    "opt-175b": (96, 96, 12288),
+}
 
 
 @pytest.mark.parametrize("slug", PUBLISHED)
@@ -67,7 +86,15 @@ def test_published_parameter_counts(slug):
 
 @pytest.mark.parametrize("slug", ROUNDED)
 def test_rounded_parameter_counts(slug):
-    assert count_entry(REGISTRY[slug]).whole == pytest.approx(ROUNDED[slug], rel=0.01)
+    size, half = ROUNDED[slug]
+    assert count_entry(REGISTRY[slug]).whole == pytest.approx(size, abs=half, rel=0)
+
+
+@pytest.mark.parametrize("slug", OPT_SHAPES)
+def test_published_shapes(slug):
+    entry = REGISTRY[slug]
+    assert (entry.n_layers, entry.heads, entry.width) == OPT_SHAPES[slug]
+    assert (entry.vocab, entry.config["ffn_dim"]) == (50272, 4 * entry.width)
 
 
 def test_what_a_count_leaves_out():
@@ -116,6 +143,7 @@ def test_an_entry_survives_the_way_through_a_rule():
         ({"modality": "language", "architecture": {"class": "X", "n_layers": 1}}, "architecture.width"),
         ({"modality": "language", "architecture": {"clas": "X"}}, "unknown key architecture.clas"),
         ({"modality": "nested"}, "needs dims"),
+        ({"modality": "control", "dtype": "float8"}, "dtype float8 must be one of"),
         ({"like": "nothing"}, "like: nothing"),
         ({"like": "bad"}, "like: bad"),
         (None, "must be a mapping"),
@@ -189,6 +217,31 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
     (tmp_path / "made/config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"quantized weights.*allow_quantized"):
         prepare(there, tmp_path / "card.json")
+
+
+def test_a_model_of_another_architecture_is_told_in_one_line(words, tmp_path):
+    entry = language_architectures()["LlamaForCausalLM"]
+    prepare(entry, tmp_path / "made.json", words)
+    wrong = replace(entry, build=None, path=str(tmp_path / "made"), model_class="OPTForCausalLM", config={})
+    told = r"architecture\.class OPTForCausalLM is of type opt, but .*made is of type llama; correct it"
+    with pytest.raises(UserError, match=told) as error:
+        prepare(wrong, tmp_path / "card.json")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "card.json").exists()
+
+
+@pytest.mark.parametrize(("published", "warned"), [("float32", True), ("bfloat16", False), (None, True)])
+def test_weights_of_another_precision_than_foretold_are_told(words, tmp_path, capsys, published, warned):
+    entry = language_architectures()["LlamaForCausalLM"]
+    prepare(entry, tmp_path / "made.json", words)
+    config = json.loads((tmp_path / "made/config.json").read_text())
+    config["dtype"] = published
+    (tmp_path / "made/config.json").write_text(json.dumps(config))
+    there = replace(entry, build=None, path=str(tmp_path / "made"))
+    capsys.readouterr()
+    for dtype, told in (("float16", warned), ("float32", not warned)):
+        prepare(replace(there, dtype=dtype), tmp_path / "card.json")
+        assert (f"WARNING {there.where}: dtype is {dtype}, but" in capsys.readouterr().err) == told
 
 
 def fake_cache(folder, entry, words):

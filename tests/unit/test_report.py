@@ -80,6 +80,10 @@ def page(tables, figures, tmp_path_factory):
         validation=study.validation(),
         chief_laws=CHIEF,
         notes=["stories/x: 3 values are not finite"],
+        stories=[
+            {"story": "souls", "UTS01": "left out (the run is corrupt)", "UTS02": "train"},
+            {"story": "exam", "UTS01": "test", "UTS02": "–"},
+        ],
     )
     return out.read_text()
 
@@ -125,6 +129,14 @@ def test_the_page_parses_and_tells_the_story_in_order(page):
         assert title in parsed.headings
     assert "Maps" not in parsed.headings  # the study drew none
     assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_what_was_used_is_a_folded_table(page):
+    told = page.split("Stories of each subject: trained on, tested on, left out and why</summary>")
+    assert len(told) == 2
+    assert told[0].endswith("<details><summary>")
+    row = r"<tr><td>souls</td><td>left out \(the run is corrupt\)</td><td>train</td></tr>"
+    assert re.search(row, told[1].split("</details>")[0])
 
 
 def test_nothing_is_loaded_from_anywhere(page):

@@ -145,6 +145,22 @@ def test_a_model_larger_than_a_gpu_is_spread_over_several():
     assert on_cpu.memory_mb < resources.NETWORK + resources.CUDA
 
 
+def test_weights_published_in_single_precision_take_twice_the_memory_on_a_gpu():
+    settings = {"device": "auto", "on_disk": "float16", "dtype": "auto", "bits_per_character": True}
+    half, single = (
+        resources.extraction(
+            "language", 8192, 80, 70e9, 32_000, [300] * 80, 2.0, settings, weight_bytes=bytes_
+        )
+        for bytes_ in (2, 4)
+    )
+    assert (half.gpus, single.gpus) == (3, 4)  # 148 and 288 GB at 72 GB of a GPU
+    assert single.memory_mb - half.memory_mb == pytest.approx(140_000)
+    chosen = resources.extraction(
+        "language", 8192, 80, 70e9, 32_000, [300], 2.0, settings | {"dtype": "float16"}, weight_bytes=4
+    )
+    assert chosen.gpus == 3
+
+
 def test_cores_are_given_by_the_work():
     assert resources.worth_threads(1e9) == 1
     cores = [resources.worth_threads(resources.CPU_FLOPS * 120 * work) for work in (1, 1.5, 3, 8, 1000)]

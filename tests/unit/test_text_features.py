@@ -444,25 +444,6 @@ def test_untrained_weights_are_those_of_their_seed(card):
     assert not torch.equal(found[1][key], trained[key])
 
 
-def test_split_over_cpu_and_disk_gives_the_same(tmp_path):
-    card = make_card(replace(ARCHITECTURES["LlamaForCausalLM"], n_layers=4), tmp_path / "m")
-    on_cpu = [f"model.{part}" for part in ("embed_tokens", "layers.0", "layers.1", "layers.3", "norm")]
-    on_cpu += ["model.rotary_emb", "lm_head"]
-    whole = TextModel(card, SETTINGS)
-    passage = passage_of(whole)
-    expected, nats = whole.mixed_states(passage, np.eye(passage.n_states))
-    split = TextModel(
-        card,
-        {**SETTINGS, "device_map": dict.fromkeys(on_cpu, "cpu") | {"model.layers.2": "disk"}},
-        folder=tmp_path,
-    )
-    assert split.model.model.layers[2].mlp.up_proj.weight.is_meta, "nothing was offloaded"
-    found, more = split.mixed_states(passage, np.eye(passage.n_states))
-    for k in expected:
-        np.testing.assert_allclose(found[k], expected[k], atol=1e-5)
-    assert more == pytest.approx(nats, rel=1e-5)
-
-
 def test_bad_devices_and_models_are_named(card, tmp_path):
     with pytest.raises(UserError, match=r"features\.device: cuda:7 cannot be used"):
         TextModel(card, {**SETTINGS, "device": "cuda:7"})

@@ -74,6 +74,18 @@ MISTAKES = {
         change("features.text", {"max_context": 10, "restart_at": 20}),
         "features.text.restart_at: must be below max_context",
     ),
+    "memory in words": (
+        change("features.max_memory", {"gpu": "lots"}),
+        "features.max_memory.gpu: 'lots' does",
+    ),
+    "memory of nothing": (
+        change("features.max_memory", {"tpu": "4GB"}),
+        "features.max_memory: unknown key tpu",
+    ),
+    "a precision that no weights have": (
+        change("models", {"mine": {"like": "gpt2", "dtype": "int4"}}),
+        "mine: dtype int4 must be one of float32, float16, bfloat16",
+    ),
     "stack of an unknown model": (change("stacking.members", [{"model": "no"}]), "unknown model no"),
     "map of an unknown model": (change("maps", {"language": "no"}), "maps.language"),
     "model with an unknown key": (

@@ -45,8 +45,12 @@ def normal(name):
 
 def test_one_set_of_pins():
     project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
-    declared = pins(project["dependencies"] + project["optional-dependencies"]["dev"])
+    extras = project["optional-dependencies"]
+    declared = pins(project["dependencies"] + extras["dev"])
     lock = pins((HOME / "lock/requirements.txt").read_text().split())
+    beside = pins((HOME / "lock/flatmaps.txt").read_text().split())
+    assert not set(map(normal, lock)) & set(map(normal, beside))
+    assert pins(extras["flatmaps"]).items() <= beside.items()
     locked = {normal(name): version for name, version in lock.items()}
     assert {name: locked.get(normal(name)) for name in declared} == declared
     for path in HOME.glob("envs/*.yaml"):

@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 from workflow.runs import HOME, snakemake
 
-from voxscale.plan import load_jobs
+from voxscale.plan import load_jobs, report, survey
+from voxscale.pycortex import NO_PLACES
 
 PAPER, STRICT = HOME / "config/paper.yaml", HOME / "config/strict.yaml"
 LAYERS = {  # with layer 0, the embeddings
@@ -45,11 +46,81 @@ def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch, co
     assert expected["fit_encoding"] == fits
     assert expected["read_story"] == 84
     assert study.config["encoding"]["preset"] == ("paper" if configs == [PAPER] else "strict")
+    assert study.notes == [NO_PLACES]
     maps = {(cell.model, cell.layer) for cell in study.map_cells}
     assert maps == {("opt-30b", 33), ("whisper-large", 24)}
     assert all(
         len(study.dataset.training(s)) == n for s, n in {"UTS01": 82, "UTS02": 83, "UTS03": 83}.items()
     )
+
+
+def figures_of(rows):
+    """What docs/reproduce.md says of the plan: step of its table -> figures; and those in its text."""
+    named = {row.rule: row for row in rows}
+    gb = {rule: f"{row.disk_mb / 1e3:.0f} GB" for rule, row in named.items()}
+    features = [row for rule, row in named.items() if rule.startswith("extract_")]
+    last = [row for rule, row in named.items() if rule.startswith(("draw_", "gather", "profile"))]
+    last += [named[rule] for rule in ("fit_law", "fit_joint", "measure_artifact", "write_report")]
+    fits = named["fit_encoding"]
+
+    def disk(chosen):
+        return f"{sum(row.disk_mb for row in chosen) / 1e3:.0f} GB"
+
+    def rounded(hours):
+        return f"{float(f'{hours:.2g}'):,.0f} core-hours"
+
+    stack = named["predict_encoding"].core_hours + named["stack_models"].core_hours
+    steps = {
+        "3 data": [f"{named['fetch_dataset'].core_hours:.1f} h", gb["fetch_dataset"]],
+        "4 models": [f"{named['prepare_model'].core_hours:.1f} h", gb["prepare_model"]],
+        "5 run: responses": [
+            f"{named['prepare_responses'].core_hours:.1f} core-hours",
+            gb["prepare_responses"],
+        ],
+        "features": [f"{sum(row.gpu_hours for row in features):.0f} GPU-hours", disk(features)],
+        f"{fits.jobs:,} fits": [rounded(fits.core_hours), gb["fit_encoding"]],
+        "stacking": [rounded(stack), gb["predict_encoding"]],
+        "tables, laws, figures, report": [
+            f"{sum(row.core_hours for row in last):.1f} core-hours",
+            disk(last),
+        ],
+    }
+    text = [
+        f"In all {sum(row.disk_mb for row in rows) / 1e6:.2f} TB, less "
+        f"{named['predict_encoding'].disk_mb / 1e6:.2f} TB at the end",
+        f"{max(row.longest_s for row in rows) / 3600:.0f} hours on one GPU",
+        f"ask for {fits.memory_mb / 1e3:.0f} GB of memory",
+        f"keep their predictions for {named['predict_encoding'].memory_mb / 1e3:.0f} GB",
+        f"layer profile for {named['profile_layers'].memory_mb / 1e3:.0f} GB",
+        f"models for {named['extract_language_features'].memory_mb / 1e3:.0f} GB",
+        f"(another {rounded(fits.core_hours)})",
+    ]
+    return steps, text
+
+
+def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    guide = (HOME / "docs/reproduce.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in guide.splitlines() if "|" in line]
+    table = {row[0]: row[1:] for row in rows if len(row) == 4}
+    jobs = load_jobs(PAPER, tmp_path)
+    surveyed = survey(jobs)
+    steps, text = figures_of(surveyed)
+    for step, (time, disk) in steps.items():
+        assert table[step][1].startswith(time), step
+        assert table[step][2].startswith(disk), step
+    flat = " ".join(guide.split())
+    for told in text:
+        assert told in flat
+    fits = next(row for row in surveyed if row.rule == "fit_encoding")
+    assert fits.core_hours / 500 / 24 == pytest.approx(2.5, abs=0.25)  # two and a half days
+    assert jobs.need("extract_language_features", {"model": "llama-65b"}).gpus == 2
+    assert f"60 fits instead of {len(jobs.study.profile_cells):,}." in flat
+    assert "fit_encoding" in report(surveyed)
+    (tmp_path / "single.yaml").write_text("features: {on_disk: float32}")
+    single = survey(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
+    disk = sum(row.disk_mb for row in single if row.rule.startswith("extract_"))
+    assert f"would take {disk / 1e3:.0f} GB" in flat
 
 
 def test_without_a_copy_it_begins_with_the_download(tmp_path):
@@ -58,6 +129,26 @@ def test_without_a_copy_it_begins_with_the_download(tmp_path):
     assert run.rules["fetch_dataset"] == 8  # transcripts, sounds, three subjects and their surfaces
     models = snakemake(tmp_path, "models", "--dry-run", "--configfile", PAPER)
     assert models.rules == {"prepare_model": 20 + 2 * 5, "models": 1}
+
+
+def test_with_pycortex_regions_and_places_are_made(tmp_path, monkeypatch):
+    """A stand-in that is found and never imported: what is planned where pycortex is installed."""
+    (tmp_path / "packages/cortex").mkdir(parents=True)
+    (tmp_path / "packages/cortex/__init__.py").write_text("raise ImportError('a stand-in')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "packages"))
+    targets = ("results/tables/maps/voxels.parquet", "--dry-run", "--configfile", PAPER)
+    run = snakemake(tmp_path, *targets)
+    assert run.status == 0, run.text[-3000:]
+    assert run.rules["place_voxels"] == 3
+    waits = re.search(r"rule place_voxels:\s+input: (.*)", run.text).group(1)
+    assert "pycortex-UTS0" in waits
+    assert "results/responses/UTS0" in waits
+    responses = re.search(r"rule prepare_responses:\s+input: (.*)", run.text).group(1)
+    assert "results/voxels" not in responses  # regions decide nothing about fits
+    monkeypatch.delenv("PYTHONPATH")
+    run = snakemake(tmp_path, *targets)
+    assert run.status == 0, run.text[-3000:]
+    assert "place_voxels" not in run.rules
 
 
 def rule_files():

@@ -23,5 +23,6 @@ if "snakemake" in globals():
             validation=read_json(snakemake.input.validation) if snakemake.input.get("validation") else None,
             chief_laws=snakemake.params.chief_laws,
             untrained=snakemake.params.untrained,
+            stories=snakemake.params.stories,
             notes=[*snakemake.params.notes, *log_notes(snakemake.params.logs)],
         )

@@ -159,6 +159,31 @@ class Dataset(ABC):
         used = [story for subject in self.subjects for part in self._role(subject) for story in part]
         return list(dict.fromkeys(used))
 
+    def story_table(self) -> list[dict[str, str]]:
+        """What was used: a row per story, a column per subject.
+
+        A cell says `train`, `test`, `left out`, `not used` (by the config) or `–` (no responses), and in
+        brackets what the table of known defects says; the first row holds what it says of all stories.
+        """
+        published = {subject: self.published(subject) for subject in self.subjects}
+        rows = [{"story": "all stories"} | {subject: self._noted(subject, "*") for subject in self.subjects}]
+        for story in dict.fromkeys(story for stories in published.values() for story in stories):
+            row = {"story": story}
+            for subject, stories in published.items():
+                trained, tested = self._role(subject)
+                role = "train" if story in trained else "test" if story in tested else "not used"
+                role = "left out" if story in self.excluded(subject) else role
+                told = self._noted(subject, story)
+                row[subject] = (role if story in stories else "–") + (f" ({told})" if told else "")
+            rows.append(row)
+        return rows if any(rows[0][subject] for subject in self.subjects) else rows[1:]
+
+    def _noted(self, subject: str, story: str) -> str:
+        """What the table of known defects says of a subject's story, or of all (`*`)."""
+        return "; ".join(
+            row["what"] for row in self.defects if row["story"] == story and row["subject"] in (subject, "*")
+        )
+
     # ---- where things are
 
     @property
@@ -209,6 +234,11 @@ class Dataset(ABC):
             if not self.has_sound(story):
                 raise UserError(f"{self.audio(story)}: no such file; speech models and mel need it; add it")
 
+    @property
+    def places_voxels(self) -> bool:
+        """Whether a rule makes the tables of voxels, of regions and places alone."""
+        return False
+
     def check_voxels(self) -> None:
         """Look for the tables of voxels that the config names.
 
@@ -216,7 +246,7 @@ class Dataset(ABC):
             UserError: one is missing.
         """
         for path in filter(None, map(self.voxels, self.subjects)):
-            if not path.is_file():
+            if not self.places_voxels and not path.is_file():
                 raise UserError(
                     f"{path}: no such file; config key dataset.voxels must name a table of each subject"
                 )

@@ -1,8 +1,7 @@
-"""Flatmaps of ds003020's subjects with pycortex, which is optional: it is used where it is installed."""
+"""Flatmaps of ds003020's subjects, drawn by pycortex."""
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from pathlib import Path
 
@@ -12,22 +11,8 @@ import pyarrow.compute as pc
 from voxscale import tables
 from voxscale.errors import UserError
 from voxscale.io import atomic, read_json
+from voxscale.pycortex import open_database
 from voxscale.responses import open_subject
-
-HOW_TO = "install it with `pip install pycortex` to have flatmaps"
-
-
-def why_not(database: str | Path) -> str | None:
-    """Why flatmaps cannot be drawn from this pycortex database, in one plain line, or None if they can.
-
-    Args:
-        database: a pycortex filestore: `<dataset.root>/derivative/pycortex-db`.
-    """
-    if importlib.util.find_spec("cortex") is None:
-        return f"No flatmaps: pycortex is not installed; {HOW_TO}."
-    if not Path(database).is_dir():
-        return f"No flatmaps: {database} is no pycortex database; fetch the parts pycortex-<subject>."
-    return None
 
 
 def draw_flatmap(
@@ -55,15 +40,9 @@ def draw_flatmap(
     Raises:
         UserError: pycortex is not installed, does not know the subject, or its mask has other voxels.
     """
-    if (reason := why_not(database)) is not None:
-        raise UserError(f"{path}: {reason}")
-    import cortex
+    cortex = open_database(database, subject)
     from matplotlib import pyplot
 
-    cortex.db.filestore = str(database)
-    cortex.db.reload_subjects()
-    if subject not in cortex.db.subjects:
-        raise UserError(f"{database}: has no subject {subject}; fetch part pycortex-{subject}")
     try:
         volume = cortex.Volume(
             np.asarray(values, np.float64), subject, transform, cmap=colormap, vmin=limits[0], vmax=limits[1]

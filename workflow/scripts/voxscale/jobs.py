@@ -31,6 +31,7 @@ OUTPUTS = {
     "describe_subject": "results/subjects/{subject}.parquet",
     "digest_responses": "results/subjects/{subject}-responses.json",
     "prepare_responses": "results/responses/{subject}.h5",
+    "place_voxels": "results/voxels/{subject}.tsv",
     "estimate_ceiling": "results/ceiling/{subject}.parquet",
     "prepare_model": "results/models/{model}.json",
     "extract_language_features": "results/features/{model}.h5",
@@ -64,6 +65,7 @@ STAGES = {
         "describe_subject",
         "digest_responses",
         "prepare_responses",
+        "place_voxels",
     ),
     "features": (
         "prepare_model",
@@ -139,7 +141,9 @@ class Jobs:
         study = self.study
         heard = any(study.hears(model) for model in study.grid.used_models)
         if study.dataset.kind == "ds003020":
-            parts = ["transcripts", *(["sounds"] if heard else []), *study.subjects]
+            placed = study.subjects if study.dataset.places_voxels else []
+            surfaces = [f"pycortex-{subject}" for subject in placed if study.dataset.voxels(subject)]
+            parts = ["transcripts", *(["sounds"] if heard else []), *study.subjects, *surfaces]
             yield from (Job("fetch_dataset", {"part": part}) for part in parts)
         if study.dataset.kind == "phantom":
             yield Job("write_phantom_stimuli", {})
@@ -149,6 +153,8 @@ class Jobs:
         about = "describe_subject", "digest_responses", "prepare_responses", "estimate_ceiling"
         for rule in (*sounds, *about):
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
+        if study.dataset.places_voxels:
+            yield from (Job("place_voxels", {"subject": subject}) for subject in study.voxel_tables())
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
             yield Job(study.extractors(model)[0], {"model": model})
@@ -234,9 +240,14 @@ class Jobs:
             self.sizes.response_bytes(subject),
             self.sizes.voxels(subject),
             trs,
-            REPEATS * self.sizes.test_trs(subject),
+            self.sizes.repeat_trs(subject),
             self.study.config["dataset"]["keep"],
+            self.sizes.held_responses(subject),
         )
+
+    def _place_voxels(self, subject: str) -> Need:
+        # pycortex and two cortices of 150,000 vertices each; what it keeps is a few MB of text.
+        return resources.plain(5e7, 40.0 * self.sizes.voxels(subject), held=1.5e9, seconds=120)
 
     def _estimate_ceiling(self, subject: str) -> Need:
         return resources.ceiling(self.sizes.voxels(subject), self.sizes.test_trs(subject), REPEATS)
@@ -245,7 +256,7 @@ class Jobs:
         entry = self.study.registry[model]
         if not entry.has_network:
             return resources.plain()
-        weights = (4.0 if entry.build else 2.0) * self.sizes.parameters(model)
+        weights = float(entry.weight_bytes) * self.sizes.loaded(model)
         if entry.untrained and entry.hub and not entry.build:
             weights = 0.0  # it takes configuration and tokenizer from its model's own files
         # A published model's weights go to the hub's own cache, through a stream; a built one is in memory.
@@ -263,6 +274,8 @@ class Jobs:
             self.sizes.clock_trs,
             self.study.dataset.tr_s,
             self.study.feature_settings(model),
+            weight_bytes=entry.weight_bytes,
+            loaded=self.sizes.loaded(model),
         )
 
     _extract_language_features = _extract

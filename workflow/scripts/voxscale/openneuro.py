@@ -10,6 +10,7 @@ from voxscale.clock import Clock, read_clocks, read_rows
 from voxscale.dataset import Phantom
 from voxscale.errors import UserError
 from voxscale.io import read_json
+from voxscale.pycortex import installed
 
 
 class Remote(NamedTuple):
@@ -76,7 +77,23 @@ class OpenNeuro(Phantom):
     def all_clocks(self) -> dict[str, Clock]:
         return read_clocks(self.tables / "ds003020/respdict.json", self.tr_s, self.trim)
 
+    @property
+    def pycortex_db(self) -> Path:
+        """The dataset's pycortex database."""
+        return self.root / "derivative/pycortex-db"
+
+    @property
+    def transforms(self) -> Path:
+        """JSON file: subject -> name of its pycortex transform."""
+        return self.tables / "ds003020/subject_xfms.json"
+
+    @property
+    def places_voxels(self) -> bool:
+        return not self.config.get("voxels") and installed()
+
     def voxels(self, subject: str) -> Path | None:
+        if self.places_voxels and subject in read_json(self.transforms):
+            return self.markers.parent / f"voxels/{subject}.tsv"
         return super(Phantom, self).voxels(subject)
 
     def n_trs(self, story: str) -> int | None:

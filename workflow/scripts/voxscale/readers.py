@@ -38,6 +38,18 @@ class Shape(NamedTuple):
     n_repeats: int
 
 
+class Stored(NamedTuple):
+    """What a story's files are, by their headers.
+
+    Attributes:
+        shape: TRs, voxels and repeats.
+        held: bytes that reading the story keeps in memory, beside the block that is copied.
+    """
+
+    shape: Shape
+    held: float
+
+
 class _Open:
     def __init__(self, data: h5py.Dataset | np.ndarray, repeats: h5py.Dataset | np.ndarray | None) -> None:
         self.data, self.repeats = data, repeats
@@ -132,15 +144,62 @@ def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, in
 
 
 def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
-    from nilearn.masking import apply_mask
-
     images, mask_image, _ = _images(paths, mask)
-    for path, image in zip(paths, images, strict=True):
-        _values(path, image)  # a cut-off file is told by name
-    runs = [apply_mask(image, mask_image, ensure_finite=False) for image in images]  # each (TRs, voxels)
+    inside = _values(mask, mask_image) != 0
+    # One run's volumes at a time; of each only the voxels stay: (TRs, voxels).
+    runs = [
+        _values(path, image)[inside].T.astype(np.float32, order="C")
+        for path, image in zip(paths, images, strict=True)
+    ]
     if len(runs) == 1:
         return _Open(runs[0], None)
     return _Open(np.mean(runs, axis=0, dtype=np.float64), np.stack(runs))
+
+
+def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of the arrays `data` and `repeats` of an npz file, without unpacking them."""
+    found, form = {}, np.lib.format
+    readers = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
+    try:
+        with zipfile.ZipFile(path) as file:
+            for name in {"data", "repeats"} & {Path(member).stem for member in file.namelist()}:
+                with file.open(f"{name}.npy") as member:
+                    shape, _, dtype = readers[form.read_magic(member)](member)
+                found[name] = shape, dtype
+        return {"data": found.pop("data"), **found}
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is not a whole NumPy file with data ({error}); save it again") from None
+
+
+def stored(paths: Sequence[str | Path], mask: str | Path | None = None) -> Stored:
+    """What a story's files are, from headers and the mask alone; errors as `open_responses`."""
+    files = [require(path, "response") for path in paths]
+    first = files[0]
+    if _is_nifti(first) and mask is not None:
+        images, _, n_voxels = _images(files, mask)
+        n_trs, n_runs = images[0].shape[3], len(images)
+        # A run's volumes as stored and, where they are scaled, in float64; the voxels of all runs, their
+        # stack and their mean.
+        volumes = max(
+            float(np.prod(image.shape)) * (image.get_data_dtype().itemsize + 8 * _is_scaled(image))
+            for image in images
+        )
+        voxels = 4.0 * n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
+        return Stored(Shape(n_trs, n_voxels, n_runs if n_runs > 1 else 0), volumes + voxels)
+    if first.suffix == ".npz":
+        headers = _npz_headers(first)
+        shapes = [shape for shape, _ in headers.values()]
+        if len(shapes[0]) != 2 or any(len(shape) != 3 for shape in shapes[1:]):
+            raise UserError(f"{first}: data must be (TRs, voxels), repeats (repeats, TRs, voxels)")
+        held = sum(float(np.prod(shape)) * dtype.itemsize for shape, dtype in headers.values())
+        return Stored(Shape(*shapes[0], shapes[1][0] if len(shapes) > 1 else 0), held)
+    # What is read of a mapped npy file stays in memory as long as there is room.
+    return Stored(shape_of(files, mask), float(first.stat().st_size) if first.suffix == ".npy" else 0.0)
+
+
+def _is_scaled(image: Any) -> bool:
+    slope, inter = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
+    return (slope, inter) != (1, 0)
 
 
 def _is_nifti(path: Path) -> bool:

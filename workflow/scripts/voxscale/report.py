@@ -107,6 +107,7 @@ def section_tables(
     provenance: Mapping[str, Any],
     validation: Mapping[str, Any],
     chief_laws: Mapping[str, str],
+    stories: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, list[content.Table]]:
     """Tables of each section of the story, by its id."""
     laws, summary, x_names = tables["laws"], tables["summary"], content.x_names(config)
@@ -117,7 +118,10 @@ def section_tables(
     stacked = bool(config.get("stacking", {}).get("members"))
     table = content.table
     return {
-        "data": table("", content.subject_rows(tables["subjects"], tables["voxels"])),
+        "data": [
+            *table("", content.subject_rows(tables["subjects"], tables["voxels"])),
+            *table("Stories of each subject: trained on, tested on, left out and why", stories, fold=True),
+        ],
         "models": table("", content.model_rows(summary), fold=summary.model.nunique() > 30),
         "laws": [
             *table(
@@ -165,6 +169,7 @@ def write_report(
     chief_laws: Mapping[str, str] | None = None,
     untrained: Sequence[str] = (),
     notes: Sequence[str] = (),
+    stories: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write the report.
 
@@ -179,6 +184,7 @@ def write_report(
         chief_laws: the law of language models, of speech models and of training data that is told.
         untrained: models that are controls although they are networks.
         notes: further warnings.
+        stories: what was used, see `Dataset.story_table`.
     """
     template = Path(template)
     empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
@@ -187,7 +193,7 @@ def write_report(
     control = summary.model.isin(list(untrained))
     tables["summary"] = summary.assign(modality=summary.modality.mask(control, "control"))
     chief_laws = chief_laws or {}
-    shown = section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws)
+    shown = section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
     warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))

@@ -24,6 +24,7 @@ SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start
 START_S = 15.0  # s: start-ups, imports from a shared disk
 CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix products
 GPU_FLOPS = 4e13  # of one GPU in half precision, as forward passes reach it
+GPU_FLOPS_SINGLE = 1e13  # the same in single precision
 DISK_BYTES = 1e8  # bytes per second of a shared disk
 GPU_MB = 80_000  # of one GPU; larger models are spread over several
 WORDS_PER_S = 3.2  # fast speech
@@ -117,6 +118,8 @@ def extraction(
     tr_s: float,
     settings: Mapping[str, Any],
     threads: int | None = None,
+    weight_bytes: int = 2,
+    loaded: float = 0.0,
 ) -> Need:
     """Features of one model for all stories.
 
@@ -125,6 +128,8 @@ def extraction(
         trs: TRs of each story on the stimulus clock.
         settings: of `features.text` or `features.speech`, with `device` and `on_disk`.
         threads: cores; None for as many as the work is worth.
+        weight_bytes: of a published weight, which a GPU runs where the dtype is `auto`.
+        loaded: parameters in memory, if more than pass.
     """
     gpu = str(settings["device"]) != "cpu"
     seconds_of_sound = float(sum(trs)) * tr_s
@@ -141,10 +146,11 @@ def extraction(
         batch = 32 * settings["window_s"] * (16_000 * 4 * 8 + 50 * 24 * 4 * width)
     flops = 2.0 * n_parameters * units
     threads = threads or worth_threads(flops, 4 if gpu else 16)
-    rate = GPU_FLOPS if gpu else CPU_FLOPS * threads
-    stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
     dtype = settings.get("dtype", "auto")
-    weights = n_parameters * (2 if gpu and dtype == "auto" else item_bytes(dtype))
+    item = weight_bytes if gpu and dtype == "auto" else item_bytes(dtype)
+    weights = max(n_parameters, loaded) * item
+    rate = (GPU_FLOPS_SINGLE if item == 4 else GPU_FLOPS) if gpu else CPU_FLOPS * threads
+    stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
     # One story's layers on the clock, being summed and being saved; one batch's states, not yet summed.
     held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
     held += weights if gpu else 2 * weights + batch  # on a CPU also packed for its matrix products
@@ -330,10 +336,18 @@ def weighing(one_draw: Need, features: int, voxels: int) -> Need:
     return replace(one_draw, seconds=one_draw.seconds + kept / DISK_BYTES, disk_mb=kept / MB)
 
 
-def responses(bytes_in: float, voxels: int, trs: float, repeats_trs: float, keep: str) -> Need:
-    """One subject's responses in one file: copied in blocks, whatever their size."""
-    out = 0.0 if keep == "none" else 4.0 * voxels * (trs + repeats_trs)
-    return plain(bytes_in, out, held=3e8 if bytes_in > 1e9 else 0.3 * bytes_in)
+def responses(
+    bytes_in: float, voxels: int, trs: float, repeats_trs: float, keep: str, held: float = 0.0
+) -> Need:
+    """One subject's responses in one file, copied in blocks.
+
+    Args:
+        bytes_in: of its files.
+        held: bytes of files that are not read in blocks: of the largest story, see `voxscale.readers.stored`.
+    """
+    values = 4.0 * voxels * (trs + repeats_trs)
+    blocks = min(3e8, 3 * values)  # a block as read, in float32 and voxel by voxel, and what is counted of it
+    return plain(bytes_in, 0.0 if keep == "none" else values, held=held + blocks)
 
 
 def ceiling(voxels: int, test: int, repeats: int) -> Need:

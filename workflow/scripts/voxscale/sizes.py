@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from voxscale import resources
+from voxscale import readers, resources
+from voxscale.errors import UserError
 from voxscale.grid import Cell
 from voxscale.study import Study
 
@@ -53,16 +54,39 @@ class Sizes:
         return sum(path.stat().st_size for path in paths) if all(path.exists() for path in paths) else None
 
     @functools.cache  # noqa: B019
+    def _stored(self, subject: str, story: str) -> readers.Stored | None:
+        """What the headers of a lab's own files say; None where they are not there or cannot be read."""
+        dataset = self.study.dataset
+        if dataset.kind not in ("folder", "bids"):
+            return None
+        try:
+            return readers.stored(dataset.response(subject, story), dataset.mask(subject))
+        except (UserError, OSError):  # the job that reads them says what is wrong
+            return None
+
+    @functools.cache  # noqa: B019
     def voxels(self, subject: str) -> int:
-        """Voxels of a subject: by config, else by the size of one file of float64 (TRs, voxels)."""
+        """Voxels of a subject: by config, header and mask, or the size of a published file."""
         if self.study.dataset.kind == "phantom":
             return int(self.study.config["phantom"]["voxels"])
         story = self.study.dataset.training(subject)[0]
-        size = self._file_bytes(subject, story)
-        path = self.study.dataset.response(subject, story)[0]
-        if size is None or path.name.endswith((".nii", ".nii.gz")):
-            return VOXELS
-        return max(1, size // (8 * self.trs(story)))
+        if self.study.dataset.kind == "ds003020":  # float64, (TRs, voxels)
+            return max(1, (self._file_bytes(subject, story) or 0) // (8 * self.trs(story)))
+        stored = self._stored(subject, story)
+        return VOXELS if stored is None else stored.shape.n_voxels
+
+    def repeat_trs(self, subject: str) -> int:
+        """TRs of all repeats of a subject's test stories."""
+        found = 0
+        for story in self.study.dataset.test(subject):
+            stored = self._stored(subject, story)
+            found += self.trs(story) * (REPEATS if stored is None else stored.shape.n_repeats)
+        return found
+
+    def held_responses(self, subject: str) -> float:
+        """Bytes that reading a subject's largest story keeps in memory, beside the blocks."""
+        stored = (self._stored(subject, story) for story in self.study.heard(subject))
+        return max((one.held for one in stored if one), default=0.0)
 
     def response_bytes(self, subject: str) -> float:
         """Bytes of all response files of a subject."""
@@ -102,6 +126,14 @@ class Sizes:
         """Parameters of a model, to a few percent."""
         entry = self.study.registry[model]
         return resources.parameters(entry.width or 0, entry.n_layers, entry.vocab or 0, entry.config)
+
+    def loaded(self, model: str) -> float:
+        """Parameters that are downloaded and loaded: with a decoder, which no features are made of."""
+        entry = self.study.registry[model]
+        decoder = entry.config.get("decoder_layers", 0) if entry.modality == "speech" else 0
+        inner = entry.config.get("decoder_ffn_dim", 0)
+        width = entry.width or 0
+        return self.parameters(model) + decoder * (8.0 * width**2 + 2 * width * inner)
 
     def rows(self, cells: Iterable[Cell]) -> list[float]:
         """Rows of the table of scores that each cell has: draws times voxels."""

@@ -10,6 +10,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,13 +61,18 @@ class SpeechEncoder:
         card: model card, as `prepare` writes it.
         settings: the config's `features.speech`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all. Layer 0 is what enters the first transformer block.
+        offload: folder for weights that go to disk.
 
     Raises:
         UserError: the model cannot be loaded, or cannot take the config's windows.
     """
 
     def __init__(
-        self, card: Mapping[str, Any], settings: Mapping[str, Any], layers: Sequence[int] | None = None
+        self,
+        card: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        layers: Sequence[int] | None = None,
+        offload: str | Path | None = None,
     ) -> None:
         from transformers import AutoFeatureExtractor, AutoModel
 
@@ -82,12 +88,23 @@ class SpeechEncoder:
                 f"{card['path']}: has no feature extractor ({detail}); prepare it again"
             ) from None
         device = resolve_device(settings["device"])
-        model = load_model(card, AutoModel, device, settings["dtype"], settings["device_map"])
+        model = load_model(
+            card,
+            AutoModel,
+            device,
+            settings["dtype"],
+            settings["device_map"],
+            settings.get("max_memory"),
+            offload,
+        )
         self.model = model.get_encoder() if model.config.is_encoder_decoder else model
         for module in self.model.modules():  # weights that are norms times directions: multiply them out once
-            if parametrize.is_parametrized(module, "weight"):
+            there = not any(values.is_meta for values in module.parameters())  # not on disk
+            if there and parametrize.is_parametrized(module, "weight"):
                 parametrize.remove_parametrizations(module, "weight")
         self.dtype, self.device = self.model.dtype, self.model.device
+        if self.device.type == "meta":  # its first weights are on disk: accelerate moves the sound to them
+            self.device = device
         if device.type == "cpu" and not settings["device_map"]:
             pack(self.model, FRAMES)
             put_channels_last(self.model)
@@ -179,7 +196,14 @@ class SpeechEncoder:
     def _last_frames(
         self, values: torch.Tensor, arguments: Mapping[str, Any], mask: torch.Tensor | None
     ) -> np.ndarray:
-        states = self.model(values, output_hidden_states=self.layers, **arguments).hidden_states
+        try:
+            states = self.model(values, output_hidden_states=self.layers, **arguments).hidden_states
+        except NotImplementedError:
+            # WavLM reads the weights of its attention past the modules that would bring them.
+            raise UserError(
+                f"{self.card['model']}: cannot be run with weights on disk; raise features.max_memory.cpu, "
+                "or leave features.device_map out"
+            ) from None
         count, n_out = states[self.layers[0]].shape[:2]
         last = (
             torch.full((count,), n_out - 1)

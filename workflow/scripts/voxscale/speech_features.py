@@ -18,7 +18,7 @@ from voxscale import feature_store, sound, tables
 from voxscale.batch_size import BatchSize
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file
-from voxscale.models.loading import is_out_of_memory, resolve_device, resolve_dtype
+from voxscale.models.loading import is_out_of_memory, offload_folder, resolve_device, resolve_dtype
 from voxscale.provenance import code_hash
 from voxscale.speech_encoder import SpeechEncoder
 from voxscale.speech_windows import Windows, sliding
@@ -115,9 +115,10 @@ def extract(
     if missing:
         if layers is not None:  # never take a layer away from those who link to the file
             layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
-        encoder = SpeechEncoder(card, settings, layers)
-        common = {"model": card["model"], "dtype": str(encoder.dtype).removeprefix("torch.")}
-        _extract_missing(encoder, missing, files, settings["on_disk"], common)
+        with offload_folder(Path(store) / card["model"]) as offload:
+            encoder = SpeechEncoder(card, settings, layers, offload)
+            common = {"model": card["model"], "dtype": str(encoder.dtype).removeprefix("torch.")}
+            _extract_missing(encoder, missing, files, settings["on_disk"], common)
     feature_store.write_index(index, files)
 
 

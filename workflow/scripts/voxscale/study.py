@@ -15,6 +15,7 @@ from voxscale.errors import UserError
 from voxscale.fixed_width import add_arm, arm_of
 from voxscale.grid import Cell, Grid
 from voxscale.law_figures import FIGURES, chief_laws
+from voxscale.pycortex import NO_PLACES
 
 # The rule that makes a model's features.
 EXTRACTING = {
@@ -34,13 +35,13 @@ class Study:
         config: complete, see `voxscale.config.complete`.
         registry: model entries by slug.
         dataset: where the stories and scans are.
-        notes: what a reader of the report must know of the study, a sentence each.
+        left_out: controls that the data do not allow, a sentence each.
     """
 
     config: Mapping[str, Any]
     registry: Mapping[str, Any]
     dataset: Any
-    notes: Sequence[str] = ()
+    left_out: Sequence[str] = ()
 
     @classmethod
     def load(cls, config: Mapping[str, Any], folder: Path) -> Study:
@@ -60,9 +61,9 @@ class Study:
         registry = load_registry(merge(read_yaml(folder / "models.yaml"), full["models"]))
         dataset = open_dataset(full["dataset"], folder)
         dataset.check()
-        full, registry, notes = add_controls(full, registry, dataset)
+        full, registry, left_out = add_controls(full, registry, dataset)
         full, registry = add_arm(full, registry)
-        study = cls(full, registry, dataset, notes)
+        study = cls(full, registry, dataset, left_out)
         check(study)
         return study
 
@@ -97,6 +98,16 @@ class Study:
         """The table of voxels of each subject that has one."""
         found = {subject: self.dataset.voxels(subject) for subject in self.subjects}
         return {subject: str(path) for subject, path in found.items() if path}
+
+    def chosen_voxels(self, subject: str) -> str | list[str]:
+        """The subject's table of voxels if the user wrote it: only such a one says which voxels to fit."""
+        return [] if self.dataset.places_voxels else self.voxel_tables().get(subject, [])
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the report must know of this study before it began."""
+        without = self.dataset.kind == "ds003020" and not self.voxel_tables()
+        return [*self.left_out, *([NO_PLACES] if without else [])]
 
     def sound_inputs(self, stories: Sequence[str]) -> list[str]:
         """Files that must exist before the sounds of stories are read."""
@@ -289,7 +300,9 @@ class Study:
             own = {"layers": self.derived_layers(model), "training": self.training_stories}
             return {"source": self.feature_settings(source), "on_disk": features["on_disk"], **own}
         kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
-        return features[kind] | {key: features[key] for key in ("device", "device_map", "on_disk")}
+        return features[kind] | {
+            key: features[key] for key in ("device", "device_map", "max_memory", "on_disk")
+        }
 
     def extractors(self, model: str) -> list[str]:
         """The rules that make a model's features; of derived ones also those that make their source's."""

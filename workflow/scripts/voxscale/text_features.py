@@ -9,7 +9,7 @@ from typing import Any
 
 from voxscale import feature_store, tables
 from voxscale.io import read_json
-from voxscale.models.loading import resolve_device, resolve_dtype
+from voxscale.models.loading import offload_folder, resolve_device, resolve_dtype
 from voxscale.progress import bar
 from voxscale.provenance import code_hash
 from voxscale.text_model import Story, TextModel
@@ -89,9 +89,11 @@ def extract(
     if missing:
         if layers is not None:  # never take a layer away from those who link to the file
             layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
-        model = TextModel(card, settings, layers, Path(store) / card["model"])
-        dtype = str(model.model.dtype).removeprefix("torch.")
-        _extract_missing(model, missing, files, {"model": card["model"], "dtype": dtype})
+        beside = Path(store) / card["model"]
+        with offload_folder(beside) as offload:
+            model = TextModel(card, settings, layers, offload, beside)
+            dtype = str(model.model.dtype).removeprefix("torch.")
+            _extract_missing(model, missing, files, {"model": card["model"], "dtype": dtype})
     feature_store.write_index(index, files)
 
 

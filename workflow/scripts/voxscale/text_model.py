@@ -78,8 +78,8 @@ class TextModel:
         card: model card, as `prepare` writes it.
         settings: the config's `features.text`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all.
-        folder: where this model's features go, weights that are offloaded, and the token budget once it is
-            found; None to find it anew.
+        offload: folder for weights that go to disk.
+        folder: where the token budget stays once it is found; None to find it anew.
 
     Raises:
         UserError: the model cannot be loaded or used.
@@ -90,6 +90,7 @@ class TextModel:
         card: Mapping[str, Any],
         settings: Mapping[str, Any],
         layers: Sequence[int] | None = None,
+        offload: str | Path | None = None,
         folder: str | Path | None = None,
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -105,7 +106,7 @@ class TextModel:
             settings["dtype"],
             settings["device_map"],
             settings.get("max_memory"),
-            None if folder is None else Path(folder) / "offload",
+            offload,
         )
         if device.type == "cpu" and not settings["device_map"]:
             pack(self.model, CPU_BUDGET, self.surprisal)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,32 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
+@contextlib.contextmanager
+def offload_folder(beside: str | Path) -> Iterator[Path]:
+    """A folder for weights that go to disk: of this process alone, and gone when it ends."""
+    beside = Path(beside)
+    beside.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".offload-", dir=beside, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _per_device(most: Mapping[str, str]) -> dict[int | str, str] | None:
+    """`{gpu, cpu}` as `accelerate` has it: each GPU by its number, and all that is free without a limit."""
+    if not most:
+        return None
+    from accelerate.utils import get_max_memory
+
+    free = get_max_memory()
+    return {name: most.get("cpu" if name == "cpu" else "gpu", size) for name, size in free.items()}
+
+
 def load_model(
     card: Mapping[str, Any],
     auto_class: Any,
     device: torch.device,
     dtype: str = "auto",
     device_map: Any = None,
-    max_memory: Mapping[Any, Any] | None = None,
+    max_memory: Mapping[str, str] | None = None,
     offload: str | Path | None = None,
 ) -> Any:
     """Load a card's model for inference.
@@ -72,7 +93,7 @@ def load_model(
         dtype: auto, float32, float16 or bfloat16.
         device_map: None, or a device map of `accelerate` (`auto`) over GPUs, CPU and disk. A model that
             does not fit `device` gets `auto` by itself.
-        max_memory: as `accelerate` has it, for instance {0: "70GiB", "cpu": "200GiB"}.
+        max_memory: the config's `features.max_memory`, for instance {gpu: 70GiB, cpu: 200GiB}.
         offload: folder for what goes to disk.
 
     Raises:
@@ -99,7 +120,11 @@ def load_model(
         device_map = "auto"
     if device_map is None and getattr(config, "quantization_config", None):
         device_map = {"": str(device)}  # quantized weights are put where they belong, never moved
-    placed = {"device_map": device_map, "max_memory": max_memory, "offload_folder": offload}
+    placed = {
+        "device_map": device_map,
+        "max_memory": _per_device(max_memory or {}),
+        "offload_folder": offload,
+    }
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the libraries, none of the user's making

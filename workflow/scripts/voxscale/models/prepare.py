@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from voxscale import provenance, tables
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file, write_json
-from voxscale.models.registry import ModelEntry
+from voxscale.models.registry import DTYPES, ModelEntry
 
 
 def _texts(words: Iterable[str | Path]) -> list[str]:
@@ -65,8 +66,15 @@ def _check_front(entry: ModelEntry, folder: Path) -> None:
         raise UserError(f"{entry.where}: {folder} has a tokenizer without offsets; add its tokenizer.json")
 
 
-def _check_shape(entry: ModelEntry, config: Any, where: str) -> None:
-    config = config.get_text_config()
+def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
+    from voxscale.models.counting import model_class
+
+    config, kind = whole.get_text_config(), model_class(entry).config_class.model_type
+    if kind not in (whole.model_type, config.model_type):
+        raise UserError(
+            f"{entry.where}: architecture.class {entry.model_class} is of type {kind}, but {where} "
+            f"is of type {whole.model_type}; correct it"
+        )
     found = {
         "n_layers": config.num_hidden_layers,
         "width": config.hidden_size,
@@ -79,6 +87,17 @@ def _check_shape(entry: ModelEntry, config: Any, where: str) -> None:
             raise UserError(
                 f"{entry.where}: architecture.{key} is {expected}, but {where} has {value}; correct it"
             )
+
+
+def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
+    """Warn where memory is foretold by another precision than the published one."""
+    published = str(getattr(config.get_text_config(), "dtype", None) or "float32").removeprefix("torch.")
+    if DTYPES.get(published, 4) != entry.weight_bytes:
+        print(
+            f"WARNING {entry.where}: dtype is {entry.dtype}, but {where} has {published}; set it, since "
+            "memory and GPUs are asked for by it",
+            file=sys.stderr,
+        )
 
 
 def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir: Any) -> tuple[Path, str]:
@@ -162,6 +181,7 @@ def _network(
     with _readable(entry, folder / "config.json"):
         config = AutoConfig.from_pretrained(folder)
     _check_shape(entry, config, str(folder))
+    _check_dtype(entry, config, str(folder))
     if getattr(config, "quantization_config", None) and not allow_quantized:
         raise UserError(
             f"{entry.where}: {folder} holds quantized weights; take a full model, "

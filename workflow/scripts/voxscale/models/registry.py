@@ -10,16 +10,17 @@ from typing import Any
 from voxscale.errors import UserError
 
 KINDS = {
-    **dict.fromkeys(("hub", "revision", "family", "path", "gguf_file", "control"), str),
+    **dict.fromkeys(("hub", "revision", "family", "path", "gguf_file", "control", "dtype"), str),
     **dict.fromkeys(("seed", "dims"), int),
     **dict.fromkeys(("gated", "untrained"), bool),
     "build": Mapping,
 }
+DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
 MODALITIES = ("language", "speech", "control", "nested")
 KEYS = frozenset(
     [
         *("like", "hub", "revision", "family", "modality", "architecture", "gated", "build", "path"),
-        *("gguf_file", "untrained", "seed", "dims", "noise", "control"),
+        *("gguf_file", "untrained", "seed", "dims", "noise", "control", "dtype"),
     ]
 )
 ARCHITECTURE_KEYS = frozenset(["class", "n_layers", "width", "heads", "vocab", "config"])
@@ -40,6 +41,7 @@ class ModelEntry:
         config: further settings of that class's config, under its own names.
         hub, revision: repository on the hub and its branch, tag or commit.
         gated: whether the hub asks to accept a licence first.
+        dtype: precision of the published weights, which a GPU runs and memory is foretold by.
         path, gguf_file: a local folder in the hub's format, or one with a GGUF file.
         build: settings of a model to be built here with random weights (`seed`); None otherwise.
         untrained, seed: keep the shape, replace the weights by random ones of this seed.
@@ -61,6 +63,7 @@ class ModelEntry:
     hub: str | None = None
     revision: str = "main"
     gated: bool = False
+    dtype: str = "float16"
     path: str | None = None
     gguf_file: str | None = None
     build: Mapping[str, Any] | None = None
@@ -84,6 +87,11 @@ class ModelEntry:
     def hears(self) -> bool:
         """Whether its features are made of sound."""
         return self.modality == "speech" or self.control == "mel"
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of one weight on the hub; models that are made here are in float32."""
+        return 4 if self.build or self.gguf_file else DTYPES[self.dtype]
 
     @property
     def has_network(self) -> bool:
@@ -141,6 +149,8 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
         if key in plain and not isinstance(plain[key], kind):
             told = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}[kind]
             raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {told}")
+    if plain.get("dtype", "float16") not in DTYPES:
+        raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPES)}; set it")
     plain.setdefault("family", modality)
     if modality in ("language", "speech"):
         plain.update(_architecture(where, raw))

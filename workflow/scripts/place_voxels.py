@@ -1,0 +1,14 @@
+"""Region and place on the cortex of each voxel of a subject, from the dataset's own surfaces."""
+
+from voxscale.errors import script
+from voxscale.voxel_places import write_places
+
+if "snakemake" in globals():
+    with script(snakemake):
+        write_places(
+            snakemake.params.database,
+            snakemake.wildcards.subject,
+            snakemake.input.transforms,
+            snakemake.input.responses,
+            snakemake.output.table,
+        )
