@@ -162,7 +162,7 @@ def prepare(
         card["source"] = entry.source
     if entry.has_network:
         card |= _network(entry, Path(card_path), words, cache_dir, allow_quantized)
-    card |= {"dims": entry.dims, "noise": list(entry.noise), "control": entry.control}
+    card |= {"dims": entry.dims, "noise": entry.noise, "control": entry.control}
     card |= {"provenance": provenance.collect()}
     write_json(card_path, card)
     return card

@@ -70,7 +70,7 @@ class ModelEntry:
     untrained: bool = False
     seed: int = 0
     dims: int | None = None
-    noise: Sequence[float] = (0.0,)
+    noise: Sequence[float] = field(default_factory=lambda: [0.0])
     control: str | None = None
     source: str | None = None
 
