@@ -188,7 +188,7 @@ def test_bad_input_names_its_file(study, tmp_path):
 def test_memory_does_not_grow_with_the_number_of_cells(tmp_path):
     code = """
 import resource, sys
-sys.path[:0] = ["workflow/scripts", "tests/unit"]
+sys.path[:0] = ["workflow/scripts", "tests", "tests/unit"]
 from pathlib import Path
 from test_gather import cell_columns
 from voxscale import tables

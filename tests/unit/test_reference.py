@@ -51,6 +51,8 @@ def test_ridge_on_noise_finds_no_voxel():
         assert (p <= level).mean() <= level
     assert (false_discovery(p) <= 0.05).sum() <= 1
     assert (training_p(cv_r + 0.4, n, error, test, blocks, 15) < 0.05).mean() > 0.9
+    literal = error * np.sqrt(2 * test / n)
+    assert cv_r.std() == pytest.approx(np.median(literal), rel=0.1), "two folds' agreement counts twice"
     assert np.isnan(training_p(np.array([np.nan, 0.1]), n, np.array([0.1, 0.0]), test, blocks, 15)).all()
 
 

@@ -24,8 +24,10 @@ def training_p(
 ) -> np.ndarray:
     """One-sided p of the score held out in training: (voxels,), NaN where a score or its error is unknown.
 
-    How far r strays on its own depends on how far a voxel's noise reaches in time, which its test r tells. As
-    cv_r is the best of several alphas, p is multiplied by their number (Bonferroni).
+    How far r strays on its own depends on how far a voxel's noise reaches in time, which its test r tells. A
+    mean over folds strays √2 times as far as one r over all their TRs: chance agreement of two folds counts
+    twice, as each is predicted from the other (fully so under large alphas, less under small ones). As cv_r
+    is the best of several alphas, p is multiplied by their number (Bonferroni).
 
     ASSUME: noise reaches as far in training as in the test, so that r strays with 1/√TRs.
 
@@ -36,7 +38,7 @@ def training_p(
     from scipy import special
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = cv_r / (np.where(error > 0, error, np.nan) * np.sqrt(test_trs / train_trs))
+        t = cv_r / (np.where(error > 0, error, np.nan) * np.sqrt(2 * test_trs / train_trs))
         return np.minimum(n_alphas * special.stdtr(n_blocks - 1, -t), 1.0)
 
 
