@@ -64,3 +64,7 @@ onstart:
 
 onsuccess:
     print(study.farewell(), file=sys.stderr)
+
+
+onerror:
+    status.tell_failures(jobs)

@@ -7,7 +7,7 @@ from pathlib import Path
 HOME = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
-from voxscale import watch
+from voxscale import status, watch
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability

@@ -113,7 +113,8 @@ class Sweep:
         self.log = self.folder / f"run-{len(self.runs)}.log"
         command = [SNAKEMAKE, *targets, "--snakefile", HOME / "Snakefile", "--configfile", "study.yaml"]
         command += ["--workflow-profile", HOME / "profiles/slurm", "--nocolor", "--latency-wait", "15"]
-        command += ["--slurm-init-seconds-before-status-checks", "3", *arguments]
+        command += ["--slurm-init-seconds-before-status-checks", "1"]
+        command += ["--max-status-checks-per-second", "2", *arguments]
         with self.log.open("w") as log:
             run = subprocess.Popen(
                 [str(part) for part in command],

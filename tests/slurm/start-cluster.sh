@@ -91,7 +91,7 @@ JobAcctGatherParams=OverMemoryKill
 MpiDefault=none
 
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=5,sched_interval=10
+SchedulerParameters=bf_interval=2,sched_interval=2
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
@@ -113,7 +113,7 @@ JobRequeue=1
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 ReturnToService=2
-SlurmdTimeout=${CLUSTER_SLURMD_TIMEOUT:-10}
+SlurmdTimeout=${CLUSTER_SLURMD_TIMEOUT:-5}
 SlurmctldTimeout=60
 KillWait=2
 MinJobAge=300

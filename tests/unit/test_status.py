@@ -154,6 +154,15 @@ def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
     assert status.failure_log(cell()) == own
 
 
+def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
+    kept = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
+    touch(kept, "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n")
+    status.tell_failures(jobs)
+    said = capsys.readouterr().err
+    assert said.startswith("1 failed; running the workflow again")
+    assert "exceeded memory limit (900 > 640)" in said
+
+
 def test_an_empty_log_says_so(tmp_path):
     assert "killed before it could say" in status.tail(touch(tmp_path / "a.log"))
 

@@ -60,11 +60,11 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     scores.unlink()
     third = snakemake(tmp_path, scores.relative_to(tmp_path), config=config)
     assert third.rules == {"fit_encoding": 1}
-    # A damaged copy of the responses is made anew, and no finished fit with it.
+    # A damaged copy of the responses is made anew by its name, and no finished fit with it.
     scores = "results/tables/all/scores.parquet"
     assert snakemake(tmp_path, scores, config=config).status == 0
     (tmp_path / "results/responses/UTS01.h5").unlink()
-    fourth = snakemake(tmp_path, scores, "results/responses/UTS01.h5", config=config)
+    fourth = snakemake(tmp_path, "results/responses/UTS01.h5", config=config)
     assert fourth.rules == {"prepare_responses": 1}, fourth.text
     assert "Nothing to be done" in snakemake(tmp_path, scores, config=config).text
     # What is planned as done is what Snakemake finds done.

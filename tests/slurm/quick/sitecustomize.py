@@ -1,4 +1,4 @@
-"""On the path of the tests' runs: they, and their watch, ask the cluster every few seconds."""
+"""On the path of the tests' runs: they, and their watch, ask the cluster every second or so."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ if "--workflow-profile" in sys.orig_argv:
     from snakemake_executor_plugin_slurm import Executor
 
     async def sleep(self):
-        await asyncio.sleep(2)
+        await asyncio.sleep(0.5)
 
     Executor.sleep = sleep
     sys.path.insert(0, str(Path(__file__).parents[3] / "workflow/scripts"))

@@ -23,7 +23,7 @@ from voxscale.study import Study
 
 HOME = Path(__file__).parents[3]
 OUTDATED = "were made with other settings, or of what was; running the workflow makes them again"
-JOB_OVERHEAD_S = 4.0  # s: what a SLURM job costs before and after its work (docs/reliability.md)
+JOB_OVERHEAD_S = 5.0  # s: what a SLURM job costs before and after its work (docs/reliability.md)
 LARGE_SHARE = 0.1  # of a job's time, from which its overhead is large
 
 

@@ -16,12 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from voxscale import watch
 from voxscale.errors import UserError
 from voxscale.jobs import Job, Jobs
 from voxscale.plan import OUTDATED, is_done, load_jobs, table
 from voxscale.queue import Queued, read_queue
 from voxscale.records import Settings, marked
-from voxscale.watch import SLURM_LOGS, is_running
+from voxscale.watch import SLURM_LOGS
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
@@ -132,12 +133,21 @@ def report(seen: Sequence[Seen], cells: bool = False) -> str:
         lines += ["", *_counted(fits, "fits")]
     if outdated := sum(one.state == "outdated" for one in seen):
         lines += ["", f"{outdated} outdated: they {OUTDATED}."]
-    failed = [one for one in seen if one.state == "failed"]
-    if failed:
-        lines += ["", f"{len(failed)} failed; running the workflow again tries them again:"]
-    for job, _, log in failed:
-        lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]  # type: ignore[arg-type]
+    return "\n".join([*lines, "", failures(seen)] if any(one.log for one in seen) else lines)
+
+
+def failures(seen: Sequence[Seen]) -> str:
+    """The log of each failed job and its last words."""
+    failed = [(job, log) for job, _, log in seen if log]
+    lines = [f"{len(failed)} failed; running the workflow again tries them again:"] if failed else []
+    for job, log in failed:
+        lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]
     return "\n".join(lines)
+
+
+def tell_failures(jobs: Jobs) -> None:
+    """To be called when a run has failed: what each job had to say, SLURM's own words among it."""
+    watch.say(failures(survey(jobs, [], [], running=False)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -149,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         jobs = load_jobs(options.configfile, options.directory)
-        seen = survey(jobs, read_queue("."), marked(), is_running())
+        seen = survey(jobs, read_queue("."), marked(), watch.is_running())
         print(report(seen, options.cells))
     except UserError as error:
         print(f"ERROR status: {error}", file=sys.stderr)
