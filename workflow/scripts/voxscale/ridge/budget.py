@@ -8,8 +8,8 @@ V voxels and A alphas:
     primal   10 p³ (folds + 1) + 6 n p² in float64, 2 A Σ min(h, p) p²
              4 V n p to project the responses, 2 A V Σ min(h, p) p to score, 2 V p m to predict the test set
 
-Float64 flops count twice. With p < n the kernel of the dual has no full rank and loses digits at small λ:
-left out.
+Float64 flops count twice. With p < n the kernel of the dual has no full rank and loses digits at small λ: it
+is left out with p < t, and where the primal costs next to nothing.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from voxscale.ridge.screen import CALIBRATION, PIECE, low_dtype
 PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
 SLACK = 1.05  # allocators round up
 VOXELS = (2048, 1024, 512, 256, 64)  # at once, best first
+CHEAP_PRIMAL = 8192  # delayed features
 SCREEN_VOXELS = 4096  # fewer do not pay for the calibration
 
 
@@ -84,7 +85,7 @@ def choose_form(s: Sizes, form: str = "auto") -> Literal["dual", "primal"]:
     """The cheaper form, or the one asked for."""
     if form != "auto":
         return form  # type: ignore[return-value]
-    if s.p < s.n:
+    if s.p < max(t for _, t in s.folds) or s.p < min(s.n, CHEAP_PRIMAL):
         return "primal"
     return "dual" if flops("dual", s) <= flops("primal", s) else "primal"
 
