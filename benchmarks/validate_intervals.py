@@ -68,11 +68,13 @@ def layers(studies: int) -> Iterator[Row]:
         ("on the test set", "test", "above 0: optimism"),
     ):
         picks = [getattr(one, rank).argmax() for one in found]
-        excess = np.array([one.test[i] - one.fresh[i] for one, i in zip(found, picks, strict=True)])
+        # Less that of all layers: a test of few TRs has a smaller r than fresh data, whichever is chosen.
+        gap = [one.test - one.fresh for one in found]
+        excess = np.array([each[i] - each.mean() for each, i in zip(gap, picks, strict=True)])
         error = excess.std() / np.sqrt(studies)
         yield (
             label,
-            f"r of the layer chosen {how}, above that in fresh data",
+            f"r of the layer chosen {how}, above that in fresh data, less that of all layers",
             wanted,
             (f"{excess.mean():+.4f} ± {error:.4f}"),
         )
@@ -184,7 +186,17 @@ PARTS = {
     "Stacking": (stacks,),
     "Significance": (significance,),
 }
-NOTES: dict[str, str] = {}
+# Below the table of a part: what its reader should know.
+NOTES = {
+    "Laws": """Intervals are a little narrow, 84 to 93 % for 90 %: blocks of 10 TRs lose what noise shares
+across their borders, some 9 % of the variance with noise that reaches as far as this one.""",
+    "Forms": """With 300 test TRs about one log-linear study in five passes for a power law. Forms can be told
+apart from about 1,000 test TRs on; below that, read the preferred form as one of several.""",
+    "Significant voxels": """Chosen by p on the test set, voxels score too high on it, those of the model that
+chose them most, and a law over them is too steep. The workflow chooses them in training.""",
+    "What next": """If the surface is bilinear, gains over hours are held in less than 85 %: three models at
+four amounts of data fit a curve that saturates nearly as well, which expects less of more hours.""",
+}
 HEAD = """# Validation on simulated studies
 
 What `benchmarks/validate_intervals.py` found: every analysis run on studies whose truth is known ({studies}
