@@ -2,17 +2,21 @@
 
 import json
 import shutil
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card
-from transformers.integrations.bitnet import pack_weights
 
 from voxscale.errors import UserError
 from voxscale.models.prepare import prepare
 from voxscale.text_model import Story, TextModel
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # torch's compiler, which it imports, uses what torch deprecates
+    from transformers.integrations.bitnet import pack_weights
 
 ENTRY = language_architectures()["LlamaForCausalLM"]
 
