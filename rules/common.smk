@@ -215,7 +215,7 @@ def needs(rule):
     """Memory, minutes, disk and GPUs of a rule's jobs, by the cost model; more of what was short at a retry."""
 
     def ask(what):
-        return lambda wildcards, attempt: what(jobs.asked(rule, wildcards), attempt)
+        return lambda wildcards, attempt: what(jobs.prices.asked(rule, wildcards), attempt)
 
     # A job on its node has its allocation already: it asks for nothing.
     at_submission = {
@@ -224,7 +224,7 @@ def needs(rule):
         "disk_mb": ask(lambda need, _: int(need.disk_mb) + 1),
     }
     gpus = {"gpu": ask(lambda need, _: need.gpus)}
-    wanted = gpus if rule in jobs.gpu_rules else {}
+    wanted = gpus if rule in jobs.prices.gpu_rules else {}
     return wanted | (at_submission if workflow.is_main_process else {})
 
 
@@ -234,4 +234,4 @@ means = {key: str(study.config["encoding"][key]) for key in ("memory_gb", "devic
 
 def threads(rule):
     """Cores that a rule's jobs are worth."""
-    return lambda wildcards: jobs.threads(rule, wildcards)
+    return lambda wildcards: jobs.prices.threads(rule, wildcards)

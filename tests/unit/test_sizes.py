@@ -14,9 +14,9 @@ from voxscale import readers
 from voxscale.config import complete, read_yaml
 from voxscale.dataset import open_dataset
 from voxscale.errors import UserError
-from voxscale.jobs import Jobs
 from voxscale.models import load_registry
 from voxscale.models.counting import count_entry
+from voxscale.prices import Prices
 from voxscale.resources import PLAIN
 from voxscale.sizes import VOXELS, Sizes
 from voxscale.study import Study
@@ -114,7 +114,7 @@ def test_memory_covers_what_reading_takes(tmp_path, kind):
     layout, subject = ("bids", "01") if kind == "bids" else ("folder", "anna")
     (write_bids if kind == "bids" else lambda root: write_folder(root, kind))(tmp_path)
     grow(tmp_path, kind)
-    need = Jobs(study(tmp_path, layout)).need("prepare_responses", {"subject": subject})
+    need = Prices(study(tmp_path, layout)).need("prepare_responses", {"subject": subject})
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, tmp_path, layout, subject, tmp_path / "out.h5"],
         env={"PYTHONPATH": f"{HOME}/workflow/scripts:{HOME}/tests", "PATH": "/usr/bin"},

@@ -29,7 +29,7 @@ def leave(job, *lines):
 
 def test_the_latest_run_of_each_job_is_compared(jobs):
     fit = Job("fit_encoding", CELL)
-    predicted = jobs.need(*fit).memory_mb
+    predicted = jobs.need(fit).memory_mb
     leave(fit, {"s": 90, "max_rss": 1}, {"s": 12.5, "max_rss": predicted / 2})
     leave(Job("read_story", {"story": "nightbaker"}), {"s": 0.8, "max_rss": 20})
     leave(Job("describe_subject", {"subject": "UTS01"}), {"s": 0.8, "max_rss": "NA"})

@@ -114,7 +114,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
         assert told in flat
     fits = next(row for row in surveyed if row.rule == "fit_encoding")
     assert fits.core_hours / 500 / 24 == pytest.approx(3, abs=0.25)  # three days
-    assert jobs.need("extract_language_features", {"model": "llama-65b"}).gpus == 2
+    assert jobs.prices.need("extract_language_features", {"model": "llama-65b"}).gpus == 2
     study = jobs.study
     arm = [cell for cell in study.grid.cells() if study.registry[cell.model].source]
     assert f"fits instead of {len(study.profile_cells) + len(arm):,}." in flat

@@ -10,17 +10,9 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, Moments, interval
+from voxscale.bootstrap import METRICS, interval
 from voxscale.errors import UserError
-from voxscale.law_points import (
-    POOLED,
-    Point,
-    blocks_by_subject,
-    choose_cells,
-    describe_cells,
-    pool,
-    score_points,
-)
+from voxscale.law_points import POOLED, Point, blocks_by_subject, choose_cells, describe_cells, read_points
 from voxscale.laws import preferred
 from voxscale.likelihood import corrected, resampled_covariance, surface_deviance, weights
 from voxscale.provenance import collect
@@ -204,10 +196,8 @@ def fit_joint(
     if len({cell[0] for cell in chosen}) < 2 or len({cell[3] for cell in chosen}) < 2:
         raise UserError(f"{where}.sweep: needs at least two models at two n_train; name such a sweep")
     files = {tuple(cell): path for cell, path in zip(cells, moments, strict=True)}
-    opened = {cell: Moments(files[cell]) for cell in chosen}
-    points = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
-    if len(points) > 1 and (pooled := pool(points, over_models=False)):
-        points = points | {POOLED: pooled}
+    files = {cell: files[cell] for cell in chosen}
+    points = read_points(files, about, voxels, spec, False, where, settings)
     found: tuple[list[dict], list[dict], list[dict]] = ([], [], [])
     for subject, mine in points.items():
         for name in mine[0].y:

@@ -221,6 +221,28 @@ def pool(points: Mapping[str, list[Point]], over_models: bool) -> list[Point]:
     return pooled
 
 
+def read_points(
+    moments: Mapping[tuple, str | Path],
+    about: Mapping[tuple, dict],
+    voxels: str | Path,
+    spec: Mapping[str, Any],
+    over_models: bool,
+    where: str,
+    settings: Mapping[str, Any],
+) -> dict[str, list[Point]]:
+    """Points of every subject as `score_points` has them and, of several subjects, those of their mean.
+
+    Args:
+        moments: file of each cell that is a point.
+        spec: voxels, the sets wanted.
+    """
+    opened = {cell: Moments(path) for cell, path in moments.items()}
+    points = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
+    if len(points) > 1 and (pooled := pool(points, over_models)):
+        points = points | {POOLED: pooled}
+    return points
+
+
 def blocks_by_subject(points: Mapping[str, list[Point]]) -> dict[str, int]:
     """Test blocks that each subject's points rest on."""
     return {subject: mine[0].n_blocks for subject, mine in points.items() if mine}

@@ -13,18 +13,9 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, Moments, interval
+from voxscale.bootstrap import METRICS, interval
 from voxscale.forms import FORMS, family_offsets, fit, implied, largest_error
-from voxscale.law_points import (
-    DATA,
-    POOLED,
-    Point,
-    blocks_by_subject,
-    choose_cells,
-    describe_cells,
-    pool,
-    score_points,
-)
+from voxscale.law_points import DATA, Point, blocks_by_subject, choose_cells, describe_cells, read_points
 from voxscale.likelihood import form_criterion, resampled_covariance
 from voxscale.provenance import collect
 
@@ -192,10 +183,8 @@ def fit_law(
     chosen = choose_cells(about, x, settings["layer_choice"])
     several = len({(cell[0], *cell[2:]) for cell in about}) < len(about)
     files = {tuple(cell): path for cell, path in zip(cells, moments, strict=True)}
-    opened = {cell: Moments(files[cell]) for cell in chosen}
-    points = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
-    if len(points) > 1 and (pooled := pool(points, over_models)):
-        points = points | {POOLED: pooled}
+    files = {cell: files[cell] for cell in chosen}
+    points = read_points(files, about, voxels, spec, over_models, where, settings)
     level = settings["interval"]
     choice = settings["layer_choice"] if several else "fixed"
     provenance = collect(

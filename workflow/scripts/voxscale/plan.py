@@ -98,7 +98,7 @@ def survey(jobs: Jobs) -> list[Row]:
         there = is_done(jobs, job)
         outdated = there and settings.differ(job)
         row = rows.setdefault(job.rule, Row(job.rule))
-        row.add(jobs.need(*job), there and not outdated, outdated)
+        row.add(jobs.need(job), there and not outdated, outdated)
     return list(rows.values())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.checks import check
+from voxscale.chosen import map_cells, models_of, reference_cells
 from voxscale.config import complete, merge, read_yaml
 from voxscale.controls import add_controls
 from voxscale.errors import UserError
@@ -150,7 +151,7 @@ class Study:
 
     def models_of(self, *modalities: str) -> list[str]:
         """Slugs of the used models of these modalities."""
-        return [slug for slug in self.grid.used_models if self.registry[slug].modality in modalities]
+        return models_of(self.grid, self.registry, *modalities)
 
     @cached_property
     def selections(self) -> dict[str, list[Cell]]:
@@ -186,40 +187,12 @@ class Study:
     @cached_property
     def map_cells(self) -> list[Cell]:
         """The models of the brain maps, each at its sweep's layer and all training stories of a subject."""
-        cells = []
-        for key, modality in (("language", "language"), ("speech", "speech")):
-            models = self.models_of(modality)
-            model = self.config["maps"].get(key, self.widest(models) if models else None)
-            if model is None:
-                continue
-            if model in self.registry and self.registry[model].modality != modality:
-                raise UserError(f"config key maps.{key}: {model} is no {modality} model; name one")
-            full = [c for c in self.grid.cells() if c.n_train == len(self.grid.training[c.subject])]
-            found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
-            if not found:
-                raise UserError(
-                    f"config key maps.{key}: no sweep fits {model} at full size; name one that is"
-                )
-            cells += [found[subject] for subject in self.subjects if subject in found]
-        return cells
+        return map_cells(self.grid, self.registry, self.config["maps"])
 
     @cached_property
     def reference_cells(self) -> list[Cell]:
-        """Cells whose significant voxels are the study's: of each subject and modality the maps' model.
-
-        Where a subject lacks that cell it is the widest model's at most training stories. None is chosen by
-        its score.
-        """
-        found: dict[tuple[str, str], Cell] = {}
-        for modality in ("language", "speech"):
-            models = [model for model in self.models_of(modality) if not self.registry[model].untrained]
-            rank = {model: (self.registry[model].width or 0, i) for i, model in enumerate(models)}
-            # The last one offered stays: a map's cell, whatever else there is.
-            cells = [cell for cell in self.grid.cells() if cell.model in rank]
-            cells.sort(key=lambda cell: (cell.n_train, rank[cell.model]))
-            for cell in [*cells, *(cell for cell in self.map_cells if cell.model in rank)]:
-                found[cell.subject, modality] = cell
-        return [found[key] for key in sorted(found)]
+        """Cells whose significant voxels are the study's: of each subject and modality the maps' model."""
+        return reference_cells(self.grid, self.registry, self.map_cells)
 
     def local_weights(self, model: str) -> list[str]:
         """Files of a model that lies in a folder of the user's own: when they change, its card does."""
@@ -236,11 +209,6 @@ class Study:
         return sorted(
             used, key=lambda model: (self.registry[model].width or 0, self.registry[model].n_layers)
         )
-
-    def widest(self, models: Sequence[str]) -> str:
-        """The widest trained model of a list, the last of equals."""
-        trained = [model for model in models if not self.registry[model].untrained] or list(models)
-        return max(reversed(trained), key=lambda model: self.registry[model].width)
 
     @cached_property
     def joint_cells(self) -> list[Cell]:

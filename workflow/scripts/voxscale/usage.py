@@ -65,7 +65,7 @@ def usages(jobs: Jobs) -> list[Usage]:
         path = benchmark_path(job)
         if not path.exists():
             continue
-        measured, need = read_benchmark(path), jobs.need(*job)
+        measured, need = read_benchmark(path), jobs.need(job)
         rss = measured.get("max_rss")
         seconds = float(measured["s"])
         if isinstance(rss, (int, float)):
