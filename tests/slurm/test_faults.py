@@ -125,12 +125,17 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_told(whole, s
     damage(changed, lambda file, size: (file.seek(size // 2), file.write(b"noise " * 50)))
     cells = ONE, CELL.format("tiny-whisper-1", 4)
     said = sweep.finish("--retries", "0", targets=cells, status=1)
+    remade = []
     for path in (cut, changed):
         told = next(line for line in said.splitlines() if "ERROR fit_encoding" in line and path.name in line)
         # What the line says, and nothing else, is done about it.
-        index = re.search(r"delete it and (\S+), and run again", told)[1]
+        index, target = re.search(
+            r"delete it and (\S+), make .*\(snakemake (\S+) with .*run again", told
+        ).groups()
+        remade.append(target)
         path.unlink()
         (sweep.folder / index).unlink()
+    sweep.finish(targets=remade)
     said = sweep.finish("--retries", "0", targets=cells, status=1)
     assert "no space left on the disk; free some and run again" in said
     assert "no space left" in sweep.status()

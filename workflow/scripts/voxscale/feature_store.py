@@ -23,7 +23,7 @@ import numpy as np
 
 from voxscale import provenance
 from voxscale.errors import UserError
-from voxscale.hdf5 import checked, reading
+from voxscale.hdf5 import checked, reading, remake
 from voxscale.io import atomic
 
 FORMAT = "voxscale-features-1"
@@ -46,11 +46,11 @@ def _open(path: Path, index: Path | None = None) -> Iterator[h5py.File]:
     Args:
         index: the index that links to a story's file. While it is there, nothing is extracted again.
     """
-    remedy = f"delete it and {index}, and run again" if index else "delete it and run again"
+    remedy = remake(index, f"it and {index}") if index else remake(path)
     try:
         file = h5py.File(path, "r")
     except FileNotFoundError:
-        remedy = f"delete {index} and run again" if index else "run the extraction again"
+        remedy = remake(index, str(index)) if index else "run the extraction again"
         raise UserError(f"{path}: no such file; {remedy}") from None
     except OSError as error:
         detail = str(error).splitlines()[0]

@@ -20,6 +20,17 @@ def checked(shape: Sequence[int], chunk: Sequence[int], dtype: str = "float32") 
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError)
 
 
+def remake(path: str | Path, delete: str = "it") -> str:
+    """What to do about damage to what fits read: made in one run with all else, it would renew every fit.
+
+    Args:
+        path: what the workflow makes.
+        delete: what must go for it.
+    """
+    named = f"make {path} by its name (snakemake {path} with the options of this run)"
+    return f"delete {delete}, {named}, then run again: finished fits stay"
+
+
 @contextlib.contextmanager
 def reading(path: str | Path, remedy: str) -> Iterator[None]:
     """Tell a read that fails as a mistake of the file.

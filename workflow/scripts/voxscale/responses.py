@@ -18,11 +18,10 @@ import h5py
 import numpy as np
 
 from voxscale.errors import UserError
-from voxscale.hdf5 import DAMAGE, reading
+from voxscale.hdf5 import DAMAGE, reading, remake
 from voxscale.readers import open_responses
 
 FORMAT = "voxscale-responses-1"
-REMEDY = "delete it and run again"
 VOXELS = "voxels"  # the only dataset at the root; stories are groups
 
 
@@ -66,7 +65,7 @@ class SubjectResponses:
         """(v, TRs) float32 of the voxels asked for."""
         self._known(story)
         if self._source[story] is None:
-            with reading(self.path, REMEDY), h5py.File(self.path, "r") as file:
+            with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
                 return file[story]["data"][voxels]
         columns = self.voxels[voxels]
         with open_responses([self._source[story]]) as source:
@@ -83,7 +82,7 @@ class SubjectResponses:
                 f"{self.path}: story {story} has no repeats; a noise ceiling needs a story that has"
             )
         if self._source[story] is None:
-            with reading(self.path, REMEDY), h5py.File(self.path, "r") as file:
+            with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
                 return file[story]["repeats"][:, voxels]
         columns = self.voxels[voxels]
         with open_responses([self._source[story]]) as source:
@@ -100,13 +99,13 @@ def open_subject(path: str | Path) -> SubjectResponses:
     try:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != FORMAT:
-                raise UserError(f"{path}: is no response file of this version; delete it and run again")
+                raise UserError(f"{path}: is no response file of this version; {remake(path)}")
             return SubjectResponses(path, file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run rule prepare_responses") from None
     except DAMAGE as error:
         detail = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {REMEDY}") from None
+        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remake(path)}") from None
 
 
 def read_columns(array: h5py.Dataset | np.ndarray, columns: np.ndarray) -> np.ndarray:

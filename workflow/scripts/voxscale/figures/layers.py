@@ -23,13 +23,15 @@ def _shades(models: list[str]) -> dict[str, tuple]:
 def draw_layers(
     layers: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all", order: list[str] | None = None
 ) -> tuple[Figure, pd.DataFrame]:
-    """One panel per family, one thick line per model (mean over subjects), every subject as a thin line.
+    """One panel per family, one thick line per model (mean over subjects), every subject as a thin line in its interval.
 
     Args:
         layers: table `layers`.
         order: models from the smallest to the largest.
     """
-    layers = layers[layers.voxel_set == voxel_set].rename(columns={f"mean_{metric}": "score"})
+    layers = layers[layers.voxel_set == voxel_set].rename(
+        columns={f"mean_{metric}": "score", f"{metric}_lo": "lo", f"{metric}_hi": "hi"}
+    )
     layers = layers.dropna(subset=["score"])
     layers = layers[layers.groupby("model").layer.transform("nunique") > 1]
     if layers.empty:
@@ -50,6 +52,7 @@ def draw_layers(
         for (model, _), line in part.groupby(["model", "subject"], sort=False):
             line = line.sort_values("depth")
             axes.plot(line.depth, line.score, color=shades[model], linewidth=0.7, alpha=0.4)
+            axes.fill_between(line.depth, line.lo, line.hi, color=shades[model], alpha=0.07, linewidth=0)
         for model in models:
             line = mean[mean.model == model].sort_values("depth")
             axes.plot(line.depth, line.score, color=shades[model], marker="o", markersize=3.5, linewidth=1.9)
@@ -65,5 +68,5 @@ def draw_layers(
     figure.supxlabel("relative depth (0: embedding, 1: last layer)", fontsize=9)
     figure.supylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels", fontsize=9)
     data = pd.concat([layers, mean.assign(subject="mean")], ignore_index=True)
-    kept = ["family", "model", "layer", "depth", "subject", "score", "chosen", "best_on_test"]
+    kept = ["family", "model", "layer", "depth", "subject", "score", "lo", "hi", "chosen", "best_on_test"]
     return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)
