@@ -3,11 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from voxscale.models.build import build
 from voxscale.models.fetch import digest_folder
 from voxscale.models.registry import load_registry
+from voxscale.text_model import Story
 
 MODELS = Path(__file__).parents[2] / "config" / "models.yaml"
 SMALL = {
@@ -83,3 +85,7 @@ def make_card(entry, folder, bos=True):
         "weights_id": digest_folder(folder),
         "untrained": False,
     }
+
+
+def passage_of(model, words=WORDS):
+    return model.passage(Story("tale", words, np.arange(len(words)) * 0.5, np.arange(10) * 2.0))
