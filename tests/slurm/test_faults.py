@@ -129,9 +129,7 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_told(whole, s
     for path in (cut, changed):
         told = next(line for line in said.splitlines() if "ERROR fit_encoding" in line and path.name in line)
         # What the line says, and nothing else, is done about it.
-        index, target = re.search(
-            r"delete it and (\S+), make .*\(snakemake (\S+) with .*run again", told
-        ).groups()
+        index, target = re.search(r"delete it and (\S+), run snakemake (\S+) with .*run again", told).groups()
         remade.append(target)
         path.unlink()
         (sweep.folder / index).unlink()

@@ -54,7 +54,7 @@ def test_a_changed_byte_of_an_array_is_told(make, tmp_path):
     np.testing.assert_array_equal(read(), values)
     raw = values[..., :1].tobytes()[:4]
     flip(path, path.read_bytes().index(raw) + 1)
-    with pytest.raises(UserError, match=rf"{path.name}: damaged .*delete it .*run again"):
+    with pytest.raises(UserError, match=rf"{path.name}: damaged .*delete it.*run again"):
         read()
 
 

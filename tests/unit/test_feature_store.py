@@ -73,7 +73,7 @@ def test_broken_files_are_named(made, tmp_path):
     with pytest.raises(UserError, match="has no layer 7; it holds 0, 1, 10"):
         store.read(index, "a", 7)
     # The rule runs again only if the index is gone, too.
-    remedy = rf"delete it and {index}, make {index} by its name \(snakemake {index} .*, then run again"
+    remedy = rf"delete it and {index}, run snakemake {index} .*, then run again"
     whole = files["a"].read_bytes()
     assert store.is_whole(files["a"], [0, 1])
     assert not store.is_whole(files["a"], [0, 2])
@@ -91,5 +91,7 @@ def test_broken_files_are_named(made, tmp_path):
     with pytest.raises(UserError, match=f"not a feature file.*{remedy}"):
         store.read(index, "a", 0)
     files["a"].unlink()
-    with pytest.raises(UserError, match=f"{files['a'].name}: no such file; delete {index}, make {index} by"):
+    with pytest.raises(
+        UserError, match=f"{files['a'].name}: no such file; delete {index}, run snakemake {index} "
+    ):
         store.read(index, "a", 0)

@@ -23,6 +23,7 @@ import numpy as np
 from voxscale.errors import UserError
 from voxscale.hdf5 import reading
 
+FEW_BLOCKS = 8
 METRICS = ("r", "r2")  # mean correlation, mean signed r² = r·|r|
 
 
@@ -139,10 +140,22 @@ class Moments:
 
 
 def block_counts(n_blocks: int, draws: int, seed: int | Sequence[int]) -> np.ndarray:
-    """(1 + draws, blocks) float64: how often a block is in each resampled test set; row 0: the real one."""
+    """(1 + draws, blocks) float64: how often a block is in each resampled test set; row 0: the real one.
+
+    Blocks are drawn in runs of two neighbours that may overlap (Künsch 1989, doi:10.1214/aos/1176347265): so
+    half of what noise shares across the border of two blocks is kept. Few blocks are drawn one by one.
+    """
     rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n_blocks, np.full(n_blocks, 1 / n_blocks), size=draws)
+    run = run_length(n_blocks)
+    runs = -(-n_blocks // run)
+    starts = rng.multinomial(runs, np.full(n_blocks, 1 / n_blocks), size=draws)
+    counts = sum(np.roll(starts, i, axis=1) for i in range(run)) * (n_blocks / (runs * run))
     return np.concatenate([np.ones((1, n_blocks)), counts])
+
+
+def run_length(n_blocks: int) -> int:
+    """Neighbouring blocks that are drawn together."""
+    return 2 if n_blocks >= FEW_BLOCKS else 1
 
 
 def resampled_r(
@@ -250,14 +263,24 @@ def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:
     return (1 + np.concatenate([np.zeros((1, n_draws)), widened])) / n_draws
 
 
+def freedom(n_blocks: int) -> float:
+    """Degrees of freedom of a variance from resampled blocks; runs of two tell a third less."""
+    return max((n_blocks / 1.5 if run_length(n_blocks) == 2 else n_blocks) - 1, 1)
+
+
+def spread_lost(n_blocks: int) -> float:
+    """Variance over that of the blocks' resamples, which vary around the mean of the same few blocks."""
+    return n_blocks / max(n_blocks - run_length(n_blocks), 1)
+
+
 def interval(
     estimate: np.ndarray | float, resampled: np.ndarray, level: float, n_units: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval around an estimate from its bootstrap resamples.
 
-    With few blocks a bootstrap's spread is too small by (n - 1)/n and its tails are a normal's where
-    Student's are due: the percentiles are taken further out, as far as a t interval of n units would reach
-    (Hesterberg 2015, doi:10.1080/00031305.2015.1089789). Resampling moves a score upwards (r² more so):
+    With few blocks a bootstrap's spread is too small by (n - run)/n and its tails are a normal's where
+    Student's are due: the percentiles are taken further out, as far as a t interval would reach (Hesterberg
+    2015, doi:10.1080/00031305.2015.1089789). Resampling moves a score upwards (r² more so):
     percentiles are taken around the resamples' own median, so that this shift is not in the interval.
 
     Args:
@@ -271,7 +294,7 @@ def interval(
     """
     from scipy import special
 
-    reach = special.stdtrit(max(n_units - 1, 1), 0.5 + level / 2) * np.sqrt(n_units / max(n_units - 1, 1))
+    reach = special.stdtrit(freedom(n_units), 0.5 + level / 2) * np.sqrt(spread_lost(n_units))
     share = special.ndtr(-reach)
     resampled = np.asarray(resampled, np.float64)
     empty = ~np.isfinite(resampled).any(0)

@@ -27,8 +27,8 @@ def remake(path: str | Path, delete: str = "it") -> str:
         path: what the workflow makes.
         delete: what must go for it.
     """
-    named = f"make {path} by its name (snakemake {path} with the options of this run)"
-    return f"delete {delete}, {named}, then run again: finished fits stay"
+    alone = f"run snakemake {path} with the options of this run"
+    return f"delete {delete}, {alone}, then run again: finished fits stay"
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
+from voxscale.bootstrap import freedom, spread_lost
 from voxscale.forms import Form
 from voxscale.surfaces import Surface, fit_surface
 
@@ -43,7 +44,7 @@ def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
     low, high = np.quantile(known, stats.norm.cdf([-1, 1]), axis=0)
     spread = (high - low) / 2
     correlation = scores.T @ scores / (scores[:, :1].T @ scores[:, :1])
-    return correlation * np.outer(spread, spread) * n_units / max(n_units - 1, 1)
+    return correlation * np.outer(spread, spread) * spread_lost(n_units)
 
 
 def whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +140,8 @@ def weights(
         points: points fitted.
         n_units: blocks that were resampled.
     """
-    shrink = max((n_units - points - 2) / max(n_units - 1, 1), LEAST_SHRINKING)
+    free = freedom(n_units)
+    shrink = max((free - points - 1) / free, LEAST_SHRINKING)
     criteria = {name: shrink * value + 2 * parameters[name] for name, value in deviances.items()}
     shares = {name: np.exp((min(criteria.values()) - value) / 2) for name, value in criteria.items()}
     return {name: share / sum(shares.values()) for name, share in shares.items()}

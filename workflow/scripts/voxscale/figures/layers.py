@@ -23,7 +23,7 @@ def _shades(models: list[str]) -> dict[str, tuple]:
 def draw_layers(
     layers: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all", order: list[str] | None = None
 ) -> tuple[Figure, pd.DataFrame]:
-    """One panel per family, one thick line per model (mean over subjects), every subject as a thin line in its interval.
+    """One panel per family, a thick line per model (mean of subjects), a thin one per subject in an interval.
 
     Args:
         layers: table `layers`.
