@@ -215,7 +215,9 @@ def needs(rule):
     """Memory, minutes, disk and GPUs of a rule's jobs, by the cost model; more of what was short at a retry."""
 
     def ask(what):
-        return lambda wildcards, attempt: what(jobs.prices.asked(rule, wildcards), attempt)
+        return lambda wildcards, attempt: what(
+            jobs.prices.asked(rule, wildcards), attempt
+        )
 
     # A job on its node has its allocation already: it asks for nothing.
     at_submission = {
