@@ -131,8 +131,9 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"expected gain in\n{METRICS[metric]}{_another_subject(options)}")
     axes.set_title("What to do next")
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", fontsize=7)
+    if shown := len(axes.get_legend_handles_labels()[0]):
+        axes.set_ylim(top=len(names) + 0.1 * -(-shown // 3))  # room above the steps
+        axes.legend(loc="upper right", fontsize=7, ncols=3, columnspacing=1)
 
 
 def _another_subject(options: pd.DataFrame) -> str:
