@@ -19,6 +19,7 @@ from torch.nn.utils import parametrize
 
 from voxscale import lanczos, sound
 from voxscale.errors import UserError
+from voxscale.models.attention import use_blocks
 from voxscale.models.loading import free_bytes, is_out_of_memory, load_model, resolve_device
 from voxscale.models.packed import pack, put_channels_last
 from voxscale.models.quiet import silence
@@ -108,6 +109,7 @@ class SpeechEncoder:
         if device.type == "cpu" and not settings["device_map"]:
             pack(self.model, FRAMES)
             put_channels_last(self.model)
+            use_blocks(self.model)
         self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
         # Whisper pads every window to its chunk; such windows may differ in length within a batch.
         self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)

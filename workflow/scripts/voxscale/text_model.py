@@ -18,6 +18,7 @@ from voxscale import lanczos
 from voxscale.batch_size import BatchSize
 from voxscale.contexts import Passage, make_passage
 from voxscale.errors import UserError
+from voxscale.models.attention import use_blocks
 from voxscale.models.loading import free_bytes, is_out_of_memory, load_model, resolve_device
 from voxscale.models.packed import pack
 from voxscale.models.quiet import silence
@@ -110,6 +111,7 @@ class TextModel:
         )
         if device.type == "cpu" and not settings["device_map"]:
             pack(self.model, CPU_BUDGET, self.surprisal)
+            use_blocks(self.model)
         self.tokenizer = AutoTokenizer.from_pretrained(card["path"])
         self.reader = StateReader(self.model, layers, self.surprisal)
         whole_logits = self.surprisal and not self.reader.head_is_all
