@@ -13,9 +13,11 @@ from voxscale.bootstrap import (
     block_sums,
     blocks_of,
     draw_weights,
+    effective_blocks,
     interval,
     jackknife_error,
     mean_scores,
+    run_length,
 )
 from voxscale.encoding import correlate
 from voxscale.forms import FORMS, fit, implied
@@ -194,7 +196,8 @@ def artifact(studies: int) -> Iterator[Row]:
             mean_scores([(slice(0, 12), sums)], blocks.n, kept, {"all": np.ones(12, bool)})[:, 0, 0]
             for kept in (counts, counts * blocks.kept(50))
         ]
-        lo, hi = interval(y[0][0] - y[1][0], y[0][1:] - y[1][1:], LEVEL, len(blocks.n))
+        units = effective_blocks(blocks.kept(0), blocks.kept(50))
+        lo, hi = interval(y[0][0] - y[1][0], y[0][1:] - y[1][1:], LEVEL, units, run_length(len(blocks.n)))
         hits.append(bool(lo < 0 < hi))
     yield (
         "90% interval of what the first 50 of 300 TRs add, where they add nothing",

@@ -39,8 +39,7 @@ def chain(r, trs, noise_shared=0.3, seed=0):
     predicted = np.cumsum(weight[..., None] * np.sqrt(0.5) * (common + own), 0)
     white = rng.normal(size=(voxels, trs + 50)) * np.sqrt(1 - noise_shared)
     white += rng.normal(size=trs + 50) * np.sqrt(noise_shared)
-    noise = signal.lfilter([np.sqrt(1 - 0.3**2)], [1, -0.3], white)[..., 50:]
-    return predicted, predicted[-1] + np.sqrt(1 - r[-1] ** 2)[:, None] * noise
+    return predicted, predicted[-1] + np.sqrt(1 - r[-1] ** 2)[:, None] * smooth(white)
 
 
 def nested(sizes, voxels=40, trs=300, intercept=0.05, slope=0.08, law=None, seed=0):

@@ -234,7 +234,7 @@ def test_warnings_name_what_and_where(tables):
     )
     assert "UTS02: 2." in told
     assert "p > n" in told
-    assert "fewer than five points: speech, training" in told
+    assert "fewer than 6 points: speech, training" in told
     low = tables["summary"].assign(share_alpha_low=tables["summary"].share_alpha_edge)
     told = report_warnings.warnings(low, tables["laws"])[0]
     assert "take the smallest ridge alpha" in told

@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, Moments, block_counts, interval, resampled_r
+from voxscale.bootstrap import (
+    METRICS,
+    Moments,
+    block_counts,
+    effective_blocks,
+    interval,
+    resampled_r,
+    run_length,
+)
 from voxscale.errors import UserError
 from voxscale.progress import bar
 from voxscale.provenance import collect
@@ -83,9 +91,16 @@ def measure_artifact(
         own = int(np.argmin(np.abs(np.array(cuts) * tr_s - settings["skip_s"])))
         level, n_blocks = settings["interval"], len(counts[0])
         lo, hi = interval(scores[:, 0], np.swapaxes(scores[:, 1:], 0, 1), level, n_blocks)
-        # One resample serves all cuts: what they share is not in the interval of their difference.
+        # One resample serves all cuts: what they share is not in the interval of their difference, which
+        # rests on the few blocks that only one of the two cuts leaves.
         difference = scores - scores[own]
-        less, more = interval(difference[:, 0], np.swapaxes(difference[:, 1:], 0, 1), level, n_blocks)
+        kept = [opened.blocks.kept(cut) for cut in cuts]
+        units = [effective_blocks(each, kept[own]) for each in kept]
+        ends = [
+            interval(d[0], d[1:], level, n, run_length(n_blocks))
+            for d, n in zip(difference, units, strict=True)
+        ]
+        less, more = np.moveaxis(np.array(ends), 1, 0)
         with np.errstate(invalid="ignore", divide="ignore"):
             base = scores[own, 0]
             percent = 100 * difference[:, 0] / np.where(base > 0, base, np.nan)

@@ -153,7 +153,7 @@ def block_counts(n_blocks: int, draws: int, seed: int | Sequence[int]) -> np.nda
     return np.concatenate([np.ones((1, n_blocks)), counts])
 
 
-def run_length(n_blocks: int) -> int:
+def run_length(n_blocks: float) -> int:
     """Neighbouring blocks that are drawn together."""
     return 2 if n_blocks >= FEW_BLOCKS else 1
 
@@ -263,18 +263,30 @@ def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:
     return (1 + np.concatenate([np.zeros((1, n_draws)), widened])) / n_draws
 
 
-def freedom(n_blocks: int) -> float:
+def effective_blocks(one: np.ndarray, other: np.ndarray) -> float:
+    """Blocks that the difference of the means over two sets of blocks rests on, as many as weigh alike in it.
+
+    Args:
+        one, other: (blocks,) bool. Of the same set, whose difference is 0, all blocks.
+    """
+    weights = one / one.sum() - other / other.sum()
+    if not weights.any():
+        return len(weights)
+    return float((weights**2).sum() ** 2 / (weights**4).sum())
+
+
+def freedom(n_units: float, run: int | None = None) -> float:
     """Degrees of freedom of a variance from resampled blocks; runs of two tell a third less."""
-    return max((n_blocks / 1.5 if run_length(n_blocks) == 2 else n_blocks) - 1, 1)
+    return max((n_units / 1.5 if (run or run_length(n_units)) == 2 else n_units) - 1, 1)
 
 
-def spread_lost(n_blocks: int) -> float:
+def spread_lost(n_units: float, run: int | None = None) -> float:
     """Variance over that of the blocks' resamples, which vary around the mean of the same few blocks."""
-    return n_blocks / max(n_blocks - run_length(n_blocks), 1)
+    return n_units / max(n_units - (run or run_length(n_units)), 1)
 
 
 def interval(
-    estimate: np.ndarray | float, resampled: np.ndarray, level: float, n_units: int
+    estimate: np.ndarray | float, resampled: np.ndarray, level: float, n_units: float, run: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval around an estimate from its bootstrap resamples.
 
@@ -288,13 +300,15 @@ def interval(
         resampled: (resamples, ...); NaN are left out.
         level: e.g. 0.9.
         n_units: blocks that were resampled.
+        run: blocks drawn together, where that is not what as many blocks are drawn in.
 
     Returns:
         lo, hi: (...) each; NaN where there is no resample.
     """
     from scipy import special
 
-    reach = special.stdtrit(freedom(n_units), 0.5 + level / 2) * np.sqrt(spread_lost(n_units))
+    reach = special.stdtrit(freedom(n_units, run), 0.5 + level / 2)
+    reach *= np.sqrt(spread_lost(n_units, run))
     share = special.ndtr(-reach)
     resampled = np.asarray(resampled, np.float64)
     empty = ~np.isfinite(resampled).any(0)

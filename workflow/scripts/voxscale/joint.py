@@ -56,8 +56,14 @@ def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[s
     rows += [(name, "% of the fitted score now", gain) for name, gain in percent.items()]
     # Iso-performance: hours that bring what twice the parameters bring; more than are searched count as inf.
     along = np.stack([fitted.value(n, d * times) for times in HOURS_SEARCHED])
-    reached = along >= fitted.value(2 * n, d)
-    hours = np.where(reached.any(0), d * (HOURS_SEARCHED[reached.argmax(0)] - 1), np.inf)
+    wanted = fitted.value(2 * n, d)
+    reached = along >= wanted
+    first = np.maximum(reached.argmax(0), 1)  # between the last one below and the first one above: a line
+    (below, above), each = (along[first - i, np.arange(along.shape[1])] for i in (1, 0)), first - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.clip((wanted - below) / (above - below), 0, 1)
+    times = HOURS_SEARCHED[each] + np.nan_to_num(share) * (HOURS_SEARCHED[first] - HOURS_SEARCHED[each])
+    hours = np.where(reached.any(0), d * (times - 1), np.inf)
     return [*rows, ("hours worth twice the parameters", "h", hours)]
 
 

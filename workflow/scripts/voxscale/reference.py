@@ -55,7 +55,8 @@ class Significant:
     def __init__(
         self, references: Iterable[tuple[str | Path, str | Path]], settings: Mapping[str, Any]
     ) -> None:
-        self.passing: dict[str, dict[str, np.ndarray]] = {}
+        self.fdr: float = settings["fdr"]
+        self.found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
         names = ["model", "layer", "subject", "n_train", "draw", "voxel", "cv_r", "train_trs"]
         for scores, moments in references:
             table = tables.read("scores", scores, names)
@@ -69,12 +70,18 @@ class Significant:
             n = opened.blocks.n[kept]
             error = np.concatenate([jackknife_error(sums, n) for _, sums in opened.read(0, kept)])
             p = training_p(cv_r, about["train_trs"], error, int(n.sum()), len(n), settings["n_alphas"])
-            q = np.nan_to_num(false_discovery(p), nan=1.0)
             name = f"{about['model']} layer {about['layer']} n_train {about['n_train']}"
-            self.passing.setdefault(about["subject"], {})[name] = voxels[q <= settings["fdr"]]
+            self.found.setdefault(about["subject"], {})[name] = voxels, p
 
     def of(self, subject: str, voxels: np.ndarray) -> tuple[np.ndarray, str]:
-        """(voxels,) bool, and the names of the reference cells."""
-        mine = self.passing.get(subject, {})
-        inside = np.isin(voxels, np.concatenate([*mine.values(), []]))
-        return inside, " or ".join(mine) or "none"
+        """(voxels,) bool, and the names of the reference cells.
+
+        Of several references the least p counts, times their number (Bonferroni); rates are of that.
+        """
+        mine = self.found.get(subject, {})
+        p = np.full(len(voxels), np.nan)
+        for ids, values in mine.values():
+            inside = np.isin(voxels, ids)
+            p[inside] = np.fmin(p[inside], values[np.searchsorted(ids, voxels[inside])])
+        q = np.nan_to_num(false_discovery(np.minimum(len(mine) * p, 1.0)), nan=1.0)
+        return q <= self.fdr, " or ".join(mine) or "none"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from voxscale.report_content import chief
 
+JUDGED = 6  # points, of which a form of three parameters and a scatter has a corrected AIC
 EDGE_SHARE = 0.05  # above this share of voxels, the alpha grid is too narrow
 # Of voxels that a model predicts: others take the largest alpha and lose nothing by it.
 EDGES = {
@@ -50,10 +51,11 @@ def warnings(summary: pd.DataFrame, laws: pd.DataFrame, notes: Sequence[str] = (
             "laws without them are in the table of laws as the points `narrow`."
         )
     whole = chief(laws[laws.points == "all"])
-    few = whole[whole.n_points < 5].law.unique()
+    few = whole[whole.n_points < JUDGED].law.unique()
     if len(few):
         told.append(
-            f"Laws fitted to fewer than five points: {', '.join(few)}. Their form cannot be told apart."
+            f"Laws fitted to fewer than {JUDGED} points: {', '.join(few)}. Their form cannot be told: a "
+            "saturating one takes as many to be judged at all."
         )
     return told
 
