@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from published import write_published
 
-from voxscale import voxel_places
+from voxscale import pycortex, voxel_places
 from voxscale.dataset import open_dataset
 from voxscale.errors import UserError
 from voxscale.preparation import prepare_responses
@@ -120,9 +120,11 @@ def test_only_pycortex_makes_tables_and_a_table_of_ones_own_wins(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not pycortex.installed(), reason="needs pycortex: make test-flatmaps")
 @pytest.mark.filterwarnings("ignore")
 def test_regions_of_pycortex_own_subject_lie_where_they_do(tmp_path):
-    cortex = pytest.importorskip("cortex")
+    import cortex
+
     database = tmp_path / "db"  # pycortex writes its masks into it
     shutil.copytree(cortex.database.default_filestore, database)
     cortex.db.filestore = str(database)
