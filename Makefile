@@ -25,6 +25,9 @@ demo: install ## the whole study on the phantom brain, to results/report.html
 test: install ## all tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-flatmaps: pycortex ## regions and flatmaps with the real pycortex, which is built for it
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/test_flatmaps.py tests/unit/test_voxel_places.py
+
 test-slurm: install ## kills and faults on a real SLURM cluster, made on this Debian machine, as root
 	tests/slurm/start-cluster.sh
 	$(BIN)/python -m pytest -n 0 tests/slurm $(SELECT); status=$$?; tests/slurm/stop-cluster.sh; exit $$status
@@ -72,4 +75,4 @@ lint: install ## format and lint, changing nothing
 dry-run: install ## what the demo would do
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install pycortex demo test test-slurm smollm2 bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run
+.PHONY: help install pycortex demo test test-flatmaps test-slurm smollm2 bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run

@@ -7,7 +7,7 @@ from pathlib import Path
 HOME = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
-from voxscale import status, watch
+from voxscale import pycortex, status, watch
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability
@@ -206,6 +206,13 @@ def models_at_hand(dag):
         availability.require(wanted)
     except UserError as error:
         sys.exit(f"ERROR {error}")
+
+
+def flatmaps_at_hand(dag):
+    """End the run in one line, before its first job, if it is to draw flatmaps and pycortex is not there."""
+    drawn = any(job.rule.name == "draw_flatmap" for job in dag.needrun_jobs())
+    if drawn and not pycortex.installed():
+        sys.exit(f"ERROR {pycortex.NOT_INSTALLED}")
 
 
 jobs = Jobs(study)

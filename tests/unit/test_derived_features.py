@@ -11,6 +11,7 @@ from voxscale.derived_features import components, reduce
 from voxscale.errors import UserError
 from voxscale.io import write_json
 from voxscale.models.registry import load_registry
+from voxscale.prices import Prices
 from voxscale.provenance import code_hash
 from voxscale.study import Study
 
@@ -133,6 +134,17 @@ def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
     assert not set(settings["training"]) & set(found.config["dataset"]["test_stories"])
     assert list(found.plateau_arms) == ["language", "language_fixed"]
     assert list(plain.plateau_arms) == ["language"]
+
+
+def test_disk_follows_the_precision_and_memory_does_not():
+    single, half = (Prices(study(features={"on_disk": dtype})) for dtype in ("float32", "float16"))
+    for rule, model in (
+        ("extract_derived_features", "tiny-opt-4-pca16"),
+        ("extract_control_features", "word_rate"),
+    ):
+        whole, less = (prices.need(rule, {"model": model}) for prices in (single, half))
+        assert less.disk_mb == pytest.approx(whole.disk_mb / 2)
+        assert less.memory_mb == whole.memory_mb
 
 
 def test_an_arm_that_cannot_be_is_told():

@@ -48,9 +48,11 @@ def test_scores_go_back_to_their_voxels(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not pycortex.installed(), reason="needs pycortex: make test-flatmaps")
 @pytest.mark.filterwarnings("ignore")
 def test_a_flatmap_of_pycortex_own_subject(tmp_path):
-    cortex = pytest.importorskip("cortex")
+    import cortex
+
     database = cortex.database.default_filestore
     mask = cortex.db.get_mask("S1", "fullhead", "thick")
     values = np.linspace(0, 1, mask.sum())

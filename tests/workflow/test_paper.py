@@ -7,7 +7,7 @@ import pytest
 from workflow.runs import HOME, snakemake
 
 from voxscale.plan import load_jobs, report, survey
-from voxscale.pycortex import NO_PLACES
+from voxscale.pycortex import NO_PLACES, NOT_INSTALLED, installed
 
 PAPER, STRICT = HOME / "config/paper.yaml", HOME / "config/strict.yaml"
 LAYERS = {  # with layer 0, the embeddings
@@ -46,7 +46,7 @@ def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch, co
     assert expected["fit_encoding"] == fits
     assert expected["read_story"] == 84
     assert study.config["encoding"]["preset"] == ("paper" if configs == [PAPER] else "strict")
-    assert study.notes == [NO_PLACES]
+    assert study.notes == ([] if installed() else [NO_PLACES])
     maps = {(cell.model, cell.layer) for cell in study.map_cells}
     assert maps == {("opt-30b", 33), ("whisper-large", 24)}
     assert all(
@@ -123,6 +123,8 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     single = survey(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
     disk = sum(row.disk_mb for row in single if row.rule.startswith("extract_"))
     assert f"would take {disk / 1e3:.0f} GB" in flat
+    told = f"({steps['features'][1]} for `config/paper.yaml`, which keeps float16; {disk / 1e3:.0f} GB in"
+    assert f"{told} float32)" in " ".join((HOME / "config/README.md").read_text().split())
 
 
 def test_without_a_copy_it_begins_with_the_download(tmp_path):
@@ -150,7 +152,17 @@ def test_with_pycortex_regions_and_places_are_made(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH")
     run = snakemake(tmp_path, *targets)
     assert run.status == 0, run.text[-3000:]
-    assert "place_voxels" not in run.rules
+    assert ("place_voxels" in run.rules) == installed()
+
+
+@pytest.mark.skipif(installed(), reason="pycortex is there")
+def test_flatmaps_without_pycortex_end_in_one_line_before_any_job(tmp_path):
+    (tmp_path / "nowhere.yaml").write_text("dataset: {url: 'http://127.0.0.1:9'}")
+    run = snakemake(tmp_path, "flatmaps", "--configfile", PAPER, tmp_path / "nowhere.yaml")
+    assert run.status != 0
+    assert [line for line in run.text.splitlines() if "ERROR" in line] == [f"ERROR {NOT_INSTALLED}"]
+    assert "Traceback" not in run.text
+    assert not run.jobs
 
 
 def rule_files():

@@ -134,7 +134,8 @@ class Prices:
     _extract_speech_features = _extract
 
     def _extract_control_features(self, model: str) -> Need:
-        stored = resources.feature_bytes(self.sizes.width(model), 1, self.sizes.clock_trs, "float32")
+        on_disk = self.study.config["features"]["on_disk"]
+        stored = resources.feature_bytes(self.sizes.width(model), 1, self.sizes.clock_trs, on_disk)
         sound = 16_000 * 8.0 * max(self.sizes.clock_trs) * self.study.dataset.tr_s
         held = 4 * sound if self.study.registry[model].control == "mel" else 0
         return resources.plain(0, stored, held, 0.05 * len(self.sizes.clock_trs))
@@ -142,11 +143,12 @@ class Prices:
     def _extract_derived_features(self, model: str) -> Need:
         source = self.study.registry[model].source
         layers, trs = len(self.study.derived_layers(model)), self.sizes.clock_trs
+        on_disk = self.study.config["features"]["on_disk"]
         read, stored = (
-            resources.feature_bytes(self.sizes.width(name), layers, trs, "float32")
-            for name in (source, model)
+            resources.feature_bytes(self.sizes.width(name), layers, trs, on_disk) for name in (source, model)
         )
         # One layer of all stories, once more scaled and in double precision, and its singular vectors.
+        held = 6 * resources.feature_bytes(self.sizes.width(source), 1, trs, "float32")
         flops = (
             20.0
             * layers
@@ -154,7 +156,7 @@ class Prices:
             * self.sizes.width(source)
             * min(sum(trs), self.sizes.width(source), 1500)
         )
-        return resources.plain(read, stored, 6 * read / layers, flops / resources.CPU_FLOPS)
+        return resources.plain(read, stored, held, flops / resources.CPU_FLOPS)
 
     def _fit(self, model: str, layer: str, subject: str, n_train: str, single: bool = False) -> Need:
         cell = Cell(model, int(layer), subject, int(n_train))

@@ -8,7 +8,7 @@ from typing import Any
 
 from voxscale.errors import UserError
 
-HOW_TO = "install it with `make pycortex` to have flatmaps"
+NOT_INSTALLED = "No flatmaps: pycortex is not installed; install it with `make pycortex` to have flatmaps."
 NO_PLACES = (
     "No regions and no maps of ds003020: pycortex, which reads them from its surfaces, is not installed. "
     "Type `make pycortex` and run again; no fit is made again."
@@ -27,7 +27,7 @@ def why_not(database: str | Path) -> str | None:
         database: a pycortex filestore: `<dataset.root>/derivative/pycortex-db`.
     """
     if not installed():
-        return f"No flatmaps: pycortex is not installed; {HOW_TO}."
+        return NOT_INSTALLED
     if not Path(database).is_dir():
         return f"No flatmaps: {database} is no pycortex database; fetch the parts pycortex-<subject>."
     return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voxscale.errors import UserError
+from voxscale.spread import spread
 
 MB = 1e6
 PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
@@ -26,7 +27,6 @@ CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix produ
 GPU_FLOPS = 4e13  # of one GPU in half precision, as forward passes reach it
 GPU_FLOPS_SINGLE = 1e13  # the same in single precision
 DISK_BYTES = 1e8  # bytes per second of a shared disk
-GPU_MB = 80_000  # of one GPU; larger models are spread over several
 WORDS_PER_S = 3.2  # fast speech
 TOKENS_PER_WORD = 1.5
 ALIGNED_MB = 64  # requests are rounded up to this
@@ -41,7 +41,7 @@ class Need:
         seconds: from start to end, with `threads`.
         threads: cores.
         gpus: GPUs.
-        disk_mb: that its outputs take and keep.
+        disk_mb: that its outputs take and keep; of an extraction also what its weights take meanwhile.
     """
 
     memory_mb: float
@@ -126,7 +126,7 @@ def extraction(
     Args:
         modality: language or speech.
         trs: TRs of each story on the stimulus clock.
-        settings: of `features.text` or `features.speech`, with `device` and `on_disk`.
+        settings: of `features.text` or `features.speech`, and those of `features` that all models have.
         threads: cores; None for as many as the work is worth.
         weight_bytes: of a published weight, which a GPU runs where the dtype is `auto`.
         loaded: parameters in memory, if more than pass.
@@ -137,12 +137,12 @@ def extraction(
     if modality == "language":
         # Half of each pass repeats context.
         units = seconds_of_sound * WORDS_PER_S * TOKENS_PER_WORD * 2
-        at_once = longest * tr_s * WORDS_PER_S
+        at_once, passes = longest * tr_s * WORDS_PER_S, units / 2048
         batch = 2048 * (24 * 4 * width + (8 * vocab if settings.get("bits_per_character") else 0))
     else:
         frames = 50.0 * settings["window_s"]  # per window
         units = seconds_of_sound / settings["stride_s"] * frames
-        at_once = longest * tr_s / settings["stride_s"]
+        at_once, passes = longest * tr_s / settings["stride_s"], units / frames / 32
         batch = 32 * settings["window_s"] * (16_000 * 4 * 8 + 50 * 24 * 4 * width)
     flops = 2.0 * n_parameters * units
     threads = threads or worth_threads(flops, 4 if gpu else 16)
@@ -153,10 +153,12 @@ def extraction(
     stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
     # One story's layers on the clock, being summed and being saved; one batch's states, not yet summed.
     held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
-    held += weights if gpu else 2 * weights + batch  # on a CPU also packed for its matrix products
-    gpus = max(1, math.ceil((weights / MB + 8_000) / (0.9 * GPU_MB))) if gpu else 0
-    time = START_S + flops / rate + weights / DISK_BYTES + stored / DISK_BYTES
-    return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, stored / MB)
+    limits = settings.get("max_memory") or {}
+    gpus, memory, spilled = spread(weights, gpu, settings.get("device_map"), limits)
+    held += memory + (0 if gpu else batch)
+    # Weights on disk are read at each pass.
+    time = START_S + flops / rate + (weights + stored + passes * spilled) / DISK_BYTES
+    return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, (stored + spilled) / MB)
 
 
 def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:

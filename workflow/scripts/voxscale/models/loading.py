@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 import sys
 import tempfile
 import warnings
@@ -14,16 +16,40 @@ import torch
 
 from voxscale.errors import UserError
 from voxscale.models.quiet import silence
+from voxscale.spread import size_bytes
+
+
+def _has_gpu_of_slurm() -> bool:
+    """Whether SLURM gave this job a GPU: two variables name them, one counts them."""
+    named = any(os.environ.get(name) for name in ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS"))
+    return named or os.environ.get("SLURM_GPUS_ON_NODE", "0") not in ("", "0")
+
+
+@functools.cache
+def _tell_unseen_gpu() -> None:
+    """Warn, once in a process, of a GPU that the job has and torch does not see."""
+    if _has_gpu_of_slurm():
+        print(
+            f"WARNING config key features.device: auto: SLURM gave a job on {os.uname().nodename} a GPU that "
+            "torch does not see, so the CPU makes its features; check the driver there and that torch is a "
+            "build for CUDA",
+            file=sys.stderr,
+        )
 
 
 def resolve_device(device: str) -> torch.device:
     """`auto` is CUDA where there is one, else the CPU.
 
+    A job whose GPU cannot be used is told of it, and goes on slowly.
+
     Raises:
         UserError: the device named is not there.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        _tell_unseen_gpu()
+        return torch.device("cpu")
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
@@ -67,14 +93,17 @@ def offload_folder(beside: str | Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _per_device(most: Mapping[str, str]) -> dict[int | str, str] | None:
-    """`{gpu, cpu}` as `accelerate` has it: each GPU by its number, and all that is free without a limit."""
+def _per_device(most: Mapping[str, str]) -> dict[int | str, int] | None:
+    """`{gpu, cpu}` as `accelerate` has it, each GPU by its number, in bytes: at most all that is free."""
     if not most:
         return None
     from accelerate.utils import get_max_memory
 
+    limits = {kind: size_bytes(text) for kind, text in most.items()}
     free = get_max_memory()
-    return {name: most.get("cpu" if name == "cpu" else "gpu", size) for name, size in free.items()}
+    return {
+        name: min(size, limits.get("cpu" if name == "cpu" else "gpu", size)) for name, size in free.items()
+    }
 
 
 def load_model(
