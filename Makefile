@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+# A study in a folder of its own: `make plan CONFIG=config/mine.yaml DIR=studies/mine`.
+WHICH = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DIR),--directory $(DIR))
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,17 +51,17 @@ bench-stacking: install ## a whole subject's stack, and what permutations add to
 validate: install ## many simulated studies whose truth is known, into docs/validation.md: a quarter of an hour
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
 
-plan: install ## what CONFIG (default: the demo) would cost, before anything runs
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.plan $(if $(CONFIG),--configfile $(CONFIG))
+plan: install ## what CONFIG (default: the demo) would cost in DIR (default: here), before anything runs
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.plan $(WHICH)
 
-models: install ## download all models of CONFIG, where there is a network
-	$(BIN)/snakemake models --cores 4 $(if $(CONFIG),--configfile $(CONFIG))
+models: install ## download all models of CONFIG, for DIR, where there is a network
+	$(BIN)/snakemake models --cores 4 $(WHICH)
 
-status: install ## how far a sweep is, also from another shell; CELLS=1 for every fit by itself
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(if $(CONFIG),--configfile $(CONFIG)) $(if $(CELLS),--cells)
+status: install ## how far CONFIG is in DIR, also from another shell; CELLS=1 for every fit by itself
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(WHICH) $(if $(CELLS),--cells)
 
-prune: install ## stored features that CONFIG (default: the demo; several are allowed) does not use; DELETE=1 deletes
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.prune $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DELETE),--delete)
+prune: install ## stored features of DIR that CONFIG (default: the demo; several are allowed) does not use; DELETE=1 deletes
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.prune $(WHICH) $(if $(DELETE),--delete)
 
 format: install ## rewrite the code in the house format
 	$(BIN)/ruff format .

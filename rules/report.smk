@@ -10,6 +10,7 @@ rule write_report:
         numbers=[f"results/figures/{name}.csv" for name in study.figures],
         validation="results/validation.json" if "validation" in study.figures else [],
         laws=expand(PATHS["law"], law=study.config["laws"]),
+        law_points=expand(PATHS["law_points"], law=study.config["laws"]),
         subjects=expand(PATHS["subject_table"], subject=study.subjects),
         what_next=PATHS["what_next"] if study.joint_cells else [],
         layer_choice=PATHS["layer_choice"] if study.profile_cells else [],

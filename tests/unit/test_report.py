@@ -186,29 +186,37 @@ def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
     told = f"{fit.estimate:+.0f} [{fit.lo:+.0f}, {fit.hi:+.0f}] % per decade on signed r²"
     assert told in page
     assert "fitted value at 125M parameters" in page
+    points = tables["law_points"].query("law == 'language' and subject == 'pooled' and metric == 'r2'")
+    points = points[points.voxel_set == "all"]
+    sizes = f"fitted to {len(points)} points, 125M to {style.count(points.x.max())} parameters"
+    assert page.count(sizes) == 2  # of r and of signed r²
+    assert re.search(r"fitted to \d points, [\d.]+ to [\d.]+ h\)", page)  # of one model's training sizes
     for published in ("32.2 %", "122 %", "4.4 %", "r = 0.82", "OPT near 3/4", "by up to 20 %", "near it"):
         assert published in page
 
 
 def test_claims_that_were_not_computed_are_left_open(tables):
     none = {name: frame.head(0) for name, frame in tables.items()}
-    rows = published_rows(none["laws"], none["summary"], {}, {})
+    rows = published_rows(none["laws"], none["summary"], none["law_points"], {}, {})
     assert len(rows) == 8
     assert {row["this study"] for row in rows} == {None}
     summary = tables["summary"].copy()
-    rows = {
-        row["claim"]: row["this study"] for row in published_rows(tables["laws"], summary, {}, CHIEF, True)
-    }
+
+    def told(summary, stacked=False):
+        found = published_rows(tables["laws"], summary, tables["law_points"], {}, CHIEF, stacked)
+        return {row["claim"]: row["this study"] for row in found}
+
+    rows = told(summary, stacked=True)
     assert rows["a language model stacked with a speech model"] == "see the figure of stacking gains"
     language = summary[(summary.modality == "language") & (summary.voxel_set == "all")]
     one = language[language.n_train == language.n_train.max()].iloc[:1]
     layers = pd.concat(
         [one.assign(layer=k, depth=k / 4, mean_cv_r=r) for k, r in enumerate((0.1, 0.2, 0.4, 0.3))]
     )
-    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], layers, {}, CHIEF)}
+    rows = told(layers)
     assert rows["best layers"] == f"{one.family.iloc[0]} at 0.50 of the depth"
     cut = one.assign(mean_r=0.1, mean_r_uncut=0.12)
-    rows = {row["claim"]: row["this study"] for row in published_rows(tables["laws"], cut, {}, CHIEF)}
+    rows = told(cut)
     assert rows["first 100 s of the test story"].startswith("+20% over ")
 
 

@@ -118,7 +118,14 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     study = jobs.study
     arm = [cell for cell in study.grid.cells() if study.registry[cell.model].source]
     assert f"fits instead of {len(study.profile_cells) + len(arm):,}." in flat
-    assert "fit_encoding" in report(surveyed)
+    shown = {" ".join(line.split()) for line in report(surveyed).splitlines()}
+    printed = re.search(r"Of its lines:\n\n```text\n(.*?)```", guide, flags=re.DOTALL).group(1).splitlines()
+    assert len(printed) > 2
+    for line in printed:
+        assert " ".join(line.split()) in shown
+    sounds = study.dataset.needed("sounds")
+    size = f"{len(sounds)} files, {sum(file.size for file in sounds) / 1e9:.2f} GB"
+    assert f"sounds: {size}; to fetch {size} (… GB free)" in flat
     (tmp_path / "single.yaml").write_text("features: {on_disk: float32}")
     single = survey(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
     disk = sum(row.disk_mb for row in single if row.rule.startswith("extract_"))
@@ -163,26 +170,3 @@ def test_flatmaps_without_pycortex_end_in_one_line_before_any_job(tmp_path):
     assert [line for line in run.text.splitlines() if "ERROR" in line] == [f"ERROR {NOT_INSTALLED}"]
     assert "Traceback" not in run.text
     assert not run.jobs
-
-
-def rule_files():
-    return "".join(path.read_text() for path in (HOME / "Snakefile", *HOME.glob("rules/*.smk")))
-
-
-def test_what_a_lab_is_told_to_type_exists():
-    """Commands of docs/reproduce.md: targets of the Makefile, rules, figures and config files."""
-    text = (HOME / "docs/reproduce.md").read_text()
-    lines = re.findall(r"^\$ (.*)$", text, flags=re.MULTILINE)
-    targets = re.findall(r"^([a-z0-9-]+):", (HOME / "Makefile").read_text(), flags=re.MULTILINE)
-    rules = re.findall(r"^ *rule (\w+):", rule_files(), flags=re.MULTILINE)
-    assert len(lines) > 10
-    for line in lines:
-        for path in re.findall(r"(?:config|profiles)/[\w./-]+", line):
-            assert (HOME / path).exists(), line
-        if line.startswith("make "):
-            assert line.split()[1] in targets, line
-        if line.startswith("snakemake ") and not (first := line.split()[1]).startswith("-"):
-            figure = first.removeprefix("results/figures/").removesuffix(".png")
-            assert first in rules or f"draw_{figure}" in rules, line
-    for file in re.findall(r"\]\(([^)h][^)]*)\)", text):
-        assert (HOME / "docs" / file).exists(), file

@@ -8,7 +8,7 @@ from voxscale.provenance import collect, hash_config
 from voxscale.report import write_report
 from voxscale.report_warnings import log_notes
 
-TABLES = ("summary", "subjects", "voxels", "laws", "layer_choice", "what_next")
+TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "what_next")
 
 if "snakemake" in globals():
     with script(snakemake):

@@ -76,7 +76,7 @@ def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: 
         directory: Snakemake's working directory, with `results/`; it becomes this process's own.
 
     Raises:
-        UserError: the config or the dataset is not what it should be.
+        UserError: the config, the dataset or the directory is not what it should be.
     """
     if isinstance(configfiles, str | Path):
         configfiles = [configfiles]
@@ -86,8 +86,20 @@ def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: 
         if not isinstance(part, dict):
             raise UserError(f"{path}: is not a study's config; see config/README.md")
         config = merge(config, part)
-    os.chdir(directory)
+    enter(directory)
     return Jobs(Study.load(config, HOME / "config"))
+
+
+def enter(directory: str | Path) -> None:
+    """Make a folder this process's own, as Snakemake's `--directory` does.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise UserError(f"{directory}: {error.strerror}; make this folder first, or name another") from None
 
 
 def survey(jobs: Jobs) -> list[Row]:

@@ -8,7 +8,6 @@ setting does not. What the models' present indexes link to is kept too. Deletes 
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 from voxscale import feature_store
 from voxscale.errors import UserError
 from voxscale.io import read_json
-from voxscale.plan import load_jobs
+from voxscale.plan import enter, load_jobs
 from voxscale.study import Study
 
 FEATURES = Path("results/features")
@@ -104,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         configs = [Path(path).resolve() for path in options.configfile or ()]
-        os.chdir(options.directory)
+        enter(options.directory)
         found = unused(load_jobs(config).study for config in configs or [None])
         if options.delete and any(Path(".snakemake/locks").glob("*.lock")):
             raise UserError(f"{Path.cwd()}: a run is under way here; prune when it has ended")

@@ -126,7 +126,7 @@ def section_tables(
         "laws": [
             *table(
                 "Published numbers beside ours",
-                published_rows(laws, summary, x_names, chief_laws, stacked),
+                published_rows(laws, summary, tables["law_points"], x_names, chief_laws, stacked),
             ),
             *table("Slopes of the mean of subjects", content.slope_rows(chief, x_names)),
             *table("Which form fits", content.form_rows(chief[chief.metric == "r2"])),

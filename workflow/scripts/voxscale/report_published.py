@@ -8,26 +8,34 @@ from typing import Any
 import pandas as pd
 
 from voxscale.figures.frames import full, set_name
-from voxscale.figures.scaling import base_text
+from voxscale.figures.scaling import UNITS, base_text
+from voxscale.figures.style import count
 from voxscale.report_content import METRIC, between, percentages
 
 LEAST_R = 0.01  # ASSUME: a mean score below tells nothing, least of all in percent
-# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim, published value, kind of law that answers.
-PUBLISHED = (
-    (
-        "language models, 125M to 30B",
+# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim -> published value.
+PUBLISHED = {
+    "language models, 125M to 30B": (
         "about 15 % from 125M to 30B (abstract, correlation); 4.4 % per decade, r = 0.91 (full text). "
-        "The two do not agree.",
-        "language",
+        "The two do not agree."
     ),
-    ("speech models", "32.2 % per decade, r = 0.991, no plateau", "speech"),
-    ("training data", "122 % per decade of stories, r = 0.989 (OPT-125M, layer 9)", "training"),
-)
+    "speech models": "32.2 % per decade, r = 0.991, no plateau",
+    "training data": "122 % per decade of stories, r = 0.989 (OPT-125M, layer 9)",
+    "best voxel": "r = 0.82 (OPT-30B, layer 33); mean signed r² about 0.03",
+    "best layers": "OPT near 3/4 of its depth; LLaMA early, then a slow decay",
+    "a language model stacked with a speech model": (
+        "gains, mostly in auditory and mouth-motor cortex (a map, no number)"
+    ),
+    "noise ceiling": "precuneus and higher auditory cortex are near it, others are not (a map, no number)",
+    "first 100 s of the test story": "inflate scores by up to 20 % in early auditory cortex",
+}
+ANSWERING = ("language", "speech", "training")  # kinds of law that answer the first of these
 
 
 def published_rows(
     laws: pd.DataFrame,
     summary: pd.DataFrame,
+    points: pd.DataFrame,
     x_names: Mapping[str, str],
     chief_laws: Mapping[str, str],
     stacked: bool = False,
@@ -36,43 +44,50 @@ def published_rows(
 
     Args:
         laws, summary: tables of these names.
+        points: table `law_points`.
         x_names: what each law runs over.
         chief_laws: the law that answers for language models, for speech models and for training data.
         stacked: whether this study stacks models, which a figure shows.
     """
     ours = percentages(laws)
-    rows = []
-    for claim, published, kind in PUBLISHED:
+    answers: list[str | None] = []
+    for kind in ANSWERING:
         law = chief_laws.get(kind, "")
+        x = x_names.get(law, "x")
         mine = [
-            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, "
-            f"of the {base_text(row.base, x_names.get(law, 'x'))}"
+            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, of the {base_text(row.base, x)}"
+            f"{_fitted(points, row, x)}"
             for row in ours[ours.law == law].itertuples()
         ]
-        rows.append((claim, published, "; ".join(mine) or None))
+        answers.append("; ".join(mine) or None)
     networks = summary[summary.modality.isin(["language", "speech"])]
     largest = full(networks)
     everywhere = pd.concat([largest, *(full(networks, s) for s in networks.voxel_set.unique() if s != "all")])
-    rows += [
-        ("best voxel", "r = 0.82 (OPT-30B, layer 33); mean signed r² about 0.03", _best_voxel(largest)),
-        ("best layers", "OPT near 3/4 of its depth; LLaMA early, then a slow decay", _depths(largest)),
-        (
-            "a language model stacked with a speech model",
-            "gains, mostly in auditory and mouth-motor cortex (a map, no number)",
-            "see the figure of stacking gains" if stacked else None,
-        ),
-        (
-            "noise ceiling",
-            "precuneus and higher auditory cortex are near it, others are not (a map, no number)",
-            _near_ceiling(everywhere),
-        ),
-        (
-            "first 100 s of the test story",
-            "inflate scores by up to 20 % in early auditory cortex",
-            _inflation(everywhere),
-        ),
+    answers += [
+        _best_voxel(largest),
+        _depths(largest),
+        "see the figure of stacking gains" if stacked else None,
+        _near_ceiling(everywhere),
+        _inflation(everywhere),
     ]
-    return [{"claim": claim, "published": told, "this study": mine} for claim, told, mine in rows]
+    return [
+        {"claim": claim, "published": told, "this study": mine}
+        for (claim, told), mine in zip(PUBLISHED.items(), answers, strict=True)
+    ]
+
+
+def _fitted(points: pd.DataFrame, law: Any, x_name: str) -> str:
+    """What a law was fitted to, which may be other sizes than the publication's."""
+    x = points[
+        (points.law == law.law)
+        & (points.subject == law.subject)
+        & (points.metric == law.metric)
+        & (points.voxel_set == law.voxel_set)
+        & ((points.group == law.group) | (law.group == "all"))
+    ].x
+    if x.empty:
+        return ""
+    return f" (fitted to {len(x)} points, {count(x.min())} to {count(x.max())} {UNITS.get(x_name, x_name)})"
 
 
 def _best_voxel(largest: pd.DataFrame) -> str | None:

@@ -362,6 +362,8 @@ class Study:
     def farewell(self) -> str:
         """Where to look when all is done."""
         results = Path("results").absolute()
+        if not (results / "report.html").exists():
+            return "Done with what was asked for; the report comes with the whole study."
         return f"Done. Open {results}/report.html; tables and figures are beside it."
 
     @cached_property

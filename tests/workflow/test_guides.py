@@ -1,0 +1,124 @@
+"""What the guides tell a lab to type and to write: it exists, and works."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from labs import write_folder
+from workflow.runs import HOME
+
+from voxscale.config import read_yaml
+from voxscale.errors import UserError
+from voxscale.plan import load_jobs
+from voxscale.report_published import PUBLISHED
+
+GUIDES = ("README.md", "docs/reproduce.md", "docs/slurm.md", "docs/datasets.md")
+OWN = "config/mine.yaml"  # written by the lab
+
+
+def blocks(text, kind):
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+    return [block for of, block in fenced if of == kind]
+
+
+def commands(text):
+    """Lines to be typed: those after a `$`, or the whole of a block without a language."""
+    told = [line.removeprefix("$ ") for block in blocks(text, "console") for line in block.splitlines()]
+    return told + [line for block in blocks(text, "") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_what_a_lab_is_told_to_type_exists(guide):
+    """Targets of the Makefile, rules, figures, config files and linked pages."""
+    text = (HOME / guide).read_text()
+    files = (HOME / "Snakefile", *HOME.glob("rules/*.smk"))
+    rules = re.findall(r"^ *rule (\w+):", "".join(path.read_text() for path in files), flags=re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):", (HOME / "Makefile").read_text(), flags=re.MULTILINE)
+    typed = [line for line in commands(text) if line.startswith(("make ", "snakemake "))]
+    assert len(typed) > 1
+    for line in [*typed, *re.findall(r"`((?:make|snakemake) [^`\n]+)`", text)]:
+        for path in re.findall(r"(?:config|profiles)/[\w./-]+", line):
+            assert path == OWN or (HOME / path).exists(), line
+        first = line.split()[1].rstrip(",")
+        if line.startswith("make "):
+            assert first in targets, line
+        elif first[0] not in "-…" and not first.startswith("results/responses/"):
+            figure = first.removeprefix("results/figures/").removesuffix(".png")
+            assert first in rules or f"draw_{figure}" in rules, line
+    for file in re.findall(r"\]\(([^)h#][^)#]*)\)", text):
+        assert (HOME / guide).parent.joinpath(file).exists(), file
+
+
+def test_a_study_in_a_folder_of_its_own_is_named_to_each_target():
+    for target in ("plan", "models", "status", "prune"):
+        command = ["make", "-n", "-o", "install", target, f"CONFIG={OWN}", "DIR=studies/mine"]
+        said = subprocess.run(command, cwd=HOME, capture_output=True, text=True, check=True).stdout
+        assert f"--configfile {OWN} --directory studies/mine" in said, target
+        said = subprocess.run(command[:-2], cwd=HOME, capture_output=True, text=True, check=True).stdout
+        assert "--directory" not in said
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^studies/mine: No such file or directory; make this folder first"):
+        load_jobs(None, "studies/mine")
+    assert Path.cwd() == tmp_path
+
+
+def test_the_example_of_an_own_study_is_a_study(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = (HOME / "docs/datasets.md").read_text().partition("## A whole study of your own\n")[2]
+    text = text.partition("\n## ")[0]
+    (example,) = blocks(text, "yaml")
+    write_folder(tmp_path / "lab")
+    # The stand-ins lie here, and their test story is short.
+    here = {"dataset": {"root": str(tmp_path / "lab")}, "scoring": {"skip_s": 10}}
+    for name, content in (("mine.yaml", example), ("here.yaml", yaml.safe_dump(here))):
+        (tmp_path / name).write_text(content)
+    jobs = load_jobs(["mine.yaml", "here.yaml"], tmp_path)
+    fits = [job for job in jobs.all() if job.rule == "fit_encoding"]
+    controls = [m for m, entry in jobs.study.registry.items() if entry.modality == "control"]
+    used = [m for m in controls if m in jobs.study.grid.used_models]
+    assert set(used) == {"word_rate", "time_since_onset", "autocorrelation"}
+    assert f"two models: {len(fits)} fits of two subjects" in " ".join(text.split())
+    outputs = {str(job.output.relative_to("results")) for job in jobs.all()}
+    named = re.findall(r"`([a-z_/]+\.(?:html|png|parquet))`", text)
+    assert len(named) > 4
+    for file in named:
+        made = file.replace("summary", "scores")  # both by one job
+        assert made in outputs, file
+
+
+def test_the_guide_s_published_numbers_are_the_report_s():
+    text = (HOME / "docs/reproduce.md").read_text().partition("| claim | published |\n| --- | --- |\n")[2]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.split("\n\n")[0].splitlines()]
+    assert [tuple(row) for row in rows] == list(PUBLISHED.items())
+
+
+def test_the_guide_names_the_keys_that_a_lab_edits():
+    profile = read_yaml(HOME / "profiles/slurm/config.yaml")
+    text = (HOME / "docs/reproduce.md").read_text()
+    assert "slurm_partition" in profile["default-resources"]
+    for rule in ("extract_language_features", "extract_speech_features"):
+        assert "slurm_partition" in profile["set-resources"][rule]
+        assert rule in text
+    for key in ("slurm_account", "qos", "constraint"):  # there as comments
+        assert f"# {key}:" in (HOME / "profiles/slurm/config.yaml").read_text()
+        assert f"`{key}`" in text or f" {key}`" in text
+    assert {"runtime"} == set(profile["resources"])
+    assert "jobs" in profile
+    for key in ("resources: runtime", "jobs"):
+        assert f"| `{key}` |" in text
+
+
+def test_the_last_word_names_a_report_only_where_there_is_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = load_jobs(None, tmp_path).study
+    assert study.farewell() == "Done with what was asked for; the report comes with the whole study."
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/report.html").touch()
+    said = study.farewell()
+    assert said == f"Done. Open {tmp_path}/results/report.html; tables and figures are beside it."
+    assert said.replace(str(tmp_path), "…") in (HOME / "docs/reproduce.md").read_text()
