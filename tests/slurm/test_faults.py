@@ -31,10 +31,10 @@ def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
     script("crash-node.sh", crashed)
     script("crash-node.sh", silent, "--slurmd-only")
     script("stop-cluster.sh", "slurmdbd")
+    # SLURM gives up the jobs of the silent node, and others do their work: then they write on.
+    retried = set(sweep.hold(len(lost + living) + 1)) - set(nodes)
     time.sleep(AWAY_S)
     script("start-cluster.sh", "slurmdbd")
-    # SLURM has given up the jobs of the silent node, and others do their work: then they write on.
-    retried = set(sweep.hold(len(lost + living) + 1)) - set(nodes)
     sweep.left(*lost, *living)
     sweep.let_go(*living)
     script("stop-cluster.sh", "slurmctld", "slurmdbd")
