@@ -24,6 +24,7 @@ from voxscale.errors import UserError
 from voxscale.hdf5 import reading
 
 FEW_BLOCKS = 8
+ACROSS = 0.09  # of the variance of a mean, what single blocks of ten TRs lose across their ends
 METRICS = ("r", "r2")  # mean correlation, mean signed r² = r·|r|
 
 
@@ -281,8 +282,16 @@ def freedom(n_units: float, run: int | None = None) -> float:
 
 
 def spread_lost(n_units: float, run: int | None = None) -> float:
-    """Variance over that of the blocks' resamples, which vary around the mean of the same few blocks."""
-    return n_units / max(n_units - (run or run_length(n_units)), 1)
+    """Variance over that of the blocks' resamples.
+
+    These vary around the mean of the same few blocks, and lose what signal and noise share across the ends of
+    a run. Of products of two series that each reach as far as a haemodynamic response, with autocorrelation
+    ρ(k), that is the share 2 Σ k ρ²(k) / Σ ρ²(k) / TRs of a run.
+
+    ASSUME: blocks of about ten TRs of 2 s.
+    """
+    run = run or run_length(n_units)
+    return n_units / max(n_units - run, 1) / (1 - ACROSS / run)
 
 
 def interval(
