@@ -67,6 +67,8 @@ def fit_group(
         judged[name] = criterion, abs(error)
         for key, (values, base) in quantities.items():
             lo, hi = interval(values[0], values[1:], level, n_blocks)
+            if form.bounded and key in form.parameters:  # an interval ends where the parameter does
+                lo, hi = (lo, min(hi, ceiling)) if key == "c" else (max(lo, 0.0), hi)
             rows.append(
                 {
                     "form": name,

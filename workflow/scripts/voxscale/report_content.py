@@ -113,7 +113,8 @@ def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for (law, group, subject, voxel_set, metric, points, form), fit in laws.groupby(keys, sort=False):
         named = {row.parameter: row for row in fit.itertuples()}
-        shown = [f"{name} {between(row)}" for name, row in named.items() if name in FORMS[form].parameters]
+        wanted = {name: row for name, row in named.items() if name in FORMS[form].parameters}
+        shown = [f"{name} {between(row)}" for name, row in wanted.items() if pd.notna(row.estimate)]
         rows.append(
             {
                 "law": law if group == "all" else f"{law}, {group}",
@@ -122,7 +123,7 @@ def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
                 "metric": METRIC[metric],
                 "points": points,
                 "form": form.replace("_", "-") + (", preferred" if fit.preferred.iloc[0] else ""),
-                "parameters": "; ".join(shown),
+                "parameters": "; ".join(shown) or "–",
                 "AICc": float(fit.aicc.iloc[0]),
                 "error at the largest": float(fit.largest_error.iloc[0]),
             }
