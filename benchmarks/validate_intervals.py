@@ -188,14 +188,15 @@ PARTS = {
 }
 # Below the table of a part: what its reader should know.
 NOTES = {
-    "Laws": """Intervals are a little narrow, 84 to 93 % for 90 %: blocks of 10 TRs lose what noise shares
-across their borders, some 9 % of the variance with noise that reaches as far as this one.""",
-    "Forms": """With 300 test TRs about one log-linear study in five passes for a power law. Forms can be told
-apart from about 1,000 test TRs on; below that, read the preferred form as one of several.""",
+    "Laws": """Signal and noise are as smooth as haemodynamic ones, and models lie on the law: how far a model
+may lie off it is in no interval. Percent per decade has a base that errs, too; with few test TRs its
+interval is the narrowest of these.""",
+    "Forms": """A log-linear study passes for a power law most often. Where the table says less
+than 85 %, read the preferred form as one of several.""",
     "Significant voxels": """Chosen by p on the test set, voxels score too high on it, those of the model that
 chose them most, and a law over them is too steep. The workflow chooses them in training.""",
-    "What next": """If the surface is bilinear, gains over hours are held in less than 85 %: three models at
-four amounts of data fit a curve that saturates nearly as well, which expects less of more hours.""",
+    "What next": """If the surface is bilinear, gains over hours are held least often: three models
+at four amounts of data fit a curve that saturates nearly as well, which expects less of more hours.""",
 }
 HEAD = """# Validation on simulated studies
 
