@@ -337,3 +337,13 @@ def test_an_interval_ends_where_its_parameter_does():
     rows = {row["parameter"]: row for row in fit_group(x, y, 0.6, ["saturating"], 0.9, 12)[0]}
     assert rows["c"]["hi"] <= 0.6
     assert min(rows["a"]["lo"], rows["alpha"]["lo"]) >= 0
+
+
+def test_a_percentage_has_no_end_where_its_base_may_be_nothing():
+    x, rng = np.geomspace(1, 100, 6), np.random.default_rng(0)
+    law, errors = 0.02 + 0.1 * np.log10(x), 0.02 * rng.normal(size=(400, 6))
+    for base, ends in ((0.0, False), (0.5, True)):
+        rows, _ = fit_group(x, law + base + errors, 1.0, ["log_linear"], 0.9, 12)
+        (row,) = (row for row in rows if row["parameter"] == "percent_per_decade")
+        assert row["lo"] < row["estimate"] < row["hi"]
+        assert np.isfinite(row["hi"]) == ends

@@ -294,6 +294,14 @@ def spread_lost(n_units: float, run: int | None = None) -> float:
     return n_units / max(n_units - run, 1) / (1 - ACROSS / run)
 
 
+def reach(level: float, n_units: float, run: int | None = None) -> float:
+    """Standard deviations of resamples to either side of an estimate that its interval takes in."""
+    from scipy import special
+
+    width = special.stdtrit(freedom(n_units, run), 0.5 + level / 2)
+    return float(width * np.sqrt(spread_lost(n_units, run)))
+
+
 def interval(
     estimate: np.ndarray | float, resampled: np.ndarray, level: float, n_units: float, run: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -316,9 +324,7 @@ def interval(
     """
     from scipy import special
 
-    reach = special.stdtrit(freedom(n_units, run), 0.5 + level / 2)
-    reach *= np.sqrt(spread_lost(n_units, run))
-    share = special.ndtr(-reach)
+    share = special.ndtr(-reach(level, n_units, run))
     resampled = np.asarray(resampled, np.float64)
     empty = ~np.isfinite(resampled).any(0)
     filled = np.where(empty, 0.0, resampled)

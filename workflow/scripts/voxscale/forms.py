@@ -313,7 +313,7 @@ def implied(form: Form, x: np.ndarray, parameters: np.ndarray) -> dict[str, tupl
     per_decade: rise over the first decade from the smallest x, in the metric. percent_per_decade: the same as
     a percentage of the fitted value at the smallest x. percent_over_range: rise from smallest to largest x.
     """
-    first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in _stations(x))
+    first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in stations(x))
     with np.errstate(invalid="ignore", divide="ignore"):
         base = np.where(first > 0, first, np.nan)
         text = f"fitted value at x = {x.min():.4g}"
@@ -324,5 +324,6 @@ def implied(form: Form, x: np.ndarray, parameters: np.ndarray) -> dict[str, tupl
         }
 
 
-def _stations(x: np.ndarray) -> tuple[float, float, float]:
+def stations(x: np.ndarray) -> tuple[float, float, float]:
+    """Smallest x, ten times that, and largest x: where percentages are taken."""
     return x.min(), 10 * x.min(), x.max()

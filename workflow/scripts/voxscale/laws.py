@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, interval
-from voxscale.forms import FORMS, family_offsets, fit, implied, largest_error
+from voxscale.bootstrap import METRICS, interval, reach
+from voxscale.forms import FORMS, Form, family_offsets, fit, implied, largest_error, stations
 from voxscale.law_points import DATA, Point, blocks_by_subject, choose_cells, describe_cells, read_points
 from voxscale.likelihood import form_criterion, resampled_covariance
 from voxscale.provenance import collect
@@ -67,6 +67,8 @@ def fit_group(
         judged[name] = criterion, abs(error)
         for key, (values, base) in quantities.items():
             lo, hi = interval(values[0], values[1:], level, n_blocks)
+            if base is not None:
+                lo, hi = percent_interval(form, x, parameters, key, level, n_blocks)
             if form.bounded and key in form.parameters:  # an interval ends where the parameter does
                 lo, hi = (lo, min(hi, ceiling)) if key == "c" else (max(lo, 0.0), hi)
             rows.append(
@@ -89,6 +91,33 @@ def fit_group(
         curve += [{"form": name, **dict(zip(("x", "y", "lo", "hi"), row, strict=True))} for row in columns]
     best = preferred(judged)
     return [row | {"preferred": row["form"] == best} for row in rows], curve
+
+
+def percent_interval(
+    form: Form, x: np.ndarray, parameters: np.ndarray, key: str, level: float, n_blocks: int
+) -> tuple[float, float]:
+    """Interval of a rise in percent of a base that errs as well (Fieller 1954).
+
+    It holds every share t for which rise - t·base may be 0. A base that may itself be 0 leaves it without an
+    end: inf.
+
+    Args:
+        parameters: (1 + resamples, n), row 0 of the real points.
+        key: percent_per_decade or percent_over_range.
+    """
+    first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in stations(x))
+    rise = (tenfold if key == "percent_per_decade" else last) - first
+    if not first[0] > 0:
+        return np.nan, np.nan
+    known = np.isfinite(rise[1:]) & np.isfinite(first[1:])
+    v_rise, v_both, _, v_base = (
+        np.cov(rise[1:][known], first[1:][known]).ravel() * reach(level, n_blocks) ** 2
+    )
+    a, b, c = first[0] ** 2 - v_base, rise[0] * first[0] - v_both, rise[0] ** 2 - v_rise
+    root = np.sqrt(max(b**2 - a * c, 0.0))
+    if a <= 0:
+        return (100 * c / (b + root) if b + root > 0 and c > 0 else -np.inf), np.inf
+    return 100 * (b - root) / a, 100 * (b + root) / a
 
 
 def preferred(judged: Mapping[str, tuple[float, float]]) -> str | None:
