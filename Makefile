@@ -24,8 +24,9 @@ pycortex: install ## pycortex beside the rest: regions, maps and flatmaps of ds0
 demo: install ## the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
+# No SLURM in them: where slurm.conf is left but no daemon, each of its commands waits for nine seconds.
 test: install ## all tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	SLURM_CONF=/dev/null OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-flatmaps: pycortex ## regions and flatmaps with the real pycortex, which is built for it
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/test_flatmaps.py tests/unit/test_voxel_places.py

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # stop-cluster.sh [--wipe | DAEMON|NODE...]: end exactly the daemons that start-cluster.sh started.
-# Without names all of them, jobs cancelled first; with --wipe the state is deleted too, so that the next
-# cluster is a new one; with names (slurmctld, slurmdbd, cpu1, ...) only those.
+# Without names all of them, jobs cancelled first, and the configuration goes, or each SLURM command would wait
+# for a daemon that is gone; with --wipe the state is deleted too, so that the next cluster is a new one; with
+# names (slurmctld, slurmdbd, cpu1, ...) only those.
 set -uo pipefail
 . "$(dirname "$0")/cluster.sh"
 failed=0
@@ -34,11 +35,11 @@ stop "$RUN/slurmctld.pid" slurmctld 20
 stop "$RUN/slurmdbd.pid" slurmdbd 20
 stop "$RUN/mariadb.pid" mariadbd 30
 stop "$RUN/munged.pid" munged 5
+if [ $failed = 0 ] && grep -qs '^# written by start-cluster.sh' /etc/slurm/slurm.conf; then
+  rm -f /etc/slurm/{slurm,gres,slurmdbd}.conf
+fi
 if [ "${1:-}" = --wipe ] && [ $failed = 0 ]; then
   rm -rf "$CLUSTER_DIR"
-  if grep -qs '^# written by start-cluster.sh' /etc/slurm/slurm.conf; then
-    rm -f /etc/slurm/{slurm,gres,slurmdbd}.conf
-  fi
   say "wiped $CLUSTER_DIR"
 fi
 exit $failed
