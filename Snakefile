@@ -4,8 +4,8 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-# A study's config replaces the demo's as a whole; the two are never mixed.
-if "dataset" not in config:
+# The demo is for those who name no config: a study's replaces it as a whole, the two are never mixed.
+if "dataset" not in config and not workflow.configfiles:
 
     configfile: f"{workflow.current_basedir}/config/demo.yaml"
 

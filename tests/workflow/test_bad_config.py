@@ -112,9 +112,22 @@ def test_one_line_names_the_key(mistake, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_config_that_is_not_yaml(tmp_path):
-    (tmp_path / "bad.yaml").write_text("dataset: [unclosed")
+FILES = {
+    "not YAML": ("dataset: [unclosed", "Config file is not valid JSON or YAML"),
+    "laid over nothing": ("encoding: {preset: strict}", "config key top level: 'dataset' is a required"),
+}
+
+
+@pytest.mark.parametrize("mistake", FILES)
+def test_a_file_that_is_no_study(mistake, tmp_path):
+    text, expected = FILES[mistake]
+    (tmp_path / "bad.yaml").write_text(text)
     run = snakemake(tmp_path, "--dry-run", "--configfile", tmp_path / "bad.yaml")
     assert run.status != 0
-    assert "Config file is not valid JSON or YAML" in run.text
+    assert expected in run.text
     assert "Traceback" not in run.text
+
+
+def test_a_setting_of_the_command_line_is_laid_over_the_demo(tmp_path):
+    run = snakemake(tmp_path, "--dry-run", "--config", "scoring={fdr: high}")
+    assert "config key scoring.fdr: 'high' is not of type" in run.text, run.text
