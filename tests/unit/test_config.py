@@ -1,6 +1,7 @@
 """The config: presets, defaults, and independence of the order of its lines."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,22 @@ def test_the_given_config_is_left_alone(demo):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nothing\.yaml: no such file"):
         read_yaml(tmp_path / "nothing.yaml")
+
+
+MISTAKES = {
+    "share for a count": ({"encoding": {"folds": {"n": 4.0}}}, "encoding.folds.n: 4.0 is not of type"),
+    "power for a count": ({"bootstrap": {"draws": 1.0e3}}, "bootstrap.draws: 1000.0 is not of type"),
+    "truth for a count": ({"scoring": {"permutations": True}}, "scoring.permutations: True is not of type"),
+    "share of a story": ({"sweeps": {"nested": {"n_train": [3.0]}}}, "sweeps.nested.n_train.0: 3.0 does"),
+    "share of a layer": ({"sweeps": {"nested": {"layers": [1.0]}}}, "sweeps.nested.layers.0: 1.0 is not"),
+    "no number": ({"dataset": {"tr_s": float("nan")}}, "dataset.tr_s: nan is not of type 'number'"),
+    "no end": ({"scoring": {"skip_s": float("inf")}}, "scoring.skip_s: inf is not of type 'number'"),
+    "no float": ({"encoding": {"alphas": {"log10_max": 1000}}}, "alphas.log10_max: 1000 is greater than"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_value_that_cannot_be_is_named(mistake, demo):
+    over, expected = MISTAKES[mistake]
+    with pytest.raises(UserError, match=f"^config key .*{re.escape(expected)}"):
+        load(merge(demo, over))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,26 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
 
 from voxscale.errors import UserError
+
+
+def _is_integer(_: Any, value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(_: Any, value: Any) -> bool:
+    return _is_integer(_, value) or (isinstance(value, float) and math.isfinite(value))
+
+
+# As Python has them, where JSON Schema takes 4.0 for an integer, and YAML knows .nan and .inf.
+Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {"integer": _is_integer, "number": _is_number}
+    ),
+)
 
 
 def read_yaml(path: str | Path) -> Any:
@@ -81,8 +100,7 @@ def complete(config: Mapping[str, Any], schema: Path, presets: Path) -> dict[str
         UserError: a key is unknown, missing or of the wrong kind; the line names it.
     """
     rules = read_yaml(schema)
-    validator = Draft202012Validator(rules)
-    if (error := best_match(validator.iter_errors(config))) is not None:
+    if (error := best_match(Validator(rules).iter_errors(config))) is not None:
         raise UserError(_explain(error))
     preset = config.get("encoding", {}).get("preset", "strict")
     full = merge(read_yaml(presets)[preset], config)
