@@ -8,6 +8,7 @@ HOME = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
 from voxscale import pycortex, status, watch
+from voxscale.config import read_yaml
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability
@@ -21,6 +22,10 @@ else:
     watch.record_in_jobs()
 
 try:
+    for (
+        path
+    ) in workflow.configfiles:  # Snakemake's own reader lets a key be there twice
+        read_yaml(path)
     study = Study.load(config, HOME / "config")
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.

@@ -81,9 +81,32 @@ def test_the_given_config_is_left_alone(demo):
     assert json.dumps(demo) == before
 
 
-def test_a_missing_file_is_named(tmp_path):
+FILES = {
+    "key twice": (b"a: 1\nb:\n  c: 2\n  d: 3\n  c: 4\n", r"key c is there twice .*line 5, column 3"),
+    "unclosed": (b"a: [1", "not readable as YAML"),
+    "not UTF-8": ("a: caf\xe9".encode("latin-1"), "not readable as YAML .*utf-8"),
+}
+
+
+@pytest.mark.parametrize("mistake", FILES)
+def test_a_file_that_is_no_yaml_is_named(mistake, tmp_path):
+    content, expected = FILES[mistake]
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/mine\.yaml: .*{expected}"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(UserError, match=r"nothing\.yaml: no such file"):
         read_yaml(tmp_path / "nothing.yaml")
+    with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be read \(Is a directory\)"):
+        read_yaml(tmp_path)
+
+
+def test_a_key_may_win_over_one_that_is_merged_in(tmp_path):
+    text = "base: &base {a: 1, b: 2}\nnext: &next {<<: *base, b: 3}\nlast: {<<: *next, a: 4}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert read_yaml(tmp_path / "mine.yaml")["last"] == {"a": 4, "b": 3}
 
 
 MISTAKES = {

@@ -114,6 +114,7 @@ def test_one_line_names_the_key(mistake, tmp_path):
 
 FILES = {
     "not YAML": ("dataset: [unclosed", "Config file is not valid JSON or YAML"),
+    "key twice": ("scoring: {fdr: 0.1}\nscoring: {skip_s: 20}", "key scoring is there twice in"),
     "laid over nothing": ("encoding: {preset: strict}", "config key top level: 'dataset' is a required"),
 }
 

@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
+from yaml.composer import ComposerError
 
 from voxscale.errors import UserError
 
@@ -33,17 +34,34 @@ Validator = extend(
 )
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice, where YAML's readers take the last and say nothing."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ComposerError(None, None, f"key {key.value} is there twice", key.start_mark)
+                seen.add(key.value)
+        return node
+
+
 def read_yaml(path: str | Path) -> Any:
     """Read a YAML file.
 
     Raises:
-        UserError: the file is missing or is not YAML.
+        UserError: the file is missing, may not be read or is not YAML, or a key is there twice.
     """
     try:
-        return yaml.safe_load(Path(path).read_text())
+        with Path(path).open(encoding="utf-8") as file:
+            return yaml.load(file, _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; check the path") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a file that can") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as YAML ({error}); mend it") from None
 
 
