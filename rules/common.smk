@@ -15,17 +15,15 @@ from voxscale.models import availability
 from voxscale.provenance import code_hash
 from voxscale.study import Study
 
-# What a killed run left behind is the run's own business; a job writes down what it did.
-if workflow.is_main_process:
-    watch.before_graph()
-else:
-    watch.record_in_jobs()
-
 try:
-    for (
-        path
-    ) in workflow.configfiles:  # Snakemake's own reader lets a key be there twice
+    # Snakemake's own reader lets a key be there twice.
+    for path in workflow.configfiles:
         read_yaml(path)
+    # What a killed run left behind is the run's own business; a job writes down what it did.
+    if workflow.is_main_process:
+        watch.before_graph()
+    else:
+        watch.record_in_jobs()
     study = Study.load(config, HOME / "config")
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.

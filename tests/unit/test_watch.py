@@ -15,6 +15,7 @@ import pytest
 
 from voxscale import watch
 from voxscale.errors import UserError
+from voxscale.io import require_writable
 from voxscale.queue import Queued
 
 
@@ -40,6 +41,23 @@ class Cluster:
 
 def job(jobid, state, place=""):
     return Queued(jobid, "voxscale_x", state, "rule_fit_encoding_wildcards_m_1_s_2", place)
+
+
+def test_a_directory_that_cannot_be_written_to_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    require_writable(watch.RESULTS)
+    assert not list(tmp_path.iterdir()), "to look leaves nothing"
+    watch.RESULTS.touch()
+    with pytest.raises(UserError, match=rf"^{tmp_path}/results: no file .*\(Not a directory\); it must"):
+        watch.before_graph()
+    watch.RESULTS.unlink()
+    watch.RESULTS.symlink_to(tmp_path / "gone")
+    with pytest.raises(UserError, match=rf"^{tmp_path}/results: no file .*\(No such file"):
+        watch.before_graph()
+    watch.RESULTS.unlink()
+    Path(".snakemake").touch()
+    with pytest.raises(UserError, match=rf"^{tmp_path}/\.snakemake: no file .*\(Not a directory\)"):
+        watch.before_graph()
 
 
 def test_waiting_jobs_are_cancelled_and_running_ones_waited_for(capsys):

@@ -132,3 +132,11 @@ def test_a_file_that_is_no_study(mistake, tmp_path):
 def test_a_setting_of_the_command_line_is_laid_over_the_demo(tmp_path):
     run = snakemake(tmp_path, "--dry-run", "--config", "scoring={fdr: high}")
     assert "config key scoring.fdr: 'high' is not of type" in run.text, run.text
+
+
+def test_results_that_are_no_folder(tmp_path):
+    (tmp_path / "results").touch()
+    run = snakemake(tmp_path, "--dry-run")
+    assert run.status != 0
+    assert run.text.splitlines()[-1].startswith(f"ERROR {tmp_path}/results: no file can be made in it")
+    assert "  File " not in run.text, run.text

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,21 @@ def atomic(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Make sure that files can be made in a folder, or where it will be: nothing is left there.
+
+    Raises:
+        UserError: a file or a dangling link has its name, or it may not be written to.
+    """
+    while not os.path.lexists(folder):
+        folder = folder.parent
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        told = f"no file can be made in it ({error.strerror})"
+        raise UserError(f"{folder.absolute()}: {told}; it must be a folder that you may write to") from None
 
 
 def write_json(path: str | Path, content: Any) -> None:

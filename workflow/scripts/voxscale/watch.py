@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.io import atomic, read_json, write_json
+from voxscale.io import atomic, read_json, require_writable, write_json
 from voxscale.queue import Queued, cancel, is_answering, read_known, read_queue, read_up_nodes
 
+RESULTS = Path("results")
 RECORDS = Path(".snakemake/voxscale-runs")
 LOCKS = Path(".snakemake/locks")
 SLURM_LOGS = Path("results/logs/slurm")  # as profiles/slurm has it
@@ -181,8 +182,14 @@ def _say_settling(queue: Sequence[Queued]) -> None:
 
 
 def before_graph() -> None:
-    """To be called before the graph of jobs is built, by the run itself and not by its jobs."""
+    """To be called before the graph of jobs is built, by the run itself and not by its jobs.
+
+    Raises:
+        UserError: the directory is not to be written to.
+    """
     global _earlier
+    for folder in (RESULTS, RECORDS):
+        require_writable(folder)
     free_dead_lock()
     leave_record()
     _earlier = read_queue(Path.cwd()) if shutil.which("squeue") else []
