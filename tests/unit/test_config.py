@@ -117,6 +117,12 @@ MISTAKES = {
     "share of a layer": ({"sweeps": {"nested": {"layers": [1.0]}}}, "sweeps.nested.layers.0: 1.0 is not"),
     "no number": ({"dataset": {"tr_s": float("nan")}}, "dataset.tr_s: nan is not of type 'number'"),
     "no end": ({"scoring": {"skip_s": float("inf")}}, "scoring.skip_s: inf is not of type 'number'"),
+    "no device": ({"encoding": {"device": "gpu"}}, "encoding.device: 'gpu' does not match"),
+    "no device of features": ({"features": {"device": "gpu"}}, "features.device: 'gpu' does not match"),
+    "no map": ({"features": {"device_map": "autp"}}, "features.device_map: 'autp' is not one of"),
+    "no voxels": ({"laws": {"language": {"voxels": ["everything"]}}}, "laws.language.voxels.0: 'everything'"),
+    "number for a name": ({"sweeps": {1: {"models": ["tiny-opt-1"]}}}, "sweeps: 1 is not of type 'string'"),
+    "number for a key": ({"scoring": {1: 2, "x": 3}}, "scoring: unknown key 1, x; known are"),
     "no float": ({"encoding": {"alphas": {"log10_max": 1000}}}, "alphas.log10_max: 1000 is greater than"),
 }
 

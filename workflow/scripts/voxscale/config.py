@@ -90,14 +90,14 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
 
 def _in_order(value: Any) -> Any:
     """Sort the keys of mappings: the order of a config's lines must not change a job's parameters."""
-    return {key: _in_order(value[key]) for key in sorted(value)} if isinstance(value, dict) else value
+    return {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value
 
 
 def _explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
-        unknown = sorted(set(error.instance) - set(known))
+        unknown = sorted(str(key) for key in error.instance if key not in known)
         return f"config key {where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
     if error.validator == "required":
         return f"config key {where}: {error.message}; add it (see config/README.md)"
