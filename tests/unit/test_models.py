@@ -15,7 +15,7 @@ from voxscale.models import load_registry
 from voxscale.models.counting import count_entry
 from voxscale.models.fetch import fetch_snapshot
 from voxscale.models.prepare import prepare
-from voxscale.models.registry import ARCHITECTURE_KEYS, KEYS
+from voxscale.models.registry import ARCHITECTURE, KEYS
 
 REGISTRY = registry()
 
@@ -126,12 +126,16 @@ def test_the_list_names_what_the_paper_used():
 def test_every_key_of_an_entry_is_explained():
     text = (MODELS.parent / "README.md").read_text().split("## An entry of `config/models.yaml`")[1]
     assert set(re.findall(r"^- `(\w+)`:", text, flags=re.MULTILINE)) == KEYS
-    assert all(f"`{key}`" in text for key in ARCHITECTURE_KEYS)
+    assert all(f"`{key}`" in text for key in ARCHITECTURE)
 
 
 def test_an_entry_survives_the_way_through_a_rule():
     entry = REGISTRY["tiny-opt-1"]
     assert type(entry)(**json.loads(json.dumps(entry.as_dict()))) == entry
+
+
+def shaped(**changes):
+    return {"modality": "language", "architecture": {"class": "X", "n_layers": 1, "width": 8} | changes}
 
 
 @pytest.mark.parametrize(
@@ -142,9 +146,16 @@ def test_an_entry_survives_the_way_through_a_rule():
         ({"modality": "language", "hubb": "x"}, "unknown key hubb"),
         ({"modality": "language", "architecture": {"class": "X", "n_layers": 1}}, "architecture.width"),
         ({"modality": "language", "architecture": {"clas": "X"}}, "unknown key architecture.clas"),
+        (shaped(n_layers=-2), "architecture.n_layers is -2; it must be a whole number above 0"),
+        (shaped(width=8.0), "architecture.width is 8.0; it must be a whole number above 0"),
+        (shaped(vocab=[1]), "architecture.vocab is .1.; it must be"),
+        (shaped(config=[1]), "architecture.config is .1.; it must be a mapping"),
         ({"modality": "nested"}, "needs dims"),
+        ({"modality": "nested", "dims": 1, "noise": [float("nan")]}, "noise is .nan.; it must be"),
         ({"modality": "control", "dtype": "float8"}, "dtype float8 must be one of"),
         ({"like": "nothing"}, "like: nothing"),
+        ({"like": ["opt-1.3b"]}, "like: .'opt-1.3b'. is not another entry"),
+        ({1: 2}, "unknown key 1"),
         ({"like": "bad"}, "like: bad"),
         (None, "must be a mapping"),
     ],

@@ -90,7 +90,9 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
 
 def _in_order(value: Any) -> Any:
     """Sort the keys of mappings: the order of a config's lines must not change a job's parameters."""
-    return {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value
+    return (
+        {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value
+    )
 
 
 def _explain(error: ValidationError) -> str:

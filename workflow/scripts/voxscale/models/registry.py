@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,7 +24,9 @@ KEYS = frozenset(
         *("gguf_file", "untrained", "seed", "dims", "noise", "control", "dtype"),
     ]
 )
-ARCHITECTURE_KEYS = frozenset(["class", "n_layers", "width", "heads", "vocab", "config"])
+NEEDED = {"class": str, "n_layers": int, "width": int}  # of an architecture
+ARCHITECTURE = {**NEEDED, "heads": int, "vocab": int, "config": Mapping}
+TOLD = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,12 @@ def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -
     entry = models[slug]
     if not isinstance(entry, Mapping):
         raise UserError(f"{where}: must be a mapping; see config/README.md")
-    if unknown := sorted(set(entry) - KEYS):
+    if unknown := sorted(str(key) for key in entry if key not in KEYS):
         raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}")
     if "like" not in entry:
         return dict(entry)
     other = entry["like"]
-    if other not in models or other in (*seen, slug):
+    if not isinstance(other, str) or other not in models or other in (*seen, slug):
         raise UserError(f"{where}: like: {other} is not another entry; name one that exists")
     return {**_resolve(other, models, (*seen, slug)), **{k: v for k, v in entry.items() if k != "like"}}
 
@@ -119,13 +122,17 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     architecture = raw.get("architecture")
     if not isinstance(architecture, Mapping):
         raise UserError(f"{where}: needs architecture: {{class, n_layers, width}}; add it")
-    if unknown := sorted(set(architecture) - ARCHITECTURE_KEYS):
+    if unknown := sorted(str(key) for key in architecture if key not in ARCHITECTURE):
         raise UserError(
             f"{where}: unknown key architecture.{unknown[0]}; its place may be architecture.config"
         )
-    for key, kind in (("class", str), ("n_layers", int), ("width", int)):
-        if not isinstance(architecture.get(key), kind):
-            raise UserError(f"{where}: architecture.{key} must be given as {kind.__name__}; add it")
+    for key, kind in ARCHITECTURE.items():
+        value = architecture.get(key)
+        if value is None and key not in NEEDED:
+            continue
+        if not isinstance(value, kind) or (kind is int and value < 1):
+            told = f"{TOLD[kind]} above 0" if kind is int else TOLD[kind]
+            raise UserError(f"{where}: architecture.{key} is {value!r}; it must be {told}")
     return {
         "model_class": architecture["class"],
         "n_layers": architecture["n_layers"],
@@ -134,6 +141,10 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         "vocab": architecture.get("vocab"),
         "config": architecture.get("config") or {},
     }
+
+
+def _is_deviation(value: Any) -> bool:
+    return isinstance(value, int | float) and 0 <= value < math.inf
 
 
 def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
@@ -147,8 +158,7 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
     plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
     for key, kind in KINDS.items():
         if key in plain and not isinstance(plain[key], kind):
-            told = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}[kind]
-            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {told}")
+            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {TOLD[kind]}")
     if plain.get("dtype", "float16") not in DTYPES:
         raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPES)}; set it")
     plain.setdefault("family", modality)
@@ -161,7 +171,7 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
             raise UserError(f"{where}: a nested model needs dims, a number above 0; add it")
         plain["width"] = plain["dims"]
         noise = plain.get("noise", [0.0])
-        if not isinstance(noise, list) or not noise or not all(isinstance(x, int | float) for x in noise):
+        if not isinstance(noise, list) or not noise or not all(map(_is_deviation, noise)):
             raise UserError(f"{where}: noise is {noise!r}; it must be a list with a number for each layer")
         plain["n_layers"] = len(noise) - 1
     elif "control" not in plain:
