@@ -292,6 +292,7 @@ def test_a_hub_id_that_is_none():
 def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     wanted = [registry()[slug] for slug in ("opt-175b", "gemma-2-2b", "tiny-opt-1", "mel", "smollm2-135m")]
+    wanted += [replace(registry()["tiny-opt-2"], model_class="OPTForCausalML")]
     with pytest.raises(UserError) as error:
         availability.require(wanted, tmp_path)
     one_line(error)
@@ -299,6 +300,7 @@ def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
         "opt-175b": "set path",
         "gemma-2-2b": "make models",
         "smollm2-135m": "no folder",
+        "tiny-opt-2": "no model class OPTForCausalML",
     }.items():
         assert f"config/models.yaml {slug}: " in str(error.value)
         assert told in str(error.value)

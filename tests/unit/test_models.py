@@ -221,8 +221,12 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
         prepare(REGISTRY["opt-175b"], tmp_path / "card.json")
     with pytest.raises(UserError, match="no words to train"):
         prepare(entry, tmp_path / "made.json")
-    with pytest.raises(UserError, match="no model class OPTForCausalML"):
+    with pytest.raises(
+        UserError, match=r"^config/models\.yaml \S+: transformers has no model class OPTForCausalML"
+    ):
         prepare(replace(entry, model_class="OPTForCausalML"), tmp_path / "m.json", words)
+    with pytest.raises(UserError, match=r"^config/models\.yaml \S+: OPTConfig is the class of no model"):
+        prepare(replace(entry, model_class="OPTConfig"), tmp_path / "m.json", words)
     config = json.loads((tmp_path / "made/config.json").read_text())
     config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
     (tmp_path / "made/config.json").write_text(json.dumps(config))

@@ -1,4 +1,4 @@
-"""Which models cannot be had, told before the first job starts: gated, missing, or not downloaded yet."""
+"""Which models cannot be had, told before the first job starts: unknown, gated, or not downloaded yet."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from voxscale.errors import UserError
+from voxscale.models.counting import require_class
 from voxscale.models.fetch import is_whole, local_folder, told
 from voxscale.models.registry import ModelEntry
 
@@ -21,13 +22,16 @@ def cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
 
 
 def why_not(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
-    """Why an entry's weights cannot be had, and what to do, in one line; None if they can.
+    """Why an entry's model cannot be had, and what to do, in one line; None if it can.
 
     A model in the cache is not asked for. `HF_HUB_OFFLINE=1` keeps everything to the cache.
     """
-    if not entry.has_network or entry.build is not None:
+    if not entry.has_network:
         return None
     try:
+        require_class(entry)
+        if entry.build is not None:
+            return None
         if entry.path is not None:
             local_folder(entry)
         elif entry.hub is None:
@@ -58,6 +62,11 @@ def require(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) 
     Raises:
         UserError: some cannot be had; the line names all of them.
     """
+    if not (entries := list(entries)):
+        return
+    # Not first by several threads at once: the module puts another in its place, which some would miss.
+    import transformers  # noqa: F401
+
     with ThreadPoolExecutor(8) as pool:
         reasons = [line for line in pool.map(lambda entry: why_not(entry, cache_dir), entries) if line]
     if reasons:

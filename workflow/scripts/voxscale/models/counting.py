@@ -23,18 +23,31 @@ class Counts(NamedTuple):
     whole: int
 
 
+def require_class(entry: ModelEntry) -> None:
+    """Make sure of the entry's class without importing it, which takes seconds.
+
+    Raises:
+        UserError: `transformers` has none of that name.
+    """
+    import transformers
+
+    if entry.model_class not in dir(transformers):
+        raise UserError(f"{entry.where}: transformers has no model class {entry.model_class}; check its name")
+
+
 def model_class(entry: ModelEntry) -> Any:
     """The entry's class of `transformers`.
 
     Raises:
-        UserError: there is no such class.
+        UserError: there is no such class, or it is no model's.
     """
     import transformers
 
+    require_class(entry)
     silence()
-    found = getattr(transformers, entry.model_class or "", None)
-    if found is None or getattr(found, "config_class", None) is None:
-        raise UserError(f"{entry.where}: transformers has no model class {entry.model_class}; check its name")
+    found = getattr(transformers, entry.model_class or "")
+    if getattr(found, "config_class", None) is None:
+        raise UserError(f"{entry.where}: {entry.model_class} is the class of no model; check its name")
     return found
 
 
@@ -51,8 +64,9 @@ def config_of(entry: ModelEntry, **over: Any) -> Any:
         "vocab_size": entry.vocab,
     }
     settings = {k: v for k, v in names.items() if v is not None} | dict(entry.config) | over
+    kind = model_class(entry).config_class
     try:
-        return model_class(entry).config_class(**settings)
+        return kind(**settings)
     except Exception as error:  # each configuration class has checks, and exceptions, of its own
         raise UserError(f"{entry.where}: {error}; mend its architecture") from None
 
