@@ -75,6 +75,13 @@ def test_significant_voxels_are_those_of_the_maps_models(demo):
     assert {cell.subject for cell in lone.reference_cells} == {study.subjects[0]}
 
 
+def test_blocks_that_cannot_be_resampled_are_told_before_any_fit():
+    first = read_yaml(CONFIG / "first.yaml")
+    Study.load(first, CONFIG)
+    with pytest.raises(UserError, match=r"scoring\.block_trs: UTS03's test stories have 1 such blocks after"):
+        Study.load(merge(first, {"scoring": {"block_trs": 1000}}), CONFIG)
+
+
 def test_the_given_config_is_left_alone(demo):
     before = json.dumps(demo)
     load(demo)

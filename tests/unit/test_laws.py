@@ -295,7 +295,7 @@ def test_mistakes_name_their_key(study, tmp_path):
         run(study, SPEC | {"x": "parameters"})
     with pytest.raises(UserError, match=r"laws\.size: UTS01 has no voxel set roi:V1"):
         run(study, SPEC | {"voxels": ["roi:V1"]})
-    with pytest.raises(UserError, match="skip_s: leaves 0 blocks"):
+    with pytest.raises(UserError, match=r"block_trs: UTS01's test stories have 0 such blocks"):
         run(study, settings=SETTINGS | {"skip_s": 9000})
     with pytest.raises(UserError, match="lacks cell new 1 UTS01 5"):
         run(study, cells=[("new", 1, "UTS01", 5)], moments=["x"])

@@ -104,6 +104,19 @@ def skipped_trs(settings: Mapping[str, Any]) -> int:
     return math.ceil(settings["skip_s"] / settings["tr_s"] - 1e-9)
 
 
+def require_blocks(blocks: Blocks, cut_trs: float, subject: str) -> int:
+    """How many blocks of a subject's test stories are scored: two at least, so that they can be resampled.
+
+    Raises:
+        UserError: fewer than two.
+    """
+    n_blocks = int(blocks.kept(cut_trs).sum())
+    if n_blocks < 2:
+        told = f"{subject}'s test stories have {n_blocks} such blocks after scoring.skip_s, and need two"
+        raise UserError(f"config key scoring.block_trs: {told}; lower either")
+    return n_blocks
+
+
 class Moments:
     """Block sums of one cell on disk; see the module's docstring.
 

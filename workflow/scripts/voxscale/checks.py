@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from voxscale.bootstrap import blocks_of, require_blocks, skipped_trs
 from voxscale.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,8 +78,11 @@ def _check_profiles(study: Study) -> None:
 def _check_test(study: Study, subject: str) -> None:
     """What scoring skips must leave something of each test story whose length is known already."""
     skip_s, tr_s = study.config["scoring"]["skip_s"], study.config["dataset"]["tr_s"]
-    for story in study.dataset.test(subject):
-        trs = study.dataset.n_trs(story)
+    lengths = {story: study.dataset.n_trs(story) for story in study.dataset.test(subject)}
+    for story, trs in lengths.items():
         if trs is not None and trs * tr_s <= skip_s:
             told = f"{skip_s:g} s leave nothing of {story} ({trs * tr_s:g} s)"
             raise UserError(f"config key scoring.skip_s: {told}; lower it")
+    if lengths and None not in lengths.values():
+        skip = skipped_trs(study.bootstrap_settings)
+        require_blocks(blocks_of(lengths, study.config["scoring"]["block_trs"], skip), skip, subject)

@@ -23,6 +23,7 @@ from voxscale.bootstrap import (
     cell_scores,
     check_same_test,
     draw_weights,
+    require_blocks,
     skipped_trs,
 )
 from voxscale.errors import UserError
@@ -145,10 +146,7 @@ def score_points(
     sharing: list[Blocks] = []
     counts = {}
     for subject, blocks in tests.items():
-        n_blocks = int(blocks.kept(cut).sum())
-        if n_blocks < 2:
-            told = f"leaves {n_blocks} blocks of {subject}'s test stories"
-            raise UserError(f"config key scoring.skip_s: {told}; lower it")
+        n_blocks = require_blocks(blocks, cut, subject)
         if not any(blocks.same(other) for other in sharing):
             sharing.append(blocks)
         seed = settings["seed"], next(i for i, other in enumerate(sharing) if blocks.same(other))
