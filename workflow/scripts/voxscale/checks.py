@@ -76,7 +76,7 @@ def _check_profiles(study: Study) -> None:
 
 
 def _check_test(study: Study, subject: str) -> None:
-    """What scoring skips must leave something of each test story whose length is known already."""
+    """Scoring must leave something of each test story whose length is known, and two blocks of them all."""
     skip_s, tr_s = study.config["scoring"]["skip_s"], study.config["dataset"]["tr_s"]
     lengths = {story: study.dataset.n_trs(story) for story in study.dataset.test(subject)}
     for story, trs in lengths.items():
