@@ -128,6 +128,7 @@ class Prices:
             self.study.feature_settings(model),
             weight_bytes=entry.weight_bytes,
             loaded=self.sizes.loaded(model),
+            config=entry.config,
         )
 
     _extract_language_features = _extract
