@@ -129,6 +129,7 @@ class Prices:
             weight_bytes=entry.weight_bytes,
             loaded=self.sizes.loaded(model),
             config=entry.config,
+            untrained=entry.untrained,
         )
 
     _extract_language_features = _extract

@@ -111,6 +111,7 @@ def extraction(
     weight_bytes: int = 2,
     loaded: float = 0.0,
     config: Mapping[str, Any] | None = None,
+    untrained: bool = False,
 ) -> Need:
     """Features of one model for all stories.
 
@@ -122,6 +123,7 @@ def extraction(
         weight_bytes: of a published weight, which a GPU runs where the dtype is `auto`.
         loaded: parameters in memory, if more than pass.
         config: further settings of the architecture.
+        untrained: whether all weights are drawn in memory, and only then spread.
     """
     gpu = str(settings["device"]) != "cpu"
     seconds_of_sound = float(sum(trs)) * tr_s
@@ -149,7 +151,7 @@ def extraction(
     held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
     limits = settings.get("max_memory") or {}
     gpus, memory, spilled = spread(weights, gpu, settings.get("device_map"), limits)
-    held += memory + (0 if gpu else batch)
+    held += max(memory, weights if untrained else 0) + (0 if gpu else batch)
     # Weights on disk are read at each pass.
     time = START_S + flops / rate + (weights + stored + passes * spilled) / DISK_BYTES
     return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, (stored + spilled) / MB)
