@@ -1,6 +1,9 @@
 """Memory of windows in speech encoders: what torch allocates, what is priced, what is tried."""
 
+import multiprocessing
+
 import numpy as np
+import psutil
 import pytest
 import torch
 import transformers
@@ -73,6 +76,22 @@ def test_no_trial_takes_more_than_the_price(tmp_path, monkeypatch, window_s):
     settings = SETTINGS | {"window_s": window_s, "device": "cpu", "on_disk": "float32"}
     priced = resources.extraction("speech", 32, 2, 0, 0, [1], 2.0, settings)
     assert found[-1] * each / resources.MB < priced.memory_mb - resources.NETWORK
+
+
+def grown(folder):
+    """Bytes that a process has gained after windows of sixteen lengths."""
+    torch.set_num_threads(1)
+    process, read = psutil.Process(), encoder(folder, 4.0).reader(np.zeros(4 * RATE, np.float32))
+    before = process.memory_info().rss
+    for stop in range(RATE // 4, 4 * RATE + 1, RATE // 4):
+        read(np.array([0]), np.array([stop]))
+    return process.memory_info().rss - before
+
+
+@pytest.mark.slow
+def test_windows_of_many_lengths_leave_no_more_than_one_takes(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(1) as fresh:  # oneDNN reads its settings once
+        assert fresh.apply(grown, (tmp_path,)) < window_bytes({}, 32, 2, 4.0, 4)
 
 
 def test_windows_are_counted_between_one_and_the_most():
