@@ -10,9 +10,10 @@ from voxscale.models import attention
 LENGTHS = [attention.LEAST, attention.LEAST + 1, 3 * attention.STEP - 1]
 
 
-def drawn(tokens, heads=4, dtype=torch.float64, seed=0):
-    made = torch.Generator().manual_seed(seed)
-    return [torch.randn(2, n, tokens, 8, generator=made, dtype=dtype) for n in (4, heads, heads)]
+def drawn(tokens, heads=4, values=8):
+    made = torch.Generator().manual_seed(0)
+    shapes = ((4, 8), (heads, 8), (heads, values))
+    return [torch.randn(2, n, tokens, width, generator=made, dtype=torch.float64) for n, width in shapes]
 
 
 def module(causal):
@@ -23,9 +24,9 @@ def module(causal):
 
 @pytest.mark.parametrize("tokens", LENGTHS)
 @pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("heads", [2, 4])
-def test_equals_torchs_own(tokens, causal, heads):
-    q, k, v = drawn(tokens, heads)
+@pytest.mark.parametrize(("heads", "values"), [(2, 8), (4, 8), (4, 5), (2, 12)])
+def test_equals_torchs_own(tokens, causal, heads, values):
+    q, k, v = drawn(tokens, heads, values)
     expected = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.3, enable_gqa=True)
     found, _ = attention.forward(module(causal), q, k, v, None, scaling=0.3)
     torch.testing.assert_close(found, expected.transpose(1, 2))

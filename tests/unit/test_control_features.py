@@ -1,13 +1,14 @@
 """Controls against literal loops, and what they may not know."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 import soundfile
 
 from voxscale import control_features as controls
-from voxscale import feature_store, tables
+from voxscale import feature_store, resources, sound, tables
 from voxscale.errors import UserError
 from voxscale.sound import RATE
 
@@ -58,6 +59,20 @@ def test_mel_tells_pitch_and_level(ticks):
     a, b = (controls.mel(x, ticks, 16)[6] for x in (low, high))
     assert a.argmax() < b.argmax()
     np.testing.assert_allclose(a.max() - controls.mel(low / 10, ticks, 16)[6].max(), 20, atol=0.1)
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 6), (96_000, 2)])
+def test_mel_takes_the_memory_that_is_priced(tmp_path, ticks, rate, channels):
+    seconds = 60
+    one = np.random.default_rng(0).normal(0, 0.1, (rate, channels))
+    soundfile.write(tmp_path / "x.wav", np.tile(one, (seconds, 1)), rate)
+    soundfile.write(tmp_path / "short.wav", np.zeros(1000), 44_100)
+    controls.mel(sound.read(tmp_path / "short.wav"), ticks, 32)  # imports
+    tracemalloc.start()
+    controls.mel(sound.read(tmp_path / "x.wav"), ticks, 32)
+    taken = tracemalloc.get_traced_memory()[1] / seconds
+    tracemalloc.stop()
+    assert taken <= resources.SOUND_BYTES <= 3 * taken
 
 
 def test_time_since_onset(ticks):

@@ -58,6 +58,21 @@ def test_limited_memory_sends_the_rest_to_a_folder_of_ones_own(card, tmp_path):
     assert not list((tmp_path / "store").iterdir())
 
 
+@pytest.mark.parametrize("cpu", ["150KB", "1KB"])
+def test_an_untrained_twin_is_split_as_its_model_is(card, tmp_path, cpu):
+    twin = card | {"untrained": True, "seed": 3}
+    expected, nats = read(TextModel(twin, SETTINGS))
+    limited = SETTINGS | {"device_map": "auto", "max_memory": {"cpu": cpu}}
+    with offload_folder(tmp_path / "store") as one, offload_folder(tmp_path / "store") as other:
+        split, model = TextModel(twin, limited, offload=one), TextModel(card, limited, offload=other)
+        assert offloaded(split.model) == offloaded(model.model) != []
+        found, more = read(split)
+    for k in expected:
+        np.testing.assert_allclose(found[k], expected[k], atol=1e-5)
+    assert more == pytest.approx(nats, rel=1e-5)
+    assert not list((tmp_path / "store").iterdir())
+
+
 SPEECH = {"window_s": 1.0, "stride_s": 0.1, "dtype": "float32", "device": "cpu", "device_map": None}
 LIMITED = SPEECH | {"device_map": "auto", "max_memory": {"cpu": "10KB"}}
 
@@ -69,8 +84,9 @@ def speech_card(slug, folder):
 
 
 @pytest.mark.parametrize("slug", ["tiny-hubert-1", "tiny-hubert-2", "tiny-whisper-1"])
-def test_speech_encoders_are_split_too(tmp_path, slug):
-    card = speech_card(slug, tmp_path / "m")
+@pytest.mark.parametrize("twin", [{}, {"untrained": True, "seed": 3}])
+def test_speech_encoders_are_split_too(tmp_path, slug, twin):
+    card = speech_card(slug, tmp_path / "m") | twin
     sound = np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)
     stops = np.array([RATE, RATE + 1600, 2 * RATE])
     expected = SpeechEncoder(card, SPEECH).reader(sound)(stops - RATE, stops)

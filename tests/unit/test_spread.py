@@ -41,9 +41,11 @@ def test_a_model_that_fits_a_gpu_takes_one_and_heeds_no_limit_without_a_map():
     assert spread(14e9, True, "auto", {"gpu": "5GiB"}).gpus == 3
 
 
-def asked(**settings):
+def asked(untrained=False, **settings):
     settings = {"device": "cpu", "on_disk": "float16", "dtype": "bfloat16", "device_map": "auto"} | settings
-    return resources.extraction("language", 8192, 80, 70e9, 32_000, [300] * 80, 2.0, settings, threads=8)
+    return resources.extraction(
+        "language", 8192, 80, 70e9, 32_000, [300] * 80, 2.0, settings, threads=8, untrained=untrained
+    )
 
 
 def test_a_job_asks_for_what_its_weights_take():
@@ -59,6 +61,14 @@ def test_a_job_asks_for_what_its_weights_take():
     assert limited.disk_mb - free.disk_mb == pytest.approx(spilled)
     assert limited.seconds > free.seconds  # weights on disk are read at each pass
     assert asked(device_map=None).memory_mb - free.memory_mb == pytest.approx(140_000)  # packed
+
+
+def test_an_untrained_twin_is_in_memory_as_a_whole_before_it_is_spread():
+    for limits in ({"max_memory": LIMITED}, {"max_memory": LIMITED, "device": "auto"}):
+        twin, model = (asked(untrained=untrained, **limits) for untrained in (True, False))
+        assert twin.memory_mb - model.memory_mb == pytest.approx((140e9 - 100 * GIB) / 1e6)
+        assert (twin.gpus, twin.disk_mb) == (model.gpus, model.disk_mb)
+    assert asked(untrained=True, device_map=None) == asked(device_map=None)  # and not twice
 
 
 def test_each_gpu_and_the_memory_have_their_limit(monkeypatch):

@@ -6,7 +6,7 @@ busier time, takes the batches that it began with, and ends with the bytes of on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,18 @@ class BatchSize:
         folder: where the model's features are.
         card: model card.
         model: the model, loaded.
-        find: measures or estimates the size; called only where none is known yet.
+        find: estimates the size, or measures several, the best so far after each; called only where none is
+            known yet. Each is kept before the next is tried: no job repeats a trial that killed it.
         depends: what else another size would be right for (JSON-able).
     """
 
     def __init__(
-        self, folder: str | Path, card: Mapping[str, Any], model: Any, find: Callable[[], int], **depends: Any
+        self,
+        folder: str | Path,
+        card: Mapping[str, Any],
+        model: Any,
+        find: Callable[[], Iterable[int]],
+        **depends: Any,
     ) -> None:
         device = torch.device(model.device)
         # Another kind of GPU has other memory, and rounds otherwise in any case.
@@ -36,7 +42,8 @@ class BatchSize:
         key = content_key(weights=card["weights_id"], dtype=str(model.dtype), device=kind, **depends)
         self.path = Path(folder) / f"batch-{key}.json"
         if not self.path.exists():
-            write_json(self.path, {"batch": find()})
+            for size in find():
+                write_json(self.path, {"batch": size})
         self.value = int(read_json(self.path)["batch"])
 
     def halve(self) -> None:

@@ -128,6 +128,8 @@ class Prices:
             self.study.feature_settings(model),
             weight_bytes=entry.weight_bytes,
             loaded=self.sizes.loaded(model),
+            config=entry.config,
+            untrained=entry.untrained,
         )
 
     _extract_language_features = _extract
@@ -136,8 +138,8 @@ class Prices:
     def _extract_control_features(self, model: str) -> Need:
         on_disk = self.study.config["features"]["on_disk"]
         stored = resources.feature_bytes(self.sizes.width(model), 1, self.sizes.clock_trs, on_disk)
-        sound = 16_000 * 8.0 * max(self.sizes.clock_trs) * self.study.dataset.tr_s
-        held = 4 * sound if self.study.registry[model].control == "mel" else 0
+        seconds = max(self.sizes.clock_trs) * self.study.dataset.tr_s
+        held = resources.SOUND_BYTES * seconds if self.study.registry[model].control == "mel" else 0
         return resources.plain(0, stored, held, 0.05 * len(self.sizes.clock_trs))
 
     def _extract_derived_features(self, model: str) -> Need:

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.spread import spread
+from voxscale.speech_memory import most_windows, window_bytes
+from voxscale.spread import item_bytes, spread
 
 MB = 1e6
 PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
@@ -29,6 +30,9 @@ GPU_FLOPS_SINGLE = 1e13  # the same in single precision
 DISK_BYTES = 1e8  # bytes per second of a shared disk
 WORDS_PER_S = 3.2  # fast speech
 TOKENS_PER_WORD = 1.5
+SOUND_BYTES = (
+    6.5e5  # per second of sound, to read it at rates up to 96 kHz, and for its spectrum in mel bands
+)
 ALIGNED_MB = 64  # requests are rounded up to this
 
 
@@ -77,18 +81,6 @@ def plain(
     return Need(base + held / MB, time, disk_mb=bytes_out / MB)
 
 
-def item_bytes(dtype: str) -> int:
-    """Bytes of a number; `auto` is counted as float32, its largest case on a CPU.
-
-    Raises:
-        UserError: no such dtype.
-    """
-    known = {"float64": 8, "float32": 4, "auto": 4, "float16": 2, "bfloat16": 2}
-    if dtype not in known:
-        raise UserError(f"config: unknown dtype {dtype}; known are {', '.join(known)}")
-    return known[dtype]
-
-
 def parameters(width: int, n_layers: int, vocab: int = 0, config: Mapping[str, Any] | None = None) -> float:
     """Parameters of a transformer, to a few percent; the model card counts them exactly.
 
@@ -120,6 +112,8 @@ def extraction(
     threads: int | None = None,
     weight_bytes: int = 2,
     loaded: float = 0.0,
+    config: Mapping[str, Any] | None = None,
+    untrained: bool = False,
 ) -> Need:
     """Features of one model for all stories.
 
@@ -130,10 +124,14 @@ def extraction(
         threads: cores; None for as many as the work is worth.
         weight_bytes: of a published weight, which a GPU runs where the dtype is `auto`.
         loaded: parameters in memory, if more than pass.
+        config: further settings of the architecture.
+        untrained: whether all weights are drawn in memory, and only then spread.
     """
     gpu = str(settings["device"]) != "cpu"
     seconds_of_sound = float(sum(trs)) * tr_s
     longest = max(trs, default=1)
+    dtype = settings.get("dtype", "auto")
+    item = weight_bytes if gpu and dtype == "auto" else item_bytes(dtype)
     if modality == "language":
         # Half of each pass repeats context.
         units = seconds_of_sound * WORDS_PER_S * TOKENS_PER_WORD * 2
@@ -142,12 +140,12 @@ def extraction(
     else:
         frames = 50.0 * settings["window_s"]  # per window
         units = seconds_of_sound / settings["stride_s"] * frames
-        at_once, passes = longest * tr_s / settings["stride_s"], units / frames / 32
-        batch = 32 * settings["window_s"] * (16_000 * 4 * 8 + 50 * 24 * 4 * width)
+        each = window_bytes(config or {}, width, n_layers, settings["window_s"], item)
+        windows = 32 if gpu else most_windows(each)
+        at_once, passes = longest * tr_s / settings["stride_s"], units / frames / windows
+        batch = windows * each + SOUND_BYTES * longest * tr_s
     flops = 2.0 * n_parameters * units
     threads = threads or worth_threads(flops, 4 if gpu else 16)
-    dtype = settings.get("dtype", "auto")
-    item = weight_bytes if gpu and dtype == "auto" else item_bytes(dtype)
     weights = max(n_parameters, loaded) * item
     rate = (GPU_FLOPS_SINGLE if item == 4 else GPU_FLOPS) if gpu else CPU_FLOPS * threads
     stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
@@ -155,7 +153,7 @@ def extraction(
     held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
     limits = settings.get("max_memory") or {}
     gpus, memory, spilled = spread(weights, gpu, settings.get("device_map"), limits)
-    held += memory + (0 if gpu else batch)
+    held += max(memory, weights if untrained else 0) + (0 if gpu else batch)
     # Weights on disk are read at each pass.
     time = START_S + flops / rate + (weights + stored + passes * spilled) / DISK_BYTES
     return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, (stored + spilled) / MB)

@@ -11,6 +11,7 @@ from voxscale.errors import UserError
 from voxscale.stubs import require
 
 RATE = 16_000  # Hz, what every speech model here was made for
+BLOCK = 1 << 16  # samples that are read, and mixed, at a time: a file's channels are never in memory together
 
 
 def read(path: str | Path, rate: int = RATE) -> np.ndarray:
@@ -26,15 +27,20 @@ def read(path: str | Path, rate: int = RATE) -> np.ndarray:
 
     path = require(path, "sound")
     try:
-        data, original = soundfile.read(path, dtype="float32", always_2d=True)  # (samples, channels)
+        with soundfile.SoundFile(path) as file:
+            original, mono = file.samplerate, np.empty(file.frames, np.float32)
+            read = 0
+            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):  # (samples, channels)
+                mono[read : read + len(block)] = block.mean(axis=1)
+                read += len(block)
+            mono = mono[:read]
     except (soundfile.LibsndfileError, RuntimeError) as error:
         detail = str(error).splitlines()[0].removeprefix(f"Error opening {str(path)!r}: ")
         raise UserError(f"{path}: is not a sound file ({detail}); fetch it again") from None
-    if not len(data):
+    if not len(mono):
         raise UserError(f"{path}: holds no sound; fetch it again")
-    if not np.isfinite(data).all():
+    if not np.isfinite(mono).all():
         raise UserError(f"{path}: has samples that are not finite; export it again as 16-bit WAV")
-    mono = data.mean(axis=1)
     if original != rate:
         from scipy.signal import resample_poly
 

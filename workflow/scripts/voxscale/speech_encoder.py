@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from voxscale.models.loading import free_bytes, is_out_of_memory, load_model, re
 from voxscale.models.packed import pack, put_channels_last
 from voxscale.models.quiet import silence
 from voxscale.progress import bar
+from voxscale.speech_memory import CPU_BATCH_BYTES, most_windows, window_bytes
 from voxscale.speech_windows import MINIMUM, Windows
 
-LARGEST_BATCH = 64
 FRAMES = 1024  # about as many as a long window has
 
 
@@ -89,6 +90,9 @@ class SpeechEncoder:
                 f"{card['path']}: has no feature extractor ({detail}); prepare it again"
             ) from None
         device = resolve_device(settings["device"])
+        # A story's first windows have each a length of its own. What oneDNN keeps of each, of 1,024 shapes by
+        # default, scatters over the heap, and freed windows are not given back: 64 lengths took 0.7 GB more.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
         model = load_model(
             card,
             AutoModel,
@@ -218,13 +222,15 @@ class SpeechEncoder:
         return torch.stack(kept, 1).cpu().numpy()
 
     @torch.inference_mode()
-    def front_end(self, samples: np.ndarray, piece: int = 1500) -> torch.Tensor:
-        """Convolve a whole sound once, `piece` frames at a time.
+    def front_end(self, samples: np.ndarray) -> torch.Tensor:
+        """Convolve a whole sound once, a window's frames at a time: so it takes no more memory than a window.
 
         Returns:
             (channels, frames) on the device.
         """
-        frames = (len(samples) - self.receptive) // self.hop + 1
+        frames, piece = (
+            (n - self.receptive) // self.hop + 1 for n in (len(samples), round(self.window_s * sound.RATE))
+        )
         parts = []
         for first in range(0, frames, piece):
             last = min(first + piece, frames) - 1
@@ -249,16 +255,20 @@ class SpeechEncoder:
 
         return read
 
-    def measure_batch(self) -> int:
-        """Number of full windows to pass together: larger as long as that is faster on this machine.
+    def measure_batches(self) -> Iterator[int]:
+        """Numbers of full windows to pass together: after each trial the best so far, larger if faster here.
 
-        On a CPU one window at a time can be fastest, since the activations of more leave its caches.
+        On a CPU one window at a time can be fastest, since the activations of more leave its caches; no trial
+        there takes more memory than the job was priced at.
         """
         window = np.random.default_rng(0).normal(0, 0.1, round(self.window_s * sound.RATE)).astype(np.float32)
         read = self.reader(window)
-        first, end = np.zeros(LARGEST_BATCH, np.int64), np.full(LARGEST_BATCH, len(window))
+        free = free_bytes(self.device) // 2
+        most = most_windows(
+            self._bytes_per_window(), min(free, CPU_BATCH_BYTES) if self.device.type == "cpu" else free
+        )
+        first, end = np.zeros(most, np.int64), np.full(most, len(window))
         read(first[:1], end[:1])  # the first pass of a process is slower
-        most = min(LARGEST_BATCH, max(1, free_bytes(self.device) // 2 // self._bytes_per_window(len(window))))
         seconds: dict[int, float] = {}  # batch size -> seconds per window
         for size in (1 << i for i in range(most.bit_length())):
             try:
@@ -266,13 +276,13 @@ class SpeechEncoder:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                break
+                return
+            # ASSUME: under 5% is noise; then the smaller batch takes less memory.
+            yield next(size for size, each in seconds.items() if each < 1.05 * min(seconds.values()))
             # Long passes are timed well, and cost: they end the search as soon as more windows gain nothing.
             long = size * seconds[size] > 1
             if seconds[size] > (1.0 if long else 1.5) * min(seconds.values()):
-                break
-        # ASSUME: under 5% is noise; then the smaller batch takes less memory.
-        return next(size for size, each in seconds.items() if each < 1.05 * min(seconds.values()))
+                return
 
     def _time(self, run: Callable[[], Any], enough_s: float = 0.05, most: int = 5) -> float:
         """Least seconds of a few runs: what else the machine does can only add to them.
@@ -288,12 +298,11 @@ class SpeechEncoder:
             runs.append(clock() - start)
         return min(runs)
 
-    def _bytes_per_window(self, samples: int) -> int:
-        """ASSUME: the first convolution's output is the largest tensor, and four like it live at a time."""
+    def _bytes_per_window(self) -> float:
         config = self.model.config
-        if not getattr(config, "conv_dim", None):
-            return 4 * 4 * config.hidden_size * samples // 160
-        return 4 * 4 * config.conv_dim[0] * samples // config.conv_stride[0]
+        return window_bytes(
+            config.to_dict(), config.hidden_size, self.card["n_layers"], self.window_s, self.dtype.itemsize
+        )
 
     def features(
         self, samples: np.ndarray, windows: Windows, clock: np.ndarray, batch: int, what: str = "windows"

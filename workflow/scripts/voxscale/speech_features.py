@@ -142,7 +142,7 @@ def _extract_missing(
     Each is saved before the next one starts: a killed job has lost at most the story it was in.
     """
     folder = files[stories[0].name].parent
-    batch = BatchSize(folder, encoder.card, encoder, encoder.measure_batch, window_s=encoder.window_s)
+    batch = BatchSize(folder, encoder.card, encoder, encoder.measure_batches, window_s=encoder.window_s)
     with ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(_windows_of, encoder, stories[0])
         for i, story in enumerate(stories):

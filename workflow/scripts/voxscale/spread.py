@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from voxscale.errors import UserError
+
 GPU_BYTES = 0.9 * 80e9  # of one GPU that may be taken; larger models are spread over several
 ROOM = 8e9  # beside the weights, on the GPUs together; where a limit is set, the rest of each GPU is room
 UNITS = {"K": 1, "M": 2, "G": 3}
@@ -24,6 +26,18 @@ def size_bytes(text: str) -> int:
     """Bytes of a size as the config has it: 70GiB, 500 MB."""
     number, unit, binary = re.fullmatch(r"(\d+) ?([KMG])(i?)B", text).groups()
     return int(number) * (1024 if binary else 1000) ** UNITS[unit]
+
+
+def item_bytes(dtype: str) -> int:
+    """Bytes of a number; `auto` is counted as float32, its largest case on a CPU.
+
+    Raises:
+        UserError: no such dtype.
+    """
+    known = {"float64": 8, "float32": 4, "auto": 4, "float16": 2, "bfloat16": 2}
+    if dtype not in known:
+        raise UserError(f"config: unknown dtype {dtype}; known are {', '.join(known)}")
+    return known[dtype]
 
 
 def spread(weights: float, gpu: bool, device_map: str | None, max_memory: Mapping[str, str]) -> Spread:

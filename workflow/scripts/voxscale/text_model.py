@@ -121,7 +121,7 @@ class TextModel:
 
         self._kept: BatchSize | None = None
         if folder is not None and settings["token_budget"] == "auto":
-            self._kept = BatchSize(folder, card, self.model, find, whole_logits=whole_logits)
+            self._kept = BatchSize(folder, card, self.model, lambda: [find()], whole_logits=whole_logits)
         self.budget = self._kept.value if self._kept else find()
         self._halved = False
 

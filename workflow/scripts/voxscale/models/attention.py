@@ -17,9 +17,16 @@ LEAST = 2 * STEP  # shorter sequences gain nothing
 
 
 def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, causal: bool) -> torch.Tensor:
-    """softmax(scaling · q kᵀ) v, where `causal` of earlier tokens only: (batch, tokens, width) each."""
+    """softmax(scaling · q kᵀ) v, where `causal` of earlier tokens only.
+
+    Args:
+        q, k, v: (batch, tokens, width) each; the width of values may be another.
+
+    Returns:
+        as `v`.
+    """
     tokens = q.shape[1]
-    out, q = torch.empty_like(q), q * scaling
+    out, q = torch.empty_like(v), q * scaling
     later = torch.ones(STEP, STEP, dtype=torch.bool, device=q.device).triu(1)
     for start in range(0, tokens, STEP):
         stop = min(start + STEP, tokens)
@@ -45,10 +52,11 @@ def forward(
     """Attention as transformers' models call it; all but whole unmasked sequences goes to its `sdpa`.
 
     Args:
-        query, key, value: (batch, heads, tokens, head width); keys and values may have fewer heads.
+        query, key, value: (batch, heads, tokens, head width); keys and values may have fewer heads, values
+            another width.
 
     Returns:
-        (batch, tokens, heads, head width), None.
+        (batch, tokens, heads, width of values), None.
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 

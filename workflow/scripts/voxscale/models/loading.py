@@ -106,6 +106,28 @@ def _per_device(most: Mapping[str, str]) -> dict[int | str, int] | None:
     }
 
 
+def _place(
+    model: Any, device_map: Any, max_memory: dict[int | str, int] | None, offload: str | Path | None
+) -> Any:
+    """Put a model that was made in memory where `from_pretrained` would put a published one."""
+    from accelerate import dispatch_model, infer_auto_device_map
+    from accelerate.utils import get_balanced_memory, offload_state_dict
+
+    if isinstance(device_map, str):
+        whole = {"no_split_module_classes": model._no_split_modules}
+        if device_map != "sequential":
+            low_zero = device_map == "balanced_low_0"
+            max_memory = get_balanced_memory(model, max_memory, low_zero=low_zero, **whole)
+        device_map = infer_auto_device_map(model, max_memory, **whole)
+    if device_map.get("") == "disk":  # of the model as a whole `dispatch_model` writes nothing
+        offload_state_dict(offload, model.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of parameters that lie in no module
+        return dispatch_model(
+            model, device_map, offload_dir=offload, skip_keys=model._skip_keys_device_placement
+        )
+
+
 def load_model(
     card: Mapping[str, Any],
     auto_class: Any,
@@ -137,21 +159,23 @@ def load_model(
         detail = str(error).splitlines()[0]
         raise UserError(f"{card['path']}: not a readable model ({detail}); prepare it again") from None
     kind = resolve_dtype(dtype, device, config)
-    if card.get("untrained"):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(card["seed"])
-            return auto_class.from_config(config, dtype=kind).eval().to(device)
     needed = (card.get("parameters_whole") or 0) * kind.itemsize
     if device_map is None and device.type != "cpu" and needed > 0.9 * free_bytes(device):
         print(
             f"{card['model']}: {needed / 1e9:.0f} GB do not fit {device}; spreading it out", file=sys.stderr
         )
         device_map = "auto"
+    limits = _per_device(max_memory or {})
+    if card.get("untrained"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(card["seed"])
+            model = auto_class.from_config(config, dtype=kind).eval()
+        return _place(model, device_map, limits, offload) if device_map else model.to(device)
     if device_map is None and getattr(config, "quantization_config", None):
         device_map = {"": str(device)}  # quantized weights are put where they belong, never moved
     placed = {
         "device_map": device_map,
-        "max_memory": _per_device(max_memory or {}),
+        "max_memory": limits,
         "offload_folder": offload,
     }
     try:
