@@ -15,7 +15,6 @@ from voxscale.bootstrap import (
     draw_weights,
     effective_blocks,
     interval,
-    jackknife_error,
     mean_scores,
     run_length,
 )
@@ -23,7 +22,7 @@ from voxscale.encoding import correlate
 from voxscale.forms import FORMS, fit, implied
 from voxscale.laws import fit_group
 from voxscale.likelihood import form_criterion, resampled_covariance
-from voxscale.reference import training_p
+from voxscale.reference import error_at_zero, training_p
 from voxscale.significance import false_discovery, permutation_p
 
 SIZES = np.array([4.0, 8, 16, 32, 64])
@@ -219,7 +218,7 @@ def significant_voxels(studies: int) -> Iterator[Row]:
         for seed in range(max(studies // 4, 20)):
             predicted, observed = chain(r, trs, seed=seed)
             trained = chain(r, train, seed=seed + 10**6)
-            error = jackknife_error(block_sums(predicted[-1], observed, blocks), blocks.n)
+            error = error_at_zero(block_sums(predicted[-1], observed, blocks), blocks.n)
             cv_r = correlate(trained[0][-1], trained[1])
             p = {
                 "in training": training_p(cv_r, train, error, trs, len(blocks.n), 15),

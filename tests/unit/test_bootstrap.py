@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from voxscale.bootstrap import (
+    ACROSS,
     Moments,
     block_counts,
     block_sums,
@@ -13,6 +14,8 @@ from voxscale.bootstrap import (
     check_same_test,
     correlations,
     interval,
+    outer_share,
+    spread_lost,
 )
 from voxscale.errors import UserError
 
@@ -92,6 +95,32 @@ def test_interval_covers_a_mean_of_few_blocks_at_its_level():
     assert abs(covered - 0.9) < 0.03
     plain = np.quantile(counts @ values.T, [0.05, 0.95], axis=0)
     assert ((plain[0] < 0) & (plain[1] > 0)).mean() < 0.87, "what the plain percentiles would do"
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_interval_covers_a_mean_of_very_few_blocks(n):
+    values = np.random.default_rng(0).normal(size=(1500, n))
+    counts = block_counts(n, 400, seed=2)[1:] / n
+    lo, hi = interval(values.mean(1), counts @ values.T, 0.9, n)
+    assert 0.86 < ((lo < 0) & (hi > 0)).mean() < 0.97, "no resample strays as far: 50 % at two blocks"
+
+
+def test_fewer_blocks_reach_further_out():
+    assert outer_share(0.9, 6) < outer_share(0.9, 12) < outer_share(0.9, 1000) < 0.05
+
+
+def test_one_block_has_no_interval():
+    assert np.isnan(interval(0.3, np.full(100, 0.3), 0.9, 1)).all()
+
+
+@pytest.mark.parametrize("n", [9, 10, 15, 16])
+def test_resamples_lose_what_is_given_back(n):
+    """Of blocks that share nothing: the variance of a mean."""
+    values = np.random.default_rng(1).normal(size=(n, 400))
+    varied = (
+        (block_counts(n, 4000, seed=3)[1:] / n @ values).var(0).mean() * spread_lost(n) * (1 - ACROSS / 2)
+    )
+    assert varied * n == pytest.approx(1, rel=0.04)
 
 
 def test_blocks_begin_anew_behind_what_is_skipped():

@@ -8,7 +8,7 @@ from simulated_study import joint_points, summary_row, write_moments, write_voxe
 from voxscale import tables
 from voxscale.errors import UserError
 from voxscale.forms import aicc
-from voxscale.joint import another_subject, corner_error, fit_joint, joint_rows, share_out, what_next
+from voxscale.joint import _span, another_subject, corner_error, fit_joint, joint_rows, share_out, what_next
 from voxscale.law_points import Point
 from voxscale.likelihood import weights
 from voxscale.surfaces import SURFACES, fit_surface
@@ -58,6 +58,15 @@ def test_search_is_as_good_as_scipy():
             for start in ((0.3, 0.3), (1, 0.2), (0.1, 1.5))
         )
         assert rss <= best * 1.01
+
+
+def test_one_endless_gain_narrows_no_interval():
+    gains = np.random.default_rng(0).normal(10, 2, 1000)
+    finite = _span(gains, 0.9, 4)
+    gains[gains.argmax()] = np.inf
+    endless = _span(gains, 0.9, 4)
+    assert endless[1] == pytest.approx(finite[1], abs=0.3)
+    assert endless[2] > finite[2] - 0.3
 
 
 def test_gains_are_those_of_the_surface():

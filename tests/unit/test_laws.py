@@ -9,7 +9,7 @@ from voxscale import tables
 from voxscale.bootstrap import Moments, block_counts, block_sums, blocks_of, draw_weights, mean_scores
 from voxscale.encoding import correlate, scored_rows
 from voxscale.errors import UserError
-from voxscale.law_points import blocks_by_subject, choose_cells, pool, score_points
+from voxscale.law_points import blocks_by_subject, ceiling_bounds, choose_cells, pool, score_points
 from voxscale.laws import fit_group, fit_law, preferred
 
 SIZES = np.array([4, 8, 16, 32, 64])
@@ -347,3 +347,28 @@ def test_a_percentage_has_no_end_where_its_base_may_be_nothing():
         (row,) = (row for row in rows if row["parameter"] == "percent_per_decade")
         assert row["lo"] < row["estimate"] < row["hi"]
         assert np.isfinite(row["hi"]) == ends
+    rows, _ = fit_group(x, 0.035 - law + errors, 1.0, ["log_linear"], 0.9, 12)
+    (row,) = (row for row in rows if row["parameter"] == "percent_per_decade")
+    assert row["lo"] == -np.inf < row["estimate"] < row["hi"] < 0, "a fall has no end on the other side"
+
+
+def test_a_percentage_says_what_its_shape_says():
+    """Without a constant the base cancels: a power law's percentage is that of its exponent."""
+    x, rng = np.geomspace(1, 100, 6), np.random.default_rng(1)
+    y = 0.05 * x**0.3 + 0.02 * rng.normal(size=(400, 6))
+    rows, _ = fit_group(x, y, 1.0, ["power", "learning_curve"], 0.9, 12)
+    found = {(row["form"], row["parameter"]): row for row in rows}
+    alpha, percent = found["power", "alpha"], found["power", "percent_per_decade"]
+    for end in ("lo", "estimate", "hi"):
+        assert percent[end] == pytest.approx(100 * (10 ** alpha[end] - 1), rel=1e-6)
+    curve = found["learning_curve", "percent_per_decade"]
+    assert 0 <= curve["lo"] <= curve["estimate"] <= curve["hi"] <= 900
+
+
+def test_a_dead_voxel_lowers_no_ceiling():
+    """A bound on mean scores is of the voxels that these are of."""
+    ccmax = np.array([0.8, 0.6, 0.0, np.nan, np.nan])
+    sets = {"all": np.ones(5, bool), "dead": np.array([0, 0, 0, 1, 1], bool)}
+    bounds = ceiling_bounds(ccmax, sets)
+    np.testing.assert_allclose(bounds["all"], [1.4 / 3, 1.0 / 3])
+    np.testing.assert_allclose(bounds["dead"], 1)

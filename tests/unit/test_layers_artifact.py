@@ -109,11 +109,11 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     trs, voxels = 300, 40
     p = rng.normal(size=(voxels, trs))
     y = 0.3 * p + rng.normal(size=p.shape)
-    y[:20, :50] += 4 * np.exp(-np.arange(50) / 15)
-    p[:20, :50] += 4 * np.exp(-np.arange(50) / 15)
+    y[:20, :50] += 4 * np.exp(-np.arange(50) / 40)
+    p[:20, :50] += 4 * np.exp(-np.arange(50) / 40)
     path = write_moments(tmp_path / "m.h5", p[None], y, {"a": trs})
     write_voxels(tmp_path / "voxels.parquet", ["S"], voxels, region="AC")
-    settings = {"skip_s": 100, "tr_s": 2.0, "block_trs": 10, "draws": 100, "interval": 0.9, "seed": 0}
+    settings = {"skip_s": 100, "tr_s": 2.0, "block_trs": 10, "draws": 400, "interval": 0.9, "seed": 0}
     output = tmp_path / "artifact.parquet"
     measure_artifact([("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings)
     table = tables.read("artifact", output).to_pandas()
@@ -132,3 +132,9 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     assert 0 < gained.difference_lo < gained.difference < gained.difference_hi
     near = region.loc[120]
     assert near.difference_hi - near.difference_lo < 0.5 * (near.hi - near.lo), "cuts are compared in pairs"
+    measure_artifact(
+        [("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings | {"skip_s": 160}
+    )
+    table = tables.read("artifact", output).to_pandas()
+    assert sorted(table.cut_s.unique()) == [0, 20, 40, 60, 80, 100, 120, 160]
+    assert (table[table.cut_s == 160].difference == 0).all(), "the study's own cut, however late"

@@ -6,21 +6,22 @@ from simulated_study import chain, smooth
 
 from voxscale.bootstrap import block_sums, blocks_of, jackknife_error
 from voxscale.encoding import correlate
-from voxscale.reference import training_p
+from voxscale.reference import error_at_zero, training_p
 from voxscale.ridge import RidgeProblem, solve, story_folds
 from voxscale.significance import false_discovery
 
 
 def error_of(predicted, observed):
     blocks = blocks_of({"a": observed.shape[1]}, 10)
-    return jackknife_error(block_sums(predicted, observed, blocks), blocks.n), len(blocks.n)
+    return error_at_zero(block_sums(predicted, observed, blocks), blocks.n), len(blocks.n)
 
 
 def test_jackknife_is_a_literal_one_and_the_spread_of_r():
     rng = np.random.default_rng(0)
     p, y = smooth(rng.normal(size=(2, 3000, 250)))
-    error, blocks = error_of(p, y)
-    assert blocks == 20
+    blocks = blocks_of({"a": 200}, 10)
+    error = jackknife_error(block_sums(p, y, blocks), blocks.n)
+    assert len(blocks.n) == 20
     left = [np.delete(np.arange(200), slice(10 * b, 10 * b + 10)) for b in range(20)]
     literal = np.array([correlate(p[:5, rows], y[:5, rows]) for rows in left])
     np.testing.assert_allclose(error[:5], np.sqrt(19 * literal.var(0)), rtol=1e-6)
@@ -59,12 +60,15 @@ def test_ridge_on_noise_finds_no_voxel():
 def test_scores_over_voxels_chosen_in_training_are_not_too_high():
     excess, found = [], []
     r = np.concatenate([np.linspace(0.05, 0.4, 60), np.full(140, 1e-3)])
-    for seed in range(40):
+    for seed in range(60):
         training, test = (chain(r[None], trs, seed=2 * seed + i) for i, trs in enumerate((800, 120)))
         error, blocks = error_of(test[0][0], test[1])
         p = training_p(correlate(training[0][0], training[1]), 800, error, 120, blocks, 15)
         chosen = false_discovery(p) <= 0.05
         found.append(chosen[:60].mean())
-        excess.append((correlate(test[0][0], test[1]) - r)[chosen].mean())
+        if chosen.any():
+            excess.append((correlate(test[0][0], test[1]) - r)[chosen].mean())
     assert np.mean(found) > 0.1
-    assert abs(np.mean(excess)) < 3 * np.std(excess) / np.sqrt(40) + 0.004, "chosen on the test set: 0.1"
+    assert abs(np.mean(excess)) < 3 * np.std(excess) / np.sqrt(len(excess)), (
+        "by the plain error of the test r: 0.05"
+    )

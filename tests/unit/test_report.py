@@ -273,6 +273,11 @@ def test_tiles_tell_their_intervals(tables):
     percent = [tile for tile in tiles if tile["value"].endswith("%")]
     assert percent
     assert all(re.match(r"\[[+−\d]+, [+−\d]+\] ", tile["label"]) for tile in percent)
+    endless = tables["laws"].assign(hi=np.inf)
+    tiles = content.facts(tables | {"laws": endless}, content.x_names(CONFIG), CHIEF)
+    assert any(re.match(r"\[[+−\d]+, no end\] ", tile["label"]) for tile in tiles), "least certain, not most"
+    assert content.between(endless.iloc[0]).endswith(", no end]")
+    assert "[" not in content.between(endless.assign(lo=np.nan).iloc[0])
 
 
 def test_warnings_of_the_study_s_own_logs_are_told_once(tmp_path):

@@ -17,6 +17,7 @@ from voxscale.bootstrap import (
     interval,
     resampled_r,
     run_length,
+    skipped_trs,
 )
 from voxscale.errors import UserError
 from voxscale.progress import bar
@@ -81,14 +82,16 @@ def measure_artifact(
         if not np.array_equal(opened.voxels, ids):
             raise UserError(f"{path}: has other voxels than {voxels}; fit the cell again")
         # ASSUME: cuts are whole blocks, and each leaves at least three blocks to score.
-        starts = np.unique(opened.blocks.start_tr[opened.blocks.start_tr * tr_s <= LONGEST_CUT_S])
+        skipped = skipped_trs(settings)
+        starts = np.unique(opened.blocks.start_tr)
+        starts = starts[(starts * tr_s <= LONGEST_CUT_S) | (starts == skipped)]
         cuts = [int(cut) for cut in starts if opened.blocks.kept(cut).sum() >= 3]
         if not cuts:
             continue
         counts = block_counts(len(opened.blocks.n), settings["draws"], settings["seed"])
         sets = choose_sets(sets, list(wanted), "config", cell[2])
         scores = cut_scores(opened, cuts, counts, sets)
-        own = int(np.argmin(np.abs(np.array(cuts) * tr_s - settings["skip_s"])))
+        own = int(np.argmin(np.abs(np.array(cuts) - skipped)))
         level, n_blocks = settings["interval"], len(counts[0])
         lo, hi = interval(scores[:, 0], np.swapaxes(scores[:, 1:], 0, 1), level, n_blocks)
         # One resample serves all cuts: what they share is not in the interval of their difference, which

@@ -297,14 +297,16 @@ def freedom(n_units: float, run: int | None = None) -> float:
 def spread_lost(n_units: float, run: int | None = None) -> float:
     """Variance over that of the blocks' resamples.
 
-    These vary around the mean of the same few blocks, and lose what signal and noise share across the ends of
-    a run. Of products of two series that each reach as far as a haemodynamic response, with autocorrelation
-    ρ(k), that is the share 2 Σ k ρ²(k) / Σ ρ²(k) / TRs of a run.
+    These vary around the mean of the same few blocks, are one block more where runs of two do not fill their
+    number, and lose what signal and noise share across the ends of a run. Of products of two series that each
+    reach as far as a haemodynamic response, with autocorrelation ρ(k), that is the share
+    2 Σ k ρ²(k) / Σ ρ²(k) / TRs of a run.
 
     ASSUME: blocks of about ten TRs of 2 s.
     """
     run = run or run_length(n_units)
-    return n_units / max(n_units - run, 1) / (1 - ACROSS / run)
+    drawn = -(-n_units // run) * run
+    return drawn / max(n_units - run, 1) / (1 - ACROSS / run)
 
 
 def reach(level: float, n_units: float, run: int | None = None) -> float:
@@ -315,6 +317,13 @@ def reach(level: float, n_units: float, run: int | None = None) -> float:
     return float(width * np.sqrt(spread_lost(n_units, run)))
 
 
+def outer_share(level: float, n_units: float, run: int | None = None) -> float:
+    """Share of resamples beyond either end of an interval, see `reach`."""
+    from scipy import special
+
+    return float(special.ndtr(-reach(level, n_units, run)))
+
+
 def interval(
     estimate: np.ndarray | float, resampled: np.ndarray, level: float, n_units: float, run: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -323,7 +332,8 @@ def interval(
     With few blocks a bootstrap's spread is too small by (n - run)/n and its tails are a normal's where
     Student's are due: the percentiles are taken further out, as far as a t interval would reach (Hesterberg
     2015, doi:10.1080/00031305.2015.1089789). Resampling moves a score upwards (r² more so):
-    percentiles are taken around the resamples' own median, so that this shift is not in the interval.
+    percentiles are taken around the resamples' own median, so that this shift is not in the interval. Where
+    no resample strays as far, as with two or three blocks, it is `reach` times their standard deviation.
 
     Args:
         estimate: (...) from the real data.
@@ -333,14 +343,16 @@ def interval(
         run: blocks drawn together, where that is not what as many blocks are drawn in.
 
     Returns:
-        lo, hi: (...) each; NaN where there is no resample.
+        lo, hi: (...) each; NaN where there is no resample, or one block alone.
     """
-    from scipy import special
-
-    share = special.ndtr(-reach(level, n_units, run))
+    share = outer_share(level, n_units, run)
     resampled = np.asarray(resampled, np.float64)
-    empty = ~np.isfinite(resampled).any(0)
+    empty = ~np.isfinite(resampled).any(0) | (n_units <= 1)
     filled = np.where(empty, 0.0, resampled)
     shift = estimate - np.nanmedian(filled, 0)
-    lo, hi = np.nanquantile(filled, [share, 1 - share], axis=0) + shift
+    if share * len(resampled) < 0.5:
+        half = reach(level, n_units, run) * np.nanstd(filled, 0)
+        lo, hi = estimate - half, estimate + half
+    else:
+        lo, hi = np.nanquantile(filled, [share, 1 - share], axis=0) + shift
     return np.where(empty, np.nan, lo)[()], np.where(empty, np.nan, hi)[()]

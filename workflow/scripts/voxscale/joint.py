@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, interval
+from voxscale.bootstrap import METRICS, interval, outer_share
 from voxscale.errors import UserError
 from voxscale.law_points import POOLED, Point, blocks_by_subject, choose_cells, describe_cells, read_points
 from voxscale.laws import preferred
@@ -165,8 +165,9 @@ def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float,
     gain = np.median(known)
     if np.isfinite(known).all():
         return float(gain), *map(float, interval(gain, known, level, n_blocks))
-    # Hours without end: plain percentiles, which infinity does not harm.
-    lo, hi = np.quantile(known, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    # Hours without end: percentiles without a shift, which infinity does not harm.
+    share = outer_share(level, n_blocks)
+    lo, hi = np.quantile(known, [share, 1 - share], method="nearest")
     return float(gain), float(lo), float(hi)
 
 

@@ -110,16 +110,18 @@ def choose_cells(about: Mapping[tuple, dict], x: str, layer_choice: str) -> list
 def ceiling_bounds(ccmax: np.ndarray, sets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Largest mean r and mean r² that the voxels' ceilings allow: set -> (metrics,).
 
-    ASSUME: an undefined ceiling counts as 0 and one that noise made too high counts in full, so that the
-    bound errs upwards; without any ceiling it is 1.
+    ASSUME: a ceiling that noise made too high counts in full, so that the bound errs upwards; without any
+    ceiling it is 1.
+
+    Args:
+        ccmax: (voxels,); 0 where it is undefined, NaN where a voxel has no score either.
     """
-    known = np.nan_to_num(ccmax)
-    if not known.any():
-        return {name: np.ones(len(METRICS)) for name in sets}
-    return {
-        name: np.array([known[inside].mean(), (known[inside] ** 2).mean()]) if inside.any() else np.ones(2)
-        for name, inside in sets.items()
-    }
+    known = np.isfinite(ccmax)
+    bounds = {}
+    for name, inside in sets.items():
+        here = ccmax[inside & known]
+        bounds[name] = np.array([here.mean(), (here**2).mean()]) if here.any() else np.ones(len(METRICS))
+    return bounds
 
 
 def score_points(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import METRICS, interval, reach
+from voxscale.bootstrap import METRICS, interval, reach, spread_lost
 from voxscale.forms import FORMS, Form, family_offsets, fit, implied, largest_error, stations
 from voxscale.law_points import DATA, Point, blocks_by_subject, choose_cells, describe_cells, read_points
 from voxscale.likelihood import form_criterion, resampled_covariance
@@ -96,28 +96,39 @@ def fit_group(
 def percent_interval(
     form: Form, x: np.ndarray, parameters: np.ndarray, key: str, level: float, n_blocks: int
 ) -> tuple[float, float]:
-    """Interval of a rise in percent of a base that errs as well (Fieller 1954).
+    """Interval of a rise in percent of a base that errs as well.
 
-    It holds every share t for which rise - t·base may be 0. A base that may itself be 0 leaves it without an
-    end: inf.
+    Where a constant is added, base and rise are two things: it holds every t for which rise - t·base may be
+    0 (Fieller 1954), and a base that may itself be 0 leaves it without an end: inf. Without a constant the
+    shape alone says how often the base fits into a later score: it is that of their ratio's logarithm.
 
     Args:
         parameters: (1 + resamples, n), row 0 of the real points.
         key: percent_per_decade or percent_over_range.
     """
     first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in stations(x))
-    rise = (tenfold if key == "percent_per_decade" else last) - first
+    later = tenfold if key == "percent_per_decade" else last
     if not first[0] > 0:
         return np.nan, np.nan
-    known = np.isfinite(rise[1:]) & np.isfinite(first[1:])
-    v_rise, v_both, _, v_base = (
-        np.cov(rise[1:][known], first[1:][known]).ravel() * reach(level, n_blocks) ** 2
-    )
+    if not form.constant:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.log(later / first)
+        lo, hi = interval(ratio[0], ratio[1:], level, n_blocks)
+        if form.bounded:  # a score that starts from 0 at no data grows no faster than the data
+            at, tenth, end = stations(x)
+            lo, hi = max(lo, 0.0), min(hi, np.log((tenth if key == "percent_per_decade" else end) / at))
+        return 100 * np.expm1(lo), 100 * np.expm1(hi)
+    rise = later - first
+    # The covariance holds what resamples lose, and `reach` does so too.
+    spread = resampled_covariance(np.stack([rise, first], 1)[1:], n_blocks)
+    (v_rise, v_both), (_, v_base) = spread * reach(level, n_blocks) ** 2 / spread_lost(n_blocks)
     a, b, c = first[0] ** 2 - v_base, rise[0] * first[0] - v_both, rise[0] ** 2 - v_rise
     root = np.sqrt(max(b**2 - a * c, 0.0))
-    if a <= 0:
-        return (100 * c / (b + root) if b + root > 0 and c > 0 else -np.inf), np.inf
-    return 100 * (b - root) / a, 100 * (b + root) / a
+    if a > 0:
+        return 100 * (b - root) / a, 100 * (b + root) / a
+    if c <= 0:  # the rise may be 0 as well
+        return -np.inf, np.inf
+    return (100 * c / (b + root), np.inf) if rise[0] > 0 else (-np.inf, 100 * c / (b - root))
 
 
 def preferred(judged: Mapping[str, tuple[float, float]]) -> str | None:

@@ -43,7 +43,8 @@ def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
     scores = stats.norm.ppf((stats.rankdata(known, axis=0) - 0.5) / len(known))
     low, high = np.quantile(known, stats.norm.cdf([-1, 1]), axis=0)
     spread = (high - low) / 2
-    correlation = scores.T @ scores / (scores[:, :1].T @ scores[:, :1])
+    size = np.sqrt((scores**2).sum(0))
+    correlation = scores.T @ scores / np.where(size > 0, np.outer(size, size), np.inf)
     return correlation * np.outer(spread, spread) * spread_lost(n_units)
 
 

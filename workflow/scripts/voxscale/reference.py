@@ -2,7 +2,8 @@
 
 Voxels that a test set calls significant score too high on that test set, the more so the shorter it is, and
 those of the model that chose them most of all: a law over them is too steep. They are therefore chosen by the
-score held out in training, which knows nothing of the test set.
+score held out in training. Of the test set it is known only how far a voxel's noise reaches in time, and that
+freed of its score: a high r errs less, so that the plain error of r would choose lucky voxels.
 """
 
 from __future__ import annotations
@@ -14,9 +15,21 @@ from typing import Any
 import numpy as np
 
 from voxscale import tables
-from voxscale.bootstrap import Moments, jackknife_error, skipped_trs
+from voxscale.bootstrap import Moments, correlations, jackknife_error, skipped_trs
 from voxscale.errors import UserError
 from voxscale.significance import false_discovery
+
+
+def error_at_zero(sums: np.ndarray, n: np.ndarray) -> np.ndarray:
+    """Standard error that r would have at r = 0: (voxels,).
+
+    r errs in proportion to 1 − r² (Fisher 1915).
+
+    Args:
+        sums: (blocks, 5, voxels); n: (blocks,) TRs.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return jackknife_error(sums, n) / (1 - correlations(sums.sum(0), n.sum()) ** 2)
 
 
 def training_p(
@@ -33,12 +46,13 @@ def training_p(
 
     Args:
         cv_r: (voxels,) held-out correlation at the best alpha.
-        error: (voxels,) standard error of the test correlation, from n_blocks blocks of test_trs TRs.
+        error: (voxels,) of `error_at_zero`, from n_blocks blocks of test_trs TRs.
     """
     from scipy import special
 
     with np.errstate(invalid="ignore", divide="ignore"):
-        t = cv_r / (np.where(error > 0, error, np.nan) * np.sqrt(2 * test_trs / train_trs))
+        error = np.where(error > 0, error, np.nan) * (1 - cv_r**2)
+        t = cv_r / (error * np.sqrt(2 * test_trs / train_trs))
         return np.minimum(n_alphas * special.stdtr(n_blocks - 1, -t), 1.0)
 
 
@@ -68,7 +82,7 @@ class Significant:
                 raise UserError(f"{moments}: has other voxels than {scores}; fit the cell again")
             kept = opened.blocks.kept(skipped_trs(settings))
             n = opened.blocks.n[kept]
-            error = np.concatenate([jackknife_error(sums, n) for _, sums in opened.read(0, kept)])
+            error = np.concatenate([error_at_zero(sums, n) for _, sums in opened.read(0, kept)])
             p = training_p(cv_r, about["train_trs"], error, int(n.sum()), len(n), settings["n_alphas"])
             name = f"{about['model']} layer {about['layer']} n_train {about['n_train']}"
             self.found.setdefault(about["subject"], {})[name] = voxels, p

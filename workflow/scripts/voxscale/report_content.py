@@ -73,9 +73,10 @@ def cell(value: Any) -> str:
 def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     """`estimate [lo, hi]`, without the bracket where there is no interval."""
     text = form.format(getattr(row, column))
-    if np.isfinite(row.lo) and np.isfinite(row.hi):
-        text += f" [{form.format(row.lo)}, {form.format(row.hi)}]"
-    return text
+    if np.isnan(row.lo) or np.isnan(row.hi):
+        return text
+    lo, hi = (form.format(end) if np.isfinite(end) else "no end" for end in (row.lo, row.hi))
+    return f"{text} [{lo}, {hi}]"
 
 
 def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -306,7 +307,7 @@ def facts(
         for row in slopes[slopes.law == law].itertuples():
             base = base_text(row.base, x_names.get(law, "x"))
             label = f"{kind} law, signed r² per decade, of the {base}"
-            if np.isfinite(row.lo) and np.isfinite(row.hi):
+            if not (np.isnan(row.lo) or np.isnan(row.hi)):
                 label = f"[{signed(row.lo)}, {signed(row.hi)}] {label}"
             found.append({"value": f"{signed(row.estimate)} %", "label": label})
     return found

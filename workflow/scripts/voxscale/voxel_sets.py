@@ -81,7 +81,10 @@ def voxel_sets(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def read_sets(path: str | Path) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
-    """Sets of all subjects from table `voxels`: subject -> (voxel ids, sets, ccmax)."""
+    """Sets of all subjects from table `voxels`: subject -> (voxel ids, sets, ccmax).
+
+    A ccmax that is undefined is 0 where a voxel varies over repeats, NaN where it does not.
+    """
     table = tables.read("voxels", path)
     found = {}
     for subject in pc.unique(table["subject"]).to_pylist():
@@ -92,7 +95,9 @@ def read_sets(path: str | Path) -> dict[str, tuple[np.ndarray, dict[str, np.ndar
             "decile": pc.fill_null(part["decile"], 0).to_numpy(),
             "roi": np.array(pc.fill_null(part["roi"], "").to_pylist()),
         }
-        found[subject] = part["voxel"].to_numpy(), voxel_sets(columns), part["ccmax"].to_numpy()
+        varies = np.isfinite(part["explainable"].to_numpy())
+        ccmax = np.where(varies, np.nan_to_num(part["ccmax"].to_numpy()), np.nan)
+        found[subject] = part["voxel"].to_numpy(), voxel_sets(columns), ccmax
     return found
 
 

@@ -102,7 +102,9 @@ def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
 
 
 def signed(value: float, digits: int = 0) -> str:
-    """A number with its sign, a true minus, and no sign when it rounds to nothing."""
+    """A number with its sign, a true minus, and no sign when it rounds to nothing; infinity is `no end`."""
+    if np.isinf(value):
+        return "no end"
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
