@@ -70,10 +70,11 @@ def draws(studies: int) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     for n in (3, 5):
         values = rng.normal(size=(studies * 5, n))
-        means = draw_weights(n, 500, 0) @ values.T
-        lo, hi = interval(means[0], means[1:], LEVEL, 10**6)
-        label = f"90% interval of a mean over {n} training draws"
-        yield label, "holds the truth", "85–95 %", share((lo < 0) & (hi > 0))
+        for blocks in (12, 100):
+            means = draw_weights(n, 500, 0, LEVEL, blocks) @ values.T
+            lo, hi = interval(means[0], means[1:], LEVEL, blocks)
+            label = f"90% interval of a mean over {n} training draws, of a test set of {blocks} blocks"
+            yield label, "holds the truth", "85–95 %", share((lo < 0) & (hi > 0))
 
 
 def likeliest(x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> str:

@@ -85,12 +85,12 @@ def joint_points(surface, sizes, hours, voxels=20, trs=300, spread=0.06, seed=0,
     order = np.argsort(targets)
     r = np.array(targets)[order][:, None] * np.linspace(0.5, 1.5, voxels)
     scores = resampled(*chain(r, trs, seed=seed), seed, draws)[:, np.argsort(order)]
-    points, start = [], 0
+    points, start, n_blocks = [], 0, -(-trs // 10)
     for n, d, own in cells:
-        weights = draw_weights(own, draws, seed)
+        weights = draw_weights(own, draws, seed, 0.9, n_blocks)
         y = np.einsum("rdm,rd->rm", scores[:, start : start + own], weights)
         about = {"model": f"m{n:g}", "parameters": n, "n_train": d}
-        points.append(Point(about, d, -(-trs // 10), {"all": y}, {"all": np.ones(2)}))
+        points.append(Point(about, d, n_blocks, {"all": y}, {"all": np.ones(2)}))
         start += own
     return points
 

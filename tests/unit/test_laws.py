@@ -6,7 +6,15 @@ from scipy import stats
 from simulated_study import nested, summary_row, write_moments, write_voxels
 
 from voxscale import tables
-from voxscale.bootstrap import Moments, block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.bootstrap import (
+    Moments,
+    block_counts,
+    block_sums,
+    blocks_of,
+    draw_weights,
+    interval,
+    mean_scores,
+)
 from voxscale.encoding import correlate, scored_rows
 from voxscale.errors import UserError
 from voxscale.law_points import blocks_by_subject, ceiling_bounds, choose_cells, pool, score_points
@@ -253,13 +261,16 @@ def test_points_are_the_scores_of_the_summary(tmp_path):
     np.testing.assert_allclose(points[points.metric == "r"].y, expected, atol=1e-6)
 
 
-def test_weights_of_draws_make_a_mean_vary_as_its_t_interval_does():
-    weights = draw_weights(5, 40_000, seed=1)
+@pytest.mark.parametrize("blocks", [12, 30, 1000])
+def test_weights_of_draws_make_a_mean_vary_as_its_t_interval_does(blocks):
+    """However few the blocks, whose interval reaches further out."""
+    weights = draw_weights(5, 40_000, 1, 0.9, blocks)
     np.testing.assert_allclose(weights.sum(1), 1)
     np.testing.assert_allclose(weights[0], 0.2)
     values = np.array([3.0, 1.0, 4.0, 1.0, 5.0])
     expected = stats.t.interval(0.9, 4, values.mean(), values.std(ddof=1) / np.sqrt(5))
-    np.testing.assert_allclose(np.quantile(weights[1:] @ values, [0.05, 0.95]), expected, rtol=0.02)
+    found = interval(values.mean(), weights[1:] @ values, 0.9, blocks)
+    np.testing.assert_allclose(found, expected, atol=0.06)
 
 
 def test_layer_is_chosen_without_the_test_set():

@@ -102,5 +102,5 @@ def test_covariance_of_resamples_with_tails():
     assert 1 < wide[0, 0] < 2.5, "the middle of Student's t is a little wider than a normal's"
     assert wide[0, 1] / np.sqrt(wide[0, 0] * wide[1, 1]) == pytest.approx(0.8 / np.sqrt(2), abs=0.05)
     assert np.linalg.eigvalsh(wide).min() > 0
-    np.testing.assert_allclose(resampled_covariance(heavy, 11), found * 11 / 9, rtol=1e-4)
+    np.testing.assert_allclose(resampled_covariance(heavy, 12), found * 12 / 10, rtol=1e-4)
     np.testing.assert_array_equal(resampled_covariance(np.full((5, 2), np.nan), 9), np.zeros((2, 2)))

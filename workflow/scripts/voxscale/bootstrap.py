@@ -261,20 +261,25 @@ def jackknife_error(sums: np.ndarray, n: np.ndarray) -> np.ndarray:
     return np.sqrt((len(n) - 1) * r.var(0))
 
 
-def draw_weights(n_draws: int, draws: int, seed: int) -> np.ndarray:
+def draw_weights(n_draws: int, draws: int, seed: int, level: float, n_blocks: float) -> np.ndarray:
     """(1 + draws, n_draws) weights of the training draws in each resample; row 0 weighs all alike.
 
     Draws are nested: the same draw index at each training size is one growing set of stories, so one resample
     of the weights serves all sizes. Draws are few, and counting them anew has few outcomes and too little
-    spread: weights vary smoothly instead, so that a mean varies as Student's t of its standard error.
+    spread: weights vary smoothly instead, by so much that where `interval` ends, a mean has strayed as far as
+    Student's t of its draws says. Of draws alone or blocks alone the interval is then the t interval.
+
+    Args:
+        level, n_blocks: of the interval that the resamples are for.
     """
+    from scipy import special
+
     if n_draws == 1:
         return np.ones((1 + draws, 1))
-    rng = np.random.default_rng((seed, n_draws))
-    normal = rng.normal(size=(draws, n_draws))
-    heavy = np.sqrt((n_draws - 1) / rng.chisquare(n_draws - 1, (draws, 1)))
-    widened = (normal - normal.mean(1, keepdims=True)) * heavy * np.sqrt(n_draws / (n_draws - 1))
-    return (1 + np.concatenate([np.zeros((1, n_draws)), widened])) / n_draws
+    normal = np.random.default_rng((seed, n_draws)).normal(size=(draws, n_draws))
+    wanted = special.stdtrit(n_draws - 1, 0.5 + level / 2) / reach(level, n_blocks)
+    varied = (normal - normal.mean(1, keepdims=True)) * np.sqrt(n_draws / (n_draws - 1)) * wanted
+    return (1 + np.concatenate([np.zeros((1, n_draws)), varied])) / n_draws
 
 
 def effective_blocks(one: np.ndarray, other: np.ndarray) -> float:

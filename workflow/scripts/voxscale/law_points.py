@@ -138,7 +138,7 @@ def score_points(
 
     Args:
         about: of `describe_cells`; its n_draws are the draws averaged.
-        settings: skip_s, tr_s, draws, seed.
+        settings: skip_s, tr_s, draws, interval, seed.
 
     Raises:
         UserError: cells of one subject tested on different TRs; too few of them; other voxels than `voxels`.
@@ -164,13 +164,16 @@ def score_points(
         n_draws = about[cell]["n_draws"]
         # (draws, resamples, sets, metrics)
         scores = cell_scores(moments, cut, counts[subject], sets, n_draws)
-        weights = draw_weights(len(scores), settings["draws"], settings["seed"])
+        n_blocks = counts[subject].shape[1]
+        weights = draw_weights(
+            len(scores), settings["draws"], settings["seed"], settings["interval"], n_blocks
+        )
         mean = np.einsum("drsm,rd->srm", scores, weights)
         points.setdefault(subject, []).append(
             Point(
                 about[cell],
                 about[cell]["x"],
-                counts[subject].shape[1],
+                n_blocks,
                 dict(zip(sets, mean, strict=True)),
                 ceiling_bounds(ccmax, sets),
             )
