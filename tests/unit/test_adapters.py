@@ -130,6 +130,18 @@ BAD_BIDS = {
         ),
         "sub-01_mask.nii.gz: is empty",
     ),
+    "a mask with a background of NaN": (
+        lambda root, config: nibabel.save(
+            nibabel.Nifti1Image(np.full(SHAPE, np.nan, np.float32), np.eye(4)), root / MASK
+        ),
+        "sub-01_mask.nii.gz: has values other than 0 and 1",
+    ),
+    "a mask of complex numbers": (
+        lambda root, config: nibabel.save(
+            nibabel.Nifti1Image(np.ones(SHAPE, np.complex64), np.eye(4)), root / MASK
+        ),
+        "sub-01_mask.nii.gz: holds complex64",
+    ),
     "an image that is none": (text(BOLD, "hello"), "bold.nii.gz: is not a NIfTI image"),
     "an annexed image": (text(BOLD, "/annex/objects/MD5E-s1--0.nii.gz"), "git-annex pointer"),
     "a cut-off image": (halve(BOLD), "is cut off"),

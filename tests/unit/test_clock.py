@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from voxscale.clock import read_clock, read_clocks
+from voxscale.clock import read_clock, read_clocks, read_rows
 from voxscale.errors import UserError
 
 
@@ -53,6 +53,13 @@ def test_bad_counts_end_in_one_line(tmp_path, name, content, line):
     with pytest.raises(UserError, match=line) as error:
         read_clock(path, "a")
     assert name in str(error.value)
+
+
+def test_a_quote_is_part_of_its_word(tmp_path):
+    path = tmp_path / "a.tsv"
+    path.write_text('onset\tduration\tword\n2\t0.4\t"hello\n2.5\t0.4\tthere\n3\t0.4\tfriend"\n')
+    words = [row["word"] for row in read_rows(path, ("onset", "duration", "word"))]
+    assert words == ['"hello', "there", 'friend"']
 
 
 def test_a_missing_table_is_named(tmp_path):

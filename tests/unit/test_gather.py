@@ -184,6 +184,24 @@ def test_bad_input_names_its_file(study, tmp_path):
         read_voxels(study["regions"])
 
 
+@pytest.mark.parametrize(
+    ("voxels", "line"),
+    [
+        ([1, 2, 3], "has voxel 3, where the last is 2; count voxels from 0"),
+        ([0, 999], "has voxel 999, where the last is 2; take out"),
+        ([-1, 0], "has voxel -1; count voxels from 0"),
+        ([], "has no voxels"),
+    ],
+)
+def test_a_table_of_other_voxels_is_refused(tmp_path, voxels, line):
+    path = tmp_path / "voxels.tsv"
+    path.write_text("voxel\troi\n" + "".join(f"{voxel}\tAC\n" for voxel in voxels))
+    with pytest.raises(UserError, match=line):
+        read_voxels(path, np.arange(3))
+    if len(voxels) == 3:
+        assert len(read_voxels(path, np.array([1, 3]))) == 3, "voxels may have been chosen"
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_cells(tmp_path):
     code = """

@@ -24,8 +24,9 @@ RESPDICT_ONSET_S = 10.0
 class Clock:
     """The TRs of one story, relative to its sound.
 
-    The clock has `before` TRs ahead of the first response TR and `after` behind the last, so that delayed
-    features reach back to what was heard before the responses begin.
+    The clock has `before` TRs ahead of the first response TR and `after` behind the last: features are
+    resampled to all of them and cut to those of the responses. Delays begin with the responses, as is usual:
+    a story's first rows have zeros for what was heard before.
 
     Attributes:
         n_response: response TRs of the story.
@@ -99,7 +100,7 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]
     path = require(path, "tab-separated table")
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, delimiter="\t")
+            reader = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             rows = list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a tab-separated table ({error}); save it as UTF-8 text") from None

@@ -222,7 +222,7 @@ def _voxels(
         subject = ceiling["subject"][0].as_py()
         voxels, reliable = ceiling["voxel"].to_numpy(), ceiling["reliable"].to_numpy()
         ccmax = ceiling["ccmax"].to_numpy()
-        known = read_voxels(voxel_tables.get(subject))
+        known = read_voxels(voxel_tables.get(subject), voxels)
         about = [known.get(int(voxel), {}) for voxel in voxels]
         significant, name = chosen.of(subject, voxels)
         tenth = deciles(ccmax, reliable)

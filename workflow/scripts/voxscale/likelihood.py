@@ -30,8 +30,8 @@ ROUNDS = 4  # in which the grid of a form's nonlinear parameter is narrowed
 def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
     """Covariance of points from their bootstrap resamples: (points, points).
 
-    What is fitted to few points has resamples far out, whose variance is large or has no end: spreads are those
-    of the middle 68 % of resamples, correlations those of their normal scores.
+    What is fitted to few points has resamples far out, whose variance is large or has no end: spreads are
+    those of the middle 68 % of resamples, correlations those of their normal scores.
 
     Args:
         resamples: (resamples, points); those that are not finite are left out.

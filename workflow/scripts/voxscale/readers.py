@@ -117,16 +117,26 @@ def _load(path: str | Path) -> Any:
 
 
 def _values(path: str | Path, image: Any) -> np.ndarray:
+    if image.get_data_dtype().kind not in "iuf":
+        raise UserError(f"{path}: holds {image.get_data_dtype()}; save it as real numbers")
     try:
         return np.asanyarray(image.dataobj)
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: is cut off ({str(error).splitlines()[0]}); get it again") from None
 
 
+def _inside(mask: str | Path, image: Any) -> np.ndarray:
+    """Which places of a mask are voxels: bool of its shape."""
+    values = _values(mask, image)
+    if not np.isin(values, (0, 1)).all():
+        raise UserError(f"{mask}: has values other than 0 and 1; save it as a mask of these two")
+    return values == 1
+
+
 def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, int]:
     """The runs, the mask and its voxels, checked to lie on one grid."""
     mask_image = _load(mask)
-    n_voxels = int((_values(mask, mask_image) != 0).sum())
+    n_voxels = int(_inside(mask, mask_image).sum())
     if not n_voxels:
         raise UserError(f"{mask}: is empty; give a mask with voxels")
     runs = []
@@ -145,7 +155,7 @@ def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, in
 
 def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
     images, mask_image, _ = _images(paths, mask)
-    inside = _values(mask, mask_image) != 0
+    inside = _inside(mask, mask_image)
     # One run's volumes at a time; of each only the voxels stay: (TRs, voxels).
     runs = [
         _values(path, image)[inside].T.astype(np.float32, order="C")
