@@ -10,6 +10,7 @@ from workflow.runs import tiny_config
 
 from voxscale import status
 from voxscale.jobs import Job
+from voxscale.parameters import of_job
 from voxscale.plan import load_jobs
 from voxscale.queue import Queued, read_queue
 from voxscale.records import file_of, marked
@@ -81,10 +82,11 @@ def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
 def test_an_output_of_other_settings_is_not_done(jobs):
     for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
         touch(job.output)
-    features = repr(jobs.study.feature_settings("tiny-opt-1"))
-    now, other = repr(jobs.study.fit_settings()), repr(jobs.study.fit_settings() | {"seed": 7})
-    touch(file_of(cell().output, "metadata"), json.dumps({"params": [features, now, "'code'"]}))
-    touch(file_of(cell(n_train="4").output, "metadata"), json.dumps({"params": [features, other]}))
+    for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
+        told = of_job(jobs.study, job.rule, job.wildcards)
+        told["settings"] |= other
+        note = {"params": [*map(repr, told.values()), "'code'"]}
+        touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
     seen = status.survey(jobs, [], [], running=False)

@@ -1,6 +1,7 @@
 """What is planned: no more than what was asked for."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -41,13 +42,13 @@ def test_another_workflow_takes_it_as_a_module(tmp_path):
 
 
 def planned(folder, config):
-    """Fits that are done, and that were made with other settings."""
+    """Of each rule, how many jobs are done, and how many were made with other settings."""
     (folder / "planned.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "voxscale.plan", "--configfile", "planned.yaml"]
     environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
     text = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
-    fits = next(line.split() for line in text.splitlines() if line.startswith("fit_encoding"))
-    return tuple(0 if count == "-" else int(count) for count in fits[2:4])
+    rows = re.findall(r"^(\w+\*?) +\d+ +(\d+) +(\d+|-) ", text, re.MULTILINE)
+    return {rule: (int(done), 0 if outdated == "-" else int(outdated)) for rule, done, outdated in rows}
 
 
 def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
@@ -69,9 +70,12 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     assert fourth.rules == {"prepare_responses": 1}, fourth.text
     assert "Nothing to be done" in snakemake(tmp_path, scores, config=config).text
     # What is planned as done is what Snakemake finds done.
-    assert planned(tmp_path, config) == (8, 0)
+    found = planned(tmp_path, config)
+    assert (found["fit_encoding"], found["gather_scores"]) == ((8, 0), (1, 0))
+    assert found["all"][1] == 0
     config["encoding"] = {"seed": 7}
-    assert planned(tmp_path, config) == (0, 8)
+    found = planned(tmp_path, config)
+    assert (found["fit_encoding"], found["gather_scores"]) == ((0, 8), (0, 1))
     config["encoding"]["seed"] = 0
     # Other scans are other fits.
     with next((tmp_path / "results/phantom").rglob("UTS01/nightbaker.hf5")).open("ab") as scan:

@@ -60,7 +60,7 @@ def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], r
         running: whether a run holds the directory.
     """
     queued = {job.comment: "waiting" if job.waiting else "running" for job in queue or ()}
-    started, settings = set(started), Settings(jobs)
+    started, settings = set(started), Settings(jobs.study)
     seen = []
     for job in jobs.all():
         there = is_done(jobs, job)
