@@ -10,6 +10,9 @@ import pandas as pd
 import yaml
 from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny_config
 
+from voxscale import status
+from voxscale.plan import load_jobs
+
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):
     run = snakemake(tmp_path, "--dry-run", "results/figures/score_by_speech_model_size.png")
@@ -51,7 +54,7 @@ def planned(folder, config):
     return {rule: (int(done), 0 if outdated == "-" else int(outdated)) for rule, done, outdated in rows}
 
 
-def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
+def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     config = tiny_config()
     first = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
     assert first.status == 0, first.text[-3000:]
@@ -60,6 +63,10 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     assert "Nothing to be done" in second.text
     scores = next((tmp_path / "results/scores/model=tiny-opt-1").rglob("scores.parquet"))
     scores.unlink()
+    monkeypatch.chdir(tmp_path)
+    seen = status.survey(load_jobs("study.yaml"), None, [], running=False)
+    assert Counter(one.state for one in seen if one.job.rule == "fit_encoding") == {"done": 7, "missing": 1}
+    assert not any(one.log for one in seen)
     third = snakemake(tmp_path, scores.relative_to(tmp_path), config=config)
     assert third.rules == {"fit_encoding": 1}
     # A damaged copy of the responses is made anew by its name, and no finished fit with it.
