@@ -30,17 +30,8 @@ rule fit_banded:
         **needs("fit_banded"),
         **means,
     params:
-        bands=lambda wildcards: study.bands(wildcards.banded),
-        cell=lambda wildcards: study.banded_cell(**wildcards)._asdict(),
-        samples=lambda wildcards: study.config["banded"][wildcards.banded]["samples"],
-        settings=study.fit_settings(),
-        features=lambda wildcards: [
-            study.feature_settings(band["model"])
-            for band in study.bands(wildcards.banded)
-        ],
-        extractors=lambda wildcards: [
-            extraction_code(band["model"]) for band in study.bands(wildcards.banded)
-        ],
+        **parameters("fit_banded"),
+        extractors=lambda wildcards: band_codes(wildcards.banded),
         code=code("fit_banded"),
     script:
         "../workflow/scripts/fit_banded.py"

@@ -19,7 +19,7 @@ rule estimate_ceiling:
     resources:
         **needs("estimate_ceiling"),
     params:
-        settings=study.ceiling_settings,
+        **parameters("estimate_ceiling"),
         code=code("estimate_ceiling"),
     script:
         "../workflow/scripts/estimate_ceiling.py"

@@ -1,7 +1,6 @@
 # Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 HOME = Path(str(workflow.current_basedir)).parent
@@ -12,6 +11,7 @@ from voxscale.config import read_yaml
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability
+from voxscale.parameters import PARAMETERS
 from voxscale.provenance import code_hash
 from voxscale.study import Study
 
@@ -103,6 +103,15 @@ def code(rule):
     return lambda wildcards: code_hash(rule)
 
 
+def parameters(rule):
+    """Parameters of a rule's jobs that follow from the study, the same that `make plan` compares."""
+
+    def of(parameter):
+        return lambda wildcards: parameter(study, dict(wildcards.items()))
+
+    return {name: of(parameter) for name, parameter in PARAMETERS[rule].items()}
+
+
 def models_of(*modalities):
     """A wildcard pattern that matches the study's models of these modalities."""
     return "|".join(study.models_of(*modalities)) or "none"
@@ -142,15 +151,14 @@ def extraction_code(model):
     return "+".join(code_hash(rule) for rule in study.extractors(model))
 
 
-def cell_of(wildcards):
-    """The cell a job fits, with its number of draws."""
-    cell = study.cell(**wildcards)
-    return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
-
-
 def band_paths(name, banded):
     """Paths of one kind for each band of a banded model."""
     return [PATHS[name].format(**band) for band in study.bands(banded)]
+
+
+def band_codes(banded):
+    """Of each band of a banded model, the hash of the code that makes its features."""
+    return [extraction_code(band["model"]) for band in study.bands(banded)]
 
 
 def member_paths(wildcards):
@@ -183,12 +191,6 @@ def law_tables(kind):
     files = {"laws": "law", "points": "law_points", "curves": "law_curves"}
     found = {key: PATHS[name].format(law=law) for key, name in files.items()}
     return found | tables_of(study.config["laws"][law]["sweep"], "summary")
-
-
-def law_options(kind):
-    """What the figure of the chief law of a kind is told."""
-    law, interval = study.chief_laws[kind], study.config["bootstrap"]["interval"]
-    return {"law": law, "interval": interval, "voxel_sets": study.law_drawn(law)}
 
 
 def stacking_tables():

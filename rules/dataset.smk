@@ -25,9 +25,8 @@ if study.dataset.kind == "phantom":
         resources:
             **needs("write_phantom_stimuli"),
         params:
-            root=study.dataset.root,
+            **parameters("write_phantom_stimuli"),
             truth=lambda wildcards: PHANTOM_TRUTH,
-            settings=study.phantom_settings,
             prose=lambda wildcards: str(HOME / "config/phantom/stories"),
             code=code("write_phantom_stimuli"),
         script:
@@ -53,7 +52,7 @@ if study.dataset.kind == "phantom":
         resources:
             **needs("scan_phantom"),
         params:
-            root=study.dataset.root,
+            **parameters("scan_phantom"),
             truth=lambda wildcards: PHANTOM_TRUTH,
             code=code("scan_phantom"),
         script:
@@ -77,10 +76,7 @@ rule read_story:
     resources:
         **needs("read_story"),
     params:
-        transcript=lambda wildcards: str(study.dataset.transcript(wildcards.story)),
-        clocks=str(study.dataset.clocks),
-        tr_s=study.config["dataset"]["tr_s"],
-        trim=study.config["dataset"]["trim"],
+        **parameters("read_story"),
         code=code("read_story"),
     script:
         "../workflow/scripts/read_story.py"
@@ -106,8 +102,7 @@ rule describe_subject:
     resources:
         **needs("describe_subject"),
     params:
-        training=lambda wildcards: study.dataset.training(wildcards.subject),
-        test=lambda wildcards: study.dataset.test(wildcards.subject),
+        **parameters("describe_subject"),
         code=code("describe_subject"),
     script:
         "../workflow/scripts/describe_subject.py"
@@ -128,8 +123,7 @@ rule digest_sounds:
     resources:
         **needs("digest_sounds"),
     params:
-        stories=lambda wildcards: study.heard(wildcards.subject),
-        audio=lambda wildcards: study.sounds(study.heard(wildcards.subject)),
+        **parameters("digest_sounds"),
     script:
         "../workflow/scripts/digest_sounds.py"
 
@@ -150,8 +144,7 @@ rule digest_responses:
     resources:
         **needs("digest_responses"),
     params:
-        sources=lambda wildcards: study.response_sources(wildcards.subject),
-        mask=lambda wildcards: study.dataset.mask(wildcards.subject),
+        **parameters("digest_responses"),
         preparation=code("prepare_responses"),
     script:
         "../workflow/scripts/digest_responses.py"
@@ -174,11 +167,7 @@ rule prepare_responses:
     resources:
         **needs("prepare_responses"),
     params:
-        test=lambda wildcards: study.dataset.test(wildcards.subject),
-        sources=lambda wildcards: study.response_sources(wildcards.subject),
-        mask=lambda wildcards: study.dataset.mask(wildcards.subject),
-        clocks=str(study.dataset.clocks),
-        keep=study.config["dataset"]["keep"],
+        **parameters("prepare_responses"),
         code=code("prepare_responses"),
     script:
         "../workflow/scripts/prepare_responses.py"
@@ -203,7 +192,7 @@ if study.dataset.places_voxels:
         resources:
             **needs("place_voxels"),
         params:
-            database=str(study.dataset.pycortex_db),
+            **parameters("place_voxels"),
             code=code("place_voxels"),
         script:
             "../workflow/scripts/place_voxels.py"

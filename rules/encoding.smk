@@ -28,9 +28,7 @@ rule fit_encoding:
         **needs("fit_encoding"),
         **means,
     params:
-        cell=cell_of,
-        settings=study.fit_settings(),
-        features=lambda wildcards: study.feature_settings(wildcards.model),
+        **parameters("fit_encoding"),
         extractor=lambda wildcards: extraction_code(wildcards.model),
         scratch=f"results/scratch/fit_encoding/{CELL}",
         code=code("fit_encoding"),
@@ -58,8 +56,7 @@ rule predict_encoding:
         **needs("predict_encoding"),
         **means,
     params:
-        cell=cell_of,
-        settings=study.fit_settings(),
+        **parameters("predict_encoding"),
         extractor=lambda wildcards: extraction_code(wildcards.model),
         code=code("predict_encoding"),
     script:
@@ -86,8 +83,7 @@ rule weigh_encoding:
         **needs("weigh_encoding"),
         **means,
     params:
-        cell=cell_of,
-        settings=study.fit_settings(),
+        **parameters("weigh_encoding"),
         extractor=lambda wildcards: extraction_code(wildcards.model),
         code=code("weigh_encoding"),
     script:

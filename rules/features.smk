@@ -31,8 +31,7 @@ rule prepare_model:
     resources:
         **needs("prepare_model"),
     params:
-        entry=lambda wildcards: asdict(study.registry[wildcards.model]),
-        allow_quantized=study.config["features"]["allow_quantized"],
+        **parameters("prepare_model"),
         code=code("prepare_model"),
     script:
         "../workflow/scripts/prepare_model.py"
@@ -58,8 +57,7 @@ rule extract_language_features:
     resources:
         **needs("extract_language_features"),
     params:
-        stories=study.stories,
-        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        **parameters("extract_language_features"),
         store="results/features/stories",
         code=code("extract_language_features"),
     script:
@@ -86,9 +84,7 @@ rule extract_speech_features:
     resources:
         **needs("extract_speech_features"),
     params:
-        stories=study.stories,
-        audio=study.sounds(study.stories),
-        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        **parameters("extract_speech_features"),
         store="results/features/stories",
         code=code("extract_speech_features"),
     script:
@@ -119,9 +115,7 @@ rule extract_control_features:
     resources:
         **needs("extract_control_features"),
     params:
-        stories=study.stories,
-        audio=study.sounds(study.stories),
-        settings=lambda wildcards: study.feature_settings(wildcards.model),
+        **parameters("extract_control_features"),
         store="results/features/stories",
         code=code("extract_control_features"),
     script:
@@ -147,13 +141,7 @@ rule extract_derived_features:
     resources:
         **needs("extract_derived_features"),
     params:
-        training=study.training_stories,
-        layers=lambda wildcards: study.derived_layers(wildcards.model),
-        settings={
-            "trim": study.config["dataset"]["trim"],
-            "on_disk": study.config["features"]["on_disk"],
-        },
-        features=lambda wildcards: study.feature_settings(wildcards.model),
+        **parameters("extract_derived_features"),
         store="results/features/stories",
         extractor=lambda wildcards: extraction_code(wildcards.model),
         code=code("extract_derived_features"),

@@ -22,11 +22,7 @@ if study.dataset.kind == "ds003020":
         resources:
             **needs("fetch_dataset"),
         params:
-            files=lambda wildcards: [
-                list(file) for file in study.dataset.needed(wildcards.part)
-            ],
-            root=str(study.dataset.root),
-            url=study.dataset.config["url"],
+            **parameters("fetch_dataset"),
             jobs=4,  # connections; they wait for the network, not for a core
         script:
             "../workflow/scripts/fetch_dataset.py"

@@ -19,7 +19,7 @@ if "language" in study.chief_laws:
         resources:
             **needs("draw_score_by_language_model_size"),
         params:
-            options=law_options("language"),
+            **parameters("draw_score_by_language_model_size"),
             code=code("draw_score_by_language_model_size"),
         script:
             "../workflow/scripts/draw_score_by_language_model_size.py"
@@ -42,7 +42,7 @@ if "speech" in study.chief_laws:
         resources:
             **needs("draw_score_by_speech_model_size"),
         params:
-            options=law_options("speech"),
+            **parameters("draw_score_by_speech_model_size"),
             code=code("draw_score_by_speech_model_size"),
         script:
             "../workflow/scripts/draw_score_by_speech_model_size.py"
@@ -65,7 +65,7 @@ if "training" in study.chief_laws:
         resources:
             **needs("draw_score_by_training_hours"),
         params:
-            options=law_options("training"),
+            **parameters("draw_score_by_training_hours"),
             code=code("draw_score_by_training_hours"),
         script:
             "../workflow/scripts/draw_score_by_training_hours.py"
@@ -88,7 +88,7 @@ if study.profile_cells:
         resources:
             **needs("draw_score_by_layer"),
         params:
-            options={"order": study.by_size(study.profile_cells)},
+            **parameters("draw_score_by_layer"),
             code=code("draw_score_by_layer"),
         script:
             "../workflow/scripts/draw_score_by_layer.py"
@@ -262,7 +262,7 @@ rule draw_long_context_artifact:
     resources:
         **needs("draw_long_context_artifact"),
     params:
-        options={"cut_s": study.config["scoring"]["skip_s"]},
+        **parameters("draw_long_context_artifact"),
         code=code("draw_long_context_artifact"),
     script:
         "../workflow/scripts/draw_long_context_artifact.py"
@@ -283,7 +283,7 @@ rule draw_controls:
     resources:
         **needs("draw_controls"),
     params:
-        options={"controls": study.untrained},
+        **parameters("draw_controls"),
         code=code("draw_controls"),
     script:
         "../workflow/scripts/draw_controls.py"
@@ -333,7 +333,7 @@ if study.plateau_arms:
         resources:
             **needs("draw_plateau"),
         params:
-            options={"arms": study.plateau_arms},
+            **parameters("draw_plateau"),
             code=code("draw_plateau"),
         script:
             "../workflow/scripts/draw_plateau.py"
@@ -359,8 +359,7 @@ if study.dataset.kind == "ds003020" and study.map_cells:
         resources:
             **needs("draw_flatmap"),
         params:
-            model=study.map_cells[0].model,
-            database=str(study.dataset.pycortex_db),
+            **parameters("draw_flatmap"),
             code=code("draw_flatmap"),
         script:
             "../workflow/scripts/draw_flatmap.py"

@@ -29,12 +29,7 @@ rule write_report:
     resources:
         **needs("write_report"),
     params:
-        config=study.config,
-        models=study.revisions,
-        chief_laws=study.chief_laws,
-        untrained=study.untrained,
-        notes=study.notes,
-        stories=study.dataset.story_table(),
+        **parameters("write_report"),
         # The thousands of fits, which have a layer, warn of nothing.
         logs=lambda wildcards: [
             str(job.log) for job in jobs.all() if "layer" not in job.wildcards

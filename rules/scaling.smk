@@ -24,9 +24,7 @@ rule fit_law:
     resources:
         **needs("fit_law"),
     params:
-        cells=lambda wildcards: [list(cell) for cell in study.law_cells(wildcards.law)],
-        spec=lambda wildcards: study.law_spec(wildcards.law),
-        settings=study.bootstrap_settings,
+        **parameters("fit_law"),
         code=code("fit_law"),
     script:
         "../workflow/scripts/fit_law.py"
@@ -52,8 +50,7 @@ if study.profile_cells:
         resources:
             **needs("profile_layers"),
         params:
-            cells=[list(cell) for cell in study.profile_cells],
-            settings=study.bootstrap_settings,
+            **parameters("profile_layers"),
             code=code("profile_layers"),
         script:
             "../workflow/scripts/profile_layers.py"
@@ -75,8 +72,7 @@ rule measure_artifact:
     resources:
         **needs("measure_artifact"),
     params:
-        cells=[list(cell) for cell in study.map_cells],
-        settings=study.bootstrap_settings,
+        **parameters("measure_artifact"),
         code=code("measure_artifact"),
     script:
         "../workflow/scripts/measure_artifact.py"
@@ -102,9 +98,7 @@ if study.joint_cells:
         resources:
             **needs("fit_joint"),
         params:
-            cells=[list(cell) for cell in study.joint_cells],
-            spec=study.joint_spec,
-            settings=study.bootstrap_settings,
+            **parameters("fit_joint"),
             code=code("fit_joint"),
         script:
             "../workflow/scripts/fit_joint.py"
@@ -131,7 +125,7 @@ if study.plateau_arms:
         resources:
             **needs("analyse_plateau"),
         params:
-            models=study.law_models(study.chief_laws["language"]),
+            **parameters("analyse_plateau"),
             code=code("analyse_plateau"),
         script:
             "../workflow/scripts/analyse_plateau.py"

@@ -26,13 +26,7 @@ rule gather_scores:
     resources:
         **needs("gather_scores"),
     params:
-        voxel_tables=study.voxel_tables(),
-        settings={
-            "fdr": study.config["scoring"]["fdr"],
-            "n_alphas": study.config["encoding"]["alphas"]["n"],
-            "skip_s": study.config["scoring"]["skip_s"],
-            "tr_s": study.config["dataset"]["tr_s"],
-        },
+        **parameters("gather_scores"),
         code=code("gather_scores"),
     script:
         "../workflow/scripts/gather_scores.py"

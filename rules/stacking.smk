@@ -25,10 +25,7 @@ rule stack_models:
         **needs("stack_models"),
         **means,
     params:
-        cells=lambda wildcards: [
-            list(cell) for cell in study.stacking_cells(wildcards.subject)
-        ],
-        settings=study.fit_settings() | study.bootstrap_settings,
+        **parameters("stack_models"),
         code=code("stack_models"),
     script:
         "../workflow/scripts/stack_models.py"

@@ -34,8 +34,8 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
         resources:
             **needs("validate_phantom"),
         params:
+            **parameters("validate_phantom"),
             truth=lambda wildcards: PHANTOM_TRUTH,
-            interval=study.config["bootstrap"]["interval"],
             code=code("validate_phantom"),
         script:
             "../workflow/scripts/validate_phantom.py"

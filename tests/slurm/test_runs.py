@@ -37,11 +37,9 @@ def test_every_rule_runs_where_it_should_with_what_it_asked_for(whole):
 def test_what_a_job_costs_beside_its_work(whole):
     """Start-ups, and SLURM's own: of jobs that had the machine to themselves, as on a node of theirs."""
     from voxscale.plan import JOB_OVERHEAD_S, load_jobs
-    from voxscale.usage import benchmark_path, read_benchmark
+    from voxscale.usage import read_benchmark
 
-    paths = {
-        job.comment: benchmark_path(job) for job in load_jobs(whole.folder / "study.yaml", whole.folder).all()
-    }
+    paths = {job.comment: job.benchmark for job in load_jobs(whole.folder / "study.yaml", whole.folder).all()}
     jobs = whole.settled_jobs()
     costs = {True: [], False: []}
     for job in jobs:

@@ -10,6 +10,7 @@ from workflow.runs import tiny_config
 
 from voxscale import status
 from voxscale.jobs import Job
+from voxscale.parameters import of_job
 from voxscale.plan import load_jobs
 from voxscale.queue import Queued, read_queue
 from voxscale.records import file_of, marked
@@ -34,6 +35,12 @@ def touch(path, text=""):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+def at(seconds, path, text=""):
+    """A file as it was written at some time, s."""
+    touch(path, text)
+    os.utime(path, (1e9 + seconds, 1e9 + seconds))
 
 
 def mark(output):
@@ -81,10 +88,11 @@ def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
 def test_an_output_of_other_settings_is_not_done(jobs):
     for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
         touch(job.output)
-    features = repr(jobs.study.feature_settings("tiny-opt-1"))
-    now, other = repr(jobs.study.fit_settings()), repr(jobs.study.fit_settings() | {"seed": 7})
-    touch(file_of(cell().output, "metadata"), json.dumps({"params": [features, now, "'code'"]}))
-    touch(file_of(cell(n_train="4").output, "metadata"), json.dumps({"params": [features, other]}))
+    for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
+        told = of_job(jobs.study, job.rule, job.wildcards)
+        told["settings"] |= other
+        note = {"params": [*map(repr, told.values()), "'code'"]}
+        touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
     seen = status.survey(jobs, [], [], running=False)
@@ -152,6 +160,50 @@ def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
     assert status.failure_log(cell()) == kept
     os.utime(own, (1e9 + 9, 1e9 + 9))  # a later attempt, on this machine
     assert status.failure_log(cell()) == own
+
+
+def state(jobs):
+    return states(status.survey(jobs, [], [], running=False))["tiny-opt-1", "2", "UTS01", "2"]
+
+
+SLURM_SAID = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
+
+
+@pytest.mark.parametrize("said", ["", "UserWarning: an error is not one\n"])
+def test_a_deleted_output_of_a_success_is_missing(jobs, said):
+    at(0, cell().log, said)
+    at(1, cell().benchmark, "{}")
+    at(3, SLURM_SAID, "1 of 1 steps (100%) done\n")  # the run that looked on was killed: nobody deletes it
+    assert state(jobs) == "missing"
+
+
+def test_a_killed_job_has_failed_whatever_came_before(jobs):
+    at(0, cell().benchmark, "{}")
+    at(60, cell().log)
+    assert state(jobs) == "failed"
+    assert "killed before it could say" in status.tail(status.failure_log(cell()))
+
+
+def test_a_failed_job_is_told_with_its_log_until_it_succeeds(jobs):
+    at(0, cell().benchmark, "{}")
+    at(60, cell().log, "ERROR fit_encoding: UTS01.h5: cut off\n")
+    at(61, SLURM_SAID, "Error in rule fit_encoding:\n")
+    assert state(jobs) == "failed"
+    assert status.tail(status.failure_log(cell())) == "ERROR fit_encoding: UTS01.h5: cut off"
+    at(120, cell().log)  # the retry
+    at(120, cell().benchmark, "{}")
+    touch(cell().output)
+    assert state(jobs) == "done"
+    cell().output.unlink()
+    assert state(jobs) == "missing"
+
+
+def test_a_job_that_slurm_ended_before_its_log_has_failed(jobs):
+    at(0, cell().log, "all well")
+    at(1, cell().benchmark, "{}")
+    at(60, SLURM_SAID, "slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO NODE FAILURE ***\n")
+    assert state(jobs) == "failed"
+    assert status.failure_log(cell()) == SLURM_SAID
 
 
 def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):

@@ -22,7 +22,7 @@ def jobs(tmp_path, monkeypatch):
 
 
 def leave(job, *lines):
-    path = usage.benchmark_path(job)
+    path = job.benchmark
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(json.dumps(line) for line in lines) + "\n")
 
@@ -53,6 +53,6 @@ def test_the_page_has_a_row_for_each_rule(jobs, tmp_path):
 def test_a_damaged_benchmark_is_named(jobs):
     fit = Job("fit_encoding", CELL)
     leave(fit, {})
-    usage.benchmark_path(fit).write_text("{")
+    fit.benchmark.write_text("{")
     with pytest.raises(UserError, match=r"n_train=2\.jsonl: is no benchmark"):
         usage.usages(jobs)

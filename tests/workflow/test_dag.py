@@ -1,6 +1,7 @@
 """What is planned: no more than what was asked for."""
 
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -8,6 +9,9 @@ from collections import Counter
 import pandas as pd
 import yaml
 from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny_config
+
+from voxscale import status
+from voxscale.plan import load_jobs
 
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):
@@ -41,16 +45,16 @@ def test_another_workflow_takes_it_as_a_module(tmp_path):
 
 
 def planned(folder, config):
-    """Fits that are done, and that were made with other settings."""
+    """Of each rule, how many jobs are done, and how many were made with other settings."""
     (folder / "planned.yaml").write_text(yaml.safe_dump(config))
     command = [sys.executable, "-m", "voxscale.plan", "--configfile", "planned.yaml"]
     environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
     text = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
-    fits = next(line.split() for line in text.splitlines() if line.startswith("fit_encoding"))
-    return tuple(0 if count == "-" else int(count) for count in fits[2:4])
+    rows = re.findall(r"^(\w+\*?) +\d+ +(\d+) +(\d+|-) ", text, re.MULTILINE)
+    return {rule: (int(done), 0 if outdated == "-" else int(outdated)) for rule, done, outdated in rows}
 
 
-def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
+def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     config = tiny_config()
     first = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
     assert first.status == 0, first.text[-3000:]
@@ -59,6 +63,10 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     assert "Nothing to be done" in second.text
     scores = next((tmp_path / "results/scores/model=tiny-opt-1").rglob("scores.parquet"))
     scores.unlink()
+    monkeypatch.chdir(tmp_path)
+    seen = status.survey(load_jobs("study.yaml"), None, [], running=False)
+    assert Counter(one.state for one in seen if one.job.rule == "fit_encoding") == {"done": 7, "missing": 1}
+    assert not any(one.log for one in seen)
     third = snakemake(tmp_path, scores.relative_to(tmp_path), config=config)
     assert third.rules == {"fit_encoding": 1}
     # A damaged copy of the responses is made anew by its name, and no finished fit with it.
@@ -69,9 +77,12 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path):
     assert fourth.rules == {"prepare_responses": 1}, fourth.text
     assert "Nothing to be done" in snakemake(tmp_path, scores, config=config).text
     # What is planned as done is what Snakemake finds done.
-    assert planned(tmp_path, config) == (8, 0)
+    found = planned(tmp_path, config)
+    assert (found["fit_encoding"], found["gather_scores"]) == ((8, 0), (1, 0))
+    assert found["all"][1] == 0
     config["encoding"] = {"seed": 7}
-    assert planned(tmp_path, config) == (0, 8)
+    found = planned(tmp_path, config)
+    assert (found["fit_encoding"], found["gather_scores"]) == ((0, 8), (0, 1))
     config["encoding"]["seed"] = 0
     # Other scans are other fits.
     with next((tmp_path / "results/phantom").rglob("UTS01/nightbaker.hf5")).open("ab") as scan:

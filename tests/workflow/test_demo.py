@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from workflow.runs import HOME, demo_config, snakemake
 
+from voxscale.plan import load_jobs, survey
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
@@ -37,6 +39,13 @@ def test_a_second_run_does_nothing(demo):
     assert again.status == 0
     assert "Nothing to be done" in again.text
     assert again.jobs == []
+
+
+def test_all_of_it_is_planned_as_done(demo, monkeypatch):
+    monkeypatch.chdir(demo)
+    rows = survey(load_jobs(None, demo))
+    assert {row.rule: row.outdated for row in rows if row.outdated} == {}
+    assert {row.rule for row in rows if row.done < row.jobs} == set()
 
 
 def test_the_truth_is_recovered(demo):

@@ -11,6 +11,8 @@ import networkx as nx
 import pytest
 import yaml
 
+from voxscale.parameters import PARAMETERS
+
 HOME = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SMK = ["Snakefile", "workflow/Snakefile", *sorted(str(p.relative_to(HOME)) for p in HOME.glob("rules/*.smk"))]
@@ -91,6 +93,16 @@ def test_every_rule_says_what_it_makes_and_has_its_script_log_and_benchmark():
         assert f"<logs>/{name}" in text, f"rule {name}: its log folder is not its name"
         assert f"<benchmarks>/{name}" in text, f"rule {name}: its benchmark folder is not its name"
         assert "conda:" in text, f"rule {name} has no environment"
+
+
+def test_what_follows_from_the_study_is_a_parameter_that_the_plan_compares():
+    for name, text in rule_texts():
+        told = re.search(r"^ +params:\n(.*?)^ +script:", text, flags=re.MULTILINE | re.DOTALL)
+        if told and name != "compare_resources":  # no part of the study
+            assert not re.search(r"\bstudy\.|\bconfig\b(?!/)", told.group(1)), (
+                f"rule {name}: see voxscale.parameters"
+            )
+            assert (f'**parameters("{name}")' in told.group(1)) == (name in PARAMETERS)
 
 
 def test_every_script_belongs_to_a_rule_and_reads_snakemake_only_in_its_guard():

@@ -43,3 +43,5 @@ def test_every_job_is_priced_once_and_no_other(tmp_path, monkeypatch, config):
     assert {str(job.output) for job in jobs} <= outputs
     logs = set(re.findall(r"^    log: (\S+)", run.text, re.M))
     assert {str(job.log) for job in jobs} == logs
+    benchmarks = set(re.findall(r"^    benchmark: (\S+)", run.text, re.M))
+    assert {str(job.benchmark) for job in jobs} == benchmarks

@@ -99,8 +99,17 @@ class Job(NamedTuple):
     @property
     def log(self) -> Path:
         """Where the rule's script writes its log."""
+        return Path(f"results/logs/{self._name}.log")
+
+    @property
+    def benchmark(self) -> Path:
+        """Where Snakemake writes down what a job took, when the job's script has come to its end."""
+        return Path(f"results/benchmarks/{self._name}.jsonl")
+
+    @property
+    def _name(self) -> str:
         name = CELL if "layer" in self.wildcards else "/".join(self.wildcards.values()) or "all"
-        return Path(f"results/logs/{self.rule}/{name.format(**self.wildcards)}.log")
+        return f"{self.rule}/{name.format(**self.wildcards)}"
 
     @property
     def comment(self) -> str:

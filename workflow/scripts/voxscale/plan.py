@@ -105,7 +105,7 @@ def enter(directory: str | Path) -> None:
 def survey(jobs: Jobs) -> list[Row]:
     """One row per rule, in the order of the work."""
     rows: dict[str, Row] = {}
-    settings = Settings(jobs)
+    settings = Settings(jobs.study)
     for job in jobs.all():
         there = is_done(jobs, job)
         outdated = there and settings.differ(job)

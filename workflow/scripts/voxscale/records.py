@@ -10,9 +10,10 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from voxscale.jobs import STAGES, Job, Jobs
+from voxscale.jobs import STAGES, Job
+from voxscale.parameters import of_job
+from voxscale.study import Study
 
 SNAKEMAKE = Path(".snakemake")
 NAME_MAX = 255  # of a file's name, on every file system that Linux commonly has
@@ -42,70 +43,59 @@ def marked(snakemake: Path = SNAKEMAKE) -> Iterator[str]:
                 continue
 
 
-def parameters(output: str | Path, snakemake: Path = SNAKEMAKE) -> set[str] | None:
+def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> set[str] | None:
     """Parameters that an output was made with, as Python writes them; None where there is no note of it."""
     try:
-        noted = json.loads(file_of(output, "metadata", snakemake).read_text())
+        note = json.loads(file_of(output, "metadata", snakemake).read_text())
     except (OSError, ValueError):  # none, or one that is just being written
         return None
-    return set(noted.get("params") or ()) if isinstance(noted, Mapping) else None
+    return set(note.get("params") or ()) if isinstance(note, Mapping) else None
+
+
+# Rules whose other outputs make a rule's output another one; all that follows is made of tables.
+FITS = {"fit_encoding", "fit_banded"}
+SCORES = {*FITS, "estimate_ceiling"}
+TABLES = {*SCORES, "gather_scores"}
+MADE_OF = {
+    "estimate_ceiling": set(),
+    "predict_encoding": FITS,
+    "stack_models": FITS,
+    "gather_scores": SCORES,
+    "draw_ceiling_drift": {"estimate_ceiling"},
+}
+
+
+def made_of(rule: str) -> set[str]:
+    """Rules that, when an output of theirs is another, make a rule's output another one."""
+    later = rule in STAGES["analysis"] or rule.startswith("draw_") or rule == "write_report"
+    return MADE_OF.get(rule, TABLES if later else set())
 
 
 class Settings:
     """Whether the outputs that are there were made with the settings that the config has now.
 
     Args:
-        jobs: of the study, its working directory the current one.
+        study: its working directory the current one.
     """
 
-    def __init__(self, jobs: Jobs) -> None:
-        self.study = jobs.study
-        self._features: dict[str, tuple[str, bool]] = {}  # of each model: settings, whether they differ
-        self._fit = repr(self.study.fit_settings())
-        self._others: dict[str, list[Any]] = {
-            "fit_law": [self.study.bootstrap_settings],
-            "fit_joint": [self.study.bootstrap_settings],
-            "measure_artifact": [self.study.bootstrap_settings],
-            "estimate_ceiling": [self.study.ceiling_settings],
-            "gather_scores": [self.study.config["scoring"]["fdr"]],
-            "stack_models": [self.study.fit_settings() | self.study.bootstrap_settings],
-        }
-        self._fits_differ = False
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._differing: set[str] = set()  # rules of which an output differs
 
     def differ(self, job: Job) -> bool:
-        """Whether a job's output is there, but was made with other settings, or of what was.
+        """Whether a job's output, which is there, was made with other settings, or of what was.
 
         To be asked of the jobs in the order of their work, since a table of other fits is another table.
         """
-        rule = job.rule
-        if rule.startswith("extract_"):
-            return self._feature(job.wildcards["model"])[1]
-        if rule == "fit_encoding":
-            model = job.wildcards["model"]
-            found = self._feature(model)[1] or self._lacks(job, [self._feature(model)[0], self._fit])
-        elif rule == "fit_banded":
-            bands = [band["model"] for band in self.study.bands(job.wildcards["banded"])]
-            found = any(self._feature(model)[1] for model in bands) or self._lacks(job, [self._fit])
-        elif rule == "estimate_ceiling":  # of responses alone
-            return self._lacks(job, map(repr, self._others[rule]))
-        elif rule in (*STAGES["analysis"], "predict_encoding", "write_report") or rule.startswith("draw_"):
-            return self._fits_differ or self._lacks(job, map(repr, self._others.get(rule, [])))
-        else:
-            return False
-        self._fits_differ |= found
+        found = self._others(job) or not made_of(job.rule).isdisjoint(self._differing)
+        if found:
+            self._differing.add(job.rule)
         return found
 
-    def _feature(self, model: str) -> tuple[str, bool]:
-        if model not in self._features:
-            wanted = repr(self.study.feature_settings(model))
-            job = Job(self.study.extractors(model)[0], {"model": model})
-            self._features[model] = wanted, self._lacks(job, [wanted])
-        return self._features[model]
-
-    @staticmethod
-    def _lacks(job: Job, wanted: Any) -> bool:
-        """Whether a job's note names other parameters than these; without a note it counts as made so."""
-        if not (wanted := list(wanted)):
+    def _others(self, job: Job) -> bool:
+        """Whether a job's note names other parameters than now; without a note it counts as made so."""
+        if (then := noted(job.output)) is None:
             return False
-        noted = parameters(job.output)
-        return noted is not None and not noted.issuperset(wanted)
+        now = of_job(self.study, job.rule, job.wildcards).values()
+        # ASSUME: Snakemake 9.27 notes no parameter that is a path.
+        return not then.issuperset(repr(value) for value in now if not isinstance(value, Path))

@@ -2,13 +2,14 @@
 
 Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
 queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; outdated
-when its output is there but was made with other settings; failed when it left a log and is none of these;
-else missing.
+when its output is there but was made with other settings; failed when it is none of these and has left a
+log since it last came to its end; else missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections import Counter
@@ -26,6 +27,7 @@ from voxscale.watch import SLURM_LOGS
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
+ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
 TAIL = 400  # characters of a failed job's log
 # What tells most of a failure: SLURM's own reason, else the script's, else any other.
 TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
@@ -39,16 +41,30 @@ class Seen(NamedTuple):
     log: Path | None = None
 
 
+def _written(path: Path) -> float:
+    """When a file was last written, s; minus infinity without one."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return -math.inf
+
+
 def failure_log(job: Job) -> Path | None:
-    """The log that tells most of a job's failure: the rule's own, or what SLURM kept of it."""
-    own = job.log if job.log.exists() and job.log.stat().st_size else None
+    """The log that tells most of a job's failure: the rule's own, or what SLURM kept of it.
+
+    A success leaves logs as well, and after them a benchmark, which a job that failed or was killed does not.
+    """
     folder = SLURM_LOGS / f"rule_{job.rule}" / "_".join(job.wildcards.values())
-    kept = max(folder.glob("*.log"), key=lambda path: path.stat().st_mtime, default=None)
-    if kept and own:
-        later = kept.stat().st_mtime - own.stat().st_mtime
-        # SLURM ended the job, or its node did: the script's last word is old.
-        return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
-    return own or kept or (job.log if job.log.exists() else None)
+    kept = max(folder.glob("*.log"), key=_written, default=None)
+    ended = _written(job.benchmark)
+    own = job.log if _written(job.log) > ended else None
+    if kept is None or _written(kept) <= ended + ENDING_S:
+        return own
+    if own is None or not own.stat().st_size:
+        return kept
+    later = _written(kept) - _written(own)
+    # SLURM ended the job, or its node did: the script's last word is old.
+    return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
 
 
 def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], running: bool) -> list[Seen]:
@@ -60,7 +76,7 @@ def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], r
         running: whether a run holds the directory.
     """
     queued = {job.comment: "waiting" if job.waiting else "running" for job in queue or ()}
-    started, settings = set(started), Settings(jobs)
+    started, settings = set(started), Settings(jobs.study)
     seen = []
     for job in jobs.all():
         there = is_done(jobs, job)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from voxscale.errors import UserError
 from voxscale.io import atomic
-from voxscale.jobs import Job, Jobs
+from voxscale.jobs import Jobs
 from voxscale.plan import load_jobs
 from voxscale.study import Study
 
@@ -41,11 +41,6 @@ class Usage(NamedTuple):
         return self.predicted_mb / self.measured_mb if self.measured_mb else float("inf")
 
 
-def benchmark_path(job: Job) -> Path:
-    """Where Snakemake leaves a job's benchmark: beside its log, by the same name."""
-    return Path(str(job.log).replace("results/logs", "results/benchmarks", 1)).with_suffix(".jsonl")
-
-
 def read_benchmark(path: Path) -> dict[str, Any]:
     """The latest line of a benchmark.
 
@@ -62,10 +57,9 @@ def usages(jobs: Jobs) -> list[Usage]:
     """Every job that has a benchmark."""
     found = []
     for job in jobs.all():
-        path = benchmark_path(job)
-        if not path.exists():
+        if not job.benchmark.exists():
             continue
-        measured, need = read_benchmark(path), jobs.need(job)
+        measured, need = read_benchmark(job.benchmark), jobs.need(job)
         rss = measured.get("max_rss")
         seconds = float(measured["s"])
         if isinstance(rss, (int, float)):
