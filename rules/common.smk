@@ -11,7 +11,7 @@ from voxscale.config import read_yaml
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability
-from voxscale.parameters import PARAMETERS
+from voxscale.parameters import of_rule
 from voxscale.provenance import code_hash
 from voxscale.study import Study
 
@@ -105,11 +105,7 @@ def code(rule):
 
 def parameters(rule):
     """Parameters of a rule's jobs that follow from the study, the same that `make plan` compares."""
-
-    def of(parameter):
-        return lambda wildcards: parameter(study, dict(wildcards.items()))
-
-    return {name: of(parameter) for name, parameter in PARAMETERS[rule].items()}
+    return of_rule(study, rule)
 
 
 def models_of(*modalities):

@@ -17,6 +17,7 @@ import sys
 from types import SimpleNamespace
 sys.path.insert(0, {scripts!r})
 from voxscale.dataset import open_dataset
+from voxscale.parameters import of_rule
 
 pathvars:
     logs="results/logs",
@@ -25,6 +26,7 @@ pathvars:
 dataset = open_dataset({config!r}, "tables", "results/dataset")
 study = SimpleNamespace(dataset=dataset)
 
+parameters = lambda rule: of_rule(study, rule)
 needs = lambda rule: {{}}  # what the whole workflow asks of a cluster
 
 include: {rules!r}

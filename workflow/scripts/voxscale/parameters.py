@@ -177,3 +177,12 @@ PARAMETERS: dict[str, dict[str, Parameter]] = {
 def of_job(study: Study, rule: str, wildcards: Wildcards) -> dict[str, Any]:
     """Parameters of one job that follow from the study, by name."""
     return {name: value(study, wildcards) for name, value in PARAMETERS.get(rule, {}).items()}
+
+
+def of_rule(study: Study, rule: str) -> dict[str, Callable[[Any], Any]]:
+    """The same for a rule's `params`: of each a function of a job's wildcards, as Snakemake has them."""
+
+    def of(parameter: Parameter) -> Callable[[Any], Any]:
+        return lambda wildcards: parameter(study, dict(wildcards.items()))
+
+    return {name: of(parameter) for name, parameter in PARAMETERS[rule].items()}
