@@ -8,6 +8,7 @@ sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
 from voxscale import pycortex, status, watch
 from voxscale.config import read_yaml
+from voxscale.dataset import NAME
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability
@@ -85,8 +86,8 @@ wildcard_constraints:
     n_train=r"\d+",
     model=r"(?!banded-)[a-z0-9][a-z0-9._-]*",
     banded="|".join(study.config["banded"]) or "none",
-    subject=r"[A-Za-z0-9_-]+",
-    story=r"[A-Za-z0-9_-]+",
+    subject=NAME,
+    story=NAME,
     law="|".join(study.config["laws"]) or "none",
     selection="|".join(study.selections),
 

@@ -66,11 +66,36 @@ def test_bids_images_from_end_to_end(tmp_path):
     np.testing.assert_allclose(subject.repeats("exam").mean(0), truth["01", "exam"].T, rtol=1e-5, atol=1e-6)
 
 
+def test_what_macos_leaves_beside_files_is_no_story(tmp_path):
+    write_folder(tmp_path / "lab")
+    write_bids(tmp_path / "bids")
+    for path in [*tmp_path.glob("lab/responses/*/*"), *tmp_path.glob("bids/sub-01/*/func/*")]:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    assert open_dataset(settings(tmp_path / "lab", "folder")).published("anna") == sorted(STORIES)
+    bids = open_dataset(settings(tmp_path / "bids", "bids"))
+    assert len(bids.response("01", "exam")) == 3
+
+
 WALK = "responses/anna/walk.npz"
+
+
+def rename(story, name):
+    def change(root, config):
+        for path in root.glob(f"*/**/{story}.*"):
+            path.rename(path.with_name(name + path.suffix))
+        trs = root / "trs.tsv"
+        trs.write_text(trs.read_text().replace(f"{story}\t", f"{name}\t"))
+
+    return change
+
+
 BAD_FOLDERS = {
     "no root": (put(root="nowhere"), "dataset.root: nowhere is no folder"),
     "no subject": (put(subjects=["anna", "carl"]), "responses/carl: no such folder"),
     "no transcript": (drop("words/swim*"), "swim.TextGrid: no such file; swim needs a transcript"),
+    "a name with a blank": (rename("walk", "my story"), "my story.npz: 'my story' is no name .*; rename it"),
+    "a name with a dot": (rename("walk", "walk.v2"), r"walk\.v2\.npz: 'walk\.v2' is no name of a story"),
+    "a name with an umlaut": (rename("swim", "hören"), "hören.npz: 'hören' is no name of a story"),
     "no TR table": (drop("trs.tsv"), "trs.tsv: no such file"),
     "no TRs of a story": (
         text("trs.tsv", "story\tn_tr\tonset_s\nwalk\t24\t6\nexam\t26\t6\n"),

@@ -35,6 +35,7 @@ from voxscale.clock import Clock, read_clocks, read_rows
 from voxscale.errors import UserError
 from voxscale.stories import check_roles
 
+NAME = r"[A-Za-z0-9_-]+"  # of subjects and stories, which paths and rules are made of
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -133,8 +134,17 @@ class Dataset(ABC):
             tested = [story for story in stories if story in test]
             trained = [s for s in stories if (s not in test if training == "all" else s in training)]
             check_roles(subject, trained, tested)
+            self._check_names(subject, trained + tested)
             roles[subject] = (trained, tested)
         return roles
+
+    def _check_names(self, subject: str, stories: list[str]) -> None:
+        for story in stories:
+            if not re.fullmatch(NAME, story):
+                raise UserError(
+                    f"{self.response(subject, story)[0]}: {story!r} is no name of a story; rename it, in "
+                    f"its other files and in {self.clocks}, with letters A to Z, digits, _ and - alone"
+                )
 
     def _role(self, subject: str) -> tuple[list[str], list[str]]:
         if subject not in self._roles:
@@ -145,7 +155,8 @@ class Dataset(ABC):
         """Training stories of `subject`.
 
         Raises:
-            UserError: a story named in the config that nobody heard, one in both roles, or none at all.
+            UserError: a story named in the config that nobody heard, one in both roles, one with a name that
+                cannot stand in paths, or none at all.
         """
         return list(self._role(subject)[0])
 

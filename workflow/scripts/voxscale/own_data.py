@@ -36,7 +36,8 @@ class Folder(OwnData):
             if not folder.is_dir():
                 raise UserError(f"{folder}: no such folder; put the responses of {subject} there")
             stories: dict[str, Path] = {}
-            for path in sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES):
+            # macOS puts a file `._<name>` beside one that it copies to a foreign disk.
+            for path in sorted(path for path in folder.glob("[!.]*") if path.suffix in SUFFIXES):
                 if path.stem in stories:
                     raise UserError(
                         f"{path}: {path.stem} is also in {stories[path.stem].name}; keep one of them"
@@ -83,7 +84,7 @@ class Bids(OwnData):
         bids = self.config.get("bids") or {}
         wanted = {name: bids[name] for name in ("space", "desc") if bids.get(name)}
         runs: dict[str, dict[tuple[str | None, ...], Path]] = {}
-        for path in sorted(folder.glob("**/func/*_bold.nii*")):
+        for path in sorted(folder.glob("**/func/sub-*_bold.nii*")):
             entities = dict(part.split("-", 1) for part in path.name.split("_") if "-" in part)
             if "task" not in entities or any(entities.get(name) != value for name, value in wanted.items()):
                 continue
