@@ -39,6 +39,14 @@ def numbers(path, values):
     return change
 
 
+def replace_by_folder(name):
+    def change(root, config):
+        (root / name).unlink()
+        (root / name).mkdir()
+
+    return change
+
+
 def voxels(pattern, content=None):
     def change(root, config):
         config["voxels"] = pattern if "{root}" not in pattern else pattern.replace("{root}", str(root))
@@ -74,7 +82,19 @@ FOLDERS = {
     ),
     "braces in the voxel pattern": (
         put(voxels="{sub}.tsv"),
-        "{sub}.tsv must hold {subject} and no other",
+        "{sub}.tsv must hold {subject}",
+    ),
+    "an open brace in the voxel pattern": (
+        put(voxels="{subject}{.tsv"),
+        "dataset.voxels: {subject}{.tsv has braces other than {subject}",
+    ),
+    "a folder in place of a TextGrid": (
+        replace_by_folder("words/exam.TextGrid"),
+        "exam.TextGrid: is a folder, not a transcript",
+    ),
+    "a folder in place of a word table": (
+        replace_by_folder("words/walk.tsv"),
+        "walk.tsv: is a folder, not a transcript",
     ),
     "a voxel kept that is not there": (
         keeps("voxel\tkeep\n0\tyes\n99\tyes\n"),

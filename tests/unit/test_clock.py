@@ -43,6 +43,8 @@ def test_clock_of_a_tr_table(tmp_path):
         ("trs.tsv", "story\tn_tr\na\t3\n", "lacks column onset_s"),
         ("trs.tsv", "story\tn_tr\tonset_s\na\t3\t0\na\t4\t0\n", "line 3 names story a again"),
         ("trs.tsv", "story\tn_tr\tonset_s\na\t-3\t0\n", "n_tr of a: '-3'"),
+        ("trs.tsv", "story\tn_tr\tonset_s\na\t3000000000\t0\n", "line 2: n_tr of a: '3000000000' is not"),
+        ("respdict.json", '{"a": 1e10}', "a: 10000000000.0 is not a number of TRs"),
         ("trs.tsv", "story\tn_tr\tonset_s\na\t3\tsoon\n", "onset_s of a is 'soon'"),
         ("trs.tsv", "story\tn_tr\tonset_s\na\t3\tinf\n", "onset_s of a is 'inf'"),
     ],

@@ -18,15 +18,17 @@ from voxscale.stubs import require
 RESPDICT_DROPPED = 20
 # Its first kept response TR starts 10 s after the sound, whose first TR is row 5 of the untrimmed run.
 RESPDICT_ONSET_S = 10.0
+MOST_TRS = 86_400  # a day of scans of a second each: more is a slip, and would be planned for in memory
 
 
 @dataclass(frozen=True)
 class Clock:
     """The TRs of one story, relative to its sound.
 
-    The clock has `before` TRs ahead of the first response TR and `after` behind the last: features are
-    resampled to all of them and cut to those of the responses. Delays begin with the responses, as is usual:
-    a story's first rows have zeros for what was heard before.
+    The clock has `before` TRs in front of the first response TR and `after` behind the last, as that of
+    ds003020, whose published responses lack them. Features are made for all TRs, then cut to those of the
+    responses before they are z-scored and delayed, as in the published analysis: no delay finds the features
+    of what was heard in front of a story's first response TR.
 
     Attributes:
         n_response: response TRs of the story.
@@ -71,8 +73,8 @@ def _integer(value: Any, where: str) -> int:
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if not number.is_integer() or number < 1 or isinstance(value, bool):
-        raise UserError(f"{where}: {value!r} is not a number of TRs; it must be a whole number above 0")
+    if not number.is_integer() or not 1 <= number <= MOST_TRS or isinstance(value, bool):
+        raise UserError(f"{where}: {value!r} is not a number of TRs; it must be whole, from 1 to {MOST_TRS}")
     return int(number)
 
 
@@ -126,7 +128,7 @@ def _read_trs(path: Path) -> dict[str, tuple[int, float]]:
             onset_s = float("nan")
         if not np.isfinite(onset_s):
             raise UserError(f"{path}: onset_s of {story} is {row['onset_s']!r}; it must be seconds")
-        counts[story] = (_integer(row["n_tr"], f"{path}: n_tr of {story}"), onset_s)
+        counts[story] = (_integer(row["n_tr"], f"{path}: line {number}: n_tr of {story}"), onset_s)
     return counts
 
 

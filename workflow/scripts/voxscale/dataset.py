@@ -34,6 +34,7 @@ from typing import Any
 from voxscale.clock import Clock, read_clocks, read_rows
 from voxscale.errors import UserError
 from voxscale.stories import check_roles
+from voxscale.stubs import require
 
 NAME = r"[A-Za-z0-9_-]+"  # of subjects and stories, which paths and rules are made of
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
@@ -45,12 +46,10 @@ def fill(pattern: str, subject: str, key: str) -> str:
     Raises:
         UserError: the path has other braces.
     """
-    try:
-        return pattern.format(subject=subject)
-    except (KeyError, IndexError, ValueError):
-        raise UserError(
-            f"config key {key}: {pattern} has braces other than {{subject}}; take them out"
-        ) from None
+    filled = pattern.replace("{subject}", subject)
+    if "{" in filled or "}" in filled:
+        raise UserError(f"config key {key}: {pattern} has braces other than {{subject}}; take them out")
+    return filled
 
 
 class Dataset(ABC):
@@ -142,8 +141,8 @@ class Dataset(ABC):
         for story in stories:
             if not re.fullmatch(NAME, story):
                 raise UserError(
-                    f"{self.response(subject, story)[0]}: {story!r} is no name of a story; rename it, in "
-                    f"its other files and in {self.clocks}, with letters A to Z, digits, _ and - alone"
+                    f"{self.response(subject, story)[0]}: {story!r} is no name of a story; rename it, "
+                    f"its other files and its line of {self.clocks} with letters A to Z, digits, _ and -"
                 )
 
     def _role(self, subject: str) -> tuple[list[str], list[str]]:
@@ -220,12 +219,11 @@ class Dataset(ABC):
 
     def voxels(self, subject: str) -> Path | None:
         """Table of the subject's voxels (`dataset.voxels`, with `{subject}`), if there is one."""
-        pattern = self.config.get("voxels")
-        if pattern and set(re.findall(r"{(.*?)}", pattern)) != {"subject"}:
-            raise UserError(
-                f"config key dataset.voxels: {pattern} must hold {{subject}} and no other {{}}; correct it"
-            )
-        return Path(pattern.format(subject=subject)) if pattern else None
+        if not (pattern := self.config.get("voxels")):
+            return None
+        if "{subject}" not in pattern:
+            raise UserError(f"config key dataset.voxels: {pattern} must hold {{subject}}; put it in")
+        return Path(fill(pattern, subject, "dataset.voxels"))
 
     def has_sound(self, story: str) -> bool:
         """Whether the story's sound is there, or a rule writes or downloads it."""
@@ -310,6 +308,7 @@ class Dataset(ABC):
             self.clock(story)
             if not (path := self.transcript(story)).exists():
                 raise UserError(f"{path}: no such file; {story} needs a transcript there, or leave it out")
+            require(path, "transcript")
         self.check_voxels()
 
 
