@@ -18,8 +18,9 @@ $(VENV)/installed: lock/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt
 	@touch $@
 
+# It is built anew, not from pip's cache: a built pycortex holds the paths of the environment it was built in.
 pycortex: install ## pycortex beside the rest: regions, maps and flatmaps of ds003020
-	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt -r lock/flatmaps.txt
+	$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check -r lock/requirements.txt -r lock/flatmaps.txt
 
 demo: install ## the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
@@ -29,7 +30,7 @@ test: install ## all tests
 	SLURM_CONF=/dev/null OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-flatmaps: pycortex ## regions and flatmaps with the real pycortex, which is built for it
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/test_flatmaps.py tests/unit/test_voxel_places.py
+	XDG_CONFIG_HOME=$(CURDIR)/$(VENV)/config OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/test_flatmaps.py tests/unit/test_voxel_places.py
 
 test-slurm: install ## kills and faults on a real SLURM cluster, made on this Debian machine, as root
 	tests/slurm/start-cluster.sh
