@@ -13,7 +13,7 @@ from simulated_study import write_moments
 from voxscale import tables
 from voxscale.errors import UserError
 from voxscale.gather import gather_scores
-from voxscale.voxel_sets import choose_sets, deciles, read_sets, read_voxels
+from voxscale.voxel_sets import choose_sets, deciles, read_regions, read_sets, read_voxels
 
 VOXELS = 40
 SETTINGS = {"fdr": 0.05, "n_alphas": 15, "skip_s": 0, "tr_s": 2.0}
@@ -152,6 +152,8 @@ def test_sets_come_back_by_subject(study):
     assert list(choose_sets(sets, ["all", "rois"], "x", "UTS01")) == ["all", "roi:AC"]
     with pytest.raises(UserError, match=r"laws\.x: UTS01 has no voxel set roi:V1; known are all, reliable"):
         choose_sets(sets, ["roi:V1"], "laws.x", "UTS01")
+    study["regions"].write_text('voxel\troi\n5\t"AC\n6\tV1\n')
+    assert read_regions(study["regions"]) == {5: '"AC', 6: "V1"}
     assert deciles(np.array([np.nan, 0.5]), np.array([True, True])).tolist() == [0, 1]
 
 

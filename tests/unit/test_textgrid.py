@@ -106,6 +106,15 @@ def test_word_table(tmp_path):
     assert phones == []
 
 
+@pytest.mark.parametrize("word", ['"hello', 'hello"', '"hello"', '"', 'say "no" now'])
+def test_a_quotation_mark_joins_no_rows(tmp_path, word):
+    path = tmp_path / "a.tsv"
+    path.write_text(f'onset\tduration\tword\n2\t0.4\t{word}\n2.5\t0.4\tthere\n3\t0.4\tfriend"\n')
+    words, _ = read_words(path)
+    assert [interval.label for interval in words] == [word, "there", 'friend"']
+    assert [interval.onset_s for interval in words] == [2, 2.5, 3]
+
+
 def _grid(**changes):
     text = BY_HAND
     for old, new in changes.values():

@@ -61,7 +61,7 @@ class Cortex:
     def get_roi_verts(self, subject):
         points = np.concatenate([self.left, self.right])
         back = np.flatnonzero(points[:, 1] < -5)  # y of 0 and 1
-        return {"visual": back, "V1": back[points[back, 1] < -8], "empty": np.array([])}
+        return {'"visual"': back, "V1": back[points[back, 1] < -8], "empty": np.array([])}
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_voxels_stand_in_the_order_of_the_response_files(cortex, tmp_path):
     found = voxel_places.locate_voxels(tmp_path, "UTS01", "UTS01_auto", 5)
     # pycortex counts z first, x last: (0,0,0), (3,0,0), (2,4,0), (1,1,2), (3,5,4).
     assert found["hemisphere"].tolist() == ["left", "right", "right", "left", "right"]
-    assert found["roi"].tolist() == ["V1", "V1", "", "visual", ""]
+    assert found["roi"].tolist() == ["V1", "V1", "", '"visual"', ""]
     assert all(0 <= vertex < 10242 for vertex in found["vertex"])
 
 
@@ -93,7 +93,7 @@ def test_the_table_is_one_that_scores_are_averaged_by(cortex, tmp_path):
     (tmp_path / "xfms.json").write_text(json.dumps({"UTS01": "UTS01_auto"}))
     args = (tmp_path / "xfms.json", tmp_path / "UTS01.h5", tmp_path / "voxels/UTS01.tsv")
     voxel_places.write_places(tmp_path, "UTS01", *args)
-    assert read_regions(args[-1]) == {0: "V1", 1: "V1", 3: "visual"}
+    assert read_regions(args[-1]) == {0: "V1", 1: "V1", 3: '"visual"'}
     assert read_voxels(args[-1])[2]["hemisphere"] == "right"
     with pytest.raises(UserError, match="has no transform of UTS09"):
         voxel_places.write_places(tmp_path, "UTS09", *args)

@@ -96,6 +96,8 @@ def _read_respdict(path: Path) -> dict[str, tuple[int, float]]:
 def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Rows of a tab-separated table that must have `columns`.
 
+    Cells are taken as they stand: a quotation mark is a mark like any other, as word timings hold them.
+
     Raises:
         UserError: the file is missing, not text, lacks a column or has ragged rows.
     """

@@ -140,6 +140,7 @@ def write_places(
     n_voxels = int(open_subject(responses).attrs["n_columns"])
     columns = locate_voxels(database, subject, known[subject], n_voxels)
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        # As `clock.read_rows` reads it.
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,34 +10,23 @@ import numpy as np
 import pyarrow.compute as pc
 
 from voxscale import tables
+from voxscale.clock import read_rows
 from voxscale.errors import UserError
 
 
-def read_voxels(path: str | Path | None, scored: np.ndarray | None = None) -> dict[int, dict[str, Any]]:
+def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
     """Read a dataset's voxel table: voxel -> hemisphere, vertex, roi (None where absent).
 
-    Args:
-        scored: (voxels,) with scores; where they are all that the responses have, the table has no other.
-
     Raises:
-        UserError: no column `voxel` or no row, a voxel that is not a number, comes twice or is not there.
+        UserError: the table is missing or malformed, a voxel is not a number or comes twice.
     """
     if not path:
         return {}
-    try:
-        with Path(path).open(newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; config key dataset.voxels must name one") from None
-    if not rows:
-        raise UserError(f"{path}: has no voxels; give one line a voxel below the header, or no table")
     found: dict[int, dict[str, Any]] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in enumerate(read_rows(path, ("voxel",)), 2):
         try:
             voxel = int(row["voxel"])
             vertex = int(row["vertex"]) if row.get("vertex") not in (None, "", "n/a") else None
-        except KeyError:
-            raise UserError(f"{path}: has no column voxel; its header must name it, with tabs") from None
         except ValueError:
             raise UserError(
                 f"{path}: line {number} has a voxel or vertex that is no number; mend it"
@@ -50,12 +38,6 @@ def read_voxels(path: str | Path | None, scored: np.ndarray | None = None) -> di
             "vertex": vertex,
             "roi": None if row.get("roi") in (None, "", "n/a") else row["roi"],
         }
-    if min(found) < 0:
-        raise UserError(f"{path}: has voxel {min(found)}; count voxels from 0")
-    whole = scored is not None and np.array_equal(scored, np.arange(len(scored)))
-    if whole and max(found) >= len(scored):
-        hint = "count voxels from 0" if 0 not in found else "take out what is not in the responses"
-        raise UserError(f"{path}: has voxel {max(found)}, where the last is {len(scored) - 1}; {hint}")
     return found
 
 
