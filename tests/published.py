@@ -47,3 +47,9 @@ def write_published(root, stories, subjects, n_voxels=6, repeats=3, test=(), see
                 file["data"] = data
             written[subject, story] = data
     return written
+
+
+def write_kept(path, voxels):
+    """A table of voxels that keeps some and no other."""
+    path.write_text("voxel\tkeep\n" + "".join(f"{voxel}\tyes\n" for voxel in voxels))
+    return path

@@ -24,8 +24,8 @@ from published import words_of
 from voxscale import tables
 from voxscale.dataset import open_dataset
 from voxscale.errors import UserError
-from voxscale.preparation import chosen_columns
 from voxscale.responses import open_subject
+from voxscale.voxel_tables import kept_voxels
 
 
 def assert_same(out, truth):
@@ -197,10 +197,6 @@ def test_bad_bids_datasets_end_in_one_line(tmp_path, kind):
 def test_chosen_voxels_of_a_table(tmp_path):
     path = tmp_path / "voxels.tsv"
     path.write_text("voxel\troi\tkeep\n3\tAC\tyes\n1\t\tno\n0\tV1\tyes\n")
-    assert chosen_columns(path) == [0, 3]
+    assert kept_voxels(path, 5).tolist() == [0, 3]
     path.write_text("voxel\troi\n3\tAC\n")
-    assert chosen_columns(path) is None
-    assert chosen_columns(None) is None
-    path.write_text("voxel\tkeep\n3\tperhaps\n")
-    with pytest.raises(UserError, match="line 2: keep must be yes or no"):
-        chosen_columns(path)
+    assert kept_voxels(path, 5).tolist() == kept_voxels(None, 5).tolist() == [0, 1, 2, 3, 4]

@@ -19,7 +19,6 @@ from voxscale.models.build import build
 from voxscale.models.fetch import fetch_snapshot
 from voxscale.models.loading import load_model
 from voxscale.models.prepare import prepare
-from voxscale.preparation import chosen_columns, prepare_responses
 
 WALK = "responses/anna/walk.npz"
 TRS = "story\tn_tr\tonset_s\nwalk\t24\t6\nexam\t26\t6\nswim\t30\t6\n"
@@ -59,18 +58,6 @@ def voxels(pattern, content=None):
     return change
 
 
-def kept(root, config, content):
-    path = root / "kept.tsv"
-    path.write_text(content)
-    dataset = open_dataset(config)
-    sources = {"walk": dataset.response("anna", "walk")}
-    prepare_responses(root / "a.h5", sources, dataset.clocks, [], columns=chosen_columns(path))
-
-
-def keeps(content):
-    return lambda root, config: kept(root, config, content)
-
-
 FOLDERS = {
     "voxel table of no subject": (
         voxels("{root}/voxels/{subject}.tsv"),
@@ -95,16 +82,6 @@ FOLDERS = {
     "a folder in place of a word table": (
         replace_by_folder("words/walk.tsv"),
         "walk.tsv: is a folder, not a transcript",
-    ),
-    "a voxel kept that is not there": (
-        keeps("voxel\tkeep\n0\tyes\n99\tyes\n"),
-        "has 5 voxels; the voxel table",
-    ),
-    "a voxel kept twice": (keeps("voxel\tkeep\n1\tyes\n1\tyes\n"), "in order, once"),
-    "no voxel kept": (keeps("voxel\tkeep\n1\tno\n"), "must name some of them"),
-    "voxel that is no number": (
-        keeps("voxel\tkeep\nfirst\tyes\n"),
-        "line 2: keep must be yes or no, voxel a",
     ),
     "root is a file": (
         lambda root, config: config.update(root=str(root / "trs.tsv")),

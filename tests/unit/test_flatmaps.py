@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from published import write_published
+from published import write_kept, write_published
 
 from voxscale import flatmaps, pycortex, tables
 from voxscale.errors import UserError
@@ -27,9 +27,8 @@ def test_scores_go_back_to_their_voxels(tmp_path):
     rows = write_published(tmp_path, {"exam": 12}, ["UTS01"], n_voxels=6)
     assert rows
     files = {"exam": [tmp_path / "derivative/preprocessed_data/UTS01/exam.hf5"]}
-    prepare_responses(
-        tmp_path / "UTS01.h5", files, tmp_path / "derivative/respdict.json", ["exam"], columns=[1, 4]
-    )
+    clocks, kept = tmp_path / "derivative/respdict.json", write_kept(tmp_path / "kept.tsv", [1, 4])
+    prepare_responses(tmp_path / "UTS01.h5", files, clocks, ["exam"], voxels=kept)
     schema = tables.SCHEMAS["scores"]
     plain = {"model": "m", "subject": "UTS01", "draw": 0}
     columns = {

@@ -13,7 +13,8 @@ from simulated_study import write_moments
 from voxscale import tables
 from voxscale.errors import UserError
 from voxscale.gather import gather_scores
-from voxscale.voxel_sets import choose_sets, deciles, read_regions, read_sets, read_voxels
+from voxscale.voxel_sets import choose_sets, deciles, read_sets
+from voxscale.voxel_tables import read_regions, read_voxels
 
 VOXELS = 40
 SETTINGS = {"fdr": 0.05, "n_alphas": 15, "skip_s": 0, "tr_s": 2.0}
@@ -187,21 +188,20 @@ def test_bad_input_names_its_file(study, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("voxels", "line"),
+    ("content", "line"),
     [
-        ([1, 2, 3], "has voxel 3, where the last is 2; count voxels from 0"),
-        ([0, 999], "has voxel 999, where the last is 2; take out"),
-        ([-1, 0], "has voxel -1; count voxels from 0"),
-        ([], "has no voxels"),
+        (b"voxel\troi\n0\t\xe9\n", "is not a tab-separated table"),
+        (b"roi\tvoxel\nAC\n", "line 2 has another number of cells"),
+        (b"voxel\troi\n0\tAC\tV1\n", "line 2 has another number of cells"),
     ],
 )
-def test_a_table_of_other_voxels_is_refused(tmp_path, voxels, line):
+def test_a_malformed_table_of_voxels_ends_in_one_line(tmp_path, content, line):
     path = tmp_path / "voxels.tsv"
-    path.write_text("voxel\troi\n" + "".join(f"{voxel}\tAC\n" for voxel in voxels))
+    path.write_bytes(content)
     with pytest.raises(UserError, match=line):
-        read_voxels(path, np.arange(3))
-    if len(voxels) == 3:
-        assert len(read_voxels(path, np.array([1, 3]))) == 3, "voxels may have been chosen"
+        read_voxels(path)
+    path.write_bytes(b"\xef\xbb\xbfvoxel\troi\n0\tAC\n")
+    assert read_voxels(path)[0]["roi"] == "AC", "a mark in front of UTF-8, as spreadsheets write"
 
 
 @pytest.mark.slow

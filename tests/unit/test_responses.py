@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from published import write_published
+from published import write_kept, write_published
 
 from voxscale import preparation
 from voxscale.errors import UserError
@@ -80,7 +80,7 @@ def test_the_copy_is_laid_out_for_fits(case):
 @pytest.mark.parametrize("keep", ["float32", "none"])
 @pytest.mark.parametrize("columns", [[0, 1], [1, 4, 6], [6]])
 def test_chosen_voxels(case, keep, columns):
-    subject = case.prepare(keep=keep, columns=columns)
+    subject = case.prepare(keep=keep, voxels=write_kept(case.root / "kept.tsv", columns))
     assert subject.voxels.tolist() == columns
     np.testing.assert_array_equal(
         subject.read("long"), case.written["UTS01", "long"].T[columns].astype(np.float32)
@@ -185,10 +185,27 @@ def test_a_story_without_a_clock_is_told(case):
         case.prepare()
 
 
-@pytest.mark.parametrize("columns", [[], [7], [-1], [2, 1], [1, 1]])
-def test_voxels_that_are_not_there_are_told(case, columns):
-    with pytest.raises(UserError, match="has 7 voxels; the voxel table must name some of them"):
-        case.prepare(columns=columns)
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("voxel\troi\n0\tAC\n999\tV1\n", "names voxel 999, but the responses have voxels 0 to 6; correct it"),
+        ("voxel\n" + "".join(f"{voxel}\n" for voxel in range(1, 8)), "names voxel 7, .*; count from 0"),
+        ("voxel\n0\n7\n", "names voxel 7, .*; correct it"),
+        ("voxel\troi\n-1\tAC\n0\tV1\n", "names voxel -1"),
+        ("voxel\troi\n", "has no line below its header"),
+        ("voxel\tkeep\n1\tyes\n1\tyes\n", "line 3 has voxel 1 again"),
+        ("voxel\tkeep\n1\tno\n", "keeps no voxel"),
+        ("voxel\tkeep\n1\tperhaps\n", "line 2: keep is 'perhaps'"),
+        ("voxel\tkeep\nfirst\tyes\n", "line 2 has a voxel or vertex that is no number"),
+        ("roi\nAC\n", "lacks column voxel"),
+    ],
+)
+def test_voxel_tables_that_are_not_the_subjects_are_told(case, content, line):
+    table = case.root / "voxels.tsv"
+    table.write_text(content)
+    with pytest.raises(UserError, match=rf"voxels\.tsv: {line}"):
+        case.prepare(voxels=table)
+    assert not case.out.exists()
 
 
 def test_reading_what_is_not_there(case, tmp_path):

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 import pytest
-from published import write_published
+from published import write_kept, write_published
 
 from voxscale import pycortex, voxel_places
 from voxscale.dataset import open_dataset
 from voxscale.errors import UserError
 from voxscale.preparation import prepare_responses
-from voxscale.voxel_sets import read_regions, read_voxels
+from voxscale.voxel_tables import read_regions, read_voxels
 
 SHAPE = (4, 6, 5)  # x, y, z
 
@@ -87,9 +87,8 @@ def test_a_mask_of_other_voxels_is_told(cortex, tmp_path):
 def test_the_table_is_one_that_scores_are_averaged_by(cortex, tmp_path):
     write_published(tmp_path / "data", {"exam": 12}, ["UTS01"], n_voxels=5)
     files = {"exam": [tmp_path / "data/derivative/preprocessed_data/UTS01/exam.hf5"]}
-    prepare_responses(
-        tmp_path / "UTS01.h5", files, tmp_path / "data/derivative/respdict.json", ["exam"], columns=[1, 4]
-    )
+    clocks, kept = tmp_path / "data/derivative/respdict.json", write_kept(tmp_path / "kept.tsv", [1, 4])
+    prepare_responses(tmp_path / "UTS01.h5", files, clocks, ["exam"], voxels=kept)
     (tmp_path / "xfms.json").write_text(json.dumps({"UTS01": "UTS01_auto"}))
     args = (tmp_path / "xfms.json", tmp_path / "UTS01.h5", tmp_path / "voxels/UTS01.tsv")
     voxel_places.write_places(tmp_path, "UTS01", *args)

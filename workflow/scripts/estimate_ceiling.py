@@ -2,7 +2,7 @@
 
 from voxscale.ceiling import estimate_ceiling
 from voxscale.errors import script
-from voxscale.voxel_sets import read_regions
+from voxscale.voxel_tables import read_regions
 
 if "snakemake" in globals():
     with script(snakemake):

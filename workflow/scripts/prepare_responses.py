@@ -1,7 +1,7 @@
 """Responses of one subject in one checked file."""
 
 from voxscale.errors import script
-from voxscale.preparation import chosen_columns, prepare_responses
+from voxscale.preparation import prepare_responses
 from voxscale.provenance import collect
 
 if "snakemake" in globals():
@@ -12,7 +12,7 @@ if "snakemake" in globals():
             clocks=snakemake.params.clocks,
             test_stories=snakemake.params.test,
             mask=snakemake.params.mask,
-            columns=chosen_columns(snakemake.input.get("voxels") or None),
+            voxels=snakemake.input.get("voxels"),
             keep=snakemake.params.keep,
             provenance=collect(rule=snakemake.rule),
         )

@@ -21,7 +21,8 @@ from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.reference import Significant
 from voxscale.significance import false_discovery
-from voxscale.voxel_sets import deciles, read_voxels, voxel_sets
+from voxscale.voxel_sets import deciles, voxel_sets
+from voxscale.voxel_tables import read_voxels
 
 KEY = ("model", "layer", "subject", "n_train", "draw")
 ROW_GROUP = 1 << 19  # rows; some 20 MB a group
@@ -222,7 +223,7 @@ def _voxels(
         subject = ceiling["subject"][0].as_py()
         voxels, reliable = ceiling["voxel"].to_numpy(), ceiling["reliable"].to_numpy()
         ccmax = ceiling["ccmax"].to_numpy()
-        known = read_voxels(voxel_tables.get(subject), voxels)
+        known = read_voxels(voxel_tables.get(subject))
         about = [known.get(int(voxel), {}) for voxel in voxels]
         significant, name = chosen.of(subject, voxels)
         tenth = deciles(ccmax, reliable)

@@ -12,13 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 
-from voxscale.clock import read_clocks, read_rows
+from voxscale.clock import read_clocks
 from voxscale.errors import UserError
 from voxscale.hdf5 import checked
 from voxscale.io import atomic
 from voxscale.progress import bar
 from voxscale.readers import Responses, Shape, open_responses, shape_of
 from voxscale.responses import FORMAT, VOXELS, read_columns
+from voxscale.voxel_tables import kept_voxels
 
 BLOCK_BYTES = 64 << 20
 
@@ -117,7 +118,7 @@ def prepare_responses(
     clocks: str | Path,
     test_stories: Sequence[str],
     mask: str | Path | None = None,
-    columns: Sequence[int] | None = None,
+    voxels: str | Path | None = None,
     keep: str = "float32",
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
@@ -129,12 +130,13 @@ def prepare_responses(
         clocks: the dataset's `respdict.json` or TR table, which says how many TRs each story must have.
         test_stories: those of `sources` that are tested on.
         mask: mask that picks the voxels of NIfTI images.
-        columns: voxels to keep, ascending columns of the files; default all.
+        voxels: the subject's voxel table, which may say which voxels to keep; default all.
         keep: `float32` for a copy, `none` to read the originals in place (hf5 and npy only).
 
     Raises:
         UserError: a file is missing, a stub, cut off, of the wrong shape or without a finite value; the
-            voxels differ between stories; the disk is too small. The line names the file.
+            voxels differ between stories or are not those of the table; the disk is too small. The line
+            names the file.
     """
     path = Path(path)
     packed = [name for files in sources.values() for name in files if Path(name).suffix == ".npz"]
@@ -144,7 +146,8 @@ def prepare_responses(
             "kept; use float32"
         )
     shapes = _survey(sources, clocks, mask)
-    kept = _kept(str(next(iter(sources.values()))[0]), columns, next(iter(shapes.values())).n_voxels)
+    n_voxels = next(iter(shapes.values())).n_voxels
+    kept = kept_voxels(voxels, n_voxels)
     _announce(path, shapes, len(kept), keep)
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         file[VOXELS] = kept
@@ -156,39 +159,11 @@ def prepare_responses(
             group.attrs["missing_values"], group.attrs["missing_voxels"] = tally.missing, tally.voxels
             if keep == "none":
                 group.attrs["source"] = str(Path(files[0]).absolute())
-        file.attrs["n_columns"] = next(iter(shapes.values())).n_voxels  # of the dataset's own files
+        file.attrs["n_columns"] = n_voxels  # of the dataset's own files
         file.attrs["stories"] = json.dumps(list(sources))
         file.attrs["test_stories"] = json.dumps(list(test_stories))
         file.attrs["provenance"] = json.dumps(provenance or {}, sort_keys=True)
         file.attrs["format"] = FORMAT
-
-
-def chosen_columns(voxels: str | Path | None) -> list[int] | None:
-    """Voxels to keep by a voxel table's column `keep` (yes or no), or None if there is no such column.
-
-    Raises:
-        UserError: the table is missing or malformed.
-    """
-    if voxels is None:
-        return None
-    rows = read_rows(voxels, ("voxel",))
-    if not rows or "keep" not in rows[0]:
-        return None
-    for number, row in enumerate(rows, start=2):
-        if row["keep"] not in ("yes", "no") or not row["voxel"].isdigit():
-            raise UserError(f"{voxels}: line {number}: keep must be yes or no, voxel a number; mend it")
-    return sorted(int(row["voxel"]) for row in rows if row["keep"] == "yes")
-
-
-def _kept(where: str, columns: Sequence[int] | None, n_voxels: int) -> np.ndarray:
-    if columns is None:
-        return np.arange(n_voxels, dtype=np.int32)
-    kept = np.asarray(columns, np.int32)
-    if not len(kept) or kept.min() < 0 or kept.max() >= n_voxels or (np.diff(kept) <= 0).any():
-        raise UserError(
-            f"{where}: has {n_voxels} voxels; the voxel table must name some of them, in order, once"
-        )
-    return kept
 
 
 def _announce(path: Path, shapes: Mapping[str, Shape], n_voxels: int, keep: str) -> None:

@@ -4,46 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from voxscale import tables
-from voxscale.clock import read_rows
 from voxscale.errors import UserError
-
-
-def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
-    """Read a dataset's voxel table: voxel -> hemisphere, vertex, roi (None where absent).
-
-    Raises:
-        UserError: the table is missing or malformed, a voxel is not a number or comes twice.
-    """
-    if not path:
-        return {}
-    found: dict[int, dict[str, Any]] = {}
-    for number, row in enumerate(read_rows(path, ("voxel",)), 2):
-        try:
-            voxel = int(row["voxel"])
-            vertex = int(row["vertex"]) if row.get("vertex") not in (None, "", "n/a") else None
-        except ValueError:
-            raise UserError(
-                f"{path}: line {number} has a voxel or vertex that is no number; mend it"
-            ) from None
-        if voxel in found:
-            raise UserError(f"{path}: line {number} has voxel {voxel} again; keep one of them")
-        found[voxel] = {
-            "hemisphere": row.get("hemisphere") or None,
-            "vertex": vertex,
-            "roi": None if row.get("roi") in (None, "", "n/a") else row["roi"],
-        }
-    return found
-
-
-def read_regions(path: str | Path | None) -> dict[int, str]:
-    """Region of each voxel that has one."""
-    return {voxel: row["roi"] for voxel, row in read_voxels(path).items() if row["roi"]}
 
 
 def deciles(ccmax: np.ndarray, reliable: np.ndarray) -> np.ndarray:
