@@ -6,6 +6,8 @@ from pathlib import Path
 HOME = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
+from snakemake.exceptions import WorkflowError
+
 from voxscale import pycortex, status, watch
 from voxscale.config import read_yaml
 from voxscale.dataset import NAME
@@ -220,13 +222,19 @@ def flatmaps_at_hand(dag):
 jobs = Jobs(study)
 
 
+def need_of(rule, wildcards):
+    """What a job needs; Snakemake shows a mistake in the config as such only as its own error."""
+    try:
+        return jobs.prices.need(rule, dict(wildcards))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def needs(rule):
     """Memory, minutes, disk and GPUs of a rule's jobs, by the cost model; more of what was short at a retry."""
 
     def ask(what):
-        return lambda wildcards, attempt: what(
-            jobs.prices.asked(rule, wildcards), attempt
-        )
+        return lambda wildcards, attempt: what(need_of(rule, wildcards), attempt)
 
     # A job on its node has its allocation already: it asks for nothing.
     at_submission = {

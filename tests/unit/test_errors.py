@@ -1,7 +1,6 @@
 """How a script ends: a user's mistake in one line, our own with its traceback, all in the log."""
 
 import errno
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,10 +18,7 @@ from voxscale.errors import UserError, script
 )
 def test_an_end_is_told_and_logged(tmp_path, capsys, error, said, traceback):
     log = tmp_path / "logs/fit.log"
-    with (
-        pytest.raises(SystemExit, match="1"),
-        script(SimpleNamespace(log=[str(log)], rule="fit", threads=1)),
-    ):
+    with pytest.raises(SystemExit, match="1"), script("fit", log, 1):
         raise error
     shown = capsys.readouterr().err
     assert said in shown

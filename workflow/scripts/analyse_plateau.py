@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.plateau import analyse_plateau
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         analyse_plateau(
             snakemake.input.points,
             dict(zip(snakemake.params.models, snakemake.input.features, strict=True)),

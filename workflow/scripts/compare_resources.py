@@ -4,5 +4,5 @@ from voxscale.errors import script
 from voxscale.usage import write_comparison
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_comparison(snakemake.output.page, snakemake.params.config, snakemake.params.folder)

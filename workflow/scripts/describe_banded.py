@@ -4,5 +4,5 @@ from voxscale.banded_cell import describe_banded
 from voxscale.errors import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         describe_banded(snakemake.input.cards, snakemake.output.card, snakemake.params.model)

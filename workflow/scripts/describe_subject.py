@@ -5,7 +5,7 @@ from voxscale.provenance import collect
 from voxscale.stories import describe_subject
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         describe_subject(
             subject=snakemake.wildcards.subject,
             training=snakemake.params.training,

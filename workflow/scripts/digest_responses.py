@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.io import sha256_file, write_json
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         sources, mask = snakemake.params.sources, snakemake.params.mask
         chosen = [snakemake.input.voxels] if snakemake.input.get("voxels") else []
         digest = {

@@ -4,6 +4,6 @@ from voxscale.errors import script
 from voxscale.io import sha256_file, write_json
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         told = zip(snakemake.params.stories, snakemake.params.audio, strict=True)
         write_json(snakemake.output.sounds, {story: sha256_file(sound) for story, sound in told})

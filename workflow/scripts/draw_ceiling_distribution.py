@@ -6,7 +6,7 @@ from voxscale.figures.frames import load
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_ceiling(
                 with_room(load("voxels", snakemake.input.voxels), load("room", snakemake.input.room)),

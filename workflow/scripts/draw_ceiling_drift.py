@@ -6,5 +6,5 @@ from voxscale.figures.frames import load
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(*draw_drift(load("drift", snakemake.input.drift), **snakemake.params.options), *snakemake.output)

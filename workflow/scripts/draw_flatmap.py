@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.flatmaps import draw_scores
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         draw_scores(
             snakemake.input.scores,
             snakemake.input.responses,

@@ -7,7 +7,7 @@ from voxscale.figures.maps import draw_ceiling_maps
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_ceiling_maps(
                 with_room(load("voxels", snakemake.input.voxels), load("room", snakemake.input.room)),

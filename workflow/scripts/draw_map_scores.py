@@ -6,7 +6,7 @@ from voxscale.figures.maps import draw_score_maps
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_score_maps(
                 load("scores", snakemake.input.scores),

@@ -6,7 +6,7 @@ from voxscale.figures.outlook import draw_plateau
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_plateau(
                 load("law_points", snakemake.input.points),

@@ -6,7 +6,7 @@ from voxscale.figures.scaling import draw_law
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_law(
                 load("law_points", snakemake.input.points),

@@ -6,7 +6,7 @@ from voxscale.figures.layers import draw_layers
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_layers(load("layers", snakemake.input.layers), **snakemake.params.options),
             *snakemake.output,

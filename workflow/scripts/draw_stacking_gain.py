@@ -6,7 +6,7 @@ from voxscale.figures.maps import draw_gain
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_gain(
                 load("stacking", snakemake.input.stacking),

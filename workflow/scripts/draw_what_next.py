@@ -6,7 +6,7 @@ from voxscale.figures.outlook import draw_what_next
 from voxscale.figures.style import save
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         save(
             *draw_what_next(
                 load("joint_surface", snakemake.input.surface),

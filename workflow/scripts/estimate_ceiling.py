@@ -5,7 +5,7 @@ from voxscale.errors import script
 from voxscale.voxel_tables import read_regions
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         estimate_ceiling(
             snakemake.input.responses,
             snakemake.output.ceiling,

@@ -6,7 +6,7 @@ from voxscale.control_features import Sources, extract
 from voxscale.errors import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         extract(
             snakemake.input.card,
             {

@@ -4,7 +4,7 @@ from voxscale.derived_features import reduce
 from voxscale.errors import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         reduce(
             snakemake.input.features,
             snakemake.input.card,

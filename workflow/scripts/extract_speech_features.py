@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.speech_features import extract
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         extract(
             snakemake.input.card,
             dict(

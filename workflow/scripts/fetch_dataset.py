@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.fetch import fetch
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         fetch(
             files=snakemake.params.files,
             root=snakemake.params.root,

@@ -5,7 +5,7 @@ from voxscale.cell_data import with_means
 from voxscale.errors import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         fit_banded(
             features=snakemake.input.features,
             responses=snakemake.input.responses,

@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.joint import fit_joint
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         fit_joint(
             snakemake.params.cells,
             snakemake.input.moments,

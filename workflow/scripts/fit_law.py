@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.laws import fit_law
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         fit_law(
             snakemake.wildcards.law,
             snakemake.params.cells,

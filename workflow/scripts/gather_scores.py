@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.gather import gather_scores
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         gather_scores(
             snakemake.input.scores,
             snakemake.input.cards,

@@ -4,7 +4,7 @@ from voxscale.artifact import measure_artifact
 from voxscale.errors import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         measure_artifact(
             snakemake.params.cells,
             snakemake.input.moments,

@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.voxel_places import write_places
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_places(
             snakemake.params.database,
             snakemake.wildcards.subject,

@@ -5,7 +5,7 @@ from voxscale.encoding import predict_cell
 from voxscale.errors import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         predict_cell(
             features=snakemake.input.features,
             responses=snakemake.input.responses,

@@ -5,7 +5,7 @@ from voxscale.models.prepare import prepare
 from voxscale.models.registry import ModelEntry
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         prepare(
             ModelEntry(**snakemake.params.entry),
             snakemake.output.card,

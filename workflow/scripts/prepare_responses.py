@@ -5,7 +5,7 @@ from voxscale.preparation import prepare_responses
 from voxscale.provenance import collect
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         prepare_responses(
             path=snakemake.output.responses,
             sources=snakemake.params.sources,

@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.layers import profile_layers
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         profile_layers(
             snakemake.params.cells,
             snakemake.input.scores,

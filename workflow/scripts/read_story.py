@@ -5,7 +5,7 @@ from voxscale.provenance import collect
 from voxscale.stories import read_story
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         read_story(
             transcript=snakemake.params.transcript,
             clocks=snakemake.params.clocks,

@@ -5,7 +5,7 @@ from voxscale.errors import script
 from voxscale.stacks import stack_subject
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         stack_subject(
             snakemake.input.predictions,
             snakemake.input.cards,

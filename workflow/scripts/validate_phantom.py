@@ -17,7 +17,7 @@ def whole(name: str, paths: Sequence[str]) -> pa.Table | None:
 
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_json(
             snakemake.output[0],
             validate(

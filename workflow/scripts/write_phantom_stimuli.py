@@ -4,7 +4,7 @@ from voxscale.errors import script
 from voxscale.phantom.writing import write_stimuli
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_stimuli(
             snakemake.params.root,
             snakemake.params.truth,

@@ -11,7 +11,7 @@ from voxscale.report_warnings import log_notes
 TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "what_next")
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_report(
             snakemake.input.figures,
             {name: load(name, snakemake.input.get(name, [])) for name in TABLES},

@@ -37,28 +37,28 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def script(snakemake: Any) -> Iterator[None]:
+def script(rule: str, log_path: str | Path, threads: int) -> Iterator[None]:
     """Run a rule's script: copy stderr to its log, use its threads, end a user's mistake in one line.
 
     Raises:
         SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
     """
-    log_path = Path(str(snakemake.log[0]))
+    log_path = Path(log_path)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("w") as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
         if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(snakemake.threads)
+            sys.modules["torch"].set_num_threads(threads)
         try:
             yield
         except UserError as error:
-            print(f"ERROR {snakemake.rule}: {error}", file=sys.stderr)
+            print(f"ERROR {rule}: {error}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 _fail()
             where = error.filename or "results/"
             print(
-                f"ERROR {snakemake.rule}: {where}: no space left on the disk; free some and run again, "
+                f"ERROR {rule}: {where}: no space left on the disk; free some and run again, "
                 "finished files are kept",
                 file=sys.stderr,
             )

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voxscale import resources
-from voxscale.errors import UserError
 from voxscale.grid import Cell
 from voxscale.resources import Need
 from voxscale.sizes import REPEATS, Sizes
@@ -58,15 +57,6 @@ class Prices:
                 found = resources.plain()
             self._needs[key] = found
         return self._needs[key]
-
-    def asked(self, rule: str, wildcards: Mapping[str, str]) -> Need:
-        """As `need`, for Snakemake, which shows a mistake in the config as such only as its own error."""
-        try:
-            return self.need(rule, dict(wildcards))
-        except UserError as error:
-            from snakemake.exceptions import WorkflowError
-
-            raise WorkflowError(str(error)) from None
 
     def _fetch_dataset(self, part: str) -> Need:
         files = self.study.dataset.needed(part)
