@@ -1,118 +1,21 @@
 """A cell: its draws, its scaling, its scores, its resumption, and what is wrong with its files."""
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
 import h5py
 import numpy as np
 import pytest
+from cell_study import COLUMNS, STORIES, TEST, TRIM, VOXELS, WIDTH, made_study, write_study
 from ridge_oracle import delay, fit
 
-from voxscale import encoding, feature_store, tables
+from voxscale import encoding, tables
 from voxscale.bootstrap import correlations
-from voxscale.cell_data import Features, TrainingResponses, draw_stories
-from voxscale.config import merge, read_yaml
+from voxscale.cell_data import Features, TrainingResponses
 from voxscale.errors import UserError
 from voxscale.responses import open_subject
-
-HOME = Path(__file__).parents[2]
-STORIES = {"a": 40, "b": 55, "c": 48, "d": 62, "e": 45, "t": 70, "u": 64}
-TEST = ["t", "u"]
-VOXELS, WIDTH, TRIM = 60, 9, (4, 3)
-COLUMNS = np.arange(VOXELS) * 2 + 1  # the dataset's own numbers of the voxels that were kept
-
-
-def settings_of(preset="strict", **changes):
-    presets = read_yaml(HOME / "config/presets.yaml")[preset]
-    given = {
-        "delays": [1, 2],
-        "form": "auto",
-        "precision": "float32",
-        "screen": "auto",
-        "device": "cpu",
-        "memory_gb": 2,
-        "seed": 3,
-        "block_trs": 10,
-        "permutations": 99,
-        "tr_s": 2.0,
-        "trim": list(TRIM),
-    }
-    full = {**presets["encoding"], **presets["scoring"], **given, "skip_s": 40}
-    full["folds"] = {**full["folds"], "n": 3, "chunk_trs": 8}
-    return merge(full, changes)
-
-
-@dataclass
-class Study:
-    """Files of one subject and one model, and what is in them."""
-
-    folder: Path
-    x: dict
-    y: dict
-
-    def arguments(self, n_train=5, n_draws=1, **changes):
-        cell = {"model": "m", "layer": 2, "subject": "S1", "n_train": n_train, "n_draws": n_draws}
-        return {
-            "features": self.folder / "m.h5",
-            "responses": self.folder / "S1.h5",
-            "subject_table": self.folder / "S1.parquet",
-            "cell": cell,
-            "settings": settings_of(**changes),
-        }
-
-    def fit(self, **changes):
-        outputs = {
-            "scores_out": self.folder / "scores.parquet",
-            "moments_out": self.folder / "moments.h5",
-            "scratch": self.folder / "scratch",
-        }
-        encoding.fit_cell(**self.arguments(**changes), **outputs)
-        return tables.read("scores", self.folder / "scores.parquet").to_pandas()
-
-
-def write_study(folder, x, y, sha=None):
-    files = {}
-    for story, values in x.items():
-        files[story] = feature_store.story_path(folder / "stories", "m", story, "0123")
-        feature_store.write_story(files[story], {2: values}, {})
-    feature_store.write_index(folder / "m.h5", files)
-    with h5py.File(folder / "S1.h5", "w") as file:
-        file.attrs.update(format="voxscale-responses-1", provenance="{}")
-        file.attrs.update(stories=json.dumps(list(STORIES)), test_stories=json.dumps(TEST))
-        file["voxels"] = COLUMNS.astype(np.int32)
-        for story, values in y.items():
-            group = file.create_group(story)
-            group["data"] = values
-            group.attrs.update(n_trs=values.shape[1], n_repeats=0)
-    rows = [
-        {
-            "subject": "S1",
-            "story": story,
-            "role": "test" if story in TEST else "train",
-            "n_tr": n,
-            "hours": n / 1800,
-            "n_words": 100,
-            "stimulus_sha": (sha or {}).get(story, story),
-        }
-        for story, n in STORIES.items()
-    ]
-    tables.write("subjects", rows, folder / "S1.parquet")
-    return Study(folder, x, y)
 
 
 @pytest.fixture
 def study(tmp_path):
-    """Five training and two test stories; responses with an offset and a scale of their own."""
-    random = np.random.default_rng(0)
-    weights = random.standard_normal((WIDTH, VOXELS)) * np.linspace(0, 0.6, VOXELS)
-    x, y = {}, {}
-    for story, n in STORIES.items():
-        x[story] = (random.standard_normal((n + sum(TRIM), WIDTH)) * 3 + 5).astype(np.float32)
-        driven = np.roll(x[story], 1, 0)[TRIM[0] : TRIM[0] + n] @ weights
-        noise = 2 * random.standard_normal((n, VOXELS))
-        y[story] = (7 + 4 * (driven + noise)).T.astype(np.float32)
-    return write_study(tmp_path, x, y)
+    return made_study(tmp_path)
 
 
 def zscore(x, axis, mean=None, deviation=None):
@@ -187,20 +90,6 @@ def test_moments_hold_the_scores(study):
         np.testing.assert_allclose(r, part.r, atol=1e-4)
 
 
-def test_draws_are_nested_seeded_and_the_same_for_every_model():
-    training = [f"s{i}" for i in range(20)]
-    for draw in range(5):
-        small, large = (draw_stories(training, n, draw, 0) for n in (5, 12))
-        assert set(small) < set(large)
-        assert small == sorted(small, key=training.index)
-        assert small == draw_stories(training, 5, draw, 0)
-    assert len({tuple(draw_stories(training, 5, draw, 0)) for draw in range(5)}) == 5
-    assert draw_stories(training, 5, 0, 0) != draw_stories(training, 5, 0, 1)
-    assert draw_stories(training, 20, 3, 0) == training
-    with pytest.raises(UserError, match="21 training stories asked for, 20 there"):
-        draw_stories(training, 21, 0, 0)
-
-
 def test_the_test_set_does_not_depend_on_the_training_size(study):
     def counts(n_train):
         study.fit(n_train=n_train)
@@ -208,76 +97,6 @@ def test_the_test_set_does_not_depend_on_the_training_size(study):
             return file["n"][:].tolist(), file["story"][:].tolist(), file["start_tr"][:].tolist()
 
     assert counts(2) == counts(5)
-
-
-def test_draws_that_share_a_kernel_score_as_alone(study, monkeypatch):
-    shared = study.fit(n_train=4, n_draws=3, form="dual")
-    used = []
-    original = encoding.Kernel.of
-    monkeypatch.setattr(encoding.Kernel, "of", lambda *given: used.append(given) or original(*given))
-    study.fit(n_train=4, n_draws=3, form="dual")
-    assert len(used) == 1
-    monkeypatch.setattr(encoding.Cell, "share_kernel", lambda *given: None)
-    alone = study.fit(n_train=4, n_draws=3, form="dual")
-    np.testing.assert_allclose(shared.r, alone.r, atol=1e-6)
-    assert shared.groupby("draw").r.mean().nunique() > 1
-
-
-def test_a_killed_fit_goes_on_at_its_next_draw(study, monkeypatch):
-    whole = study.fit(n_train=3, n_draws=3)
-    assert not (study.folder / "scratch").exists()
-    original, fitted = encoding.fit_draw, []
-
-    def killed(cell, draw):
-        if draw == 2:
-            raise KeyboardInterrupt
-        fitted.append(draw)
-        return original(cell, draw)
-
-    monkeypatch.setattr(encoding, "fit_draw", killed)
-    (study.folder / "scores.parquet").unlink()
-    with pytest.raises(KeyboardInterrupt):
-        study.fit(n_train=3, n_draws=3)
-    assert not (study.folder / "scores.parquet").exists()
-    # What a kill leaves half-written is not taken for a finished draw.
-    (study.folder / "scratch/.draw-2.part.npz").write_bytes(b"half")
-    monkeypatch.setattr(encoding, "fit_draw", lambda cell, draw: fitted.append(draw) or original(cell, draw))
-    again = study.fit(n_train=3, n_draws=3)
-    assert fitted == [0, 1, 2]
-    assert again.equals(whole)
-
-
-def test_two_jobs_of_one_cell_do_not_harm_each_other(study, monkeypatch):
-    whole, original = study.fit(n_train=3, n_draws=3), encoding.fit_draw
-
-    def overtaken(cell, draw):
-        found = original(cell, draw)
-        if draw == 1:  # the other job, begun as early, is done and takes the scratch folder away
-            monkeypatch.setattr(encoding, "fit_draw", original)
-            study.fit(n_train=3, n_draws=3)
-            monkeypatch.setattr(encoding, "fit_draw", overtaken)
-        return found
-
-    monkeypatch.setattr(encoding, "fit_draw", overtaken)
-    assert study.fit(n_train=3, n_draws=3).equals(whole)
-    assert not (study.folder / "scratch").exists()
-    assert not list(study.folder.glob("**/*.part*"))
-
-
-def test_finished_draws_of_other_settings_are_not_taken(study, monkeypatch):
-    original, fitted = encoding.fit_draw, []
-    monkeypatch.setattr(encoding, "fit_draw", lambda cell, draw: fitted.append(draw) or original(cell, draw))
-    monkeypatch.setattr(encoding.shutil, "rmtree", lambda path, **_: None)  # as if killed after the last draw
-    study.fit(n_train=3, n_draws=2)
-    study.fit(n_train=3, n_draws=2)
-    assert fitted == [0, 1]
-    study.fit(n_train=3, n_draws=2, skip_s=20)
-    assert fitted == [0, 1, 0, 1]
-    feature_store.write_story(study.folder / "stories/m/a-4567.h5", {2: study.x["a"] + 1}, {})
-    links = feature_store.links(study.folder / "m.h5") | {"a": study.folder / "stories/m/a-4567.h5"}
-    feature_store.write_index(study.folder / "m.h5", links)
-    study.fit(n_train=5)
-    assert len(fitted) == 5
 
 
 def test_constant_and_nan_voxels_have_no_score(study):
@@ -336,15 +155,6 @@ def test_weights_give_the_test_predictions(study):
     x_test = delay(problem.x_test, problem.test_lengths, problem.delays)
     np.testing.assert_allclose(w.reshape(VOXELS, -1) @ x_test.T, test, atol=1e-5)
     assert np.isnan(w).all((1, 2)).tolist() == [v == 7 for v in range(VOXELS)]
-
-
-def test_what_a_fit_may_use_does_not_tell_draws_apart(study):
-    keys = {
-        encoding.Cell(*study.arguments(**changes).values()).key(0)
-        for changes in ({}, {"memory_gb": 3}, {"device": "auto"})
-    }
-    assert len(keys) == 1
-    assert encoding.Cell(*study.arguments(precision="float64").values()).key(0) not in keys
 
 
 def test_scores_of_another_grid_are_refused(study):
