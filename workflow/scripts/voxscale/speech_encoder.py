@@ -205,7 +205,8 @@ class SpeechEncoder:
         try:
             states = self.model(values, output_hidden_states=self.layers, **arguments).hidden_states
         except NotImplementedError:
-            # WavLM reads the weights of its attention past the modules that would bring them.
+            # What torch says of weights that are not in memory: WavLM reads those of its attention past the
+            # modules that would bring them.
             raise UserError(
                 f"{self.card['model']}: cannot be run with weights on disk; raise features.max_memory.cpu, "
                 "or leave features.device_map out"
