@@ -91,10 +91,13 @@ def test_an_output_of_other_settings_is_not_done(jobs):
     for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
         told = of_job(jobs.study, job.rule, job.wildcards)
         told["settings"] |= other
-        note = {"params": [*map(repr, told.values()), "'code'"]}
+        note = {"params": [*map(repr, told.values()), "'code'"], "log": [str(job.log)]}
         touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
+    told = of_job(jobs.study, gathered.rule, gathered.wildcards)
+    note = {"params": [*map(repr, told.values())], "input": [str(cell(n_train="4").output)]}
+    touch(file_of(gathered.output, "metadata"), json.dumps(note))
     seen = status.survey(jobs, [], [], running=False)
     found = states(seen)
     assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"

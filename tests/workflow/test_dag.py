@@ -1,17 +1,16 @@
 """What is planned: no more than what was asked for."""
 
-import os
-import re
-import subprocess
-import sys
+import copy
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 import yaml
 from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny_config
 
 from voxscale import status
-from voxscale.plan import load_jobs
+from voxscale.config import read_yaml
+from voxscale.plan import load_jobs, survey
 
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):
@@ -44,14 +43,10 @@ def test_another_workflow_takes_it_as_a_module(tmp_path):
     assert run.rules["voxscale_fit_encoding"] > 50
 
 
-def planned(folder, config):
-    """Of each rule, how many jobs are done, and how many were made with other settings."""
-    (folder / "planned.yaml").write_text(yaml.safe_dump(config))
-    command = [sys.executable, "-m", "voxscale.plan", "--configfile", "planned.yaml"]
-    environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
-    text = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True).stdout
-    rows = re.findall(r"^(\w+\*?) +\d+ +(\d+) +(\d+|-) ", text, re.MULTILINE)
-    return {rule: (int(done), 0 if outdated == "-" else int(outdated)) for rule, done, outdated in rows}
+def planned(config):
+    """Rows of the plan by rule, for the study in the current directory."""
+    Path("planned.yaml").write_text(yaml.safe_dump(config))
+    return {row.rule: row for row in survey(load_jobs("planned.yaml"))}
 
 
 def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
@@ -77,13 +72,24 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     assert fourth.rules == {"prepare_responses": 1}, fourth.text
     assert "Nothing to be done" in snakemake(tmp_path, scores, config=config).text
     # What is planned as done is what Snakemake finds done.
-    found = planned(tmp_path, config)
-    assert (found["fit_encoding"], found["gather_scores"]) == ((8, 0), (1, 0))
-    assert found["all"][1] == 0
+    found = planned(config)
+    assert (found["fit_encoding"].done, found["gather_scores"].done) == (8, 1)
+    assert not any(row.outdated for row in found.values())
     config["encoding"] = {"seed": 7}
-    found = planned(tmp_path, config)
-    assert (found["fit_encoding"], found["gather_scores"]) == ((0, 8), (0, 1))
+    found = planned(config)
+    assert (found["fit_encoding"].outdated, found["gather_scores"].outdated) == (8, 1)
     config["encoding"]["seed"] = 0
+    # Another model of the same name, and a training story less, are followed to all that is made of them.
+    other_model, story_less = copy.deepcopy(config), copy.deepcopy(config)
+    other_model["models"] = {
+        "tiny-opt-1": read_yaml(HOME / "config/models.yaml")["tiny-opt-1"] | {"build": {"seed": 9}}
+    }
+    story_less["dataset"]["training_stories"].pop()
+    for changed in (other_model, story_less):
+        run, found = snakemake(tmp_path, "--dry-run", scores, config=changed), planned(changed)
+        for rule in ("prepare_model", "describe_subject", "estimate_ceiling", "fit_encoding"):
+            assert found[rule].jobs - found[rule].done == run.rules[rule], rule
+        assert found["gather_scores"].outdated == run.rules["gather_scores"] == 1
     # Other scans are other fits.
     with next((tmp_path / "results/phantom").rglob("UTS01/nightbaker.hf5")).open("ab") as scan:
         scan.write(b"x")

@@ -154,11 +154,11 @@ class Jobs:
             yield from (Job("scan_phantom", {"subject": subject}) for subject in study.subjects)
         yield from (Job("read_story", {"story": story}) for story in study.stories)
         sounds = ("digest_sounds",) if heard else ()
-        about = "describe_subject", "digest_responses", "prepare_responses", "estimate_ceiling"
-        for rule in (*sounds, *about):
+        for rule in (*sounds, "describe_subject", "digest_responses", "prepare_responses"):
             yield from (Job(rule, {"subject": subject}) for subject in study.subjects)
         if study.dataset.places_voxels:
             yield from (Job("place_voxels", {"subject": subject}) for subject in study.voxel_tables())
+        yield from (Job("estimate_ceiling", {"subject": subject}) for subject in study.subjects)
         yield from (Job("prepare_model", {"model": model}) for model in study.grid.used_models)
         for model in study.grid.used_models:
             yield Job(study.extractors(model)[0], {"model": model})

@@ -108,7 +108,7 @@ def survey(jobs: Jobs) -> list[Row]:
     settings = Settings(jobs.study)
     for job in jobs.all():
         there = is_done(jobs, job)
-        outdated = there and settings.differ(job)
+        outdated = settings.differ(job, there)
         row = rows.setdefault(job.rule, Row(job.rule))
         row.add(jobs.need(job), there and not outdated, outdated)
     return list(rows.values())

@@ -7,9 +7,11 @@ that is Snakemake's to find (`--dry-run`).
 from __future__ import annotations
 
 import base64
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from voxscale.jobs import STAGES, Job
 from voxscale.parameters import of_job
@@ -17,6 +19,8 @@ from voxscale.study import Study
 
 SNAKEMAKE = Path(".snakemake")
 NAME_MAX = 255  # of a file's name, on every file system that Linux commonly has
+# Rules whose outputs others take as `ancient`: made anew, they make nothing else run.
+LOOKED_PAST = {"prepare_responses", *(rule for rule in STAGES["features"] if rule != "prepare_model")}
 
 
 def file_of(path: str | Path, kind: str, snakemake: Path = SNAKEMAKE) -> Path:
@@ -43,32 +47,24 @@ def marked(snakemake: Path = SNAKEMAKE) -> Iterator[str]:
                 continue
 
 
-def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> set[str] | None:
-    """Parameters that an output was made with, as Python writes them; None where there is no note of it."""
+class Note(NamedTuple):
+    """How an output was made: its parameters as Python writes them, its inputs, and the log of its job."""
+
+    params: frozenset[str]
+    inputs: tuple[str, ...]
+    log: str | None
+
+
+def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
+    """What Snakemake noted of an output; None where there is no note of it."""
     try:
         note = json.loads(file_of(output, "metadata", snakemake).read_text())
     except (OSError, ValueError):  # none, or one that is just being written
         return None
-    return set(note.get("params") or ()) if isinstance(note, Mapping) else None
-
-
-# Rules whose other outputs make a rule's output another one; all that follows is made of tables.
-FITS = {"fit_encoding", "fit_banded"}
-SCORES = {*FITS, "estimate_ceiling"}
-TABLES = {*SCORES, "gather_scores"}
-MADE_OF = {
-    "estimate_ceiling": set(),
-    "predict_encoding": FITS,
-    "stack_models": FITS,
-    "gather_scores": SCORES,
-    "draw_ceiling_drift": {"estimate_ceiling"},
-}
-
-
-def made_of(rule: str) -> set[str]:
-    """Rules that, when an output of theirs is another, make a rule's output another one."""
-    later = rule in STAGES["analysis"] or rule.startswith("draw_") or rule == "write_report"
-    return MADE_OF.get(rule, TABLES if later else set())
+    if not isinstance(note, Mapping):
+        return None
+    params, inputs, logs = (note.get(key) or () for key in ("params", "input", "log"))
+    return Note(frozenset(params), tuple(inputs), next(iter(logs), None))
 
 
 class Settings:
@@ -80,22 +76,29 @@ class Settings:
 
     def __init__(self, study: Study) -> None:
         self.study = study
-        self._differing: set[str] = set()  # rules of which an output differs
+        self._remade: set[str] = set()  # logs of jobs that will run, by which an input is known for theirs
+        self._noted = functools.cache(noted)
 
-    def differ(self, job: Job) -> bool:
-        """Whether a job's output, which is there, was made with other settings, or of what was.
+    def differ(self, job: Job, there: bool) -> bool:
+        """Whether a job's output, if it is there, was made with other settings, or of what was.
 
         To be asked of the jobs in the order of their work, since a table of other fits is another table.
         """
-        found = self._others(job) or not made_of(job.rule).isdisjoint(self._differing)
-        if found:
-            self._differing.add(job.rule)
-        return found
+        other = there and (self._other_params(job) or self._other_inputs(job))
+        if (other or not there) and job.rule not in LOOKED_PAST:
+            self._remade.add(str(job.log))
+        return other
 
-    def _others(self, job: Job) -> bool:
+    def _other_params(self, job: Job) -> bool:
         """Whether a job's note names other parameters than now; without a note it counts as made so."""
-        if (then := noted(job.output)) is None:
+        if (note := self._noted(job.output)) is None:
             return False
         now = of_job(self.study, job.rule, job.wildcards).values()
         # ASSUME: Snakemake 9.27 notes no parameter that is a path.
-        return not then.issuperset(repr(value) for value in now if not isinstance(value, Path))
+        return not note.params.issuperset(repr(value) for value in now if not isinstance(value, Path))
+
+    def _other_inputs(self, job: Job) -> bool:
+        if not self._remade or (note := self._noted(job.output)) is None:
+            return False
+        made = (self._noted(path) for path in note.inputs)
+        return any(each is not None and each.log in self._remade for each in made)

@@ -80,7 +80,7 @@ def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], r
     seen = []
     for job in jobs.all():
         there = is_done(jobs, job)
-        outdated = there and settings.differ(job)
+        outdated = settings.differ(job, there)
         if there and not outdated and str(job.output) not in started:
             seen.append(Seen(job, "done"))
         elif job.comment in queued:
