@@ -189,14 +189,14 @@ PARTS = {
 # Below the table of a part: what its reader should know.
 NOTES = {
     "Laws": """Signal and noise are as smooth as haemodynamic ones, and models lie on the law: how far a model
-may lie off it is in no interval. Percent per decade has a base that errs, too; with few test TRs its
-interval is the narrowest of these.""",
-    "Forms": """A log-linear study passes for a power law most often. Where the table says less
-than 85 %, read the preferred form as one of several.""",
+may lie off it is in no interval.""",
+    "Forms": """Where the table says less than 85 %, read the preferred form as one of several.""",
+    "Artifact": """Two cuts that fewer than five blocks tell apart have no interval of their difference.""",
     "Significant voxels": """Chosen by p on the test set, voxels score too high on it, those of the model that
 chose them most, and a law over them is too steep. The workflow chooses them in training.""",
-    "What next": """If the surface is bilinear, gains over hours are held least often: three models
-at four amounts of data fit a curve that saturates nearly as well, which expects less of more hours.""",
+    "What next": """The interval takes in each form that fits, as far as it does. Three models at four
+amounts of data do not tell forms well apart: of a truth of two powers, whose gains over hours other forms
+see larger or smaller, it is too wide.""",
 }
 HEAD = """# Validation on simulated studies
 

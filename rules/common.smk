@@ -19,9 +19,10 @@ from voxscale.provenance import code_hash
 from voxscale.study import Study
 
 try:
-    # Snakemake's own reader lets a key be there twice.
+    # Snakemake's own reader lets a key be there twice. JSON may hold what YAML does not.
     for path in workflow.configfiles:
-        read_yaml(path)
+        if Path(path).suffix != ".json":
+            read_yaml(path)
     # What a killed run left behind is the run's own business; a job writes down what it did.
     if workflow.is_main_process:
         watch.before_graph()

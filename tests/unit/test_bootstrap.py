@@ -105,8 +105,16 @@ def test_interval_covers_a_mean_of_very_few_blocks(n):
     assert 0.86 < ((lo < 0) & (hi > 0)).mean() < 0.97, "no resample strays as far: 50 % at two blocks"
 
 
-def test_fewer_blocks_reach_further_out():
-    assert outer_share(0.9, 6) < outer_share(0.9, 12) < outer_share(0.9, 1000) < 0.05
+@pytest.mark.parametrize("numbers", [range(2, 8), range(8, 100, 2), range(9, 100, 2)])
+def test_fewer_blocks_reach_further_out(numbers):
+    """Drawn one by one, or in runs of two that fill their number or do not."""
+    shares = [outer_share(0.9, n) for n in numbers]
+    assert shares == sorted(shares)
+    assert shares[-1] < 0.05
+
+
+def test_effective_blocks_are_not_rounded():
+    assert spread_lost(10.01) == pytest.approx(spread_lost(10), rel=1e-3)
 
 
 def test_one_block_has_no_interval():

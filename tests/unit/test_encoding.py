@@ -1,4 +1,4 @@
-"""A cell: its draws, its scaling, its scores, its resumption, and what is wrong with its files."""
+"""A cell: its scaling, its scores, its predictions and weights, and what is wrong with its files."""
 
 import h5py
 import numpy as np

@@ -363,6 +363,14 @@ def test_a_percentage_has_no_end_where_its_base_may_be_nothing():
     assert row["lo"] == -np.inf < row["estimate"] < row["hi"] < 0, "a fall has no end on the other side"
 
 
+def test_a_percentage_of_nothing_known_is_not_certain():
+    x = np.geomspace(1, 100, 6)
+    y = np.concatenate([(0.1 + 0.05 * np.log10(x))[None], np.full((20, 6), np.nan)])
+    rows, _ = fit_group(x, y, 1.0, ["log_linear"], 0.9, 12)
+    (row,) = (row for row in rows if row["parameter"] == "percent_per_decade")
+    assert np.isnan([row["lo"], row["hi"]]).all()
+
+
 def test_a_percentage_says_what_its_shape_says():
     """Without a constant the base cancels: a power law's percentage is that of its exponent."""
     x, rng = np.geomspace(1, 100, 6), np.random.default_rng(1)

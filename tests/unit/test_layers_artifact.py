@@ -130,8 +130,9 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     gained = region.loc[0]
     assert gained.difference == pytest.approx(gained.y - region.loc[100, "y"])
     assert 0 < gained.difference_lo < gained.difference < gained.difference_hi
-    near = region.loc[120]
-    assert near.difference_hi - near.difference_lo < 0.5 * (near.hi - near.lo), "cuts are compared in pairs"
+    assert region.loc[[80, 120], ["difference_lo", "difference_hi"]].isna().all(axis=None), (
+        "told by a block or two"
+    )
     measure_artifact(
         [("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings | {"skip_s": 160}
     )

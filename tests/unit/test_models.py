@@ -148,6 +148,7 @@ def shaped(**changes):
         ({"modality": "language", "architecture": {"clas": "X"}}, "unknown key architecture.clas"),
         (shaped(n_layers=-2), "architecture.n_layers is -2; it must be a whole number above 0"),
         (shaped(width=8.0), "architecture.width is 8.0; it must be a whole number above 0"),
+        (shaped(width=True), "architecture.width is True; it must be a whole number above 0"),
         (shaped(vocab=[1]), "architecture.vocab is .1.; it must be"),
         (shaped(config=[1]), "architecture.config is .1.; it must be a mapping"),
         ({"modality": "nested"}, "needs dims"),

@@ -19,21 +19,6 @@ def stories():
     return made_phantom.stories()
 
 
-@pytest.fixture(scope="module")
-def drives():
-    return made_phantom.drives()
-
-
-@pytest.fixture(scope="module")
-def subject():
-    return made_phantom.subject()
-
-
-@pytest.fixture(scope="module")
-def signal():
-    return made_phantom.signal()
-
-
 def test_clock_matches_the_published_counts():
     # 8 minutes 20: 500 s of sound, 20 s around it, 260 TRs, 5 more in respdict, 245 in the responses.
     assert latents.respdict_trs(500.0) == 265

@@ -2,7 +2,6 @@
 
 import json
 
-import made_phantom
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -13,22 +12,6 @@ from voxscale import tables
 from voxscale.ceiling import ceiling_columns
 from voxscale.errors import UserError
 from voxscale.phantom import expectation, validation
-
-
-@pytest.fixture(scope="module")
-def drives():
-    return made_phantom.drives()
-
-
-@pytest.fixture(scope="module")
-def subject():
-    return made_phantom.subject()
-
-
-@pytest.fixture(scope="module")
-def signal():
-    return made_phantom.signal()
-
 
 CARDS = [
     {"model": "lm", "modality": "language", "width": 8},

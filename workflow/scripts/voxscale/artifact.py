@@ -25,6 +25,7 @@ from voxscale.provenance import collect
 from voxscale.voxel_sets import choose_sets, read_sets
 
 LONGEST_CUT_S = 120
+LEAST_BLOCKS = 5  # that tell two cuts apart: fewer do not tell how far blocks stray
 
 
 def cut_scores(
@@ -67,7 +68,7 @@ def measure_artifact(
     settings: Mapping[str, Any],
     wanted: Sequence[str] = ("all", "reliable", "rois"),
 ) -> None:
-    """Write table `artifact`: score against the cut from 0 to 120 s, by set of voxels.
+    """Write table `artifact`: score against the cut from 0 to 120 s and at the study's own, by set of voxels.
 
     Args:
         cells: (model, layer, subject, n_train) whose moments follow.
@@ -81,8 +82,8 @@ def measure_artifact(
         ids, sets, _ = known[cell[2]]
         if not np.array_equal(opened.voxels, ids):
             raise UserError(f"{path}: has other voxels than {voxels}; fit the cell again")
-        # ASSUME: cuts are whole blocks, and each leaves at least three blocks to score.
         skipped = skipped_trs(settings)
+        # ASSUME: cuts are whole blocks, and each leaves at least three blocks to score.
         starts = np.unique(opened.blocks.start_tr)
         starts = starts[(starts * tr_s <= LONGEST_CUT_S) | (starts == skipped)]
         cuts = [int(cut) for cut in starts if opened.blocks.kept(cut).sum() >= 3]
@@ -104,6 +105,8 @@ def measure_artifact(
             for d, n in zip(difference, units, strict=True)
         ]
         less, more = np.moveaxis(np.array(ends), 1, 0)
+        few = np.array(units) < LEAST_BLOCKS
+        less[few] = more[few] = np.nan
         with np.errstate(invalid="ignore", divide="ignore"):
             base = scores[own, 0]
             percent = 100 * difference[:, 0] / np.where(base > 0, base, np.nan)

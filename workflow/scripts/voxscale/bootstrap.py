@@ -270,7 +270,8 @@ def draw_weights(n_draws: int, draws: int, seed: int, level: float, n_blocks: fl
     Student's t of its draws says. Of draws alone or blocks alone the interval is then the t interval.
 
     Args:
-        level, n_blocks: of the interval that the resamples are for.
+        level, n_blocks: of the interval that the resamples are for; one that rests on fewer blocks, as a mean
+            over subjects with other test sets, takes the draws in wider than that.
     """
     from scipy import special
 
@@ -310,7 +311,7 @@ def spread_lost(n_units: float, run: int | None = None) -> float:
     ASSUME: blocks of about ten TRs of 2 s.
     """
     run = run or run_length(n_units)
-    drawn = -(-n_units // run) * run
+    drawn = n_units + (run == 2 and n_units % 2 == 1)
     return drawn / max(n_units - run, 1) / (1 - ACROSS / run)
 
 

@@ -66,9 +66,12 @@ def fit_group(
         error = largest_error(form, x, y[0], ceiling, families)
         judged[name] = criterion, abs(error)
         for key, (values, base) in quantities.items():
-            lo, hi = interval(values[0], values[1:], level, n_blocks)
-            if base is not None:
-                lo, hi = percent_interval(form, x, parameters, key, level, n_blocks)
+            if base is None:
+                lo, hi = interval(values[0], values[1:], level, n_blocks)
+            else:
+                first, tenfold, last = stations(x)
+                later = tenfold if key == "percent_per_decade" else last
+                lo, hi = percent_interval(form, first, later, parameters, level, n_blocks)
             if form.bounded and key in form.parameters:  # an interval ends where the parameter does
                 lo, hi = (lo, min(hi, ceiling)) if key == "c" else (max(lo, 0.0), hi)
             rows.append(
@@ -94,7 +97,7 @@ def fit_group(
 
 
 def percent_interval(
-    form: Form, x: np.ndarray, parameters: np.ndarray, key: str, level: float, n_blocks: int
+    form: Form, first: float, later: float, parameters: np.ndarray, level: float, n_blocks: int
 ) -> tuple[float, float]:
     """Interval of a rise in percent of a base that errs as well.
 
@@ -103,26 +106,29 @@ def percent_interval(
     shape alone says how often the base fits into a later score: it is that of their ratio's logarithm.
 
     Args:
+        first, later: x of the base, and x up to which the score rises.
         parameters: (1 + resamples, n), row 0 of the real points.
-        key: percent_per_decade or percent_over_range.
+
+    Returns:
+        lo, hi in percent; NaN where the base is not above 0, or no resample is known.
     """
-    first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in stations(x))
-    later = tenfold if key == "percent_per_decade" else last
-    if not first[0] > 0:
+    base, risen = (form.value(np.array([at]), parameters)[..., 0] for at in (first, later))
+    if not base[0] > 0:
         return np.nan, np.nan
     if not form.constant:
         with np.errstate(invalid="ignore", divide="ignore"):
-            ratio = np.log(later / first)
+            ratio = np.log(risen / base)
         lo, hi = interval(ratio[0], ratio[1:], level, n_blocks)
         if form.bounded:  # a score that starts from 0 at no data grows no faster than the data
-            at, tenth, end = stations(x)
-            lo, hi = max(lo, 0.0), min(hi, np.log((tenth if key == "percent_per_decade" else end) / at))
+            lo, hi = max(lo, 0.0), min(hi, np.log(later / first))
         return 100 * np.expm1(lo), 100 * np.expm1(hi)
-    rise = later - first
+    rise = risen - base
+    if not np.isfinite(rise[1:]).any():
+        return np.nan, np.nan
     # The covariance holds what resamples lose, and `reach` does so too.
-    spread = resampled_covariance(np.stack([rise, first], 1)[1:], n_blocks)
+    spread = resampled_covariance(np.stack([rise, base], 1)[1:], n_blocks)
     (v_rise, v_both), (_, v_base) = spread * reach(level, n_blocks) ** 2 / spread_lost(n_blocks)
-    a, b, c = first[0] ** 2 - v_base, rise[0] * first[0] - v_both, rise[0] ** 2 - v_rise
+    a, b, c = base[0] ** 2 - v_base, rise[0] * base[0] - v_both, rise[0] ** 2 - v_rise
     root = np.sqrt(max(b**2 - a * c, 0.0))
     if a > 0:
         return 100 * (b - root) / a, 100 * (b + root) / a

@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxscale.figures.frames import full, one_layer, set_name
 from voxscale.figures.scaling import base_text
-from voxscale.figures.style import count, signed
+from voxscale.figures.style import NO_END, count, signed
 from voxscale.forms import FORMS
 
 METRIC = {"r": "r", "r2": "signed r²"}
@@ -75,7 +75,7 @@ def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     text = form.format(getattr(row, column))
     if np.isnan(row.lo) or np.isnan(row.hi):
         return text
-    lo, hi = (form.format(end) if np.isfinite(end) else "no end" for end in (row.lo, row.hi))
+    lo, hi = (form.format(end) if np.isfinite(end) else NO_END for end in (row.lo, row.hi))
     return f"{text} [{lo}, {hi}]"
 
 

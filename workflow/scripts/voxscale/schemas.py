@@ -385,8 +385,18 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("lo", pa.float64(), "see metric", "lower end of its block bootstrap interval"),
             _column("hi", pa.float64(), "see metric", "upper end of its block bootstrap interval"),
             _column("difference", pa.float64(), "see metric", "y less that at the study's own cut"),
-            _column("difference_lo", pa.float64(), "see metric", "lower end of its paired interval"),
-            _column("difference_hi", pa.float64(), "see metric", "upper end of its paired interval"),
+            _column(
+                "difference_lo",
+                pa.float64(),
+                "see metric",
+                "lower end of its paired interval; NaN: few blocks",
+            ),
+            _column(
+                "difference_hi",
+                pa.float64(),
+                "see metric",
+                "upper end of its paired interval; NaN: few blocks",
+            ),
             _column("percent", pa.float64(), "%", "difference, of the score at the study's own cut"),
         ]
     ),

@@ -30,11 +30,11 @@ def read(path: str | Path, rate: int = RATE) -> np.ndarray:
         with soundfile.SoundFile(path) as file:
             original, mono = file.samplerate, np.empty(file.frames, np.float32)
             read = 0
-            while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):  # (samples, channels)
+            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):  # (samples, channels)
                 mono[read : read + len(block)] = block.mean(axis=1)
                 read += len(block)
             mono = mono[:read]
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
         detail = str(error).splitlines()[0].removeprefix(f"Error opening {str(path)!r}: ")
         raise UserError(f"{path}: is not a sound file ({detail}); fetch it again") from None
     if not len(mono):

@@ -17,6 +17,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.io import atomic
 
+NO_END = "no end"  # of an interval
 P = ParamSpec("P")
 # Okabe & Ito (2008), safe for every common kind of colour blindness; black is kept for the mean.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D00", "#5D5D5D", "#3C2A8C")
@@ -104,7 +105,7 @@ def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
 def signed(value: float, digits: int = 0) -> str:
     """A number with its sign, a true minus, and no sign when it rounds to nothing; infinity is `no end`."""
     if np.isinf(value):
-        return "no end"
+        return NO_END
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 

@@ -45,7 +45,7 @@ def model_class(entry: ModelEntry) -> Any:
 
     require_class(entry)
     silence()
-    found = getattr(transformers, entry.model_class or "")
+    found = getattr(transformers, entry.model_class)
     if getattr(found, "config_class", None) is None:
         raise UserError(f"{entry.where}: {entry.model_class} is the class of no model; check its name")
     return found

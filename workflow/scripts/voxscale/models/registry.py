@@ -130,7 +130,7 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         value = architecture.get(key)
         if value is None and key not in NEEDED:
             continue
-        if not isinstance(value, kind) or (kind is int and value < 1):
+        if not _is(value, kind) or (kind is int and value < 1):
             told = f"{TOLD[kind]} above 0" if kind is int else TOLD[kind]
             raise UserError(f"{where}: architecture.{key} is {value!r}; it must be {told}")
     return {
@@ -143,8 +143,13 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _is(value: Any, kind: Any) -> bool:
+    """As isinstance; but truth is no number."""
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
 def _is_deviation(value: Any) -> bool:
-    return isinstance(value, int | float) and 0 <= value < math.inf
+    return _is(value, int | float) and 0 <= value < math.inf
 
 
 def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
@@ -157,7 +162,7 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
         raise UserError(f"{where}: modality {modality!r} must be one of {', '.join(MODALITIES)}; set it")
     plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
     for key, kind in KINDS.items():
-        if key in plain and not isinstance(plain[key], kind):
+        if key in plain and not _is(plain[key], kind):
             raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {TOLD[kind]}")
     if plain.get("dtype", "float16") not in DTYPES:
         raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPES)}; set it")
