@@ -30,7 +30,7 @@ test: install ## all tests
 	SLURM_CONF=/dev/null OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-flatmaps: pycortex ## regions and flatmaps with the real pycortex, which is built for it
-	XDG_CONFIG_HOME=$(CURDIR)/$(VENV)/config OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/test_flatmaps.py tests/unit/test_voxel_places.py
+	XDG_CONFIG_HOME=$(CURDIR)/$(VENV)/config OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/figures/test_flatmaps.py tests/unit/dataset/test_voxel_places.py
 
 test-slurm: install ## kills and faults on a real SLURM cluster, made on this Debian machine, as root
 	tests/slurm/start-cluster.sh
@@ -54,16 +54,16 @@ validate: install ## many simulated studies whose truth is known, into docs/vali
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
 
 plan: install ## what CONFIG (default: the demo) would cost in DIR (default: here), before anything runs
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.plan $(WHICH)
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.jobs.plan $(WHICH)
 
 models: install ## download all models of CONFIG, for DIR, where there is a network
 	$(BIN)/snakemake models --cores 4 $(WHICH)
 
 status: install ## how far CONFIG is in DIR, also from another shell; CELLS=1 for every fit by itself
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.status $(WHICH) $(if $(CELLS),--cells)
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.jobs.status $(WHICH) $(if $(CELLS),--cells)
 
 prune: install ## stored features of DIR that CONFIG (default: the demo; several are allowed) does not use; DELETE=1 deletes
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.prune $(WHICH) $(if $(DELETE),--delete)
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.jobs.prune $(WHICH) $(if $(DELETE),--delete)
 
 format: install ## rewrite the code in the house format
 	$(BIN)/ruff format .

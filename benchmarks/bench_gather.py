@@ -22,11 +22,11 @@ import pyarrow as pa
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import sections  # noqa: E402
+import sections
 
-from voxscale import tables  # noqa: E402
-from voxscale.gather import gather_scores  # noqa: E402
-from voxscale.io import write_json  # noqa: E402
+from voxscale.io import tables
+from voxscale.io.files import write_json
+from voxscale.scores.gather import gather_scores
 
 VOXELS, REGIONS, DRAWS = 95_000, 20, (1, 1, 5)
 SUBJECTS = ("UTS01", "UTS02", "UTS03")

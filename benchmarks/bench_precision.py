@@ -22,14 +22,16 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import sections  # noqa: E402
+import sections
 
-from voxscale import feature_store, speech_features, text_features  # noqa: E402
-from voxscale.encoding import Cell, fit_draw  # noqa: E402
-from voxscale.io import read_json, write_json  # noqa: E402
-from voxscale.plan import load_jobs  # noqa: E402
-from voxscale.provenance import hash_config  # noqa: E402
-from voxscale.study import Study  # noqa: E402
+from voxscale.encoding.fit import Cell, fit_draw
+from voxscale.features import speech as speech_features
+from voxscale.features import store as feature_store
+from voxscale.features import text as text_features
+from voxscale.io.files import read_json, write_json
+from voxscale.jobs.plan import load_jobs
+from voxscale.provenance import hash_config
+from voxscale.study.study import Study
 
 # As the study has it otherwise; bits per character are no feature.
 SAME: dict[str, Any] = {"dtype": "float32", "on_disk": "float32", "bits_per_character": False}

@@ -22,10 +22,10 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import sections  # noqa: E402
-from ridge_rivals import ALPHAS, DELAYS, FOLDS, Answer, Data, bootstrap_ridge, himalaya, simulate  # noqa: E402
+import sections
+from ridge_rivals import ALPHAS, DELAYS, FOLDS, Answer, Data, bootstrap_ridge, himalaya, simulate
 
-from voxscale.ridge import plan, solve  # noqa: E402
+from voxscale.ridge import plan, solve
 
 STEPS = 5  # nested training sizes of a sweep
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}

@@ -20,18 +20,19 @@ from torch.utils.flop_counter import FlopCounterMode
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import measures  # noqa: E402
-import sections  # noqa: E402
-import yaml  # noqa: E402
+import measures
+import sections
+import yaml
 
-from voxscale import feature_store, sound  # noqa: E402
-from voxscale.models.build import build  # noqa: E402
-from voxscale.models.loading import load_model, resolve_device  # noqa: E402
-from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
-from voxscale.phantom import prose, speech  # noqa: E402
-from voxscale.sound import RATE  # noqa: E402
-from voxscale.speech_encoder import SpeechEncoder  # noqa: E402
-from voxscale.speech_windows import sliding  # noqa: E402
+from voxscale.features import sound
+from voxscale.features import store as feature_store
+from voxscale.features.sound import RATE
+from voxscale.features.speech_encoder import SpeechEncoder
+from voxscale.features.speech_windows import sliding
+from voxscale.models.build import build
+from voxscale.models.loading import load_model, resolve_device
+from voxscale.models.registry import ModelEntry, load_registry
+from voxscale.phantom import prose, speech
 
 WINDOW_S, STRIDE_S, WINDOWS = 16.1, 0.1, 4
 STORY, STORY_STRIDE_S = "nightbaker", 8.0

@@ -20,13 +20,14 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import sections  # noqa: E402
+import sections
 
-from voxscale import feature_store, tables  # noqa: E402
-from voxscale.encoding import Cell, fit_draw  # noqa: E402
-from voxscale.io import write_json  # noqa: E402
-from voxscale.responses import FORMAT  # noqa: E402
-from voxscale.stacks import stack_subject  # noqa: E402
+from voxscale.dataset.responses import FORMAT
+from voxscale.encoding.fit import Cell, fit_draw
+from voxscale.features import store as feature_store
+from voxscale.io import tables
+from voxscale.io.files import write_json
+from voxscale.stacking.subject import stack_subject
 
 VOXELS, MEMBERS, TRS, TEST_TRS = 95_000, 12, 330, 291
 DRAWN = 1024  # voxels with numbers of their own; the files show them again and again

@@ -16,9 +16,9 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import sections  # noqa: E402
+import sections
 
-from voxscale import feature_store  # noqa: E402
+from voxscale.features import store as feature_store
 
 STORIES, TRS, WIDTH, LAYERS, LAYER = 16, 330, 4096, 6, 4  # one layer of LLaMA-7B, hours of stories
 

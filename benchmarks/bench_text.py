@@ -16,16 +16,16 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
-import measures  # noqa: E402
-import sections  # noqa: E402
-import yaml  # noqa: E402
+import measures
+import sections
+import yaml
 
-from voxscale import feature_store  # noqa: E402
-from voxscale.contexts import Pass  # noqa: E402
-from voxscale.models.loading import load_model, resolve_device  # noqa: E402
-from voxscale.models.prepare import prepare  # noqa: E402
-from voxscale.models.registry import ModelEntry, load_registry  # noqa: E402
-from voxscale.text_model import Story, TextModel  # noqa: E402
+from voxscale.features import store as feature_store
+from voxscale.features.contexts import Pass
+from voxscale.features.text_model import Story, TextModel
+from voxscale.models.loading import load_model, resolve_device
+from voxscale.models.prepare import prepare_model
+from voxscale.models.registry import ModelEntry, load_registry
 
 RESTARTS, MAX_CONTEXT, RESTART_AT = 8, 512, 256
 SETTINGS = {
@@ -67,7 +67,7 @@ def make_card(folder: Path) -> dict:
         build(small, folder / "tokenizer", [" ".join(story().words)])
         for file in (folder / "tokenizer").glob("tokenizer*"):
             file.replace(folder / "model" / file.name)
-    return prepare(
+    return prepare_model(
         ModelEntry(**{**entry.as_dict(), "build": None, "path": str(folder / "model")}), folder / "card.json"
     )
 

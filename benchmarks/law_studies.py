@@ -8,7 +8,12 @@ from functools import partial
 import numpy as np
 from simulated_study import chain, joint_points, nested, resampled
 
-from voxscale.bootstrap import (
+from voxscale.encoding.fit import correlate
+from voxscale.laws.fit import fit_group
+from voxscale.laws.forms import FORMS, fit, implied
+from voxscale.laws.likelihood import form_criterion, resampled_covariance
+from voxscale.scores.significant import error_at_zero, training_p
+from voxscale.statistics.bootstrap import (
     block_counts,
     block_sums,
     blocks_of,
@@ -18,12 +23,7 @@ from voxscale.bootstrap import (
     mean_scores,
     run_length,
 )
-from voxscale.encoding import correlate
-from voxscale.forms import FORMS, fit, implied
-from voxscale.laws import fit_group
-from voxscale.likelihood import form_criterion, resampled_covariance
-from voxscale.reference import error_at_zero, training_p
-from voxscale.significance import false_discovery, permutation_p
+from voxscale.statistics.significance import false_discovery, permutation_p
 
 SIZES = np.array([4.0, 8, 16, 32, 64])
 X = np.geomspace(1e8, 1e11, 9)

@@ -21,14 +21,14 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tests")]
 
-import law_studies  # noqa: E402
-from law_studies import LEVEL, Row, share  # noqa: E402
-from simulated_study import joint_points, layer_scores, smooth  # noqa: E402
+import law_studies
+from law_studies import LEVEL, Row, share
+from simulated_study import joint_points, layer_scores, smooth
 
-from voxscale import ceiling  # noqa: E402
-from voxscale.joint import joint_rows  # noqa: E402
-from voxscale.significance import false_discovery, permutation_p  # noqa: E402
-from voxscale.stacking import TestRows, stack_block  # noqa: E402
+from voxscale.laws.joint import joint_rows
+from voxscale.scores import ceiling
+from voxscale.stacking.stack import TestRows, stack_block
+from voxscale.statistics.significance import false_discovery, permutation_p
 
 SURFACES = {
     "bilinear": lambda n, d: (

@@ -8,13 +8,15 @@ sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
-from voxscale import pycortex, status, watch
-from voxscale.config import read_yaml
+from voxscale.cortex import pycortex
+from voxscale.jobs import status
+from voxscale.cluster import watch
+from voxscale.study import read_yaml
 from voxscale.dataset import NAME
 from voxscale.errors import UserError
 from voxscale.jobs import Jobs
 from voxscale.models import availability
-from voxscale.parameters import of_rule
+from voxscale.jobs import of_rule
 from voxscale.provenance import code_hash
 from voxscale.study import Study
 

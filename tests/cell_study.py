@@ -7,8 +7,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from voxscale import encoding, feature_store, tables
-from voxscale.config import merge, read_yaml
+from voxscale.encoding import fit as encoding
+from voxscale.features import store as feature_store
+from voxscale.io import tables
+from voxscale.study.config import merge, read_yaml
 
 HOME = Path(__file__).parents[1]
 STORIES = {"a": 40, "b": 55, "c": 48, "d": 62, "e": 45, "t": 70, "u": 64}

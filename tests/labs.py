@@ -4,8 +4,8 @@ import nibabel
 import numpy as np
 from published import words_of, write_textgrid
 
-from voxscale.preparation import prepare_responses
-from voxscale.stories import describe_subject, read_story
+from voxscale.dataset.preparation import prepare_responses
+from voxscale.dataset.stories import describe_subject, read_story
 
 STORIES = {"walk": 24, "swim": 30, "exam": 26}
 TR_S, ONSET_S = 1.5, 6.0

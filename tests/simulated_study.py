@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 from scipy import signal
 
-from voxscale import tables
-from voxscale.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
-from voxscale.law_points import Point
+from voxscale.io import tables
+from voxscale.laws.points import Point
 from voxscale.ridge import RidgeProblem, solve, story_folds
+from voxscale.statistics.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from voxscale import tables
+from voxscale.io import tables
 
 SUBJECTS = ("UTS01", "UTS02", "UTS03")
 MODELS = {

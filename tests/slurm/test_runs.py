@@ -36,8 +36,8 @@ def test_every_rule_runs_where_it_should_with_what_it_asked_for(whole):
 
 def test_what_a_job_costs_beside_its_work(whole):
     """Start-ups, and SLURM's own: of jobs that had the machine to themselves, as on a node of theirs."""
-    from voxscale.plan import JOB_OVERHEAD_S, load_jobs
-    from voxscale.usage import read_benchmark
+    from voxscale.jobs.plan import JOB_OVERHEAD_S, load_jobs
+    from voxscale.jobs.usage import read_benchmark
 
     paths = {job.comment: job.benchmark for job in load_jobs(whole.folder / "study.yaml", whole.folder).all()}
     jobs = whole.settled_jobs()
@@ -55,8 +55,8 @@ def test_what_a_job_costs_beside_its_work(whole):
 
 def check_memory(study, *rules):
     """The memory of each job of a study, as far as it was sampled, was foretold within 1 and 3."""
-    from voxscale.resources import CUDA
-    from voxscale.usage import compare
+    from voxscale.jobs.resources import CUDA
+    from voxscale.jobs.usage import compare
 
     compared = [row for row in compare(study.folder / "study.yaml", study.folder) if row.sampled]
     assert set(rules) <= {row.rule for row in compared}

@@ -4,7 +4,8 @@ import errno
 
 import pytest
 
-from voxscale.errors import UserError, script
+from voxscale.errors import UserError
+from voxscale.script import script
 
 
 @pytest.mark.parametrize(

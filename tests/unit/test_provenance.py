@@ -5,13 +5,13 @@ import pytest
 from voxscale import provenance
 
 SOURCES = {
-    "fit.py": "from voxscale.ridge import solve\nfrom voxscale.io import atomic\n",
+    "fit.py": "from voxscale.ridge import solve\nfrom voxscale.io.files import atomic\n",
     "voxscale/__init__.py": "",
-    "voxscale/io.py": "atomic = 1\n",
+    "voxscale/io/files.py": "atomic = 1\n",
     "voxscale/ridge/__init__.py": "from voxscale.ridge.solver import solve\n",
     "voxscale/ridge/solver.py": "def solve():\n    from voxscale import folds\n    return folds.n\n",
     "voxscale/folds.py": "n = 5\n",
-    "voxscale/laws.py": "import voxscale\n",
+    "voxscale/laws/fit.py": "import voxscale\n",
 }
 
 
@@ -52,8 +52,8 @@ def test_code_that_is_used_counts(hashed, name, text):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("voxscale/laws.py", "x = 1\n"),
-        ("voxscale/io.py", "atomic = 2\n"),
+        ("voxscale/laws/fit.py", "x = 1\n"),
+        ("voxscale/io/files.py", "atomic = 2\n"),
         ("voxscale/folds.py", "# why five\nn = (\n    5\n)\n"),
     ],
 )

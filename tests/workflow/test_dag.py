@@ -8,9 +8,9 @@ import pandas as pd
 import yaml
 from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny_config
 
-from voxscale import status
-from voxscale.config import read_yaml
-from voxscale.plan import load_jobs, survey
+from voxscale.jobs import status
+from voxscale.jobs.plan import load_jobs, survey
+from voxscale.study.config import read_yaml
 
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):

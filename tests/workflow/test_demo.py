@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from workflow.runs import HOME, demo_config, snakemake
 
-from voxscale.plan import load_jobs, survey
+from voxscale.jobs.plan import load_jobs, survey
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import sys
 from types import SimpleNamespace
 sys.path.insert(0, {scripts!r})
 from voxscale.dataset import open_dataset
-from voxscale.parameters import of_rule
+from voxscale.jobs.parameters import of_rule
 
 pathvars:
     logs="results/logs",

@@ -9,10 +9,10 @@ import yaml
 from labs import write_folder
 from workflow.runs import HOME
 
-from voxscale.config import read_yaml
 from voxscale.errors import UserError
-from voxscale.plan import load_jobs
-from voxscale.report_published import PUBLISHED
+from voxscale.jobs.plan import load_jobs
+from voxscale.report.published import PUBLISHED
+from voxscale.study.config import read_yaml
 
 GUIDES = ("README.md", "docs/reproduce.md", "docs/slurm.md", "docs/datasets.md")
 OWN = "config/mine.yaml"  # written by the lab

@@ -11,7 +11,7 @@ import networkx as nx
 import pytest
 import yaml
 
-from voxscale.parameters import PARAMETERS
+from voxscale.jobs.parameters import PARAMETERS
 
 HOME = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -100,7 +100,7 @@ def test_what_follows_from_the_study_is_a_parameter_that_the_plan_compares():
         told = re.search(r"^ +params:\n(.*?)^ +script:", text, flags=re.MULTILINE | re.DOTALL)
         if told and name != "compare_resources":  # no part of the study
             assert not re.search(r"\bstudy\.|\bconfig\b(?!/)", told.group(1)), (
-                f"rule {name}: see voxscale.parameters"
+                f"rule {name}: see voxscale.jobs.parameters"
             )
             assert (f'**parameters("{name}")' in told.group(1)) == (name in PARAMETERS)
 

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from workflow.runs import HOME, snakemake, tiny_config
 
+from voxscale.dataset.responses import open_subject
+from voxscale.dataset.textgrid import read_textgrid
 from voxscale.phantom.writing import scan, write_stimuli
-from voxscale.responses import open_subject
-from voxscale.textgrid import read_textgrid
 
 SUBJECTS = ["anna", "bob"]
 TEST = "thelighthousekeeper"

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 from workflow.runs import HOME, snakemake
 
-from voxscale.plan import load_jobs, report, survey
-from voxscale.pycortex import NO_PLACES, NOT_INSTALLED, installed
+from voxscale.cortex.pycortex import NO_PLACES, NOT_INSTALLED, installed
+from voxscale.jobs.plan import load_jobs, report, survey
 
 PAPER, STRICT = HOME / "config/paper.yaml", HOME / "config/strict.yaml"
 LAYERS = {  # with layer 0, the embeddings

@@ -6,7 +6,7 @@ import pytest
 from workflow.runs import HOME, snakemake
 from workflow.test_paper import PAPER, empty_copy
 
-from voxscale.plan import load_jobs, survey
+from voxscale.jobs.plan import load_jobs, survey
 
 FIRST, SMALL = HOME / "config/first.yaml", HOME / "config/small.yaml"
 GUIDE = " ".join((HOME / "docs/reproduce.md").read_text().split())

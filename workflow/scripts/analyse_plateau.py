@@ -1,7 +1,7 @@
 """Scores of language models against size and against bits per character of the same stories."""
 
-from voxscale.errors import script
-from voxscale.plateau import analyse_plateau
+from voxscale.laws import analyse_plateau
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

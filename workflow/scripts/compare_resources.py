@@ -1,7 +1,7 @@
 """Memory and time that jobs were said to need, beside what they took."""
 
-from voxscale.errors import script
-from voxscale.usage import write_comparison
+from voxscale.jobs import write_comparison
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Card of a banded model, by which its scores are gathered."""
 
-from voxscale.banded_cell import describe_banded
-from voxscale.errors import script
+from voxscale.encoding import describe_banded
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

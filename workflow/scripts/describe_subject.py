@@ -1,8 +1,8 @@
 """Which stories one subject heard, in which role."""
 
-from voxscale.errors import script
+from voxscale.dataset import describe_subject
 from voxscale.provenance import collect
-from voxscale.stories import describe_subject
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Digests of everything that one subject's responses are made of: files, mask, choice of voxels, code."""
 
-from voxscale.errors import script
 from voxscale.io import sha256_file, write_json
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

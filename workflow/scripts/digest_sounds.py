@@ -1,7 +1,7 @@
 """Digests of the sounds of the stories that one subject heard."""
 
-from voxscale.errors import script
 from voxscale.io import sha256_file, write_json
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """Noise ceiling, share of it reached and room left, over voxels."""
 
-from voxscale.errors import script
-from voxscale.figures.distributions import draw_ceiling, with_room
-from voxscale.figures.frames import load
-from voxscale.figures.style import save
+from voxscale.figures import draw_ceiling, load, save, with_room
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

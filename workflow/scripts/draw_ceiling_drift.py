@@ -1,9 +1,7 @@
 """Agreement of the repeats of the test story, from the first to the last."""
 
-from voxscale.errors import script
-from voxscale.figures.checks import draw_drift
-from voxscale.figures.frames import load
-from voxscale.figures.style import save
+from voxscale.figures import draw_drift, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """Every model beside the controls."""
 
-from voxscale.errors import script
-from voxscale.figures.checks import draw_controls
-from voxscale.figures.frames import load
-from voxscale.figures.style import save
+from voxscale.figures import draw_controls, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,11 +1,11 @@
 """Scores of the brain maps' language model on one subject's own flattened cortex."""
 
-from voxscale.errors import script
-from voxscale.flatmaps import draw_scores
+from voxscale.figures import draw_flatmap
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        draw_scores(
+        draw_flatmap(
             snakemake.input.scores,
             snakemake.input.responses,
             snakemake.wildcards.subject,

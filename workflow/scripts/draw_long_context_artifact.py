@@ -1,9 +1,7 @@
 """Score against the seconds cut from the start of each test story."""
 
-from voxscale.errors import script
-from voxscale.figures.checks import draw_artifact
-from voxscale.figures.frames import load
-from voxscale.figures.style import save
+from voxscale.figures import draw_artifact, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

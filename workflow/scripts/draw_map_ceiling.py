@@ -1,10 +1,7 @@
 """Noise ceiling, share of it reached and room left, on the cortex."""
 
-from voxscale.errors import script
-from voxscale.figures.distributions import with_room
-from voxscale.figures.frames import load
-from voxscale.figures.maps import draw_ceiling_maps
-from voxscale.figures.style import save
+from voxscale.figures import draw_ceiling_maps, load, save, with_room
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

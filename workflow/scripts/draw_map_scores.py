@@ -1,9 +1,7 @@
 """Voxel scores on the cortex."""
 
-from voxscale.errors import script
-from voxscale.figures.frames import load
-from voxscale.figures.maps import draw_score_maps
-from voxscale.figures.style import save
+from voxscale.figures import draw_score_maps, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """Laws with and without the points where p > n, and scores against bits per character."""
 
-from voxscale.errors import script
-from voxscale.figures.frames import load
-from voxscale.figures.outlook import draw_plateau
-from voxscale.figures.style import save
+from voxscale.figures import draw_plateau, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

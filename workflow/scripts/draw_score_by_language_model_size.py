@@ -1,9 +1,7 @@
 """Score against the size of the language model, with its law."""
 
-from voxscale.errors import script
-from voxscale.figures.frames import load
-from voxscale.figures.scaling import draw_law
-from voxscale.figures.style import save
+from voxscale.figures import draw_law, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """Score by layer, at relative depth, per family."""
 
-from voxscale.errors import script
-from voxscale.figures.frames import load
-from voxscale.figures.layers import draw_layers
-from voxscale.figures.style import save
+from voxscale.figures import draw_layers, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """Voxel scores over voxels."""
 
-from voxscale.errors import script
-from voxscale.figures.distributions import draw_scores
-from voxscale.figures.frames import load
-from voxscale.figures.style import save
+from voxscale.figures import draw_scores, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """What stacking gains: on the cortex, over voxels, by region."""
 
-from voxscale.errors import script
-from voxscale.figures.frames import load
-from voxscale.figures.maps import draw_gain
-from voxscale.figures.style import save
+from voxscale.figures import draw_gain, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,8 @@
 """Known truth of the phantom beside what was recovered."""
 
-from voxscale.errors import script
-from voxscale.figures.style import save
-from voxscale.figures.truth import draw_validation
+from voxscale.figures import draw_validation, save
 from voxscale.io import read_json
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,9 +1,7 @@
 """Variance that language, speech or either explains, by region."""
 
-from voxscale.errors import script
-from voxscale.figures.distributions import draw_variance_partition
-from voxscale.figures.frames import load, with_place
-from voxscale.figures.style import save
+from voxscale.figures import draw_variance_partition, load, save, with_place
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

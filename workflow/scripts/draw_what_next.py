@@ -1,9 +1,7 @@
 """The joint law of model size and training hours, and the gain of each next step."""
 
-from voxscale.errors import script
-from voxscale.figures.frames import load
-from voxscale.figures.outlook import draw_what_next
-from voxscale.figures.style import save
+from voxscale.figures import draw_what_next, load, save
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,8 +1,8 @@
 """Noise ceiling of every voxel of one subject, and the agreement of its repeats."""
 
-from voxscale.ceiling import estimate_ceiling
-from voxscale.errors import script
-from voxscale.voxel_tables import read_regions
+from voxscale.dataset import read_regions
+from voxscale.scores import estimate_ceiling
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -2,12 +2,12 @@
 
 from itertools import repeat
 
-from voxscale.control_features import Sources, extract
-from voxscale.errors import script
+from voxscale.features import Sources, extract_controls
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        extract(
+        extract_controls(
             snakemake.input.card,
             {
                 story: Sources(*files)

@@ -1,11 +1,11 @@
 """Reduce a model's features to principal components of its training stories."""
 
-from voxscale.derived_features import reduce
-from voxscale.errors import script
+from voxscale.features import reduce_features
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        reduce(
+        reduce_features(
             snakemake.input.features,
             snakemake.input.card,
             snakemake.output.index,

@@ -1,11 +1,11 @@
 """Extract a causal LM's features of every story, all layers in one pass, on the TR clock."""
 
-from voxscale.errors import script
-from voxscale.text_features import extract
+from voxscale.features import extract_text
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        extract(
+        extract_text(
             snakemake.input.card,
             dict(
                 zip(

@@ -1,11 +1,11 @@
 """Extract a speech encoder's features of every story, all layers in one pass, on the TR clock."""
 
-from voxscale.errors import script
-from voxscale.speech_features import extract
+from voxscale.features import extract_speech
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        extract(
+        extract_speech(
             snakemake.input.card,
             dict(
                 zip(

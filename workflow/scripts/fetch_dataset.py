@@ -1,11 +1,11 @@
 """One part of the published dataset on disk, every file checked."""
 
-from voxscale.errors import script
-from voxscale.fetch import fetch
+from voxscale.dataset import fetch_files
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        fetch(
+        fetch_files(
             files=snakemake.params.files,
             root=snakemake.params.root,
             url=snakemake.params.url,

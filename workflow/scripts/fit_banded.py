@@ -1,8 +1,7 @@
 """Banded ridge of one subject on features of several models."""
 
-from voxscale.banded_cell import fit_banded
-from voxscale.cell_data import with_means
-from voxscale.errors import script
+from voxscale.encoding import fit_banded, with_means
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,8 +1,7 @@
 """Scores of one cell: every draw of its training stories, scored on the test stories."""
 
-from voxscale.cell_data import with_means
-from voxscale.encoding import fit_cell
-from voxscale.errors import script
+from voxscale.encoding import fit_cell, with_means
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

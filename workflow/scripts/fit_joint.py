@@ -1,7 +1,7 @@
 """The score as a surface over parameters and training hours, and what to do next."""
 
-from voxscale.errors import script
-from voxscale.joint import fit_joint
+from voxscale.laws import fit_joint
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """One scaling law: its points and its forms, for every subject and pooled."""
 
-from voxscale.errors import script
 from voxscale.laws import fit_law
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

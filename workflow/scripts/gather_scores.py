@@ -1,7 +1,7 @@
 """All cells' scores in one table, a summary of every cell, and what is known of every voxel."""
 
-from voxscale.errors import script
-from voxscale.gather import gather_scores
+from voxscale.scores import gather_scores
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Score against the seconds left out at the start of each test story."""
 
-from voxscale.artifact import measure_artifact
-from voxscale.errors import script
+from voxscale.scores import measure_artifact
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Share of the noise ceiling that each voxel's score reaches, and the room left."""
 
-from voxscale.errors import script
-from voxscale.room import measure_room
+from voxscale.scores import measure_room
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Region and place on the cortex of each voxel of a subject, from the dataset's own surfaces."""
 
-from voxscale.errors import script
-from voxscale.voxel_places import write_places
+from voxscale.dataset import write_places
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

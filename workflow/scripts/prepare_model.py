@@ -1,12 +1,11 @@
 """Build or fetch one model and write its card."""
 
-from voxscale.errors import script
-from voxscale.models.prepare import prepare
-from voxscale.models.registry import ModelEntry
+from voxscale.models import ModelEntry, prepare_model
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        prepare(
+        prepare_model(
             ModelEntry(**snakemake.params.entry),
             snakemake.output.card,
             snakemake.input.get("words", []),

@@ -1,8 +1,8 @@
 """Responses of one subject in one checked file."""
 
-from voxscale.errors import script
-from voxscale.preparation import prepare_responses
+from voxscale.dataset import prepare_responses
 from voxscale.provenance import collect
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Scores by relative depth, the layer chosen in training, and the optimism of choosing on the test set."""
 
-from voxscale.errors import script
-from voxscale.layers import profile_layers
+from voxscale.scores import profile_layers
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,8 +1,8 @@
 """Words, phones and TR clock of one story."""
 
-from voxscale.errors import script
+from voxscale.dataset import read_story
 from voxscale.provenance import collect
-from voxscale.stories import read_story
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

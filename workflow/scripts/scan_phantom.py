@@ -1,7 +1,7 @@
 """Scan one subject of the phantom: voxels and responses in the published layout, and their truth."""
 
-from voxscale.errors import script
-from voxscale.phantom.writing import scan
+from voxscale.phantom import scan
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

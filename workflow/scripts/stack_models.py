@@ -1,8 +1,8 @@
 """Stack the members' predictions of one subject, score the stack, partition its variance."""
 
-from voxscale.cell_data import with_means
-from voxscale.errors import script
-from voxscale.stacks import stack_subject
+from voxscale.encoding import with_means
+from voxscale.script import script
+from voxscale.stacking import stack_subject
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

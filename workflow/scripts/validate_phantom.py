@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from voxscale import tables
-from voxscale.errors import script
-from voxscale.io import read_json, write_json
-from voxscale.phantom.validation import validate
+from voxscale.io import read_json, tables, write_json
+from voxscale.phantom import validate
+from voxscale.script import script
 
 
 def whole(name: str, paths: Sequence[str]) -> pa.Table | None:

@@ -1,8 +1,7 @@
 """Ridge weights of one cell at the alphas its fit chose."""
 
-from voxscale.cell_data import with_means
-from voxscale.encoding import weigh_cell
-from voxscale.errors import script
+from voxscale.encoding import weigh_cell, with_means
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Write the phantom's stories: sounds, transcripts and clocks in the published layout, and their truth."""
 
-from voxscale.errors import script
-from voxscale.phantom.writing import write_stimuli
+from voxscale.phantom import write_stimuli
+from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):

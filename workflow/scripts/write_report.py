@@ -1,12 +1,11 @@
 """The report: every figure with its caption, the laws' numbers, warnings, config and provenance."""
 
-from voxscale.config import read_yaml
-from voxscale.errors import script
-from voxscale.figures.frames import load
+from voxscale.figures import load
 from voxscale.io import read_json
 from voxscale.provenance import collect, hash_config
-from voxscale.report import write_report
-from voxscale.report_warnings import log_notes
+from voxscale.report import log_notes, write_report
+from voxscale.script import script
+from voxscale.study import read_yaml
 
 TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "what_next")
 

@@ -12,6 +12,6 @@ if "--workflow-profile" in sys.orig_argv:
 
     Executor.sleep = sleep
     sys.path.insert(0, str(Path(__file__).parents[3] / "workflow/scripts"))
-    from voxscale import watch
+    from voxscale.cluster import watch
 
     watch.LOOK_S = 5.0

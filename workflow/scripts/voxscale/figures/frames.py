@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from voxscale import tables
+from voxscale.io import tables
 
 
 def load(

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from voxscale.figures import style
 from voxscale.figures.frames import set_name
-from voxscale.forms import FORMS
+from voxscale.laws import FORMS
 
 METRICS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
 AXES = {

@@ -3,6 +3,6 @@
 `registry` imports nothing heavy, so that a study can be planned on a login node; the others need torch.
 """
 
-from voxscale.models.registry import ModelEntry, load_registry
+import lazy_loader
 
-__all__ = ["ModelEntry", "load_registry"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

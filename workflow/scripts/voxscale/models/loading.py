@@ -16,7 +16,7 @@ import torch
 
 from voxscale.errors import UserError
 from voxscale.models.quiet import silence
-from voxscale.spread import size_bytes
+from voxscale.models.spread import size_bytes
 
 
 def _has_gpu_of_slurm() -> bool:

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from voxscale import provenance, tables
+from voxscale import provenance
 from voxscale.errors import UserError
-from voxscale.io import read_json, sha256_file, write_json
+from voxscale.io import read_json, sha256_file, tables, write_json
 from voxscale.models.registry import DTYPES, ModelEntry
 
 
@@ -124,7 +124,7 @@ def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir
     return folder, identity
 
 
-def prepare(
+def prepare_model(
     entry: ModelEntry,
     card_path: str | Path,
     words: Iterable[str | Path] = (),

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from voxscale import lanczos
 from voxscale.phantom.speech import RATE_HZ, Interval, Speech
+from voxscale.timeseries import lanczos
 
 TR_S = 2.0
 BEFORE_S = 10.0  # the stimulus clock begins this long before the sound

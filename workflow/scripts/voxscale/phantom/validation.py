@@ -133,7 +133,7 @@ def check_ceiling(voxels: pd.DataFrame, ceiling: pd.DataFrame, level: float) -> 
         off = driven.ccmax.to_numpy() - driven.cc_max.to_numpy()
         checks.append(near("ceiling, mean error", subject, 0.0, off, slack=0.01))
         inside = (driven.cc_max >= driven.ccmax_lo) & (driven.cc_max <= driven.ccmax_hi)
-        # ASSUME: a signal smoother than its noise costs an interval some 0.02 (`voxscale.ceiling.intervals`).
+        # ASSUME: a signal smoother than its noise costs an interval some 0.02 (`scores.ceiling.intervals`).
         checks.append(near("ceiling, coverage", subject, level, inside.to_numpy(float), slack=0.02))
         silent = part[part.region == "silent"].signal_power.to_numpy()
         checks.append(near("silent signal power", subject, 0.0, silent[np.isfinite(silent)]))

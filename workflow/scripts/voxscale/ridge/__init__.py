@@ -10,30 +10,6 @@ time goes into products of voxel blocks with one operator per fold and alpha.
     plan(problem)      form, block sizes and memory, before the work
 """
 
-from voxscale.ridge.budget import Plan, Sizes, fit_bytes, make_plan
-from voxscale.ridge.folds import chunk_folds, make_folds, story_folds
-from voxscale.ridge.kernel import Kernel
-from voxscale.ridge.prediction import predict, weights
-from voxscale.ridge.problem import Block, Fold, Prediction, RidgeProblem, Weights
-from voxscale.ridge.solver import plan, sizes_of, solve
+import lazy_loader
 
-__all__ = [
-    "Block",
-    "Fold",
-    "Kernel",
-    "Plan",
-    "Prediction",
-    "RidgeProblem",
-    "Sizes",
-    "Weights",
-    "chunk_folds",
-    "fit_bytes",
-    "make_folds",
-    "make_plan",
-    "plan",
-    "predict",
-    "sizes_of",
-    "solve",
-    "story_folds",
-    "weights",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,91 @@
+"""Every language architecture of config/models.yaml at tiny size, for tests."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from voxscale.features.text_model import Story
+from voxscale.models.build import build
+from voxscale.models.fetch import digest_folder
+from voxscale.models.registry import load_registry
+
+MODELS = Path(__file__).parents[1] / "config" / "models.yaml"
+SMALL = {
+    "ffn_dim": 64,
+    "intermediate_size": 64,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "query_pre_attn_scalar": 8,
+    "sliding_window": 7,
+    "max_position_embeddings": 128,
+}
+SLIDING = ("Mistral", "Gemma")  # those whose layers see a sliding window, here a short one
+SETTINGS = {
+    "unit": "words",
+    "max_context": 12,
+    "restart_at": 5,
+    "dtype": "float32",
+    "token_budget": "auto",
+    "bits_per_character": True,
+    "device": "cpu",
+    "device_map": None,
+    "on_disk": "float32",
+}
+WORDS = (  # noqa: SIM905
+    "when i was ten , my grandmother's house had a door nobody opened ... we'd ask and she'd say it's "
+    "nothing 'til it stood ajar"
+).split()
+
+
+def registry():
+    """The whole of config/models.yaml."""
+    return load_registry(yaml.safe_load(MODELS.read_text()))
+
+
+def small(entry):
+    """The entry's architecture, two layers deep and 32 wide."""
+    config = {k: SMALL.get(k, v) for k, v in entry.config.items()}
+    if "word_embed_proj_dim" in config:
+        config["word_embed_proj_dim"] = 32 if config["word_embed_proj_dim"] == entry.width else 16
+    if entry.model_class.startswith(SLIDING):
+        config["sliding_window"] = SMALL["sliding_window"]
+    return replace(
+        entry,
+        n_layers=2,
+        width=32,
+        heads=4,
+        vocab=400,
+        config=config,
+        hub=None,
+        path=None,
+        gguf_file=None,
+        build={"seed": 1},
+    )
+
+
+def language_architectures():
+    """One small entry per class of the list, and OPT-350m's variant with its projections."""
+    found = {}
+    for entry in registry().values():
+        if entry.modality == "language" and not entry.untrained:
+            found.setdefault((entry.model_class, "do_layer_norm_before" in entry.config), small(entry))
+    return {f"{name}{'-projected' if other else ''}": entry for (name, other), entry in found.items()}
+
+
+def make_card(entry, folder, bos=True):
+    """Build a small model and return its card's part that extraction reads."""
+    entry = replace(entry, build={**entry.build, "bos": bos})
+    build(entry, folder, [" ".join(WORDS)])
+    return {
+        "model": entry.slug,
+        "path": str(folder),
+        "n_layers": entry.n_layers,
+        "weights_id": digest_folder(folder),
+        "untrained": False,
+    }
+
+
+def passage_of(model, words=WORDS):
+    return model.passage(Story("tale", words, np.arange(len(words)) * 0.5, np.arange(10) * 2.0))

@@ -1,0 +1,304 @@
+"""Thirty more things that can be wrong with a lab's data and models, each told in one line that names it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+from labs import SHAPE, put, run, save, settings, text, write_bids, write_folder
+from tiny_models import WORDS, registry, small
+from transformers import AutoModelForCausalLM
+
+from voxscale.dataset.base import open_dataset
+from voxscale.errors import UserError
+from voxscale.models import availability, load_registry
+from voxscale.models.build import build
+from voxscale.models.fetch import fetch_snapshot
+from voxscale.models.loading import load_model
+from voxscale.models.prepare import prepare_model
+
+WALK = "responses/anna/walk.npz"
+TRS = "story\tn_tr\tonset_s\nwalk\t24\t6\nexam\t26\t6\nswim\t30\t6\n"
+
+
+def words(*lines):
+    return text("words/walk.tsv", "onset\tduration\tword\n" + "".join(f"{line}\n" for line in lines))
+
+
+def numbers(path, values):
+    """An npy file in place of the npz one."""
+
+    def change(root, config):
+        (root / WALK).unlink()
+        np.save(root / path, values)
+
+    return change
+
+
+def replace_by_folder(name):
+    def change(root, config):
+        (root / name).unlink()
+        (root / name).mkdir()
+
+    return change
+
+
+def voxels(pattern, content=None):
+    def change(root, config):
+        config["voxels"] = pattern if "{root}" not in pattern else pattern.replace("{root}", str(root))
+        if content is not None:
+            for subject in config["subjects"]:
+                path = Path(config["voxels"].format(subject=subject))
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(content)
+
+    return change
+
+
+FOLDERS = {
+    "voxel table of no subject": (
+        voxels("{root}/voxels/{subject}.tsv"),
+        r"anna.tsv: no such file; .*dataset.voxels",
+    ),
+    "one voxel table for all": (
+        voxels("{root}/v.tsv", "voxel\n0\n"),
+        r"dataset.voxels: .*v.tsv must hold {subject}",
+    ),
+    "braces in the voxel pattern": (
+        put(voxels="{sub}.tsv"),
+        "{sub}.tsv must hold {subject}",
+    ),
+    "an open brace in the voxel pattern": (
+        put(voxels="{subject}{.tsv"),
+        "dataset.voxels: {subject}{.tsv has braces other than {subject}",
+    ),
+    "a folder in place of a TextGrid": (
+        replace_by_folder("words/exam.TextGrid"),
+        "exam.TextGrid: is a folder, not a transcript",
+    ),
+    "a folder in place of a word table": (
+        replace_by_folder("words/walk.tsv"),
+        "walk.tsv: is a folder, not a transcript",
+    ),
+    "root is a file": (
+        lambda root, config: config.update(root=str(root / "trs.tsv")),
+        "dataset.root: .*trs.tsv is no folder",
+    ),
+    "responses of nobody": (
+        lambda root, config: [path.unlink() for path in (root / "responses/bob").iterdir()],
+        "bob",
+    ),
+    "TRs that are no number": (
+        text("trs.tsv", TRS.replace("24", "many")),
+        "n_tr of walk: 'many' is not a number",
+    ),
+    "no TRs at all": (text("trs.tsv", TRS.replace("24", "0")), "n_tr of walk: '0' is not a number of TRs"),
+    "TRs of a story twice": (text("trs.tsv", TRS + "walk\t24\t6\n"), "line 5 names story walk again"),
+    "onset in words": (text("trs.tsv", TRS.replace("24\t6", "24\tsix")), "onset_s of walk is 'six'"),
+    "TR table with commas": (text("trs.tsv", TRS.replace("\t", ",")), "trs.tsv: lacks column story"),
+    "words without onset": (
+        text("words/walk.tsv", "start\tduration\tword\n1\t1\ta\n"),
+        "walk.tsv: lacks column onset",
+    ),
+    "word table without words": (words(), "walk.tsv: has no words"),
+    "a time that is no number": (words("soon\t0.3\ta"), "walk.tsv: line 2 has times 'soon'"),
+    "words out of order": (words("5\t0.2\ta", "2\t0.2\tb"), "walk.tsv"),
+    "a word of negative length": (words("5\t-0.2\ta"), "walk.tsv"),
+    "ragged word table": (words("5\t0.2"), "walk.tsv: line 2 has another number of cells"),
+    "npy of one axis": (
+        numbers("responses/anna/walk.npy", np.zeros(24)),
+        r"shape \(24,\); it must be \(TRs, voxels\)",
+    ),
+    "npy of text": (
+        numbers("responses/anna/walk.npy", np.full((24, 5), "a")),
+        "walk.npy: data holds .*not numbers",
+    ),
+    "npz with repeats of another shape": (
+        save(WALK, data=np.zeros((24, 5)), repeats=np.zeros((3, 20, 5))),
+        r"walk.npz: repeats have shape \(3, 20, 5\)",
+    ),
+    "npz of NaN": (save(WALK, data=np.full((24, 5), np.nan)), "walk.npz: has no finite value at all"),
+    "an empty response file": (text(WALK, ""), "walk.npz: is an empty file"),
+}
+
+
+def one_line(error):
+    assert "\n" not in str(error.value)
+    assert ": " in str(error.value)
+
+
+def spoil_and_run(change, folder, config):
+    change(folder / "lab", config)
+    run(open_dataset(config), folder / "out")
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_folders(tmp_path, kind):
+    change, line = FOLDERS[kind]
+    write_folder(tmp_path / "lab")
+    config = settings(tmp_path / "lab", "folder")
+    with pytest.raises(UserError, match=line) as error:
+        spoil_and_run(change, tmp_path, config)
+    one_line(error)
+    assert not (tmp_path / "out/anna.h5").exists()
+
+
+def test_a_sound_that_speech_models_would_need(tmp_path):
+    write_folder(tmp_path / "lab")
+    dataset = open_dataset(settings(tmp_path / "lab", "folder"))
+    dataset.check()
+    with pytest.raises(UserError, match=r"sounds/\w+\.wav: no such file; .* need it") as error:
+        dataset.check_sounds()
+    one_line(error)
+
+
+BOLD = "sub-01/ses-1/func/sub-01_ses-1_task-walk_space-T1w_desc-preproc_bold.nii.gz"
+MASK = "sub-01/anat/sub-01_mask.nii.gz"
+IMAGES = {
+    "braces in the mask": (put(bids={"space": "T1w", "mask": "{session}/m.nii"}), "bids.mask: .* has braces"),
+    "a mask over time": (
+        lambda root, config: nibabel.save(
+            nibabel.Nifti1Image(np.ones((*SHAPE, 2), np.uint8), np.diag([3.0, 3, 3, 1])), root / MASK
+        ),
+        "is not on the grid of the mask",
+    ),
+    "a mask of another shape": (
+        lambda root, config: nibabel.save(
+            nibabel.Nifti1Image(np.ones((2, 2, 2), np.uint8), np.diag([3.0, 3, 3, 1])), root / MASK
+        ),
+        "bold.nii.gz: is not on the grid of the mask .*mask.nii.gz",
+    ),
+    "word table with commas": (
+        text("stimuli/walk.tsv", "onset,duration,word\n1,1,a\n"),
+        "lacks column onset",
+    ),
+    "no task in the names": (
+        lambda root, config: [
+            path.rename(path.with_name(f"sub-01_part-{i}_space-T1w_bold.nii.gz"))
+            for i, path in enumerate(sorted(root.glob("sub-01/*/func/*T1w*")))
+        ],
+        "sub-01: has no BOLD image space-T1w",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_images(tmp_path, kind):
+    change, line = IMAGES[kind]
+    write_bids(tmp_path / "lab")
+    config = settings(tmp_path / "lab", "bids")
+    change(tmp_path / "lab", config)
+    with pytest.raises(UserError, match=line) as error:
+        run(open_dataset(config), tmp_path / "out")
+    one_line(error)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights") / "opt"
+    build(small(registry()["opt-125m"]), folder, [" ".join(WORDS)])
+    return folder
+
+
+def without(pattern):
+    return lambda folder: [path.unlink() for path in folder.glob(pattern)]
+
+
+def write(name, content):
+    return lambda folder: (folder / name).write_text(content)
+
+
+def lost_part(folder):
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    weight_map = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+
+
+MODELS = {
+    "no config": (without("config.json"), r"has no config\.json"),
+    "no weights": (without("*.safetensors"), "lacks weights, or a part of them"),
+    "a part of the weights is missing": (lost_part, "lacks weights, or a part of them"),
+    "no tokenizer": (without("*token*"), "has no tokenizer"),
+    "config that is no JSON": (write("config.json", "{"), "config.json cannot be read"),
+    "config of an unknown kind": (
+        write("config.json", '{"model_type": "gpt-9"}'),
+        "config.json cannot be read",
+    ),
+    "tokenizer that is no JSON": (write("tokenizer.json", "{"), "tokenizer.json cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_model_folders(tmp_path, weights, kind):
+    change, line = MODELS[kind]
+    folder = tmp_path / "opt"
+    folder.mkdir()
+    for file in weights.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    change(folder)
+    entry = replace(small(registry()["opt-125m"]), build=None, path=str(folder))
+    with pytest.raises(UserError, match=f"models.yaml opt-125m: .*{line}") as error:
+        prepare_model(entry, tmp_path / "card.json")
+    one_line(error)
+    assert not (tmp_path / "card.json").exists()
+
+
+def test_weights_that_are_cut_off(tmp_path, weights):
+    for file in weights.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[: 500 if "safetensors" in file.name else None])
+    card = {"path": str(tmp_path), "model": "opt-125m"}
+    with pytest.raises(UserError, match=r"cannot be loaded .*prepare opt-125m again") as error:
+        load_model(card, AutoModelForCausalLM, torch.device("cpu"))
+    one_line(error)
+
+
+def test_a_gguf_file_that_is_none(tmp_path):
+    (tmp_path / "m.gguf").write_text("hello")
+    entry = replace(small(registry()["llama-7b"]), build=None, path=str(tmp_path), gguf_file="m.gguf")
+    with pytest.raises(UserError, match=r"models.yaml llama-7b: .*m\.gguf cannot be read") as error:
+        prepare_model(entry, tmp_path / "card.json")
+    one_line(error)
+
+
+ENTRIES = {
+    "a revision that YAML took for a number": ({"revision": 5}, "revision is 5; it must be text"),
+    "a flag in words": ({"untrained": "perhaps"}, "untrained is 'perhaps'; it must be true or false"),
+    "a build that is a flag": ({"build": True}, "build is True; it must be a mapping"),
+}
+
+
+@pytest.mark.parametrize("kind", ENTRIES)
+def test_model_entries(kind):
+    change, line = ENTRIES[kind]
+    architecture = {"class": "OPTForCausalLM", "n_layers": 1, "width": 8}
+    entry = {"modality": "language", "hub": "a/b", "architecture": architecture} | change
+    with pytest.raises(UserError, match=f"models.yaml mine: {line}") as error:
+        load_registry({"mine": entry})
+    one_line(error)
+
+
+def test_a_hub_id_that_is_none():
+    with pytest.raises(UserError, match="hub a/b/c is no id like owner/name") as error:
+        fetch_snapshot(replace(registry()["opt-125m"], hub="a/b/c"))
+    one_line(error)
+
+
+def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    wanted = [registry()[slug] for slug in ("opt-175b", "gemma-2-2b", "tiny-opt-1", "mel", "smollm2-135m")]
+    wanted += [replace(registry()["tiny-opt-2"], model_class="OPTForCausalML")]
+    with pytest.raises(UserError) as error:
+        availability.require(wanted, tmp_path)
+    one_line(error)
+    for slug, told in {
+        "opt-175b": "set path",
+        "gemma-2-2b": "make models",
+        "smollm2-135m": "no folder",
+        "tiny-opt-2": "no model class OPTForCausalML",
+    }.items():
+        assert f"config/models.yaml {slug}: " in str(error.value)
+        assert told in str(error.value)
+    assert "tiny-opt-1" not in str(error.value)

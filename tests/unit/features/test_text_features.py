@@ -1,0 +1,259 @@
+"""Text features against one forward pass per word, in every architecture of config/models.yaml."""
+
+import math
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import SETTINGS, WORDS, language_architectures, make_card, passage_of, registry
+
+from voxscale.errors import UserError
+from voxscale.features import store as feature_store
+from voxscale.features import text as text_features
+from voxscale.features.text_model import Story, TextModel, batches
+from voxscale.models.states import StateReader
+from voxscale.timeseries import lanczos
+
+torch.set_num_threads(1)
+ARCHITECTURES = language_architectures()
+
+
+def test_every_class_of_the_list_is_compared_with_the_oracle():
+    listed = {entry.model_class for entry in registry().values() if entry.modality == "language"}
+    assert {entry.model_class for entry in ARCHITECTURES.values()} == listed
+
+
+def context_start(word, max_context=12, restart_at=5):
+    start, size = 0, 0
+    for _ in range(word + 1):
+        size += 1
+        if size > max_context:
+            size = restart_at
+    return start + word + 1 - size
+
+
+@torch.inference_mode()
+def pass_per_word(model, words=WORDS):
+    """Literal oracle: tokenise each word's context, pass it, take the last token's states; surprisals too."""
+    states, nats = [], 0.0
+    for word in range(len(words)):
+        start = context_start(word)
+        ids = model.tokenizer(" ".join(words[start : word + 1]))["input_ids"]
+        before = model.tokenizer(" ".join(words[start:word]))["input_ids"] if word > start else []
+        output = model.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+        states.append([layer[0, -1].numpy() for layer in output.hidden_states])
+        scores = torch.log_softmax(output.logits[0].float(), -1)
+        first = max(len(before), 1)  # with a BOS, the first word's first token stands behind it
+        nats -= sum(float(scores[t - 1, ids[t]]) for t in range(first, len(ids)))
+    return states, nats
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_states_and_surprisal_equal_a_pass_per_word(name, tmp_path):
+    model = TextModel(make_card(ARCHITECTURES[name], tmp_path), SETTINGS)
+    assert model.reader.blocks is not None, "the hooks were not proven"
+    # Gemma 2 caps its attention scores, which SDPA cannot.
+    assert model.model.config._attn_implementation == ("eager" if name.startswith("Gemma2") else "sdpa")
+    story = Story("tale", WORDS, np.arange(len(WORDS)) * 0.5, np.arange(10) * 2.0)
+    passage = model.passage(story)
+    assert len(passage.passes) > 2
+    found, nats = model.mixed_states(passage, np.eye(passage.n_states))
+    expected, expected_nats = pass_per_word(model)
+    assert sorted(found) == [0, 1, 2]
+    for word, layers in enumerate(expected):
+        for k, states in enumerate(layers):
+            np.testing.assert_allclose(found[k][passage.owner[word]], states, atol=1e-4)
+    assert nats == pytest.approx(expected_nats, rel=1e-5)
+    # ... and on the TR clock.
+    features, numbers = model.features(story, passage)
+    by_hand = lanczos.interpolate(np.array([layers[1] for layers in expected]), story.times, story.clock)
+    np.testing.assert_allclose(features[1], by_hand, atol=1e-4)
+    bits = expected_nats / math.log(2) / len(" ".join(WORDS))
+    assert numbers["bits_per_character"] == pytest.approx(bits, rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory):
+    entry = replace(ARCHITECTURES["OPTForCausalLM"], slug="opt")
+    return make_card(entry, tmp_path_factory.mktemp("opt"))
+
+
+def test_without_a_bos_the_first_token_is_not_scored(tmp_path):
+    model = TextModel(make_card(ARCHITECTURES["OPTForCausalLM"], tmp_path, bos=False), SETTINGS)
+    passage = passage_of(model)
+    states, nats = model.mixed_states(passage, np.eye(passage.n_states))
+    expected, expected_nats = pass_per_word(model)
+    np.testing.assert_allclose(states[2][passage.owner], [layers[2] for layers in expected], atol=1e-4)
+    assert nats == pytest.approx(expected_nats, rel=1e-5)
+    assert passage.characters < len(" ".join(WORDS))
+
+
+@pytest.mark.parametrize("budget", [1, 30, 45])
+def test_batching_changes_nothing(card, budget):
+    one = TextModel(card, {**SETTINGS, "token_budget": budget})
+    all_at_once = TextModel(card, {**SETTINGS, "token_budget": 10**6})
+    passage = passage_of(one)
+    few, nats = one.mixed_states(passage, np.eye(passage.n_states))
+    many, more_nats = all_at_once.mixed_states(passage, np.eye(passage.n_states))
+    assert all_at_once.reader.passes == 1 < one.reader.passes
+    for k in few:
+        np.testing.assert_allclose(few[k], many[k], atol=1e-5)
+    assert nats == pytest.approx(more_nats, rel=1e-6)
+
+
+def test_batches_hold_the_budget_and_every_pass_once():
+    lengths = [7, 640, 3, 640, 640, 12, 90]
+    groups = batches(lengths, 1300)
+    assert sorted(i for group in groups for i in group) == list(range(7))
+    assert all(len(g) * max(lengths[i] for i in g) <= 1300 for g in groups)
+    assert len(batches(lengths, 1)) == 7
+
+
+def test_only_the_layers_asked_for_and_no_deeper_block_runs(card):
+    full = TextModel(card, SETTINGS)
+    passage = passage_of(full)
+    every, _ = full.mixed_states(passage, np.eye(passage.n_states))
+    part = TextModel(card, {**SETTINGS, "bits_per_character": False}, layers=[1])
+    ran = []
+    part.reader.blocks[1].register_forward_hook(lambda *_: ran.append(1))
+    some, nats = part.mixed_states(passage, np.eye(passage.n_states))
+    assert list(some) == [1]
+    assert nats == 0
+    assert not ran
+    np.testing.assert_allclose(some[1], every[1], atol=1e-6)
+    with pytest.raises(UserError, match="layers 0 to 2"):
+        TextModel(card, SETTINGS, layers=[3])
+
+
+def head_calls(model):
+    """How many tokens go through the output head from now on."""
+    seen = []
+    model.reader.head.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[:-1].numel()))
+    return seen
+
+
+def test_the_output_head_runs_for_scored_tokens_only_and_where_bits_are_asked_for(card):
+    silent = TextModel(card, {**SETTINGS, "bits_per_character": False})
+    passage = passage_of(silent)
+    seen = head_calls(silent)
+    _, nats = silent.mixed_states(passage, np.eye(passage.n_states))
+    assert nats == 0
+    assert not seen
+    asked = TextModel(card, SETTINGS)
+    seen = head_calls(asked)
+    asked.mixed_states(passage, np.eye(passage.n_states))
+    assert sum(seen) == sum(len(one.scored) for one in passage.passes)
+
+
+def test_the_next_story_is_tokenised_during_a_pass_and_the_last_one_is_saved_before(monkeypatch):
+    """The device does not wait for tokens, and a kill loses no story but the one it is in."""
+    begun = [threading.Event() for _ in range(3)]
+
+    class Device:
+        card, settings = {"model": "opt"}, SETTINGS
+
+        def passage(self, story):
+            begun[int(story.name)].set()
+
+        def features(self, story, _):
+            i = int(story.name)
+            assert i == 2 or begun[i + 1].wait(20), f"story {i + 1} was not tokenised beside the pass"
+            assert written == [str(k) for k in range(i)], "a kill would lose more than this story"
+            return {}, {}
+
+    written = []
+    monkeypatch.setattr(feature_store, "write_story", lambda path, *_: written.append(path))
+    stories = [Story(str(i), [], np.zeros(0), np.zeros(0)) for i in range(3)]
+    text_features._extract_missing(Device(), stories, {str(i): str(i) for i in range(3)}, {})
+    assert written == ["0", "1", "2"]
+
+
+def test_the_general_way_gives_the_same_where_the_hooks_are_not_proven(card, monkeypatch):
+    full = TextModel(card, SETTINGS)
+    passage = passage_of(full)
+    expected, nats = full.mixed_states(passage, np.eye(passage.n_states))
+    monkeypatch.setattr(StateReader, "_candidates", lambda _: [])
+    general = TextModel(card, SETTINGS)
+    assert general.reader.blocks is None
+    general.reader.head_is_all = False
+    found, more_nats = general.mixed_states(passage, np.eye(passage.n_states))
+    for k in expected:
+        np.testing.assert_allclose(found[k], expected[k], atol=1e-6)
+    assert more_nats == pytest.approx(nats, rel=1e-6)
+
+
+def test_a_model_that_looks_ahead_is_refused(card):
+    model = TextModel(card, SETTINGS).model
+    attention = type(model.base_model.decoder.layers[0])
+    original = attention.forward
+
+    def looking_ahead(self, hidden_states, *args, **kwargs):
+        return original(self, hidden_states + hidden_states.mean(1, keepdim=True), *args, **kwargs)
+
+    attention.forward = looking_ahead
+    try:
+        with pytest.raises(UserError, match="is not causal"):
+            StateReader(model)
+    finally:
+        attention.forward = original
+
+
+# As torch says it on a GPU, and on a CPU.
+@pytest.mark.parametrize(
+    "failure",
+    [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
+)
+def test_out_of_memory_halves_the_budget_once(card, capsys, failure):
+    model = TextModel(card, {**SETTINGS, "token_budget": 400})
+    passage = passage_of(model)
+    expected, nats = model.mixed_states(passage, np.eye(passage.n_states))
+    longest = max(len(one.ids) for one in passage.passes)
+    budget, original, limit = 3 * longest, model.reader._pass, [longest]
+
+    def small_device(ids, keep):
+        if ids.numel() > limit[0]:
+            raise failure
+        return original(ids, keep)
+
+    model.reader._pass = small_device
+    model.budget = budget
+    found, more = model.mixed_states(passage, np.eye(passage.n_states))
+    said = f"opt: out of memory; going on with {budget // 2} tokens a batch"
+    assert capsys.readouterr().err.count(said) == 1
+    np.testing.assert_allclose(found[2], expected[2], atol=1e-5)
+    assert more == pytest.approx(nats, rel=1e-6)
+    limit[0] = 1
+    with pytest.raises(UserError, match=rf"out of memory with {budget // 2} tokens.*token_budget"):
+        model.mixed_states(passage, np.eye(passage.n_states))
+
+
+def test_half_precision_stays_close(card):
+    full, half = TextModel(card, SETTINGS), TextModel(card, {**SETTINGS, "dtype": "bfloat16"})
+    passage = passage_of(full)
+    a, nats = full.mixed_states(passage, np.eye(passage.n_states))
+    b, half_nats = half.mixed_states(passage, np.eye(passage.n_states))
+    assert b[2].dtype == np.float32
+    for k in a:
+        assert np.corrcoef(a[k].ravel(), b[k].ravel())[0, 1] > 0.999
+    assert half_nats == pytest.approx(nats, rel=0.01)
+
+
+def test_untrained_weights_are_those_of_their_seed(card):
+    found = [
+        TextModel({**card, "untrained": True, "seed": seed}, SETTINGS).model.state_dict()
+        for seed in (2, 2, 3)
+    ]
+    key = "model.decoder.layers.0.fc1.weight"
+    assert torch.equal(found[0][key], found[1][key])
+    assert not torch.equal(found[0][key], found[2][key])
+    trained = TextModel(card, SETTINGS).model.state_dict()
+    assert not torch.equal(found[1][key], trained[key])
+
+
+def test_bad_devices_and_models_are_named(card, tmp_path):
+    with pytest.raises(UserError, match=r"features\.device: cuda:7 cannot be used"):
+        TextModel(card, {**SETTINGS, "device": "cuda:7"})
+    with pytest.raises(UserError, match="not a readable model"):
+        TextModel({**card, "path": str(tmp_path / "gone")}, SETTINGS)

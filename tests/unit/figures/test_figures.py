@@ -1,0 +1,386 @@
+"""Every figure from a small study: what it plots is in its numbers, its axes are named, its bytes repeat."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import study_tables as study
+
+from voxscale.figures import (
+    checks,
+    distributions,
+    frames,
+    interactive,
+    layers,
+    maps,
+    outlook,
+    scaling,
+    style,
+    truth,
+)
+from voxscale.scores.room import room_rows
+
+CURVES = ["law", "subject", "metric", "voxel_set", "group", "points", "form", "x", "y", "lo", "hi"]
+
+
+@pytest.fixture(scope="module")
+def made():
+    """The study's tables as frames; tests must not change them."""
+    rng = np.random.default_rng(0)
+    summary = study.summary(rng)
+    points = pd.concat([study.law_points(summary, law) for law in ("language", "speech", "training")])
+    return {
+        "summary": summary,
+        "points": points,
+        "laws": pd.concat([study.laws(part) for _, part in points.groupby("law")]),
+        "curves": pd.DataFrame(columns=CURVES),
+        "voxels": study.voxels(rng, 60),
+        "scores": study.scores(rng, n=60),
+        "layers": study.layers(rng),
+        "artifact": study.artifact(rng),
+        "drift": study.drift(rng),
+        "stacking": study.stacking(rng, 60),
+        "joint": study.joint(),
+        "bits": study.plateau(points),
+    }
+
+
+def law(made, name, **options):
+    return scaling.draw_law(
+        made["points"], made["laws"], made["curves"], made["summary"], law=name, **options
+    )
+
+
+def room(made):
+    return distributions.with_room(made["voxels"], room_rows(made["scores"], made["voxels"]))
+
+
+FIGURES = {
+    "score_by_language_model_size": lambda t: law(t, "language"),
+    "score_by_speech_model_size": lambda t: law(t, "speech", metric="r"),
+    "score_by_training_hours": lambda t: law(t, "training"),
+    "score_by_layer": lambda t: layers.draw_layers(t["layers"], order=list(study.MODELS)),
+    "map_scores": lambda t: maps.draw_score_maps(t["scores"], t["voxels"], subjects=["UTS02"]),
+    "score_distribution": lambda t: distributions.draw_scores(t["scores"]),
+    "map_ceiling": lambda t: maps.draw_ceiling_maps(room(t)),
+    "ceiling_distribution": lambda t: distributions.draw_ceiling(room(t)),
+    "ceiling_drift": lambda t: checks.draw_drift(t["drift"]),
+    "stacking_gain": lambda t: maps.draw_gain(t["stacking"], t["voxels"]),
+    "variance_partition": lambda t: distributions.draw_variance_partition(
+        frames.with_place(t["stacking"], t["voxels"])
+    ),
+    "long_context_artifact": lambda t: checks.draw_artifact(t["artifact"]),
+    "what_next": lambda t: outlook.draw_what_next(*t["joint"]),
+    "plateau": lambda t: outlook.draw_plateau(
+        t["points"], t["laws"], *t["bits"], arms={"language": "raw features"}
+    ),
+    "validation": lambda t: truth.draw_validation(study.validation()),
+    "controls": lambda t: checks.draw_controls(t["summary"], controls=["llama-7b"]),
+}
+
+
+class Drawn(dict):
+    """Every figure drawn once, when it is first asked for, with what it says it plots."""
+
+    def __init__(self, made):
+        super().__init__()
+        self.made = made
+
+    def __missing__(self, name):
+        self[name] = FIGURES[name](self.made)
+        return self[name]
+
+
+@pytest.fixture(scope="module")
+def drawn(made):
+    return Drawn(made)
+
+
+def texts(figure):
+    return [text.get_text() for text in figure.findobj(mpl.text.Text) if text.get_text()]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_a_caption_and_named_axes(drawn, name):
+    figure, data = drawn[name]
+    assert len(data)
+    caption = Path(__file__).parents[3] / "workflow" / "report" / f"{name}.rst"
+    assert len(caption.read_text()) > 60
+    shared = [getattr(figure, f"_sup{axis}label", None) for axis in "xy"]
+    for axes in (axes for axes in figure.axes if axes.get_visible() and axes.axison):
+        bar = hasattr(axes, "_colorbar")
+        rows = axes.get_subplotspec()
+        assert bar or axes.get_xlabel() or shared[0] or not rows.is_last_row(), (
+            f"{name}: an x axis without a name"
+        )
+        named = (
+            axes.get_ylabel() or shared[1] or [t.get_text() for t in axes.get_yticklabels() if t.get_text()]
+        )
+        assert named, f"{name}: a y axis without a name"
+    # Units: every score says that it is a correlation or r², every amount its unit.
+    told = " ".join(texts(figure))
+    assert any(word in told for word in ("correlation", "r²", "in r"))
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off_at_the_page(drawn, name):
+    figure, _ = drawn[name]
+    figure.draw_without_rendering()
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 > -0.02, f"{name} sticks out on the left"
+    assert box.y0 > -0.02, f"{name} sticks out at the bottom"
+    assert box.x1 < width + 0.02, f"{name} sticks out on the right"
+    assert box.y1 < height + 0.02, f"{name} sticks out at the top"
+
+
+def test_saved_numbers_are_the_plotted_ones(drawn, tmp_path):
+    figure, data = drawn["score_by_language_model_size"]
+    paths = [tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")]
+    style.save(figure, data, *paths)
+    assert paths[0].read_bytes()[:4] == b"\x89PNG"
+    assert paths[1].read_bytes()[:5] == b"%PDF-"
+    back = pd.read_csv(paths[2])
+    lines = [line for line in figure.axes[0].get_lines() if line.get_marker() not in ("None", "")]
+    plotted = np.sort(np.concatenate([line.get_ydata() for line in lines]).astype(float))
+    written = np.sort(back[back.series == "points"].y.to_numpy())
+    assert len(plotted) == 6 * 4  # six models, three subjects and their mean
+    assert np.allclose(plotted, written, rtol=1e-5)
+
+
+def test_every_subject_and_the_mean_are_shown(drawn):
+    for name in ("score_by_language_model_size", "score_by_training_hours"):
+        _, data = drawn[name]
+        assert set(data[data.series == "points"].subject) == {*study.SUBJECTS, "pooled"}
+        pooled = (
+            data[(data.series == "points") & (data.subject == "pooled")].set_index(["model", "n_train"]).y
+        )
+        mine = data[(data.series == "points") & (data.subject != "pooled")]
+        assert np.allclose(mine.groupby(["model", "n_train"]).y.mean().loc[pooled.index], pooled)
+
+
+def test_draws_of_the_training_stories_are_shown(drawn):
+    _, data = drawn["score_by_training_hours"]
+    draws = data[data.series == "draws"]
+    assert len(draws) == 3 * 3 * 5  # subjects, sizes below the full one, draws
+
+
+def test_the_legend_names_the_base_of_its_percentage(drawn):
+    told = " ".join(texts(drawn["score_by_language_model_size"][0]))
+    assert "fitted value at 125M parameters" in told
+    assert "per decade [" in told
+    hours = " ".join(texts(drawn["score_by_training_hours"][0]))
+    assert "fitted value at 0.567 h" in hours
+
+
+def test_a_band_is_drawn_where_the_law_has_one(made):
+    x = np.geomspace(1e8, 1e11, 9)
+    band = {"law": "language", "subject": "pooled", "metric": "r2", "voxel_set": "all", "group": "all"}
+    curves = pd.DataFrame({"x": x, "y": 0.03, "lo": 0.02, "hi": 0.04} | band).assign(
+        points="all", form="log_linear"
+    )
+    figure, data = law(made | {"curves": curves}, "language")
+    (fill,) = figure.axes[0].findobj(mpl.collections.FillBetweenPolyCollection)
+    path = fill.get_paths()[0].vertices
+    assert path[:, 1].min() == pytest.approx(0.02)
+    assert path[:, 1].max() == pytest.approx(0.04)
+    assert (data[data.form == "log_linear"].hi == 0.04).all()
+
+
+def test_a_panel_for_each_voxel_set_and_a_line_through_each_family(made):
+    fits = made["laws"].query("law == 'speech' and subject == 'pooled' and form == 'log_linear'")
+    offsets = fits[fits.parameter == "b"].assign(parameter="offset:Whisper", estimate=0.01)
+    sets = ["all", "roi:auditory", "roi:nowhere"]
+    figure, data = law(made | {"laws": pd.concat([made["laws"], offsets])}, "speech", voxel_sets=sets)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["all voxels", "auditory voxels"]
+    assert list(dict.fromkeys(data.voxel_set)) == sets[:2], "there are no points of the third"
+    own = data[(data.series == "law") & (data.family == "Whisper") & (data.voxel_set == "all")]
+    mean = scaling.law_line(fits.query("metric == 'r2' and voxel_set == 'all'"), own.x.to_numpy())
+    np.testing.assert_allclose(own.y, mean.y + 0.01)
+    assert "an intercept per family" in " ".join(texts(figure))
+    chart = interactive.chart("score_by_speech_model_size", data)
+    buttons = chart["layout"]["updatemenus"][0]["buttons"]
+    assert [button["label"] for button in buttons] == ["all voxels", "auditory voxels"]
+    for button in buttons:
+        assert len(button["args"][0]["visible"]) == len(chart["data"])
+    hover = next(trace["text"][0] for trace in chart["data"] if "UTS01" in trace["name"])
+    assert all(word in hover for word in ("model <b>", "layer <b>", "subject <b>UTS01", "score <b>"))
+
+
+def test_the_plateau_sets_a_fixed_width_beside_the_raw_one(made):
+    own = made["points"].query("law == 'language'").assign(law="language_fixed", y=lambda t: t.y * 0.8)
+    fits = made["laws"].query("law == 'language'").assign(law="language_fixed")
+    figure, data = outlook.draw_plateau(
+        pd.concat([made["points"], own]),
+        pd.concat([made["laws"], fits]),
+        *made["bits"],
+        arms={"language": "all features", "language_fixed": "64 components"},
+    )
+    told = " ".join(texts(figure))
+    assert "law of 64 components" in told
+    points = data[data.series == "points"]
+    raw, fixed = (points[points.arm == arm].set_index("model").y for arm in ("all features", "64 components"))
+    np.testing.assert_allclose(fixed, 0.8 * raw[fixed.index])
+
+
+def test_a_lone_subject_needs_no_mean(made):
+    points = made["points"][made["points"].subject == "UTS01"]
+    laws = made["laws"][made["laws"].subject == "UTS01"]
+    figure, data = law(made | {"points": points, "laws": laws}, "language")
+    assert set(data.subject) == {"UTS01"}
+    assert "law" in set(data.series)
+    assert "mean of subjects" not in texts(figure)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda t: law(t, "absent"),
+        lambda t: layers.draw_layers(t["layers"].iloc[:0]),
+        lambda t: maps.draw_score_maps(t["scores"], t["voxels"].assign(vertex=None, hemisphere=None)),
+        lambda t: distributions.draw_ceiling(room(t).assign(reliable=False)),
+        lambda t: checks.draw_drift(t["drift"].iloc[:0]),
+        lambda t: truth.draw_validation({"points": [], "checks": []}),
+        lambda t: outlook.draw_what_next(*(table.iloc[:0] for table in t["joint"])),
+        lambda t: outlook.draw_plateau(t["points"], t["laws"], *t["bits"], arms={"none": "raw"}),
+        lambda t: checks.draw_artifact(t["artifact"].iloc[:0]),
+        lambda t: maps.draw_gain(t["stacking"].iloc[:0], t["voxels"]),
+        lambda t: distributions.draw_variance_partition(
+            frames.with_place(t["stacking"].iloc[:0], t["voxels"])
+        ),
+    ],
+)
+def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
+    figure, data = draw(made)
+    (note,) = data.note
+    assert note.endswith(".")
+    assert note.split()[0] in " ".join(texts(figure))
+    style.save(figure, data, *(tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")))
+
+
+def test_another_subject_is_told_beside_the_gains(made, drawn):
+    told = "another subject takes\n0.004 (0.002 to 0.009)\nfrom the mean's half width"
+    assert any(told in text for text in texts(drawn["what_next"][0]))
+    surface, options = made["joint"]
+    figure, _ = outlook.draw_what_next(surface, options[options.option != "another subject"])
+    assert not any("another subject" in text for text in texts(figure))
+
+
+def test_the_artifacts_band_is_that_of_the_difference(drawn):
+    figure, data = drawn["long_context_artifact"]
+    one = data[(data.voxel_set == "all") & (data.subject == "UTS01") & (data.model == "opt-30b")]
+    assert (one.difference_hi - one.difference_lo).iloc[-3] < 1e-9, "none at the study's own cut"
+    reached = [band.get_paths()[0].vertices[:, 1].max() for band in figure.axes[0].collections]
+    assert max(reached) == pytest.approx(data[data.voxel_set == "all"].difference_hi.max())
+
+
+def test_controls_set_every_model_beside_the_controls(drawn):
+    figure, data = drawn["controls"]
+    assert set(data.model) == set(study.MODELS)
+    assert (data[data.model == "llama-7b"].modality == "control").all()
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert set(labels[:3]) == {"word_rate", "mel", "llama-7b"}  # controls at the foot
+    bars = dict(zip(labels, (bar.get_width() for bar in figure.axes[0].patches), strict=True))
+    assert bars["opt-30b"] == pytest.approx(data[data.model == "opt-30b"].score.mean())
+
+
+def test_a_layer_swept_in_one_subject_is_not_compared_with_a_mean(made):
+    rows = frames.full(made["summary"])
+    swept = rows[(rows.model == "opt-30b") & (rows.subject == "UTS01")].assign(layer=0, mean_cv_r=0.9)
+    chosen = frames.one_layer(pd.concat([rows, swept]))
+    assert set(chosen[chosen.model == "opt-30b"].layer) == {36}
+    everywhere = rows[rows.model == "opt-30b"].assign(layer=0, mean_cv_r=0.9)
+    chosen = frames.one_layer(pd.concat([rows, everywhere]))
+    assert set(chosen[chosen.model == "opt-30b"].layer) == {0}
+
+
+def test_validation_counts_what_holds_and_shows_what_does_not(drawn):
+    figure, data = drawn["validation"]
+    left, right = figure.axes
+    assert "5 of 6 checks hold" in [title.get_text() for title in right.findobj(mpl.text.Text)]
+    assert len(data[data.series == "check"]) == 5
+    hollow = [
+        line for line in right.get_lines() if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+    ]
+    assert [line.get_xdata().tolist() for line in hollow] == [[pytest.approx(2.0)]]  # truth 0.7 of 0.5 ± 0.1
+    true_line = next(line for line in left.get_lines() if line.get_label() == "truth")
+    assert np.allclose(true_line.get_ydata(), 0.1 + 0.06 * np.log10(true_line.get_xdata()))
+
+
+def test_ceiling_quantities_leave_unreliable_voxels_out(made):
+    table = room(made)
+    assert table.ccnorm[~table.reliable].isna().all()
+    known = table[table.reliable & table.r.notna()]
+    best = made["scores"].sort_values("cv_r").groupby(["subject", "voxel"]).r.last()
+    one = known.iloc[5]
+    assert one.r == pytest.approx(best.loc[(one.subject, one.voxel)])
+    assert one.ccnorm == pytest.approx(one.r / one.ccmax)
+    assert one.room == pytest.approx(one.ccmax - one.r)
+
+
+MAKE = """
+import sys
+sys.path[:0] = sys.argv[2:]
+import numpy as np, study_tables as study
+from voxscale.figures import maps, style
+rng = np.random.default_rng(0)
+scores, voxels = study.scores(rng, ["opt-30b"], 40), study.voxels(rng, 40)
+drawn = maps.draw_score_maps(scores, voxels, subjects=["UTS01"])
+style.save(*drawn, *(f"{sys.argv[1]}/a.{kind}" for kind in ("png", "pdf", "csv")))
+"""
+
+
+def test_another_run_gives_the_same_bytes(tmp_path):
+    root = Path(__file__).parents[3]
+    found = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        paths = [str(folder), str(root / "tests"), str(root / "workflow" / "scripts")]
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", MAKE, *paths], check=True, env=environment)
+        found.append([(folder / f"a.{kind}").read_bytes() for kind in ("png", "pdf", "csv")])
+    assert found[0] == found[1]
+
+
+def test_drawing_leaves_matplotlibs_settings_alone(made):
+    before = dict(mpl.rcParams)
+    checks.draw_drift(made["drift"])
+    assert dict(mpl.rcParams) == before
+
+
+def test_colours_say_what_lies_beyond_them(made):
+    scores = made["scores"].assign(r=np.where(np.arange(len(made["scores"])) % 2, 0.5, 0.1))
+    for low, extend in ((0.1, "neither"), (-0.2, "min")):
+        part = scores.assign(r=scores.r.where(scores.r > 0.3, low))
+        figure, _ = maps.draw_score_maps(part, made["voxels"], subjects=["UTS02"])
+        bars = [axes._colorbar for axes in figure.axes if getattr(axes, "_colorbar", None)]
+        assert {bar.extend for bar in bars} == {extend}
+
+
+def test_set_names_and_counts_read_well():
+    assert frames.set_name("roi:early_auditory") == "early auditory"
+    assert frames.set_name("decile:3") == "ceiling decile 3"
+    assert frames.set_name("all") == "all"
+    assert [style.count(n) for n in (1.25e8, 1.3e9, 999_999, 42)] == ["125M", "1.3B", "1M", "42"]
+
+
+@pytest.mark.parametrize("name", interactive.CHARTS)
+def test_charts_hold_the_figures_numbers(drawn, name, tmp_path):
+    _, data = drawn[name]
+    path = tmp_path / "a.csv"
+    data.to_csv(path, index=False)
+    chart = interactive.chart(name, pd.read_csv(path))
+    column = next(name for name in ("difference", "y", "score") if name in data)
+    shown = {
+        round(v, 6) for trace in chart["data"] for axis in "xy" for v in trace[axis] if isinstance(v, float)
+    }
+    subjects = data[data.subject.isin(study.SUBJECTS)]
+    assert {round(v, 6) for v in subjects[column]} <= shown
+    hover = " ".join(text for trace in chart["data"] for text in trace.get("text") or [])
+    for word in ("subject <b>UTS02</b>", "model <b>"):
+        assert word in hover

@@ -1,0 +1,103 @@
+"""The plan of a study: its sums, what is done, and a mistake in one line."""
+
+import pytest
+import yaml
+from workflow.runs import HOME, tiny_config
+
+from voxscale.jobs import plan
+from voxscale.jobs.jobs import Job
+from voxscale.jobs.resources import Need
+
+PUBLISHED = {
+    "dataset": {
+        "kind": "ds003020",
+        "root": "ds003020",
+        "subjects": ["UTS01", "UTS02", "UTS03"],
+        "test_stories": ["wheretheressmoke"],
+        "defects": "config/ds003020/defects.tsv",
+    },
+    "encoding": {"preset": "paper", "memory_gb": 64},
+    "sweeps": {"sizes": {"models": ["opt-125m", "llama-7b"], "layers": "all"}},
+}
+
+
+def study(folder, config):
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_what_is_done_costs_nothing_more(home):
+    jobs = plan.load_jobs(study(home, tiny_config()), home)
+    before = {row.rule: row for row in plan.survey(jobs)}
+    assert before["fit_encoding"].jobs == 8  # 2 models x 2 subjects x 2 sizes
+    assert before["fit_encoding"].done == 0
+    for job in jobs.all():
+        if job.rule == "fit_encoding" and job.wildcards["n_train"] == "2":
+            (home / job.output).parent.mkdir(parents=True)
+            (home / job.output).touch()
+    after = {row.rule: row for row in plan.survey(jobs)}["fit_encoding"]
+    assert (after.jobs, after.done) == (8, 4)
+    assert 0 < after.core_hours < before["fit_encoding"].core_hours
+    assert after.disk_mb == before["fit_encoding"].disk_mb
+
+
+def test_a_row_sums_hours_and_keeps_the_largest():
+    row = plan.Row("fit_encoding")
+    row.add(Need(1000, 3600, threads=4, disk_mb=10), done=False)
+    row.add(Need(3000, 1800, threads=2, gpus=2, disk_mb=5), done=False)
+    row.add(Need(9000, 7200, threads=9, disk_mb=1), done=True)
+    assert (row.core_hours, row.gpu_hours, row.longest_s, row.disk_mb) == (5.0, 1.0, 3600, 16)
+    assert row.memory_mb == Need(3000, 0).requested_mb()
+    assert row.short == 0
+    row.add(Need(10, 9 * plan.JOB_OVERHEAD_S - 1), done=False)
+    assert row.short == 1  # its overhead is just over a tenth
+    row.add(Need(10, 5), done=False, outdated=True)
+    assert (row.done, row.outdated) == (1, 1)
+
+
+def test_the_published_dataset_is_priced_without_its_files(home):
+    jobs = plan.load_jobs(study(home, PUBLISHED), home)
+    # wheretheressmoke.hf5 of UTS01 has 81,126 voxels.
+    assert jobs.prices.sizes.voxels("UTS01") == 81_126
+    rows = {row.rule: row for row in plan.survey(jobs)}
+    assert rows["fit_encoding"].jobs == 3 * (13 + 33 + 5 + 2)  # with controls and untrained twins
+    assert rows["extract_language_features"].gpu_hours > 0
+    # All layers of all stories: (12 + 1) x 768 and (32 + 1) x 4096 float32 a TR.
+    trs = sum(jobs.prices.sizes.clock_trs)
+    assert rows["extract_language_features"].disk_mb == pytest.approx(
+        trs * 4 * 2 * (13 * 768 + 33 * 4096) / 1e6
+    )
+    text = plan.report(list(rows.values()))
+    assert "Disk: data" in text
+    assert "SLURM's own time" in text
+
+
+def test_predictions_are_done_when_the_stack_is(home):
+    jobs = plan.load_jobs(study(home, tiny_config()), home)
+    wildcards = {"model": "m", "layer": "1", "subject": "UTS01", "n_train": "4"}
+    assert not plan.is_done(jobs, Job("predict_encoding", wildcards))
+    (home / "results/stacking").mkdir(parents=True)
+    (home / "results/stacking/UTS01.parquet").touch()
+    assert plan.is_done(jobs, Job("predict_encoding", wildcards))
+
+
+def test_a_mistake_is_one_line(home, capsys):
+    config = tiny_config()
+    config["sweeps"]["size"]["models"] = ["no-such-model"]
+    assert plan.main(["--configfile", str(study(home, config)), "--directory", str(home)]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("ERROR plan: config key sweeps.size.models: unknown model no-such-model")
+    assert "\n" not in said
+
+
+def test_the_demo_is_the_default(home, capsys):
+    assert plan.main(["--directory", str(home)]) == 0
+    assert "fit_encoding" in capsys.readouterr().out
+    assert (HOME / "config/demo.yaml").exists()

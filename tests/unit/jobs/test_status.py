@@ -1,0 +1,245 @@
+"""The status of a sweep: from files and the queue to done, running, waiting, failed, missing."""
+
+import json
+import os
+import stat
+
+import pytest
+import yaml
+from workflow.runs import tiny_config
+
+from voxscale.cluster.queue import Queued, read_queue
+from voxscale.cluster.watch import SLURM_LOGS
+from voxscale.jobs import status
+from voxscale.jobs.jobs import Job
+from voxscale.jobs.parameters import of_job
+from voxscale.jobs.plan import load_jobs
+from voxscale.jobs.records import file_of, marked
+
+CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
+
+
+def cell(**other):
+    return Job("fit_encoding", CELL | other)
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.yaml"
+    path.write_text(yaml.safe_dump(tiny_config()))
+    return load_jobs(path, tmp_path)
+
+
+def touch(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def at(seconds, path, text=""):
+    """A file as it was written at some time, s."""
+    touch(path, text)
+    os.utime(path, (1e9 + seconds, 1e9 + seconds))
+
+
+def mark(output):
+    """Mark an output as being written, as Snakemake does."""
+    touch(file_of(output, "incomplete"), "{}")
+
+
+def states(seen):
+    return {tuple(one.job.wildcards.values()): one.state for one in seen if one.job.rule == "fit_encoding"}
+
+
+def test_each_state_is_told_from_files_and_queue(jobs):
+    touch(cell().output)
+    touch(cell(n_train="4").log, "ERROR fit_encoding: results/responses/UTS01.h5: cut off\n")
+    queue = [
+        Queued("7", "voxscale_x", "RUNNING", cell(subject="UTS02").comment),
+        Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
+    ]
+    touch(cell(subject="UTS02").log, "a first attempt")
+    seen = status.survey(jobs, queue, [], running=True)
+    found = states(seen)
+    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
+    assert found["tiny-opt-1", "2", "UTS01", "4"] == "failed"
+    assert found["tiny-opt-1", "2", "UTS02", "2"] == "running"
+    assert found["tiny-opt-1", "2", "UTS02", "4"] == "waiting"
+    assert found["word_rate", "0", "UTS01", "2"] == "missing"
+    text = status.report(seen)
+    assert "results/logs/fit_encoding/model=tiny-opt-1/layer=2/subject=UTS01/n_train=4.log" in text
+    assert "ERROR fit_encoding: results/responses/UTS01.h5: cut off" in text
+    assert "tiny-opt-1 n_train=4" in text
+    assert "word_rate" in status.report(seen, cells=True)
+
+
+def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
+    log = tmp_path / "7.log"
+    log.write_text(
+        "slurmstepd: error: Step 7.0 exceeded memory limit (322 > 200), being killed\n"
+        "ERROR fit_encoding: not the reason\nsrun: error: task 0: Exited\nWorkflowError:\n"
+    )
+    assert "exceeded memory limit" in status.tail(log)
+    log.write_text("ERROR fit_encoding: UTS01.h5: cut off\nsrun: error: task 0: Exited\nWorkflowError:\n")
+    assert status.tail(log) == "ERROR fit_encoding: UTS01.h5: cut off"
+
+
+def test_an_output_of_other_settings_is_not_done(jobs):
+    for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
+        touch(job.output)
+    for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
+        told = of_job(jobs.study, job.rule, job.wildcards)
+        told["settings"] |= other
+        note = {"params": [*map(repr, told.values()), "'code'"], "log": [str(job.log)]}
+        touch(file_of(job.output, "metadata"), json.dumps(note))
+    gathered = Job("gather_scores", {"selection": "all"})
+    touch(gathered.output)
+    told = of_job(jobs.study, gathered.rule, gathered.wildcards)
+    note = {"params": [*map(repr, told.values())], "input": [str(cell(n_train="4").output)]}
+    touch(file_of(gathered.output, "metadata"), json.dumps(note))
+    seen = status.survey(jobs, [], [], running=False)
+    found = states(seen)
+    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
+    assert found["tiny-opt-1", "2", "UTS01", "4"] == "outdated"
+    assert found["tiny-opt-1", "2", "UTS02", "2"] == "done"  # nothing is known against it
+    assert next(one.state for one in seen if one.job == gathered) == "outdated"
+    assert "2 outdated: they were made with other settings" in status.report(seen)
+
+
+def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
+    mark(cell().output)
+    mark(cell(n_train="4").output)
+    touch(cell().log, "")
+    started = set(marked())
+    assert started == {str(cell().output), str(cell(n_train="4").output)}
+    assert (
+        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+    )
+    assert (
+        states(status.survey(jobs, None, started, running=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
+    )
+
+
+def test_an_output_that_is_being_remade_is_not_done(jobs):
+    touch(cell().output)
+    started = {str(cell().output)}
+    assert (
+        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+    )
+
+
+def test_a_download_beside_a_cluster_is_running(jobs, monkeypatch):
+    fetch = Job("fetch_dataset", {"part": "UTS01"})
+    monkeypatch.setattr(type(jobs), "all", lambda self: iter([fetch, cell()]))
+    queue = [Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02").comment)]
+    for job in (fetch, cell()):
+        touch(job.log, "at work")
+    started = {str(fetch.output), str(cell().output)}
+    seen = status.survey(jobs, queue, started, running=True)
+    assert [one.state for one in seen] == ["running", "failed"]
+    assert status.survey(jobs, queue, started, running=False)[0].state == "failed"
+
+
+def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
+    own = touch(cell().log, "draw 0: 10%")
+    os.utime(own, (1e9, 1e9))
+    kept = touch(
+        SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
+        "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n",
+    )
+    assert status.failure_log(cell()) == kept
+    assert "exceeded memory limit" in status.tail(kept)
+
+
+def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
+    own = touch(cell().log, "draw 0: 10%")
+    kept = touch(SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log", "draw 0: 10%\n")
+    os.utime(own, (1e9, 1e9))
+    os.utime(kept, (1e9 + 5, 1e9 + 5))
+    assert status.failure_log(cell()) == own
+    kept.write_text("slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO TIME LIMIT ***\n")
+    os.utime(kept, (1e9 + 5, 1e9 + 5))
+    assert status.failure_log(cell()) == kept
+    os.utime(own, (1e9 + 9, 1e9 + 9))  # a later attempt, on this machine
+    assert status.failure_log(cell()) == own
+
+
+def state(jobs):
+    return states(status.survey(jobs, [], [], running=False))["tiny-opt-1", "2", "UTS01", "2"]
+
+
+SLURM_SAID = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
+
+
+@pytest.mark.parametrize("said", ["", "UserWarning: an error is not one\n"])
+def test_a_deleted_output_of_a_success_is_missing(jobs, said):
+    at(0, cell().log, said)
+    at(1, cell().benchmark, "{}")
+    at(3, SLURM_SAID, "1 of 1 steps (100%) done\n")  # the run that looked on was killed: nobody deletes it
+    assert state(jobs) == "missing"
+
+
+def test_a_killed_job_has_failed_whatever_came_before(jobs):
+    at(0, cell().benchmark, "{}")
+    at(60, cell().log)
+    assert state(jobs) == "failed"
+    assert "killed before it could say" in status.tail(status.failure_log(cell()))
+
+
+def test_a_failed_job_is_told_with_its_log_until_it_succeeds(jobs):
+    at(0, cell().benchmark, "{}")
+    at(60, cell().log, "ERROR fit_encoding: UTS01.h5: cut off\n")
+    at(61, SLURM_SAID, "Error in rule fit_encoding:\n")
+    assert state(jobs) == "failed"
+    assert status.tail(status.failure_log(cell())) == "ERROR fit_encoding: UTS01.h5: cut off"
+    at(120, cell().log)  # the retry
+    at(120, cell().benchmark, "{}")
+    touch(cell().output)
+    assert state(jobs) == "done"
+    cell().output.unlink()
+    assert state(jobs) == "missing"
+
+
+def test_a_job_that_slurm_ended_before_its_log_has_failed(jobs):
+    at(0, cell().log, "all well")
+    at(1, cell().benchmark, "{}")
+    at(60, SLURM_SAID, "slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO NODE FAILURE ***\n")
+    assert state(jobs) == "failed"
+    assert status.failure_log(cell()) == SLURM_SAID
+
+
+def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
+    kept = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
+    touch(kept, "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n")
+    status.tell_failures(jobs)
+    said = capsys.readouterr().err
+    assert said.startswith("1 failed; running the workflow again")
+    assert "exceeded memory limit (900 > 640)" in said
+
+
+def test_an_empty_log_says_so(tmp_path):
+    assert "killed before it could say" in status.tail(touch(tmp_path / "a.log"))
+
+
+def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeypatch):
+    here, other = tmp_path / "here", tmp_path / "other"
+    here.mkdir()
+    other.mkdir()
+    lines = [
+        f"1|voxscale_a|RUNNING|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
+        f"2|voxscale_a|PENDING|{other}|(Priority)|rule_x",
+        f"3|another_a|PENDING|{here}|(Priority)|rule_x",
+        f"4|voxscale_a|COMPLETED|{here}||rule_x",
+        f"5|voxscale_a|PENDING|{here}|(PartitionTimeLimit)|rule_x",
+    ]
+    squeue = touch(tmp_path / "bin/squeue", "#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
+    squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
+    running, hopeless = read_queue(here)
+    comment = "rule_fit_encoding_wildcards_m_1_s|2"
+    assert running == Queued("1", "voxscale_a", "RUNNING", comment, "cpu1")
+    assert not running.hopeless
+    assert hopeless.hopeless
+    squeue.write_text("#!/bin/sh\nexit 1\n")
+    assert read_queue(here) is None

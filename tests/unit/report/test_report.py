@@ -1,0 +1,323 @@
+"""The report: one file, in order, that loads nothing from anywhere."""
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import study_tables as study
+import yaml
+
+from voxscale.errors import UserError
+from voxscale.figures import checks, layers, scaling, style
+from voxscale.report import content as content
+from voxscale.report import warnings as report_warnings
+from voxscale.report.page import caption, png_size, read_figure, write_report
+from voxscale.report.published import published_rows
+
+ROOT = Path(__file__).parents[3]
+TEMPLATE = ROOT / "workflow" / "report" / "report.html.j2"
+CONFIG = {
+    "dataset": {"kind": "phantom", "root": "results/phantom", "subjects": list(study.SUBJECTS)},
+    "encoding": {"preset": "strict", "alphas": {"scale": "kernel"}, "delays_across_stories": False},
+    "scoring": {"skip_s": 90},
+    "laws": {"language": {"x": "parameters"}, "speech": {"x": "parameters"}, "training": {"x": "hours"}},
+    "note": "<script>alert(1)</script>",
+}
+CHIEF = {kind: kind for kind in ("language", "speech", "training")}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    rng = np.random.default_rng(0)
+    summary = study.summary(rng)
+    points = pd.concat([study.law_points(summary, law) for law in ("language", "speech", "training")])
+    laws = pd.concat([study.laws(part) for _, part in points.groupby("law")])
+    return {
+        "summary": summary,
+        "law_points": points,
+        "laws": laws,
+        "voxels": study.voxels(rng, 40),
+        "subjects": study.subjects(),
+        "layer_choice": study.layer_choice(),
+        "what_next": study.joint()[1],
+    }
+
+
+@pytest.fixture(scope="module")
+def figures(tables, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("figures")
+    rng = np.random.default_rng(0)
+    curves = pd.DataFrame(columns=[*tables["laws"].columns, "x", "y", "lo", "hi"])
+    drawn = {
+        "controls": checks.draw_controls(tables["summary"]),
+        "score_by_layer": layers.draw_layers(study.layers(rng)),
+        "score_by_language_model_size": scaling.draw_law(
+            tables["law_points"], tables["laws"], curves, tables["summary"], law="language"
+        ),
+        "plateau": style.sentence("No plateau analysis in this study."),
+    }
+    for name, made in drawn.items():
+        style.save(*made, *(folder / f"{name}.{kind}" for kind in ("png", "pdf", "csv")))
+    return sorted(folder.glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def page(tables, figures, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(
+        figures,
+        tables,
+        CONFIG,
+        {"versions": {"voxscale": "0.1", "numpy": "2"}, "models": {"opt-125m": "abc"}, "code": "c0de"},
+        out,
+        template=TEMPLATE,
+        presets=yaml.safe_load((ROOT / "config" / "presets.yaml").read_text()),
+        validation=study.validation(),
+        chief_laws=CHIEF,
+        notes=["stories/x: 3 values are not finite"],
+        stories=[
+            {"story": "souls", "UTS01": "left out (the run is corrupt)", "UTS02": "train"},
+            {"story": "exam", "UTS01": "test", "UTS02": "–"},
+        ],
+    )
+    return out.read_text()
+
+
+class Page(HTMLParser):
+    """Tags that must be closed, in order; every address that a browser would load; texts of headings."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "input", "hr"})
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.loaded, self.headings, self.images, self.ids = [], [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.loaded += [attrs[k] for k in ("src", "srcset", "data", "poster", "action") if attrs.get(k)]
+        if tag == "link" or (tag == "a" and "download" in attrs):
+            self.loaded.append(attrs["href"])
+        if tag == "img":
+            self.images.append(attrs)
+        if "id" in attrs:
+            self.ids.append(attrs["id"])
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(text)
+
+
+def test_the_page_parses_and_tells_the_story_in_order(page):
+    parsed = Page(page)
+    assert parsed.open == []
+    order = [section["title"] for section in yaml.safe_load((TEMPLATE.parent / "story.yaml").read_text())]
+    assert parsed.headings == [title for title in order if title in parsed.headings]
+    for title in ("Data", "Models", "Scaling laws", "Layers", "Controls", "Warnings"):
+        assert title in parsed.headings
+    assert "Maps" not in parsed.headings  # the study drew none
+    assert len(parsed.ids) == len(set(parsed.ids))
+
+
+def test_what_was_used_is_a_folded_table(page):
+    told = page.split("Stories of each subject: trained on, tested on, left out and why</summary>")
+    assert len(told) == 2
+    assert told[0].endswith("<details><summary>")
+    row = r"<tr><td>souls</td><td>left out \(the run is corrupt\)</td><td>train</td></tr>"
+    assert re.search(row, told[1].split("</details>")[0])
+
+
+def test_nothing_is_loaded_from_anywhere(page):
+    assert all(address.startswith("data:") for address in Page(page).loaded)
+    outside_scripts = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.search(r"url\(|@import|https?://(?!arxiv)[^\s<]*\.(?:js|css|woff)", outside_scripts)
+    assert not re.search(r"<(?:iframe|object|embed|base)\b", outside_scripts)
+
+
+def test_plotly_is_there_once_and_only_with_charts(page, tables, figures, tmp_path):
+    assert page.count("plotly.js v") == 1
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', page, re.DOTALL)[1])
+    assert set(charts) == {"controls", "score_by_layer", "score_by_language_model_size"}
+    assert page.count("data-chart=") == 3
+    write_report(figures[:0], tables, CONFIG, {}, tmp_path / "bare.html", template=TEMPLATE)
+    assert len((tmp_path / "bare.html").read_text()) < 300_000
+
+
+def test_figures_come_with_caption_numbers_and_size(page, figures):
+    shown = Page(page)
+    assert len(shown.images) == 3  # a figure that is only a sentence is told, not shown
+    assert "No plateau analysis in this study." in page
+    assert re.findall(r"Figure (\d+)\.", page) == ["1", "2", "3"]
+    png = next(path for path in figures if path.stem == "controls")
+    image = next(image for image in shown.images if image["alt"] == "controls")
+    assert base64.b64decode(image["src"].split(",")[1]) == png.read_bytes()
+    assert (int(image["width"]), int(image["height"])) == png_size(png.read_bytes())
+    assert "Every model beside the controls." in page
+    csv = base64.b64decode(re.search(r'download="controls.csv" href="data:text/csv;base64,([^"]+)', page)[1])
+    assert csv == png.with_suffix(".csv").read_bytes()
+
+
+def test_texts_of_the_study_are_escaped(page):
+    assert "<script>alert(1)</script>" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
+    fit = (
+        tables["laws"]
+        .query(
+            "law == 'language' and subject == 'pooled' and metric == 'r2' and voxel_set == 'all'"
+            " and form == 'log_linear' and parameter == 'percent_per_decade'"
+        )
+        .iloc[0]
+    )
+    told = f"{fit.estimate:+.0f} [{fit.lo:+.0f}, {fit.hi:+.0f}] % per decade on signed r²"
+    assert told in page
+    assert "fitted value at 125M parameters" in page
+    points = tables["law_points"].query("law == 'language' and subject == 'pooled' and metric == 'r2'")
+    points = points[points.voxel_set == "all"]
+    sizes = f"fitted to {len(points)} points, 125M to {style.count(points.x.max())} parameters"
+    assert page.count(sizes) == 2  # of r and of signed r²
+    assert re.search(r"fitted to \d points, [\d.]+ to [\d.]+ h\)", page)  # of one model's training sizes
+    for published in ("32.2 %", "122 %", "4.4 %", "r = 0.82", "OPT near 3/4", "by up to 20 %", "near it"):
+        assert published in page
+
+
+def test_claims_that_were_not_computed_are_left_open(tables):
+    none = {name: frame.head(0) for name, frame in tables.items()}
+    rows = published_rows(none["laws"], none["summary"], none["law_points"], {}, {})
+    assert len(rows) == 8
+    assert {row["this study"] for row in rows} == {None}
+    summary = tables["summary"].copy()
+
+    def told(summary, stacked=False):
+        found = published_rows(tables["laws"], summary, tables["law_points"], {}, CHIEF, stacked)
+        return {row["claim"]: row["this study"] for row in found}
+
+    rows = told(summary, stacked=True)
+    assert rows["a language model stacked with a speech model"] == "see the figure of stacking gains"
+    language = summary[(summary.modality == "language") & (summary.voxel_set == "all")]
+    one = language[language.n_train == language.n_train.max()].iloc[:1]
+    layers = pd.concat(
+        [one.assign(layer=k, depth=k / 4, mean_cv_r=r) for k, r in enumerate((0.1, 0.2, 0.4, 0.3))]
+    )
+    rows = told(layers)
+    assert rows["best layers"] == f"{one.family.iloc[0]} at 0.50 of the depth"
+    cut = one.assign(mean_r=0.1, mean_r_uncut=0.12)
+    rows = told(cut)
+    assert rows["first 100 s of the test story"].startswith("+20% over ")
+
+
+def test_next_steps_and_checks_are_listed(page):
+    assert re.search(r"<td>twice the hours</td><td>signed r²</td><td>0.004 \[0.0028, 0.0052\]</td>", page)
+    assert re.search(r"<td>silent voxels, mean r</td><td>UTS03</td>.*?<td>no</td>", page)
+    assert "above 0.2" in page
+
+
+def test_config_words_stand_in_the_story(page):
+    assert "first 90 s of each test story" not in page  # its section has no figure here
+    assert "The preset is strict." in page
+    assert re.search(r"<td>encoding.alphas</td>.*?<td>scale kernel</td>", page, re.DOTALL)
+    assert "abc" in page
+
+
+def test_warnings_name_what_and_where(tables):
+    told = " ".join(report_warnings.warnings(tables["summary"], tables["laws"], ["a note"]))
+    assert told.startswith("a note")
+    assert (
+        "More than 5% of the significant voxels take the largest ridge alpha of the grid in "
+        "3 of 78 fits (at most 7%: mel, layer 0, UTS01, 27 stories); raise encoding.alphas.log10_max." in told
+    )
+    assert "UTS02: 2." in told
+    assert "p > n" in told
+    assert "fewer than 6 points: speech, training" in told
+    low = tables["summary"].assign(share_alpha_low=tables["summary"].share_alpha_edge)
+    told = report_warnings.warnings(low, tables["laws"])[0]
+    assert "take the smallest ridge alpha" in told
+    assert told.endswith("lower encoding.alphas.log10_min.")
+    good = tables["summary"].assign(share_alpha_edge=0.05, n_nan=0, wide=False)
+    assert report_warnings.warnings(good, tables["laws"].assign(n_points=9)) == []
+
+
+def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
+    laws = tables["laws"].assign(n_points=9)
+    few = laws[laws.law == "language"].assign(n_points=3)
+    parts = [laws, few.assign(points="narrow"), few.assign(group="OPT"), few.assign(voxel_set="roi:sts")]
+    told = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts)))
+    assert "fewer than five points" not in told
+
+
+def test_untrained_models_are_controls(tables, tmp_path):
+    counts = []
+    for untrained in ((), ("llama-7b",)):
+        write_report([], tables, CONFIG, {}, tmp_path / "x.html", template=TEMPLATE, untrained=untrained)
+        page = (tmp_path / "x.html").read_text()
+        counts.append(int(re.search(r"<b>(\d+)</b><span>language and speech models", page)[1]))
+    assert counts[0] == counts[1] + 1
+
+
+def test_tiles_tell_their_intervals(tables):
+    tiles = content.facts(tables, content.x_names(CONFIG), CHIEF)
+    percent = [tile for tile in tiles if tile["value"].endswith("%")]
+    assert percent
+    assert all(re.match(r"\[[+−\d]+, [+−\d]+\] ", tile["label"]) for tile in percent)
+    endless = tables["laws"].assign(hi=np.inf)
+    tiles = content.facts(tables | {"laws": endless}, content.x_names(CONFIG), CHIEF)
+    assert any(re.match(r"\[[+−\d]+, no end\] ", tile["label"]) for tile in tiles), "least certain, not most"
+    assert content.between(endless.iloc[0]).endswith(", no end]")
+    assert "[" not in content.between(endless.assign(lo=np.nan).iloc[0])
+
+
+def test_warnings_of_the_study_s_own_logs_are_told_once(tmp_path):
+    logs = [tmp_path / f"{name}.log" for name in ("a", "b", "absent")]
+    for log in logs[:2]:
+        log.write_text("hello\nWARNING s.hf5: 3 values\nnot a WARNING\n")
+    (tmp_path / "left-out.log").write_text("WARNING t.hf5: of a subject that was taken out\n")
+    assert report_warnings.log_notes(logs) == ["s.hf5: 3 values"]
+    assert report_warnings.log_notes([]) == []
+
+
+def test_subjects_are_counted(tables):
+    rows = content.subject_rows(tables["subjects"], tables["voxels"])
+    assert [row["subject"] for row in rows] == list(study.SUBJECTS)
+    assert rows[0]["training stories"] == study.FULL
+    assert rows[0]["training TRs"] == 340 * study.FULL
+    assert rows[0]["test stories"] == "wheretheressmoke"
+    mine = tables["voxels"].query("subject == 'UTS01'")
+    assert (rows[0]["voxels"], rows[0]["significant"]) == (40, mine.significant.sum())
+
+
+def test_cells_of_tables_read_well():
+    shown = [content.cell(v) for v in (None, float("nan"), True, 12345, 0.012345, np.float64(2), "x")]
+    assert shown == ["–", "–", "yes", "12,345", "0.0123", "2", "x"]
+
+
+def test_a_caption_marks_literals_and_nothing_else(tmp_path):
+    path = tmp_path / "a.rst"
+    path.write_text("One <b> and\n``two`` *three*.\n")
+    assert caption(path) == "One &lt;b&gt; and <code>two</code> *three*."
+
+
+def test_a_file_that_is_no_picture_is_told(tmp_path):
+    (tmp_path / "controls.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"controls\.png: is not a PNG"):
+        read_figure(tmp_path / "controls.png", TEMPLATE.parent, 1)
+
+
+def test_every_figure_of_the_story_has_a_caption_and_every_caption_a_place():
+    story = yaml.safe_load((TEMPLATE.parent / "story.yaml").read_text())
+    named = {name for section in story for name in section.get("figures", [])}
+    captions = {path.stem for path in TEMPLATE.parent.glob("*.rst")} - {"workflow"}
+    assert named == captions

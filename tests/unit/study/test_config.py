@@ -1,0 +1,141 @@
+"""The config: presets, defaults, and independence of the order of its lines."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voxscale.errors import UserError
+from voxscale.study.config import complete, merge, read_yaml
+from voxscale.study.study import Study
+
+CONFIG = Path(__file__).parents[3] / "config"
+
+
+def load(config):
+    return complete(config, CONFIG / "schema.yaml", CONFIG / "presets.yaml")
+
+
+@pytest.fixture
+def demo():
+    return read_yaml(CONFIG / "demo.yaml")
+
+
+def test_every_study_in_the_folder_is_complete():
+    found = {path.stem: read_yaml(path) for path in CONFIG.glob("*.yaml")}
+    studies = {name: study for name, study in found.items() if "dataset" in study and name != "schema"}
+    assert studies.keys() == {"demo", "first", "paper", "smollm2"}
+    studies["small"] = merge(found["paper"], found["small"])
+    for study in studies.values():
+        for over in ({}, found["strict"]):
+            assert load(merge(study, over))["encoding"]["preset"] in ("strict", "paper")
+
+
+def test_the_presets_differ_in_every_choice_and_a_key_of_the_study_wins(demo):
+    strict = load(demo)["encoding"]
+    paper = load(merge(demo, {"encoding": {"preset": "paper"}}))["encoding"]
+    for key in ("delays_across_stories", "zscore_test", "folds", "alphas", "layer_choice"):
+        assert strict[key] != paper[key], key
+    mixed = load(merge(demo, {"encoding": {"preset": "paper", "folds": {"n": 7}}}))["encoding"]
+    assert mixed["folds"] == paper["folds"] | {"n": 7}
+
+
+def test_the_order_of_lines_does_not_matter(demo):
+    turned = yaml.safe_load(yaml.safe_dump(demo, sort_keys=True))
+    assert json.dumps(load(turned)["features"]) == json.dumps(load(demo)["features"])
+    for name, sweep in load(demo)["sweeps"].items():
+        assert json.dumps(sweep) == json.dumps(load(turned)["sweeps"][name])
+    assert list(load(demo)["sweeps"]) == list(demo["sweeps"])
+
+
+def test_a_law_takes_its_voxel_sets_from_its_models(demo):
+    config = merge(demo, {"laws": {"speech": {"drawn": ["roi:auditory"]}}})
+    for law in config["laws"].values():
+        law.pop("voxels", None)
+    study = Study.load(config, CONFIG)
+    assert study.law_spec("language")["voxels"] == ["all", "significant"]
+    assert study.law_drawn("language") == ["all"]
+    assert study.law_spec("speech")["voxels"] == ["all", "significant", "rois"]
+    assert study.law_drawn("speech") == ["roi:auditory"]
+    assert "drawn" not in study.law_spec("speech"), "what is drawn changes no number"
+    config["laws"]["language"]["drawn"] = ["roi:auditory"]
+    with pytest.raises(UserError, match=r"laws\.language\.drawn: roi:auditory is not in its voxels"):
+        Study.load(config, CONFIG)
+
+
+def test_significant_voxels_are_those_of_the_maps_models(demo):
+    study = Study.load(demo, CONFIG)
+    assert set(study.reference_cells) == set(study.map_cells), "none is chosen by its score"
+    models = {study.registry[cell.model].modality: cell.model for cell in study.map_cells}
+    config = merge(demo, {"maps": models})
+    sizes = {name: sweep | {"subjects": study.subjects[:1]} for name, sweep in demo["sweeps"].items()}
+    lone = Study.load(merge(config, {"sweeps": sizes}), CONFIG)
+    assert {cell.subject for cell in lone.reference_cells} == {study.subjects[0]}
+
+
+def test_blocks_that_cannot_be_resampled_are_told_before_any_fit():
+    first = read_yaml(CONFIG / "first.yaml")
+    Study.load(first, CONFIG)
+    with pytest.raises(UserError, match=r"scoring\.block_trs: UTS03's test stories have 1 such blocks after"):
+        Study.load(merge(first, {"scoring": {"block_trs": 1000}}), CONFIG)
+
+
+def test_the_given_config_is_left_alone(demo):
+    before = json.dumps(demo)
+    load(demo)
+    assert json.dumps(demo) == before
+
+
+FILES = {
+    "key twice": (b"a: 1\nb:\n  c: 2\n  d: 3\n  c: 4\n", r"key c is there twice .*line 5, column 3"),
+    "unclosed": (b"a: [1", "not readable as YAML"),
+    "not UTF-8": ("a: caf\xe9".encode("latin-1"), "not readable as YAML .*utf-8"),
+}
+
+
+@pytest.mark.parametrize("mistake", FILES)
+def test_a_file_that_is_no_yaml_is_named(mistake, tmp_path):
+    content, expected = FILES[mistake]
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=rf"^{tmp_path}/mine\.yaml: .*{expected}"):
+        read_yaml(tmp_path / "mine.yaml")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"nothing\.yaml: no such file"):
+        read_yaml(tmp_path / "nothing.yaml")
+    with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be read \(Is a directory\)"):
+        read_yaml(tmp_path)
+
+
+def test_a_key_may_win_over_one_that_is_merged_in(tmp_path):
+    text = "base: &base {a: 1, b: 2}\nnext: &next {<<: *base, b: 3}\nlast: {<<: *next, a: 4}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    assert read_yaml(tmp_path / "mine.yaml")["last"] == {"a": 4, "b": 3}
+
+
+MISTAKES = {
+    "share for a count": ({"encoding": {"folds": {"n": 4.0}}}, "encoding.folds.n: 4.0 is not of type"),
+    "power for a count": ({"bootstrap": {"draws": 1.0e3}}, "bootstrap.draws: 1000.0 is not of type"),
+    "truth for a count": ({"scoring": {"permutations": True}}, "scoring.permutations: True is not of type"),
+    "share of a story": ({"sweeps": {"nested": {"n_train": [3.0]}}}, "sweeps.nested.n_train.0: 3.0 does"),
+    "share of a layer": ({"sweeps": {"nested": {"layers": [1.0]}}}, "sweeps.nested.layers.0: 1.0 is not"),
+    "no number": ({"dataset": {"tr_s": float("nan")}}, "dataset.tr_s: nan is not of type 'number'"),
+    "no end": ({"scoring": {"skip_s": float("inf")}}, "scoring.skip_s: inf is not of type 'number'"),
+    "no device": ({"encoding": {"device": "gpu"}}, "encoding.device: 'gpu' does not match"),
+    "no device of features": ({"features": {"device": "gpu"}}, "features.device: 'gpu' does not match"),
+    "no map": ({"features": {"device_map": "autp"}}, "features.device_map: 'autp' is not one of"),
+    "no voxels": ({"laws": {"language": {"voxels": ["everything"]}}}, "laws.language.voxels.0: 'everything'"),
+    "number for a name": ({"sweeps": {1: {"models": ["tiny-opt-1"]}}}, "sweeps: 1 is not of type 'string'"),
+    "number for a key": ({"scoring": {1: 2, "x": 3}}, "scoring: unknown key 1, x; known are"),
+    "no float": ({"encoding": {"alphas": {"log10_max": 1000}}}, "alphas.log10_max: 1000 is greater than"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_value_that_cannot_be_is_named(mistake, demo):
+    over, expected = MISTAKES[mistake]
+    with pytest.raises(UserError, match=f"^config key .*{re.escape(expected)}"):
+        load(merge(demo, over))

@@ -1,0 +1,59 @@
+"""The grid: sweeps stand side by side, never as a cross product."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from voxscale.errors import UserError
+from voxscale.study.grid import Cell, Grid, resolve_layers
+
+MODELS = {
+    "a": SimpleNamespace(n_layers=4, modality="language"),
+    "b": SimpleNamespace(n_layers=2, modality="speech"),
+}
+TRAINING = {"UTS01": ["s1", "s2", "s3"], "UTS02": ["s1", "s2"]}
+
+
+def sweep(models, layers="last", n_train=("all",), draws=1, subjects="all"):
+    return {
+        "models": models,
+        "layers": layers,
+        "n_train": list(n_train),
+        "draws": draws,
+        "subjects": subjects,
+    }
+
+
+def test_layers_of_every_spec():
+    assert resolve_layers("all", "a", 3) == [0, 1, 2, 3]
+    assert resolve_layers("last", "a", 3) == [3]
+    assert resolve_layers({"depth": 0.75}, "a", 12) == [9]
+    assert resolve_layers({"depth": 0.5}, "a", 1) == [1]
+    assert resolve_layers([0, 2], "a", 3) == [0, 2]
+    with pytest.raises(UserError, match="layer 4 of model a: the model has layers 0 to 3"):
+        resolve_layers([4], "a", 3)
+
+
+def test_two_sweeps_share_their_cell_and_have_no_cross_product():
+    grid = Grid(
+        {"layers": sweep(["a"], "all"), "sizes": sweep(["a"], [3], (1, "all"), draws=5)}, MODELS, TRAINING
+    )
+    full = [Cell("a", layer, subject, n) for layer in range(5) for subject, n in (("UTS01", 3), ("UTS02", 2))]
+    assert set(grid.cells("layers")) == set(full)
+    assert set(grid.cells()) == {*full, Cell("a", 3, "UTS01", 1), Cell("a", 3, "UTS02", 1)}
+    assert grid.draws[Cell("a", 3, "UTS01", 1)] == 5
+    assert grid.draws[Cell("a", 3, "UTS01", 3)] == 1, "all stories leave nothing to draw"
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "line"),
+    [
+        ({"x": sweep(["c"])}, "sweeps.x.models: unknown model c; add it to config/models.yaml"),
+        ({"x": sweep(["a"], n_train=[3])}, "sweeps.x.n_train: 3 stories asked for, but UTS02 has 2"),
+        ({"x": sweep(["a"], subjects=["UTS09"])}, "sweeps.x.subjects: UTS09 is not in dataset.subjects"),
+        ({"x": sweep(["b"], [3])}, "layer 3 of model b: the model has layers 0 to 2"),
+    ],
+)
+def test_mistakes_name_their_key(sweeps, line):
+    with pytest.raises(UserError, match=line):
+        Grid(sweeps, MODELS, TRAINING).cells()

@@ -1,0 +1,12 @@
+from .base import NAME as NAME
+from .base import Dataset as Dataset
+from .base import open_dataset as open_dataset
+from .fetch import fetch_files as fetch_files
+from .preparation import prepare_responses as prepare_responses
+from .responses import SubjectResponses as SubjectResponses
+from .responses import open_subject as open_subject
+from .stories import describe_subject as describe_subject
+from .stories import read_story as read_story
+from .voxel_places import write_places as write_places
+from .voxel_tables import read_regions as read_regions
+from .voxel_tables import read_voxels as read_voxels

@@ -1,0 +1,368 @@
+"""Where a dataset keeps its stories and responses, and who heard what; known before the first job runs.
+
+`open_dataset(config)` gives a `Dataset`, whatever its kind:
+
+    phantom    written by this workflow, in ds003020's layout; its stories come from the config
+    ds003020   OpenNeuro's ds003020; its files come from a manifest, so that planning needs no data
+    folder     a lab's own folder of transcripts and responses
+    bids       NIfTI images of a BIDS derivative
+
+What the rules ask it (paths are relative to the working directory, as the root is given):
+
+    subjects                        subjects of the config
+    heard(subject)                  stories with responses, in the dataset's order, known defects left out
+    training(subject), test(subject)   the same, split by the config; never overlapping, never empty
+    stories                         every story that any subject needs
+    story_inputs(story)             files a rule that reads the words must wait for
+    audio_inputs(story)             files a rule that reads the sound must wait for
+    response_inputs(subject)        files a rule that reads the responses must wait for
+    transcript(story), audio(story), clocks, response(subject, story), mask(subject), voxels(subject)
+    has_sound(story), has_phones(story)   what a speech model and two controls need
+    n_trs(story)                    response TRs, or None while the dataset is not written yet
+    check()                         raises one line if files that must exist do not
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voxscale.dataset.clock import Clock, read_clocks
+from voxscale.dataset.stories import check_roles
+from voxscale.errors import UserError
+from voxscale.io import read_rows, require
+
+NAME = r"[A-Za-z0-9_-]+"  # of subjects and stories, which paths and rules are made of
+TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
+
+
+def fill(pattern: str, subject: str, key: str) -> str:
+    """A config's path with its `{subject}` filled in.
+
+    Raises:
+        UserError: the path has other braces.
+    """
+    filled = pattern.replace("{subject}", subject)
+    if "{" in filled or "}" in filled:
+        raise UserError(f"config key {key}: {pattern} has braces other than {{subject}}; take them out")
+    return filled
+
+
+class Dataset(ABC):
+    """One dataset as the config describes it.
+
+    Args:
+        config: the completed config's `dataset` block.
+        tables: the workflow's `config/` folder, where the tables about published datasets are.
+        markers: folder of the files that say a download is complete (`results/dataset`).
+    """
+
+    kind: str
+
+    def __init__(self, config: Mapping[str, Any], tables: str | Path, markers: str | Path) -> None:
+        self.config = config
+        self.root = Path(config["root"])
+        self.tables, self.markers = Path(tables), Path(markers)
+        self.subjects: tuple[str, ...] = tuple(config["subjects"])
+        self.tr_s: float = config.get("tr_s", 2.0)
+        self.trim: tuple[int, int] = tuple(config.get("trim", (10, 5)))
+
+    # ---- who heard what
+
+    @abstractmethod
+    def published(self, subject: str) -> list[str]:
+        """Stories with responses of `subject`, in the dataset's order."""
+
+    @cached_property
+    def defects(self) -> list[dict[str, str]]:
+        """Rows of the table `dataset.defects`: subject (or `*`), story (or `*`), what, exclude (yes or no).
+
+        Raises:
+            UserError: the table is missing or malformed.
+        """
+        if not self.config.get("defects"):
+            return []
+        path = self._table(self.config["defects"])
+        rows = read_rows(path, ("subject", "story", "what", "exclude"))
+        for number, row in enumerate(rows, start=2):
+            if row["exclude"].lower() not in TRUE + FALSE:
+                raise UserError(f"{path}: line {number}: exclude is {row['exclude']!r}; write yes or no")
+        return rows
+
+    def _table(self, name: str) -> Path:
+        """A table that the config names: from the working directory, else from the workflow's own folder."""
+        return Path(name) if Path(name).exists() else self.tables.parent / name
+
+    def excluded(self, subject: str) -> dict[str, str]:
+        """Stories of `subject` that the table of known defects leaves out, and why."""
+        return {
+            story: row["what"]
+            for row in self.defects
+            for story in ([row["story"]] if row["story"] != "*" else self.published(subject))
+            if row["subject"] in (subject, "*") and row["exclude"].lower() in TRUE
+        }
+
+    def heard(self, subject: str) -> list[str]:
+        """Stories of `subject` that can be used: those with responses, without known defects.
+
+        Raises:
+            UserError: the config does not name the subject, or nothing is left of it.
+        """
+        if subject not in self.subjects:
+            raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
+        excluded = self.excluded(subject)
+        return [story for story in self.published(subject) if story not in excluded]
+
+    @cached_property
+    def _roles(self) -> dict[str, tuple[list[str], list[str]]]:
+        test, training = self.config["test_stories"], self.config.get("training_stories", "all")
+        heard = {subject: self.heard(subject) for subject in self.subjects}
+        anyone = {story for stories in heard.values() for story in stories}
+        for key, wanted in (("test_stories", test), ("training_stories", training)):
+            if unknown := [story for story in wanted if wanted != "all" and story not in anyone]:
+                raise UserError(
+                    f"config key dataset.{key}: no subject of the config has story {unknown[0]}; "
+                    "check its name and the table of known defects"
+                )
+        roles = {}
+        for subject, stories in heard.items():
+            tested = [story for story in stories if story in test]
+            trained = [s for s in stories if (s not in test if training == "all" else s in training)]
+            check_roles(subject, trained, tested)
+            self._check_names(subject, trained + tested)
+            roles[subject] = (trained, tested)
+        return roles
+
+    def _check_names(self, subject: str, stories: list[str]) -> None:
+        for story in stories:
+            if not re.fullmatch(NAME, story):
+                raise UserError(
+                    f"{self.response(subject, story)[0]}: {story!r} is no name of a story; rename it, "
+                    f"its other files and its line of {self.clocks} with letters A to Z, digits, _ and -"
+                )
+
+    def _role(self, subject: str) -> tuple[list[str], list[str]]:
+        if subject not in self._roles:
+            raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
+        return self._roles[subject]
+
+    def training(self, subject: str) -> list[str]:
+        """Training stories of `subject`.
+
+        Raises:
+            UserError: a story named in the config that nobody heard, one in both roles, one with a name that
+                cannot stand in paths, or none at all.
+        """
+        return list(self._role(subject)[0])
+
+    def test(self, subject: str) -> list[str]:
+        """Test stories of `subject`; errors as for `training`."""
+        return list(self._role(subject)[1])
+
+    @cached_property
+    def stories(self) -> list[str]:
+        """Every story that any subject of the config is trained or tested on."""
+        used = [story for subject in self.subjects for part in self._role(subject) for story in part]
+        return list(dict.fromkeys(used))
+
+    def story_table(self) -> list[dict[str, str]]:
+        """What was used: a row per story, a column per subject.
+
+        A cell says `train`, `test`, `left out`, `not used` (by the config) or `–` (no responses), and in
+        brackets what the table of known defects says; the first row holds what it says of all stories.
+        """
+        published = {subject: self.published(subject) for subject in self.subjects}
+        rows = [{"story": "all stories"} | {subject: self._noted(subject, "*") for subject in self.subjects}]
+        for story in dict.fromkeys(story for stories in published.values() for story in stories):
+            row = {"story": story}
+            for subject, stories in published.items():
+                trained, tested = self._role(subject)
+                role = "train" if story in trained else "test" if story in tested else "not used"
+                role = "left out" if story in self.excluded(subject) else role
+                told = self._noted(subject, story)
+                row[subject] = (role if story in stories else "–") + (f" ({told})" if told else "")
+            rows.append(row)
+        return rows if any(rows[0][subject] for subject in self.subjects) else rows[1:]
+
+    def _noted(self, subject: str, story: str) -> str:
+        """What the table of known defects says of a subject's story, or of all (`*`)."""
+        return "; ".join(
+            row["what"] for row in self.defects if row["story"] == story and row["subject"] in (subject, "*")
+        )
+
+    # ---- where things are
+
+    @property
+    @abstractmethod
+    def clocks(self) -> Path:
+        """The table of TRs per story; see `voxscale.dataset.clock.read_clocks`."""
+
+    @abstractmethod
+    def transcript(self, story: str) -> Path:
+        """The story's TextGrid or table of word timings."""
+
+    @abstractmethod
+    def audio(self, story: str) -> Path:
+        """The story's sound file."""
+
+    @abstractmethod
+    def response(self, subject: str, story: str) -> list[Path]:
+        """Files with the responses of one subject to one story; several are repeats."""
+
+    def mask(self, subject: str) -> Path | None:
+        """Mask that picks the voxels, for images."""
+        return None
+
+    def voxels(self, subject: str) -> Path | None:
+        """Table of the subject's voxels (`dataset.voxels`, with `{subject}`), if there is one."""
+        if not (pattern := self.config.get("voxels")):
+            return None
+        if "{subject}" not in pattern:
+            raise UserError(f"config key dataset.voxels: {pattern} must hold {{subject}}; put it in")
+        return Path(fill(pattern, subject, "dataset.voxels"))
+
+    def has_sound(self, story: str) -> bool:
+        """Whether the story's sound is there, or a rule writes or downloads it."""
+        return self.audio(story) not in self.audio_inputs(story) or self.audio(story).exists()
+
+    def has_phones(self, story: str) -> bool:
+        """Whether the story's transcript has phones; those that a rule writes or downloads have."""
+        return True
+
+    def check_sounds(self) -> None:
+        """Look for the sounds, which speech models and the `mel` control need.
+
+        Raises:
+            UserError: one is missing.
+        """
+        for story in self.stories:
+            if not self.has_sound(story):
+                raise UserError(f"{self.audio(story)}: no such file; speech models and mel need it; add it")
+
+    @property
+    def places_voxels(self) -> bool:
+        """Whether a rule makes the tables of voxels, of regions and places alone."""
+        return False
+
+    def check_voxels(self) -> None:
+        """Look for the tables of voxels that the config names.
+
+        Raises:
+            UserError: one is missing.
+        """
+        for path in filter(None, map(self.voxels, self.subjects)):
+            if not self.places_voxels and not path.is_file():
+                raise UserError(
+                    f"{path}: no such file; config key dataset.voxels must name a table of each subject"
+                )
+
+    # ---- what the rules wait for
+
+    def story_inputs(self, story: str) -> list[Path]:
+        """Files that must exist before the words of `story` are read."""
+        return [self.transcript(story), self.clocks]
+
+    def audio_inputs(self, story: str) -> list[Path]:
+        """Files that must exist before the sound of `story` is read."""
+        return [self.audio(story)]
+
+    def response_inputs(self, subject: str) -> list[Path]:
+        """Files that must exist before the responses of `subject` are read."""
+        used = [story for part in self._role(subject) for story in part]
+        files = [path for story in used for path in self.response(subject, story)]
+        return [*files, *([mask] if (mask := self.mask(subject)) else []), self.clocks]
+
+    def clock(self, story: str) -> Clock:
+        """The clock of one story.
+
+        Raises:
+            UserError: the story is not in the table of TRs.
+        """
+        clocks = self.all_clocks
+        if story not in clocks:
+            raise UserError(f"{self.clocks}: has no story {story}; add its TRs or leave the story out")
+        return clocks[story]
+
+    @cached_property
+    def all_clocks(self) -> dict[str, Clock]:
+        """Clocks of all stories of the table of TRs."""
+        return read_clocks(self.clocks, self.tr_s, self.trim)
+
+    def n_trs(self, story: str) -> int | None:
+        """Response TRs of `story`, or None while the dataset is not written yet."""
+        return self.clock(story).n_response
+
+    def check(self) -> None:
+        """Look at what must be there before the first job.
+
+        Raises:
+            UserError: a file or folder is missing; the line says which and what to do.
+        """
+        if not self.root.is_dir():
+            raise UserError(f"config key dataset.root: {self.root} is no folder; give the dataset's own")
+        for story in self.stories:
+            self.clock(story)
+            if not (path := self.transcript(story)).exists():
+                raise UserError(f"{path}: no such file; {story} needs a transcript there, or leave it out")
+            require(path, "transcript")
+        self.check_voxels()
+
+
+class Phantom(Dataset):
+    """The embedded phantom, in ds003020's layout; every subject hears every story."""
+
+    kind = "phantom"
+
+    @cached_property
+    def _all(self) -> list[str]:
+        return sorted(path.stem for path in (self.tables / "phantom/stories").glob("*.txt"))
+
+    def published(self, subject: str) -> list[str]:
+        return list(self._all)
+
+    @property
+    def clocks(self) -> Path:
+        return self.root / "derivative/respdict.json"
+
+    def transcript(self, story: str) -> Path:
+        return self.root / f"derivative/TextGrids/{story}.TextGrid"
+
+    def audio(self, story: str) -> Path:
+        return self.root / f"stimuli/{story}.wav"
+
+    def response(self, subject: str, story: str) -> list[Path]:
+        return [self.root / f"derivative/preprocessed_data/{subject}/{story}.hf5"]
+
+    def voxels(self, subject: str) -> Path | None:
+        return super().voxels(subject) or self.root / f"derivative/voxels/{subject}.tsv"
+
+    def n_trs(self, story: str) -> int | None:
+        return super().n_trs(story) if self.clocks.exists() else None
+
+    def has_sound(self, story: str) -> bool:
+        return True
+
+    def check(self) -> None:
+        self.stories  # noqa: B018  a rule writes the rest
+
+
+def open_dataset(
+    config: Mapping[str, Any], tables: str | Path = "config", markers: str | Path = "results/dataset"
+) -> Dataset:
+    """The dataset that a completed config's `dataset` block describes; see the module's text.
+
+    Args:
+        tables: the workflow's `config/` folder.
+        markers: where the rule that fetches a dataset leaves its marks.
+    """
+    from voxscale.dataset.own import Bids, Folder
+    from voxscale.dataset.published import OpenNeuro
+
+    kinds = {kind.kind: kind for kind in (Phantom, OpenNeuro, Folder, Bids)}
+    if config["kind"] not in kinds:
+        raise UserError(f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(kinds)}")
+    return kinds[config["kind"]](config, tables, markers)

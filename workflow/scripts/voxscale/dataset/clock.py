@@ -1,0 +1,134 @@
+"""The stimulus clock: which TRs of a story have features, and which of them the responses keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale.errors import UserError
+from voxscale.io import read_json, read_rows, require
+
+# respdict.json counts the TRs before trimming; the published responses lack 10 at each end (ds003020).
+RESPDICT_DROPPED = 20
+# Its first kept response TR starts 10 s after the sound, whose first TR is row 5 of the untrimmed run.
+RESPDICT_ONSET_S = 10.0
+MOST_TRS = 86_400  # a day of scans of a second each: more is a slip, and would be planned for in memory
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The TRs of one story, relative to its sound.
+
+    The clock has `before` TRs in front of the first response TR and `after` behind the last, as that of
+    ds003020, whose published responses lack them. Features are made for all TRs, then cut to those of the
+    responses before they are z-scored and delayed, as in the published analysis: no delay finds the features
+    of what was heard in front of a story's first response TR.
+
+    Attributes:
+        n_response: response TRs of the story.
+        response_onset_s: start of the first response TR after the start of the sound, in seconds.
+        tr_s: length of a TR in seconds.
+        before, after: clock TRs in front of and behind the responses (`dataset.trim`).
+    """
+
+    n_response: int
+    response_onset_s: float
+    tr_s: float = 2.0
+    before: int = 10
+    after: int = 5
+
+    def __len__(self) -> int:
+        return self.before + self.n_response + self.after
+
+    @property
+    def onset_s(self) -> np.ndarray:
+        """(clock TRs,) start of each TR after the start of the sound."""
+        return self.response_onset_s + self.tr_s * (np.arange(len(self)) - self.before)
+
+    @property
+    def in_response(self) -> np.ndarray:
+        """(clock TRs,) whether the responses keep the TR."""
+        row = np.arange(len(self))
+        return (row >= self.before) & (row < self.before + self.n_response)
+
+    def columns(self, story: str) -> dict[str, Any]:
+        """Columns of table `clock`."""
+        return {
+            "story": [story] * len(self),
+            "row": np.arange(len(self), dtype=np.int32),
+            "onset_s": self.onset_s,
+            "mid_s": self.onset_s + self.tr_s / 2,
+            "in_response": self.in_response,
+        }
+
+
+def _integer(value: Any, where: str) -> int:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not number.is_integer() or not 1 <= number <= MOST_TRS or isinstance(value, bool):
+        raise UserError(f"{where}: {value!r} is not a number of TRs; it must be whole, from 1 to {MOST_TRS}")
+    return int(number)
+
+
+def _read_respdict(path: Path) -> dict[str, tuple[int, float]]:
+    content = read_json(path)
+    if not isinstance(content, Mapping) or not content:
+        raise UserError(f"{path}: is not a table of story: TRs; fetch it again")
+    counts = {}
+    for story, value in content.items():
+        n_trs = _integer(value, f"{path}: {story}")
+        if n_trs <= RESPDICT_DROPPED:
+            raise UserError(
+                f"{path}: {story} has {n_trs} TRs, none left after trimming; correct it or leave it out"
+            )
+        counts[story] = (n_trs - RESPDICT_DROPPED, RESPDICT_ONSET_S)
+    return counts
+
+
+def _read_trs(path: Path) -> dict[str, tuple[int, float]]:
+    counts: dict[str, tuple[int, float]] = {}
+    for number, row in enumerate(read_rows(path, ("story", "n_tr", "onset_s")), start=2):
+        story = row["story"]
+        if story in counts:
+            raise UserError(f"{path}: line {number} names story {story} again; keep one line a story")
+        try:
+            onset_s = float(row["onset_s"])
+        except ValueError:
+            onset_s = float("nan")
+        if not np.isfinite(onset_s):
+            raise UserError(f"{path}: onset_s of {story} is {row['onset_s']!r}; it must be seconds")
+        counts[story] = (_integer(row["n_tr"], f"{path}: line {number}: n_tr of {story}"), onset_s)
+    return counts
+
+
+def read_clocks(path: str | Path, tr_s: float = 2.0, trim: tuple[int, int] = (10, 5)) -> dict[str, Clock]:
+    """Clocks of all stories that a respdict (`.json`) or a TR table (`.tsv`) lists.
+
+    A respdict holds TRs before trimming, as ds003020 publishes it. A TR table has the columns `story`, `n_tr`
+    (response TRs) and `onset_s` (start of the first response TR after the start of the sound).
+
+    Raises:
+        UserError: the file is missing or malformed, or a count is impossible; the line names the story.
+    """
+    path = Path(path)
+    require(path, "TR count")
+    counts = _read_respdict(path) if path.suffix == ".json" else _read_trs(path)
+    return {story: Clock(n, onset_s, tr_s, *trim) for story, (n, onset_s) in counts.items()}
+
+
+def read_clock(path: str | Path, story: str, tr_s: float = 2.0, trim: tuple[int, int] = (10, 5)) -> Clock:
+    """Clock of one story; see `read_clocks`.
+
+    Raises:
+        UserError: also if the story is not listed.
+    """
+    clocks = read_clocks(path, tr_s, trim)
+    if story not in clocks:
+        raise UserError(f"{path}: has no story {story}; add its TRs or leave the story out of the config")
+    return clocks[story]

@@ -1,0 +1,242 @@
+"""Download published files: in parallel, resumed where they broke off, accepted only if they are right.
+
+pooch retries, checks the digest and moves each file into place; what it lacks is resuming, so `_Resume` gives
+it a downloader that keeps `.<name>.part` beside the target and goes on at its end.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from voxscale.dataset.published import Remote
+from voxscale.errors import UserError
+from voxscale.io import require, write_json
+
+CHUNK_BYTES = 1 << 16  # what a broken connection may lose
+GONE = {401: "refuses it", 403: "refuses it", 404: "does not have it", 410: "does not have it any more"}
+
+
+class _Stopped(Exception):
+    """Another file failed in a way that concerns all of them."""
+
+
+class _Resume:
+    """Download one file, from where the last attempt broke off; pooch calls it once an attempt."""
+
+    def __init__(
+        self, remote: Remote, part: Path, meter: tqdm, stop: threading.Event, timeout_s: float
+    ) -> None:
+        self._remote, self._part, self._meter, self._stop = remote, part, meter, stop
+        self._timeout_s = timeout_s
+
+    def __call__(self, url: str, output_file: str, _: Any) -> None:
+        while (held := self._held()) < self._remote.size:
+            try:
+                self._go_on(url, held)
+            except requests.RequestException:
+                # As long as bytes arrive, a broken connection costs no attempt.
+                if self._held() <= held:
+                    raise
+        self._part.replace(output_file)
+
+    def _held(self) -> int:
+        held = self._part.stat().st_size if self._part.exists() else 0
+        if held > self._remote.size:
+            self._part.unlink()
+            return 0
+        return held
+
+    def _go_on(self, url: str, held: int) -> None:
+        # Identity: a compressed answer has other bytes and another length than the manifest's file.
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
+        with requests.get(url, headers=headers, stream=True, timeout=self._timeout_s) as answer:
+            if answer.status_code in GONE:
+                raise UserError(
+                    f"{url}: the server {GONE[answer.status_code]} (HTTP {answer.status_code}); "
+                    "check config key dataset.url and the network's access"
+                )
+            if answer.status_code == 416:  # the part is not of this file
+                self._part.unlink()
+            answer.raise_for_status()
+            resumed = answer.status_code == 206
+            total = _total(answer)
+            if total is not None and total != self._remote.size:
+                start = next(answer.iter_content(512), b"")
+                raise UserError(
+                    f"{url}: the server sends {_describe(start)}of {total} bytes, the manifest says "
+                    f"{self._remote.size}; check config key dataset.url"
+                )
+            if resumed and _first_byte(answer) != held:
+                raise requests.ConnectionError("the server resumed at another byte")
+            with self._part.open("ab" if resumed else "wb") as file:
+                for chunk in answer.iter_content(CHUNK_BYTES):
+                    if self._stop.is_set():
+                        raise _Stopped
+                    file.write(chunk)
+                    self._meter.update(len(chunk))
+        if self._held() == held:
+            raise requests.ConnectionError("the server sent nothing")
+
+
+def _total(answer: requests.Response) -> int | None:
+    """Bytes of the whole file as the server has it, if it says so."""
+    if answer.status_code == 206:
+        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    else:
+        total = answer.headers.get("Content-Length", "")
+    return int(total) if total.isdigit() else None
+
+
+def _first_byte(answer: requests.Response) -> int | None:
+    first = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(first) if first.isdigit() else None
+
+
+def _describe(start: bytes) -> str:
+    if b"annex/objects" in start:
+        return "a git-annex pointer "
+    return "a web page " if b"<html" in start.lower() else "a file "
+
+
+def _check(path: Path, remote: Remote) -> None:
+    """Look at a file that was there already; it may be the user's own, so it is never overwritten."""
+    require(path, "published")
+    if (size := path.stat().st_size) != remote.size:
+        raise UserError(f"{path}: has {size} bytes, the manifest says {remote.size}; delete it and run again")
+    if pooch.file_hash(str(path), alg="md5") != remote.md5:
+        raise UserError(f"{path}: is not the published file (its md5 differs); delete it and run again")
+
+
+def _announce(what: str, files: Sequence[Remote], missing: Sequence[Remote], root: Path) -> None:
+    folder = next(parent for parent in (root.absolute(), *root.absolute().parents) if parent.exists())
+    free, size = shutil.disk_usage(folder).free, sum(remote.size for remote in missing)
+    print(
+        f"{what}: {len(files)} files, {sum(remote.size for remote in files) / 1e9:.2f} GB; "
+        f"to fetch {len(missing)} files, {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)",
+        file=sys.stderr,
+    )
+    if size > free:
+        raise UserError(
+            f"{root}: needs {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; free some, "
+            "point config key dataset.root elsewhere, or use fewer subjects or stories"
+        )
+
+
+class _Fetcher:
+    def __init__(self, files: Sequence[Remote], root: Path, url: str, retries: int, timeout_s: float) -> None:
+        pooch.get_logger().setLevel("WARNING")
+        base = url.rstrip("/") + "/"
+        self._pooch = pooch.create(
+            path=root,
+            base_url=base,
+            registry={remote.path: f"md5:{remote.md5}" for remote in files},
+            urls={remote.path: base + quote(remote.path) for remote in files},
+            retry_if_failed=retries,
+        )
+        self._root, self._timeout_s, self._stop = root, timeout_s, threading.Event()
+
+    def fetch(self, remote: Remote, meter: tqdm) -> UserError | None:
+        """Fetch or check one file; a mistake is given back, so that the other files still come."""
+        path = self._root / remote.path
+        if self._stop.is_set():
+            return None
+        try:
+            if path.exists() or path.is_symlink():
+                _check(path, remote)
+                meter.update(remote.size)
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.part")
+            if part.exists():
+                meter.update(part.stat().st_size)
+            resume = _Resume(remote, part, meter, self._stop, self._timeout_s)
+            self._pooch.fetch(remote.path, downloader=resume)
+        except UserError as error:
+            return error
+        except _Stopped:
+            return None
+        except requests.RequestException as error:
+            self._stop.set()
+            return UserError(
+                f"{self._pooch.get_url(remote.path)}: {_reason(error)}; what came is kept, run again to go on"
+            )
+        except ValueError:
+            return UserError(f"{path}: arrived with another md5 each time; try later or another dataset.url")
+        except OSError as error:  # no permission, a read-only disk, a full one
+            self._stop.set()
+            return UserError(
+                f"{error.filename or path}: cannot be written ({error.strerror or error}); "
+                "point config key dataset.root elsewhere"
+            )
+        return None
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"the server answers HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):
+        return "the server stopped sending"
+    return "the connection fails"
+
+
+def fetch_files(
+    files: Iterable[Sequence[Any]],
+    root: str | Path,
+    url: str,
+    mark: str | Path,
+    jobs: int = 4,
+    retries: int = 5,
+    timeout_s: float = 60.0,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Make sure that published files lie under `root`, whole and unaltered, then write `mark`.
+
+    What is there already is checked and used in place. A file that breaks off goes on at its last byte, also
+    in a later call; a server that fails is asked again with growing waits.
+
+    Args:
+        files: (path in the dataset, bytes, md5) of each file; see `voxscale.dataset.published.Remote`.
+        root: folder of the dataset.
+        url: where the dataset is published; paths are appended.
+        mark: JSON file to write when all files are right.
+        jobs: files at a time.
+        retries: further attempts for a file that brings no new byte or a wrong digest.
+        timeout_s: seconds without a byte after which a connection counts as broken.
+
+    Raises:
+        UserError: a file is not published, refused, wrong, or the server cannot be reached; all others were
+            fetched unless the server itself is the trouble.
+    """
+    wanted, root = [Remote(*row) for row in files], Path(root)
+    missing = [remote for remote in wanted if not (root / remote.path).exists()]
+    what = Path(mark).stem
+    _announce(what, wanted, missing, root)
+    fetcher = _Fetcher(wanted, root, url, retries, timeout_s)
+    total = sum(remote.size for remote in wanted)
+    with (
+        tqdm(desc=what, total=total, unit="B", unit_scale=True, delay=2, mininterval=2, leave=False) as meter,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
+        try:
+            errors = [
+                error for error in pool.map(lambda remote: fetcher.fetch(remote, meter), wanted) if error
+            ]
+        except BaseException:
+            fetcher._stop.set()
+            raise
+    if errors:
+        more = f" (and {len(errors) - 1} more files)" if len(errors) > 1 else ""
+        raise UserError(f"{errors[0]}{more}")
+    content = {"files": {remote.path: [remote.size, remote.md5] for remote in wanted}}
+    write_json(mark, content | {"root": str(root), "url": url, "provenance": dict(provenance or {})})

@@ -1,0 +1,185 @@
+"""The workflow's own copy of a subject's responses: checked, in float32, voxel-major, in bounded memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from voxscale.dataset.clock import read_clocks
+from voxscale.dataset.readers import Responses, Shape, open_responses, shape_of
+from voxscale.dataset.responses import FORMAT, VOXELS, read_columns
+from voxscale.dataset.voxel_tables import kept_voxels
+from voxscale.errors import UserError
+from voxscale.io import atomic, checked
+from voxscale.progress import bar
+
+BLOCK_BYTES = 64 << 20
+
+
+def _blocks(columns: np.ndarray, bytes_per_voxel: int) -> Iterator[slice]:
+    size = max(1, BLOCK_BYTES // bytes_per_voxel)
+    for start in range(0, len(columns), size):
+        yield slice(start, min(start + size, len(columns)))
+
+
+def _survey(
+    sources: Mapping[str, Sequence[str | Path]], clocks: str | Path, mask: str | Path | None
+) -> dict[str, Shape]:
+    """Look at every shape before the first file is copied: a wrong one is told at once, not after an hour."""
+    listed = read_clocks(clocks)
+    if unlisted := [story for story in sources if story not in listed]:
+        raise UserError(f"{clocks}: has no story {unlisted[0]}; add its TRs or leave the story out")
+    shapes: dict[str, Shape] = {}
+    for story, files in sources.items():
+        where, found = str(files[0]), shape_of(files, mask)
+        expected = listed[story].n_response
+        if found.n_trs != expected:
+            hint = "transpose it" if found.n_voxels == expected else "get it again or correct the table"
+            raise UserError(f"{where}: has {found.n_trs} TRs, but {clocks} asks for {expected}; {hint}")
+        first = next(iter(shapes.values()), found)
+        if found.n_voxels != first.n_voxels:
+            raise UserError(
+                f"{where}: has {found.n_voxels} voxels, but {next(iter(shapes))} has {first.n_voxels}; "
+                "leave the story out or get it again"
+            )
+        shapes[story] = found
+    return shapes
+
+
+def _warn(where: str, message: str) -> None:
+    print(f"WARNING {where}: {message}", file=sys.stderr)
+
+
+class _Tally:
+    """What is worth telling about a story's values, gathered block by block."""
+
+    def __init__(self) -> None:
+        self.missing = 0  # values
+        self.voxels = 0  # voxels with any missing value
+        self.worst = 0.0  # largest distance of the repeats' mean from data, in deviations of data
+        self.finite = False
+
+    def add(self, data: np.ndarray) -> None:
+        bad = np.isnan(data)
+        self.missing += int(bad.sum())
+        self.voxels += int(bad.any(axis=0).sum())
+        self.finite |= not bad.all()
+
+    def compare(self, data: np.ndarray, repeats: np.ndarray) -> None:
+        ok = np.isfinite(data).all(axis=0) & np.isfinite(repeats).all(axis=(0, 1))
+        if ok.any():
+            distance = np.abs(repeats[..., ok].mean(axis=0, dtype=np.float64) - data[:, ok]).max(axis=0)
+            scale = np.maximum(data[:, ok].std(axis=0), np.abs(data[:, ok]).max(axis=0) * 1e-3) + 1e-30
+            self.worst = max(self.worst, float((distance / scale).max()))
+
+
+def _copy(where: str, group: h5py.Group | None, source: Responses, columns: np.ndarray) -> _Tally:
+    """Copy one story block by block into `group` (or only look at it), in bounded memory."""
+    n_trs, n_repeats = source.data.shape[0], 0 if source.repeats is None else len(source.repeats)
+    if group is not None:
+        # Voxel-major: a block of voxels lies together.
+        group.create_dataset("data", **checked((len(columns), n_trs), (64, n_trs)))
+        if n_repeats:
+            group.create_dataset("repeats", **checked((n_repeats, len(columns), n_trs), (1, 64, n_trs)))
+    tally = _Tally()
+    for part in _blocks(columns, 8 * n_trs * (1 + n_repeats)):
+        data = read_columns(source.data, columns[part])  # (TRs, v)
+        tally.add(data)
+        if group is not None:
+            group["data"][part] = data.T
+        if n_repeats:
+            repeats = read_columns(source.repeats, columns[part])  # (repeats, TRs, v)
+            tally.compare(data, repeats)
+            if group is not None:
+                group["repeats"][:, part] = repeats.swapaxes(1, 2)
+    if not tally.finite:
+        raise UserError(f"{where}: has no finite value at all; leave the story out or fetch it again")
+    if tally.missing:
+        _warn(
+            where,
+            f"{tally.missing} values in {tally.voxels} voxels are not finite; these voxels are scored NaN",
+        )
+    if tally.worst > 1e-3:
+        _warn(where, f"data is not the mean of its repeats (off by up to {tally.worst:.2g} deviations)")
+    return tally
+
+
+def prepare_responses(
+    path: str | Path,
+    sources: Mapping[str, Sequence[str | Path]],
+    clocks: str | Path,
+    test_stories: Sequence[str],
+    mask: str | Path | None = None,
+    voxels: str | Path | None = None,
+    keep: str = "float32",
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Check one subject's responses and write the workflow's own copy of them.
+
+    Args:
+        path: file to write; `voxscale.dataset.responses.open_subject` reads it.
+        sources: story -> its response files, in the order to keep.
+        clocks: the dataset's `respdict.json` or TR table, which says how many TRs each story must have.
+        test_stories: those of `sources` that are tested on.
+        mask: mask that picks the voxels of NIfTI images.
+        voxels: the subject's voxel table, which may say which voxels to keep; default all.
+        keep: `float32` for a copy, `none` to read the originals in place (hf5 and npy only).
+
+    Raises:
+        UserError: a file is missing, a stub, cut off, of the wrong shape or without a finite value; the
+            voxels differ between stories or are not those of the table; the disk is too small. The line
+            names the file.
+    """
+    path = Path(path)
+    packed = [name for files in sources.values() for name in files if Path(name).suffix == ".npz"]
+    if keep == "none" and packed:
+        raise UserError(
+            f"config key dataset.keep: {packed[0]} is unpacked whole at each reading, so a copy must be "
+            "kept; use float32"
+        )
+    shapes = _survey(sources, clocks, mask)
+    n_voxels = next(iter(shapes.values())).n_voxels
+    kept = kept_voxels(voxels, n_voxels)
+    _announce(path, shapes, len(kept), keep)
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        file[VOXELS] = kept
+        for story, files in bar(sources.items(), "responses", unit="story"):
+            group = file.create_group(story)
+            with open_responses(files, mask) as source:
+                tally = _copy(str(files[0]), None if keep == "none" else group, source, kept)
+            group.attrs["n_trs"], group.attrs["n_repeats"] = shapes[story].n_trs, shapes[story].n_repeats
+            group.attrs["missing_values"], group.attrs["missing_voxels"] = tally.missing, tally.voxels
+            if keep == "none":
+                group.attrs["source"] = str(Path(files[0]).absolute())
+        file.attrs["n_columns"] = n_voxels  # of the dataset's own files
+        file.attrs["stories"] = json.dumps(list(sources))
+        file.attrs["test_stories"] = json.dumps(list(test_stories))
+        file.attrs["provenance"] = json.dumps(provenance or {}, sort_keys=True)
+        file.attrs["format"] = FORMAT
+
+
+def _announce(path: Path, shapes: Mapping[str, Shape], n_voxels: int, keep: str) -> None:
+    """Say how much will be written, and refuse what does not fit."""
+    trs = sum(shape.n_trs for shape in shapes.values())
+    size = 4 * n_voxels * sum(shape.n_trs * (1 + shape.n_repeats) for shape in shapes.values())
+    if keep == "none":
+        size = 0
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    print(
+        f"{path}: {len(shapes)} stories, {trs} TRs x {n_voxels} voxels, {size / 1e9:.2f} GB to write "
+        f"({free / 1e9:.0f} GB free)",
+        file=sys.stderr,
+    )
+    if size > free:
+        raise UserError(
+            f"{path}: needs {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
+            "free some or set config key dataset.keep: none"
+        )

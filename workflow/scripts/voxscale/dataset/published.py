@@ -1,0 +1,160 @@
+"""ds003020: its files by manifest, so that a study is planned and priced without touching the data."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from voxscale.cortex import installed
+from voxscale.dataset.base import Phantom
+from voxscale.dataset.clock import Clock, read_clocks
+from voxscale.errors import UserError
+from voxscale.io import read_json, read_rows
+
+
+class Remote(NamedTuple):
+    """A published file: path in the dataset, size in bytes, MD5 digest in hex."""
+
+    path: str
+    size: int
+    md5: str
+
+
+def read_manifest(path: str | Path) -> dict[str, Remote]:
+    """Published files by their path.
+
+    Args:
+        path: table with columns path, bytes, algorithm, digest.
+
+    Raises:
+        UserError: the table is missing or malformed.
+    """
+    files: dict[str, Remote] = {}
+    for number, row in enumerate(read_rows(path, ("path", "bytes", "algorithm", "digest")), start=2):
+        if row["algorithm"] != "md5" or not row["bytes"].isdigit() or len(row["digest"]) != 32:
+            raise UserError(
+                f"{path}: line {number} has no size or no md5 digest; take the manifest as published"
+            )
+        if Path(row["path"]).is_absolute() or ".." in Path(row["path"]).parts:
+            raise UserError(
+                f"{path}: line {number} points outside the dataset; take the manifest as published"
+            )
+        files[row["path"]] = Remote(row["path"], int(row["bytes"]), row["digest"])
+    return files
+
+
+class OpenNeuro(Phantom):
+    """ds003020 in its published layout, fetched by parts: transcripts, sounds, and each subject's responses.
+
+    A rule waits for the mark of a part, not for its files: they may lie in a datalad clone or on a read-only
+    disk, and no workflow should be able to delete or refetch 140 GB because a script changed.
+    """
+
+    kind = "ds003020"
+
+    @cached_property
+    def manifest(self) -> dict[str, Remote]:
+        """Published files by path."""
+        return read_manifest(self.tables / "ds003020/manifest.tsv")
+
+    @cached_property
+    def _published(self) -> dict[str, list[str]]:
+        known = list(read_json(self.tables / "ds003020/respdict.json"))  # in the order of the sessions
+        found: dict[str, list[str]] = {}
+        for path in map(Path, self.manifest):
+            if path.match("derivative/preprocessed_data/*/*.hf5"):
+                found.setdefault(path.parent.name, []).append(path.stem)
+        return {subject: sorted(stories, key=known.index) for subject, stories in found.items()}
+
+    def published(self, subject: str) -> list[str]:
+        if subject not in self._published:
+            known = ", ".join(sorted(self._published))
+            raise UserError(f"config key dataset.subjects: ds003020 has no {subject}; it has {known}")
+        return list(self._published[subject])
+
+    @cached_property
+    def all_clocks(self) -> dict[str, Clock]:
+        return read_clocks(self.tables / "ds003020/respdict.json", self.tr_s, self.trim)
+
+    @property
+    def pycortex_db(self) -> Path:
+        """The dataset's pycortex database."""
+        return self.root / "derivative/pycortex-db"
+
+    @property
+    def transforms(self) -> Path:
+        """JSON file: subject -> name of its pycortex transform."""
+        return self.tables / "ds003020/subject_xfms.json"
+
+    @property
+    def places_voxels(self) -> bool:
+        return not self.config.get("voxels") and installed()
+
+    def voxels(self, subject: str) -> Path | None:
+        if self.places_voxels and subject in read_json(self.transforms):
+            return self.markers.parent / f"voxels/{subject}.tsv"
+        return super(Phantom, self).voxels(subject)
+
+    def n_trs(self, story: str) -> int | None:
+        return self.clock(story).n_response
+
+    # ---- download
+
+    @property
+    def parts(self) -> list[str]:
+        """What is fetched as a whole: `transcripts`, `sounds`, each subject, and `pycortex-<subject>`."""
+        return [
+            "transcripts",
+            "sounds",
+            *self.subjects,
+            *(f"pycortex-{subject}" for subject in self.subjects),
+        ]
+
+    def mark(self, part: str) -> Path:
+        """The file that says `part` is complete and checked."""
+        return self.markers / f"{part}.json"
+
+    def needed(self, part: str) -> list[Remote]:
+        """Published files that the config's subjects and stories need of `part`.
+
+        Raises:
+            UserError: the part is unknown, or a needed file was never published.
+        """
+        root = self.root
+        if part == "transcripts":
+            paths = [self.transcript(story) for story in self.stories] + [self.clocks]
+        elif part == "sounds":
+            paths = [self.audio(story) for story in self.stories]
+        elif part in self.subjects:
+            used = [*self.training(part), *self.test(part)]
+            paths = [path for story in used for path in self.response(part, story)]
+        elif part in self.parts:
+            folder = f"derivative/pycortex-db/{part.removeprefix('pycortex-')}/"
+            paths = [root / path for path in self.manifest if path.startswith(folder)]
+        else:
+            raise UserError(f"{part}: is no part of the dataset; parts are {', '.join(self.parts)}")
+        names = [path.relative_to(root).as_posix() for path in paths]
+        if unknown := [name for name in names if name not in self.manifest]:
+            raise UserError(f"{unknown[0]}: is not in ds003020's manifest; leave its story out of the config")
+        return [self.manifest[name] for name in names]
+
+    def story_inputs(self, story: str) -> list[Path]:
+        return [self.mark("transcripts")]
+
+    def audio_inputs(self, story: str) -> list[Path]:
+        return [self.mark("sounds")]
+
+    def response_inputs(self, subject: str) -> list[Path]:
+        return [self.mark("transcripts"), self.mark(subject)]
+
+    def check(self) -> None:
+        for story in self.stories:
+            self.clock(story)
+        for part in self.parts:
+            self.needed(part)
+        self.check_voxels()
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError(
+                f"config key dataset.root: {self.root} is a file; give a folder, new or with a copy"
+            )

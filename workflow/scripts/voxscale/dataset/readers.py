@@ -1,0 +1,258 @@
+"""Responses as labs keep them: hf5, npy, npz and NIfTI files, all read as (TRs, voxels), block by block."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import h5py
+import numpy as np
+
+from voxscale.errors import UserError
+from voxscale.io import HDF5_MAGIC, require
+
+HDF5_SUFFIXES = (".hf5", ".h5", ".hdf5")
+SUFFIXES = (*HDF5_SUFFIXES, ".npy", ".npz")
+
+
+class Responses(Protocol):
+    """One story of one subject, whatever the file.
+
+    `data` slices like an array of (TRs, voxels); `repeats`, if the story was heard several times, like one of
+    (repeats, TRs, voxels).
+    """
+
+    data: h5py.Dataset | np.ndarray
+    repeats: h5py.Dataset | np.ndarray | None
+
+
+class Shape(NamedTuple):
+    """What a story's files hold; `n_repeats` is 0 if only one series is there."""
+
+    n_trs: int
+    n_voxels: int
+    n_repeats: int
+
+
+class Stored(NamedTuple):
+    """What a story's files are, by their headers.
+
+    Attributes:
+        shape: TRs, voxels and repeats.
+        held: bytes that reading the story keeps in memory, beside the block that is copied.
+    """
+
+    shape: Shape
+    held: float
+
+
+class _Open:
+    def __init__(self, data: h5py.Dataset | np.ndarray, repeats: h5py.Dataset | np.ndarray | None) -> None:
+        self.data, self.repeats = data, repeats
+
+
+def _check(path: Path, responses: _Open) -> None:
+    data, repeats = responses.data, responses.repeats
+    if data.ndim != 2 or 0 in data.shape:
+        raise UserError(f"{path}: data has shape {tuple(data.shape)}; it must be (TRs, voxels)")
+    if data.dtype.kind not in "fiu":
+        raise UserError(f"{path}: data holds {data.dtype}, not numbers; save it as float32 or float64")
+    if repeats is not None and (repeats.ndim != 3 or repeats.shape[1:] != data.shape or not len(repeats)):
+        raise UserError(
+            f"{path}: repeats have shape {tuple(repeats.shape)}, data {tuple(data.shape)}; "
+            "repeats must be (repeats, TRs, voxels)"
+        )
+
+
+@contextlib.contextmanager
+def _hdf5(path: Path) -> Iterator[_Open]:
+    with path.open("rb") as file:
+        if file.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
+            raise UserError(f"{path}: is not an HDF5 file; delete it and fetch it again")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        what = (
+            "is cut off" if "truncated" in str(error) else f"cannot be opened ({str(error).splitlines()[0]})"
+        )
+        raise UserError(f"{path}: {what}; delete it and fetch it again") from None
+    with file:
+        if not isinstance(file.get("data"), h5py.Dataset):
+            held = ", ".join(file) or "nothing"
+            raise UserError(
+                f"{path}: has no dataset `data` (it holds {held}); save the responses under that name"
+            )
+        yield _Open(file["data"], file.get("individual_repeats"))
+
+
+def _numpy(path: Path) -> _Open:
+    try:
+        content = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
+        if path.suffix == ".npy":
+            return _Open(content, None)
+        with content:
+            arrays = {name: content[name] for name in ("data", "repeats") if name in content}
+            held = ", ".join(content) or "nothing"
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path}: is not a whole NumPy file ({detail}); save it again") from None
+    if "data" not in arrays:
+        raise UserError(f"{path}: has no array `data` (it holds {held}); save the responses under that name")
+    return _Open(arrays["data"], arrays.get("repeats"))
+
+
+def _load(path: str | Path) -> Any:
+    import nibabel
+
+    try:
+        return nibabel.load(require(path, "NIfTI"))
+    except (nibabel.filebasedimages.ImageFileError, OSError) as error:
+        raise UserError(
+            f"{path}: is not a NIfTI image ({str(error).splitlines()[0]}); get it again"
+        ) from None
+
+
+def _values(path: str | Path, image: Any) -> np.ndarray:
+    if image.get_data_dtype().kind not in "iuf":
+        raise UserError(f"{path}: holds {image.get_data_dtype()}; save it as real numbers")
+    try:
+        return np.asanyarray(image.dataobj)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path}: is cut off ({str(error).splitlines()[0]}); get it again") from None
+
+
+def _inside(mask: str | Path, image: Any) -> np.ndarray:
+    """Which places of a mask are voxels: bool of its shape."""
+    values = _values(mask, image)
+    if not np.isin(values, (0, 1)).all():
+        raise UserError(f"{mask}: has values other than 0 and 1; save it as a mask of these two")
+    return values == 1
+
+
+def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, int]:
+    """The runs, the mask and its voxels, checked to lie on one grid."""
+    mask_image = _load(mask)
+    n_voxels = int(_inside(mask, mask_image).sum())
+    if not n_voxels:
+        raise UserError(f"{mask}: is empty; give a mask with voxels")
+    runs = []
+    for path in paths:
+        image = _load(path)
+        if len(image.shape) != 4:
+            raise UserError(f"{path}: has {len(image.shape)} dimensions; a BOLD run has 4")
+        if image.shape[:3] != mask_image.shape or not np.allclose(image.affine, mask_image.affine, atol=1e-4):
+            raise UserError(f"{path}: is not on the grid of the mask {mask}; resample one to the other")
+        runs.append(image)
+    if len({image.shape[3] for image in runs}) > 1:
+        trs = ", ".join(str(image.shape[3]) for image in runs)
+        raise UserError(f"{paths[0]}: the story's runs have {trs} TRs; trim them alike")
+    return runs, mask_image, n_voxels
+
+
+def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
+    images, mask_image, _ = _images(paths, mask)
+    inside = _inside(mask, mask_image)
+    # One run's volumes at a time; of each only the voxels stay: (TRs, voxels).
+    runs = [
+        _values(path, image)[inside].T.astype(np.float32, order="C")
+        for path, image in zip(paths, images, strict=True)
+    ]
+    if len(runs) == 1:
+        return _Open(runs[0], None)
+    return _Open(np.mean(runs, axis=0, dtype=np.float64), np.stack(runs))
+
+
+def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and dtype of the arrays `data` and `repeats` of an npz file, without unpacking them."""
+    found, form = {}, np.lib.format
+    readers = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
+    try:
+        with zipfile.ZipFile(path) as file:
+            for name in {"data", "repeats"} & {Path(member).stem for member in file.namelist()}:
+                with file.open(f"{name}.npy") as member:
+                    shape, _, dtype = readers[form.read_magic(member)](member)
+                found[name] = shape, dtype
+        return {"data": found.pop("data"), **found}
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is not a whole NumPy file with data ({error}); save it again") from None
+
+
+def stored(paths: Sequence[str | Path], mask: str | Path | None = None) -> Stored:
+    """What a story's files are, from headers and the mask alone; errors as `open_responses`."""
+    files = [require(path, "response") for path in paths]
+    first = files[0]
+    if _is_nifti(first) and mask is not None:
+        images, _, n_voxels = _images(files, mask)
+        n_trs, n_runs = images[0].shape[3], len(images)
+        # A run's volumes as stored and, where they are scaled, in float64; the voxels of all runs, their
+        # stack and their mean.
+        volumes = max(
+            float(np.prod(image.shape)) * (image.get_data_dtype().itemsize + 8 * _is_scaled(image))
+            for image in images
+        )
+        voxels = 4.0 * n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
+        return Stored(Shape(n_trs, n_voxels, n_runs if n_runs > 1 else 0), volumes + voxels)
+    if first.suffix == ".npz":
+        headers = _npz_headers(first)
+        shapes = [shape for shape, _ in headers.values()]
+        if len(shapes[0]) != 2 or any(len(shape) != 3 for shape in shapes[1:]):
+            raise UserError(f"{first}: data must be (TRs, voxels), repeats (repeats, TRs, voxels)")
+        held = sum(float(np.prod(shape)) * dtype.itemsize for shape, dtype in headers.values())
+        return Stored(Shape(*shapes[0], shapes[1][0] if len(shapes) > 1 else 0), held)
+    # What is read of a mapped npy file stays in memory as long as there is room.
+    return Stored(shape_of(files, mask), float(first.stat().st_size) if first.suffix == ".npy" else 0.0)
+
+
+def _is_scaled(image: Any) -> bool:
+    slope, inter = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
+    return (slope, inter) != (1, 0)
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.endswith((".nii", ".nii.gz"))
+
+
+def shape_of(paths: Sequence[str | Path], mask: str | Path | None = None) -> Shape:
+    """TRs, voxels and repeats of one story, from headers where possible; errors as `open_responses`."""
+    files = [require(path, "response") for path in paths]
+    if _is_nifti(files[0]) and mask is not None:
+        images, _, n_voxels = _images(files, mask)
+        return Shape(images[0].shape[3], n_voxels, len(images) if len(images) > 1 else 0)
+    with open_responses(files, mask) as responses:
+        n_repeats = 0 if responses.repeats is None else len(responses.repeats)
+        return Shape(*responses.data.shape, n_repeats)
+
+
+@contextlib.contextmanager
+def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) -> Iterator[Responses]:
+    """Open one story of one subject.
+
+    Args:
+        paths: one hf5, npy or npz file; or the NIfTI runs of the story, several runs being repeats.
+        mask: NIfTI mask that picks the voxels; NIfTI only.
+
+    Yields:
+        `.data` (TRs, voxels) and `.repeats` (repeats, TRs, voxels) or None, read where they are sliced.
+
+    Raises:
+        UserError: a file is missing, a stub, cut off, of another kind or of another shape.
+    """
+    files = [require(path, "response") for path in paths]
+    first = files[0]
+    with contextlib.ExitStack() as stack:
+        if _is_nifti(first):
+            if mask is None:
+                raise UserError(f"{first}: needs a mask; set config key dataset.bids.mask")
+            responses = _nifti(files, mask)
+        elif first.suffix in HDF5_SUFFIXES:
+            responses = stack.enter_context(_hdf5(first))
+        elif first.suffix in (".npy", ".npz"):
+            responses = _numpy(first)
+        else:
+            raise UserError(f"{first}: is of an unknown kind; responses are {', '.join(SUFFIXES)} or NIfTI")
+        _check(first, responses)
+        yield responses

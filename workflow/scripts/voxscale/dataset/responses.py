@@ -1,0 +1,123 @@
+"""Responses of one subject in one file, laid out for fits, which read a few thousand voxels at all TRs.
+
+    <subject>.h5    /<story>/data     (voxels, TRs) float32
+                    /<story>/repeats  (repeats, voxels, TRs) float32, if the story was heard several times
+                    /voxels           (voxels,) int32, columns of the source files
+
+Values are as published: not z-scored; a value that is not finite is NaN. With `keep: none` the groups only
+say where the source file is, and the same reader reads it there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from voxscale.dataset.readers import open_responses
+from voxscale.errors import UserError
+from voxscale.io import DAMAGE, reading, remake
+
+FORMAT = "voxscale-responses-1"
+VOXELS = "voxels"  # the only dataset at the root; stories are groups
+
+
+class SubjectResponses:
+    """Responses of one subject; made by `open_subject`.
+
+    Attributes:
+        stories: stories in the dataset's order, training first.
+        test_stories: those of them that are tested on.
+        n_voxels: voxels kept.
+        voxels: (voxels,) int32, their columns in the dataset's own files.
+        attrs: everything else that was noted, `provenance` among it.
+    """
+
+    def __init__(self, path: Path, file: h5py.File) -> None:
+        self.path = path
+        self.attrs: dict[str, Any] = {k: v for k, v in file.attrs.items() if k != "provenance"}
+        self.attrs["provenance"] = json.loads(file.attrs["provenance"])
+        self.stories: list[str] = json.loads(file.attrs["stories"])
+        self.test_stories: list[str] = json.loads(file.attrs["test_stories"])
+        self.voxels: np.ndarray = file[VOXELS][:]
+        self.n_voxels = len(self.voxels)
+        self._n_trs = {story: int(file[story].attrs["n_trs"]) for story in self.stories}
+        self._n_repeats = {story: int(file[story].attrs["n_repeats"]) for story in self.stories}
+        self._source = {story: file[story].attrs.get("source") for story in self.stories}
+
+    def _known(self, story: str) -> str:
+        if story not in self._n_trs:
+            raise UserError(f"{self.path}: has no story {story}; prepare the responses again with it")
+        return story
+
+    def n_trs(self, story: str) -> int:
+        """Response TRs of `story`."""
+        return self._n_trs[self._known(story)]
+
+    def n_repeats(self, story: str) -> int:
+        """How often the story was heard with each hearing kept; 0 if only `data` is there."""
+        return self._n_repeats[self._known(story)]
+
+    def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
+        """(v, TRs) float32 of the voxels asked for."""
+        self._known(story)
+        if self._source[story] is None:
+            with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
+                return file[story]["data"][voxels]
+        columns = self.voxels[voxels]
+        with open_responses([self._source[story]]) as source:
+            return read_columns(source.data, columns).T
+
+    def repeats(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
+        """(repeats, v, TRs) float32 of the voxels asked for.
+
+        Raises:
+            UserError: the story has no repeats.
+        """
+        if not self.n_repeats(story):
+            raise UserError(
+                f"{self.path}: story {story} has no repeats; a noise ceiling needs a story that has"
+            )
+        if self._source[story] is None:
+            with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
+                return file[story]["repeats"][:, voxels]
+        columns = self.voxels[voxels]
+        with open_responses([self._source[story]]) as source:
+            return read_columns(source.repeats, columns).swapaxes(1, 2)
+
+
+def open_subject(path: str | Path) -> SubjectResponses:
+    """Open what `prepare_responses` wrote; nothing stays open between reads.
+
+    Raises:
+        UserError: the file is missing, cut off, or of another kind.
+    """
+    path = Path(path)
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise UserError(f"{path}: is no response file of this version; {remake(path)}")
+            return SubjectResponses(path, file)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run rule prepare_responses") from None
+    except DAMAGE as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remake(path)}") from None
+
+
+def read_columns(array: h5py.Dataset | np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Columns (last axis) of an array on disk as float32, what is not finite as NaN."""
+    if not len(columns):
+        return np.empty((*array.shape[:-1], 0), np.float32)
+    first, last = int(columns.min()), int(columns.max())
+    # One contiguous read: picking single columns from a file costs far more than reading the gaps.
+    values = array[..., first : last + 1]
+    if len(columns) != last + 1 - first:
+        values = values[..., columns - first]
+    with np.errstate(over="ignore"):
+        values = np.asarray(values).astype(np.float32)
+    values[~np.isfinite(values)] = np.nan
+    return values

@@ -1,0 +1,143 @@
+"""What was heard: tables of words, phones and the TR clock per story, and of the stories per subject."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from voxscale.dataset.clock import Clock, read_clock
+from voxscale.dataset.textgrid import Interval, read_words
+from voxscale.errors import UserError
+from voxscale.io import sha256_text, tables
+
+
+def _columns(story: str, name: str, intervals: Sequence[Interval]) -> dict[str, Any]:
+    return {
+        "story": pa.array([story] * len(intervals), pa.string()),
+        "index": pa.array(range(len(intervals)), pa.int32()),
+        name: pa.array([interval.label for interval in intervals], pa.string()),
+        "onset_s": pa.array([interval.onset_s for interval in intervals], pa.float64()),
+        "offset_s": pa.array([interval.offset_s for interval in intervals], pa.float64()),
+    }
+
+
+def _check_fit(path: str | Path, words: Sequence[Interval], clock: Clock) -> None:
+    """Words must lie where the scans are: minutes beside seconds, or another story's count, end here."""
+    first_s, last_s = float(clock.onset_s[0]), float(clock.onset_s[-1]) + clock.tr_s
+    inside = sum(first_s <= word.onset_s < last_s for word in words)
+    if inside < len(words) / 2:
+        raise UserError(
+            f"{path}: {len(words) - inside} of {len(words)} words lie outside the scans "
+            f"({first_s:g} to {last_s:g} s); check its times and its TRs"
+        )
+
+
+def read_story(
+    transcript: str | Path,
+    clocks: str | Path,
+    story: str,
+    words: str | Path,
+    phones: str | Path,
+    clock: str | Path,
+    tr_s: float = 2.0,
+    trim: Sequence[int] = (10, 5),
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one story's tables of words, phones and clock.
+
+    Args:
+        transcript: a TextGrid, or a table of word timings (`.tsv`).
+        clocks: the dataset's `respdict.json` or TR table; see `voxscale.dataset.clock.read_clocks`.
+        words, phones, clock: files to write.
+        tr_s: length of a TR in seconds.
+        trim: clock TRs in front of and behind the responses.
+
+    Raises:
+        UserError: whatever is wrong with the transcript or the TR count, in one line.
+    """
+    story_clock = read_clock(clocks, story, tr_s, (trim[0], trim[1]))
+    spoken, sounds = read_words(transcript)
+    _check_fit(transcript, spoken, story_clock)
+    tables.write("words", _columns(story, "word", spoken), words, provenance)
+    tables.write("phones", _columns(story, "phone", sounds), phones, provenance)
+    tables.write("clock", story_clock.columns(story), clock, provenance)
+
+
+def stimulus_sha(words: pa.Table, clock: pa.Table) -> str:
+    """Sixteen hex digits that stand for what was heard and when the TRs were, whatever the story's name."""
+    content = [words[name].to_pylist() for name in ("word", "onset_s", "offset_s")]
+    content += [clock[name].to_pylist() for name in ("onset_s", "in_response")]
+    return sha256_text(repr(content))[:16]
+
+
+def check_roles(subject: str, training: Sequence[str], test: Sequence[str]) -> None:
+    """Refuse a subject without training or test stories, and a story that is both.
+
+    Raises:
+        UserError: the line names the subject and the story.
+    """
+    if both := sorted(set(training) & set(test)):
+        raise UserError(
+            f"config key dataset.training_stories: {both[0]} is in training and in test; take it out of one"
+        )
+    if not training:
+        raise UserError(
+            f"config key dataset.training_stories: {subject} has none of them; choose stories it heard"
+        )
+    if not test:
+        raise UserError(f"config key dataset.test_stories: {subject} heard none of them; choose one it heard")
+
+
+def _by_story(name: str, paths: Iterable[str | Path]) -> dict[str, pa.Table]:
+    found = (tables.read(name, path) for path in paths)
+    return {table["story"][0].as_py(): table for table in found}
+
+
+def describe_subject(
+    subject: str,
+    training: Sequence[str],
+    test: Sequence[str],
+    words: Iterable[str | Path],
+    clocks: Iterable[str | Path],
+    path: str | Path,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what one subject heard: table `subjects`, training stories first, each in the dataset's order.
+
+    Args:
+        training, test: the subject's own stories.
+        words, clocks: files of the tables `words` and `clock`, one a story, in any order.
+        path: file to write.
+
+    Raises:
+        UserError: a story is in both roles, by name or because two names stand for the same words.
+    """
+    check_roles(subject, training, test)
+    word_tables, clock_tables = _by_story("words", words), _by_story("clock", clocks)
+    rows = []
+    for role, stories in (("train", training), ("test", test)):
+        for story in stories:
+            heard, clock = word_tables[story], clock_tables[story]
+            n_tr = sum(clock["in_response"].to_pylist())
+            onset_s = clock["onset_s"].to_pylist()
+            row = {
+                "subject": subject,
+                "story": story,
+                "role": role,
+                "n_tr": n_tr,
+                "hours": n_tr * (onset_s[1] - onset_s[0]) / 3600,
+                "n_words": heard.num_rows,
+                "stimulus_sha": stimulus_sha(heard, clock),
+            }
+            rows.append(row)
+    tested = {row["stimulus_sha"]: row["story"] for row in rows if row["role"] == "test"}
+    for row in rows:
+        if row["role"] == "train" and row["stimulus_sha"] in tested:
+            raise UserError(
+                f"config key dataset.training_stories: {row['story']} is test story "
+                f"{tested[row['stimulus_sha']]} under another name; leave one out"
+            )
+    tables.write("subjects", rows, path, provenance)

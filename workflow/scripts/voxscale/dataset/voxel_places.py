@@ -1,0 +1,146 @@
+"""Where ds003020's voxels lie: their regions and places on the cortex, from its own pycortex database.
+
+A voxel is where its nearest vertex of the subject's cortex is. Regions are those drawn in the database's
+`overlays.svg`. Places on fsaverage5 are for looking only: no registration of these subjects to fsaverage is
+published, so both cortices are laid over each other by an affine map.
+"""
+
+from __future__ import annotations
+
+import csv
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from voxscale.cortex import open_database
+from voxscale.dataset.responses import open_subject
+from voxscale.errors import UserError
+from voxscale.io import atomic, read_json
+
+MASKS = ("thick", "cortical", "thin")  # of pycortex; ds003020's voxels are those of the first
+SIDES = {"left": "lh", "right": "rh"}
+POINTS = 4000  # of each cortex that the affine map is found with
+
+
+def nearest_places(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
+    """For each point of one surface the nearest point of another, after laying the first over the second.
+
+    Args:
+        source: (n, 3) points of a hemisphere, in any unit but with axes that point alike.
+        target: (m, 3) points of the same hemisphere of another brain.
+        rounds: of matching nearest points and fitting an affine map to the pairs.
+
+    Returns:
+        (n,) indexes into `target`.
+    """
+    moved = (source - source.mean(0)) / source.std(0) * target.std(0) + target.mean(0)
+    few = slice(None, None, max(1, len(source) // POINTS)), slice(None, None, max(1, len(target) // POINTS))
+    design = np.column_stack([source, np.ones(len(source))])
+    for _ in range(rounds):
+        # Pairs of both directions: with one alone, the map would shrink the surface into a part of the other.
+        there = cKDTree(target).query(moved[few[0]])[1]
+        back = cKDTree(moved).query(target[few[1]])[1]
+        pairs = np.concatenate([design[few[0]], design[back]])
+        wanted = np.concatenate([target[there], target[few[1]]])
+        affine = np.linalg.lstsq(pairs, wanted, rcond=None)[0]  # (4, 3)
+        moved = design @ affine
+    return cKDTree(target).query(moved)[1]
+
+
+def _fsaverage(side: str) -> np.ndarray:
+    """Points (vertices, 3) of fsaverage5's pial surface, in mm."""
+    import nibabel
+
+    # Importing nilearn itself takes a second; its files do not.
+    folder = Path(find_spec("nilearn").origin).parent / "datasets/data/fsaverage5"
+    return nibabel.load(folder / f"pial_{side}.gii.gz").darrays[0].data.astype(float)
+
+
+def _mask(cortex: Any, database: str | Path, subject: str, transform: str, n_voxels: int) -> np.ndarray:
+    """The mask (z, y, x) whose voxels are the dataset's."""
+    folder = Path(database) / subject / "transforms" / transform
+    found = {}
+    for kind in MASKS:
+        if (folder / f"mask_{kind}.nii.gz").is_file():
+            mask = cortex.db.get_mask(subject, transform, kind)
+            if int(mask.sum()) == n_voxels:
+                return mask
+            found[kind] = int(mask.sum())
+    told = ", ".join(f"{kind} {count}" for kind, count in found.items()) or "none"
+    raise UserError(
+        f"{folder}: no mask has the {n_voxels} voxels of {subject}'s responses (masks: {told}); "
+        f"fetch part pycortex-{subject} again"
+    )
+
+
+def _regions(cortex: Any, subject: str, n_vertices: int) -> np.ndarray:
+    """Region of each vertex, left hemisphere first: (vertices,) of text, "" outside all of them."""
+    regions = {str(name): vertices for name, vertices in cortex.get_roi_verts(subject).items()}
+    found = np.full(n_vertices, "", dtype=object)
+    # A region inside another keeps its name: the smaller one is written last.
+    for name in sorted(regions, key=lambda name: (-len(regions[name]), name)):
+        found[np.asarray(regions[name], int)] = name
+    return found
+
+
+def locate_voxels(
+    database: str | Path, subject: str, transform: str, n_voxels: int
+) -> dict[str, np.ndarray | list[str]]:
+    """Hemisphere, vertex of fsaverage5 and region of every voxel of a subject.
+
+    Args:
+        database: pycortex filestore.
+        transform: name of the subject's transform.
+        n_voxels: voxels of its response files, which are those of one of the transform's masks.
+
+    Returns:
+        columns of a voxel table: `voxel` (voxels,), `hemisphere`, `vertex`, `roi` ("" for none).
+
+    Raises:
+        UserError: pycortex is not installed, does not know the subject, or has no mask of so many voxels.
+    """
+    cortex = open_database(database, subject)
+    mask = _mask(cortex, database, subject, transform, n_voxels)
+    centres = np.argwhere(mask)[:, ::-1]  # x, y, z in the order of the response files
+    points = cortex.db.get_xfm(subject, transform, "coord").inv(centres)  # as the surfaces have them, mm
+    middle = [cortex.db.get_surf(subject, "fiducial", hemisphere=side)[0] for side in SIDES.values()]
+    nearest = cKDTree(np.concatenate(middle)).query(points)[1]
+    places = [
+        nearest_places(cortex.db.get_surf(subject, "pia", hemisphere=short)[0], _fsaverage(side))
+        for side, short in SIDES.items()
+    ]
+    sides = np.repeat(list(SIDES), [len(part) for part in middle])
+    return {
+        "voxel": np.arange(n_voxels),
+        "hemisphere": sides[nearest],
+        "vertex": np.concatenate(places)[nearest],
+        "roi": _regions(cortex, subject, len(sides))[nearest],
+    }
+
+
+def write_places(
+    database: str | Path, subject: str, transforms: str | Path, responses: str | Path, path: str | Path
+) -> None:
+    """Write a subject's voxel table, as `dataset.voxels` names them.
+
+    Args:
+        transforms: JSON file, subject -> name of its pycortex transform.
+        responses: `results/responses/<subject>.h5`, which knows how many voxels the dataset's files have.
+        path: tab-separated file to write.
+
+    Raises:
+        UserError: as `locate_voxels`, or the subject has no transform.
+    """
+    known = read_json(transforms)
+    if subject not in known:
+        raise UserError(f"{transforms}: has no transform of {subject}; add it")
+    n_voxels = int(open_subject(responses).attrs["n_columns"])
+    columns = locate_voxels(database, subject, known[subject], n_voxels)
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        # As `clock.read_rows` reads it.
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))

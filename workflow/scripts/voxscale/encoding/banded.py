@@ -1,0 +1,87 @@
+"""Fit and score one banded model on one subject: features of several models, tables `scores` and `bands`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from voxscale.encoding.fit import Cell, score_blocks, score_rows, scored_rows
+from voxscale.io import read_json, tables, write_json
+from voxscale.provenance import collect
+from voxscale.ridge import Block, RidgeProblem, solve_banded, split_r
+
+
+def fit_banded(
+    features: Sequence[str | Path],
+    responses: str | Path,
+    subject_table: str | Path,
+    scores_out: str | Path,
+    bands_out: str | Path,
+    bands: Sequence[Mapping[str, Any]],
+    cell: Mapping[str, Any],
+    samples: int,
+    settings: Mapping[str, Any],
+) -> None:
+    """Write table `scores` of a banded model, and table `bands`: what each band has in it.
+
+    Args:
+        features: index of each band's features.
+        bands: model and layer of each band.
+        cell: model (the banded one's slug), layer 0, subject, n_train.
+        samples: candidates for how the penalty is shared between bands.
+        settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
+
+    Raises:
+        UserError: anything wrong with the files or the settings, in one line.
+    """
+    parts = [
+        Cell(Path(path), Path(responses), Path(subject_table), {**cell, **band}, settings)
+        for path, band in zip(features, bands, strict=True)
+    ]
+    this, problems = parts[0], [part.problem(0) for part in parts]
+    share, r = np.full((2, len(bands), this.responses.n_voxels), np.nan, np.float32)
+    blocks = _watched(this, problems, samples, share, r)
+    found = score_blocks(this, problems[0], blocks, cell["model"])
+    found["n_features"] = np.array(sum(problem.n_features for problem in problems))
+    provenance = collect(
+        cell=dict(cell), bands=[dict(band) for band in bands], samples=samples, settings=dict(settings)
+    )
+    rows = [
+        pa.table(
+            {
+                **{name: pa.repeat(cell[name], len(share[b])) for name in ("model", "subject", "n_train")},
+                "band": pa.repeat(b, len(share[b])),
+                "band_model": pa.repeat(band["model"], len(share[b])),
+                "band_layer": pa.repeat(band["layer"], len(share[b])),
+                "voxel": pa.array(this.responses.voxels),
+                "share": pa.array(share[b]),
+                "r": pa.array(r[b]),
+            }
+        )
+        for b, band in enumerate(bands)
+    ]
+    tables.write("bands", pa.concat_tables(rows), bands_out, provenance)
+    tables.write("scores", score_rows(this, cell, 0, found), scores_out, provenance)
+
+
+def _watched(
+    cell: Cell, problems: Sequence[RidgeProblem], samples: int, share: np.ndarray, r: np.ndarray
+) -> Iterator[Block]:
+    """Blocks as they are fitted; their shares and split scores are noted (bands, voxels)."""
+    rows = scored_rows(list(cell.test_lengths.values()), cell.skip)
+    for found in solve_banded(problems, samples, cell.settings["seed"]):
+        voxels = found.block.voxels
+        y = problems[0].y_train.test(cell.test, voxels, cell.settings["zscore_test"])
+        share[:, voxels], r[:, voxels] = found.share, split_r(found.parts[:, :, rows], y[:, rows])
+        yield found.block
+
+
+def describe_banded(cards: Sequence[str | Path], output: str | Path, model: str) -> None:
+    """Write the card of a banded model, by which its scores are gathered."""
+    bands = [read_json(card)["model"] for card in cards]
+    about = {"family": "banded", "modality": "banded", "n_layers": 0, "width": None, "bands": bands}
+    write_json(output, {"model": model, **about})

@@ -1,0 +1,111 @@
+"""Features of one model reduced to a fixed number of principal components, as if they were another model's.
+
+Width grows with the size of a model, and with it the number of predictors: a score that rises with size may
+rise with width alone. At one width for all, only what the features hold is left to differ.
+
+The components are fitted to the stimulus of all training stories, at TRs that have responses; no test story
+and no response of anybody is looked at. They are linear in the source's features, which are scaled by their
+mean and deviation over these TRs first: of raw features the few that vary most would be all components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale.encoding import Moments
+from voxscale.errors import UserError
+from voxscale.features import store as feature_store
+from voxscale.io import read_json
+from voxscale.progress import bar
+from voxscale.provenance import code_hash
+
+CODE = "voxscale/features/reduced"  # the code whose change makes every stored story stale
+EXACT = 1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
+
+
+def components(parts: Sequence[np.ndarray], width: int) -> tuple[Moments, np.ndarray]:
+    """Leading principal components of scaled features.
+
+    Args:
+        parts: (TRs, d) of each training story.
+        width: how many.
+
+    Returns:
+        the pooled mean and deviation of the features, and the components (d, width), each of length 1 and
+        with its largest entry positive.
+
+    Raises:
+        UserError: there are not as many components.
+    """
+    known = Moments.pooled(parts, 0)
+    x = np.concatenate([known.scale(part, 0) for part in parts]).astype(np.float64)
+    if width > min(x.shape):
+        raise UserError(
+            f"config key plateau.width: {width} components of {x.shape[1]} features at {len(x)} training "
+            "TRs; lower it"
+        )
+    if min(x.shape) <= EXACT or width == min(x.shape):
+        found = np.linalg.svd(x, full_matrices=False)[2][:width].T
+    else:
+        from scipy.sparse.linalg import svds
+
+        _, size, right = svds(x, width, v0=np.ones(min(x.shape)))
+        found = right[np.argsort(-size)].T
+    largest = np.abs(found).argmax(0)
+    return known, found * np.sign(found[largest, np.arange(width)])
+
+
+def reduce_features(
+    source: str | Path,
+    card_path: str | Path,
+    index: str | Path,
+    store: str | Path,
+    training: Collection[str],
+    layers: Sequence[int],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the components of some layers of every story; stories that are there already are left alone.
+
+    Args:
+        source: index of the model whose features are reduced.
+        card_path: card of the reduced model; its width is the number of components.
+        index: `results/features/<model>.h5`, written last.
+        store: folder of the story files, `results/features/stories`.
+        training: stories that the components are fitted to.
+        layers: which; they keep their numbers.
+        settings: trim (clock TRs without responses in front and behind), on_disk.
+
+    Raises:
+        UserError: a story or layer is missing, or there are fewer components than asked for.
+    """
+    card, links = read_json(card_path), feature_store.links(source)
+    start, stop = settings["trim"]
+    fitted = sorted(set(training) & set(links))
+    if not fitted:
+        raise UserError(f"{source}: has none of the training stories; extract its features again")
+    # The name of a story's file stands for all its numbers depend on.
+    same = {"code": code_hash(CODE), "width": card["width"], "layers": list(layers), "trim": [start, stop]}
+    same |= {"fitted": [links[story].name for story in fitted], "on_disk": settings["on_disk"]}
+    files = {
+        story: feature_store.story_path(
+            store, card["model"], story, feature_store.content_key(**same, source=path.name)
+        )
+        for story, path in links.items()
+    }
+    missing = [story for story, path in files.items() if not feature_store.is_whole(path, layers)]
+    maps = {}
+    for layer in layers if missing else []:
+        whole = [feature_store.read(source, story, layer) for story in fitted]
+        maps[layer] = components([part[start : len(part) - stop] for part in whole], card["width"])
+    for story in bar(missing, card["model"], unit="story"):
+        reduced = {
+            layer: (known.scale(feature_store.read(source, story, layer), 0) @ found).astype(np.float32)
+            for layer, (known, found) in maps.items()
+        }
+        attrs = {"model": card["model"], "story": story, "source": card["source"]}
+        feature_store.write_story(files[story], reduced, attrs, settings["on_disk"])
+    feature_store.write_index(index, files)

@@ -1,0 +1,50 @@
+"""Sounds as models want them: one channel, 16 kHz, float32."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from voxscale.errors import UserError
+from voxscale.io import require
+
+RATE = 16_000  # Hz, what every speech model here was made for
+BLOCK = 1 << 16  # samples that are read, and mixed, at a time: a file's channels are never in memory together
+
+
+def read(path: str | Path, rate: int = RATE) -> np.ndarray:
+    """Read a sound file (WAV, FLAC, OGG, ...), mix its channels and resample it.
+
+    Returns:
+        (samples,) float32 at `rate` Hz, full scale 1.
+
+    Raises:
+        UserError: the file is missing, a stub or a page, no sound, empty, or not finite.
+    """
+    import soundfile
+
+    path = require(path, "sound")
+    try:
+        with soundfile.SoundFile(path) as file:
+            original, mono = file.samplerate, np.empty(file.frames, np.float32)
+            read = 0
+            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):  # (samples, channels)
+                mono[read : read + len(block)] = block.mean(axis=1)
+                read += len(block)
+            mono = mono[:read]
+    except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
+        detail = str(error).splitlines()[0].removeprefix(f"Error opening {str(path)!r}: ")
+        raise UserError(f"{path}: is not a sound file ({detail}); fetch it again") from None
+    if not len(mono):
+        raise UserError(f"{path}: holds no sound; fetch it again")
+    if not np.isfinite(mono).all():
+        raise UserError(f"{path}: has samples that are not finite; export it again as 16-bit WAV")
+    if original != rate:
+        from scipy.signal import resample_poly
+
+        # ASSUME: the anti-aliasing filter looks about 10 samples ahead, under 1 ms; frames count as causal.
+        common = math.gcd(original, rate)
+        mono = resample_poly(mono, rate // common, original // common).astype(np.float32)
+    return mono

@@ -1,0 +1,339 @@
+"""A speech encoder that gives the last frame of each window it is shown, at every layer.
+
+Two kinds are known: encoders of the waveform (HuBERT, WavLM, wav2vec 2.0, data2vec, ...) and encoders of a
+spectrogram (Whisper, ...). There is no code for any one architecture.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils import parametrize
+
+from voxscale.errors import UserError
+from voxscale.features import sound
+from voxscale.features.speech_memory import CPU_BATCH_BYTES, most_windows, window_bytes
+from voxscale.features.speech_windows import MINIMUM, Windows
+from voxscale.models import (
+    free_bytes,
+    is_out_of_memory,
+    load_model,
+    pack,
+    put_channels_last,
+    resolve_device,
+    silence,
+    use_blocks,
+)
+from voxscale.progress import bar
+from voxscale.timeseries import lanczos
+
+FRAMES = 1024  # about as many as a long window has
+
+
+def last_valid(valid: torch.Tensor, n_in: int, n_out: int) -> torch.Tensor:
+    """Index of the last output frame that is centred on sound, not on padding.
+
+    A validity mask pushed through padded convolutions of total stride n_in / n_out keeps
+    ceil(valid / stride) frames.
+
+    Args:
+        valid: (batch,) input frames that hold sound.
+        n_in, n_out: input and output frames, padding included.
+    """
+    return torch.div(valid * n_out + n_in - 1, n_in, rounding_mode="floor") - 1
+
+
+class _FrontEnd(torch.nn.Module):
+    """A convolutional front end that lets through what it has already made of the whole story."""
+
+    def __init__(self, convolutions: torch.nn.Module) -> None:
+        super().__init__()
+        self.convolutions = convolutions
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        """Samples (batch, n) become frames (batch, channels, frames); frames stay."""
+        return values if values.dim() == 3 else self.convolutions(values)
+
+
+class SpeechEncoder:
+    """A speech encoder that turns windows of sound into one frame each, at the layers asked for.
+
+    Args:
+        card: model card, as `prepare` writes it.
+        settings: the config's `features.speech`, with `device` and `device_map` of `features`.
+        layers: layers to keep; None for all. Layer 0 is what enters the first transformer block.
+        offload: folder for weights that go to disk.
+
+    Raises:
+        UserError: the model cannot be loaded, or cannot take the config's windows.
+    """
+
+    def __init__(
+        self,
+        card: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        layers: Sequence[int] | None = None,
+        offload: str | Path | None = None,
+    ) -> None:
+        from transformers import AutoFeatureExtractor, AutoModel
+
+        silence()
+        self.card, self.window_s, self.stride_s = card, settings["window_s"], settings["stride_s"]
+        self.front_end_of = settings.get("front_end", "window")
+        self.layers = list(range(card["n_layers"] + 1)) if layers is None else list(layers)
+        try:
+            self.extractor = AutoFeatureExtractor.from_pretrained(card["path"])
+        except (OSError, ValueError) as error:
+            detail = str(error).splitlines()[0]
+            raise UserError(
+                f"{card['path']}: has no feature extractor ({detail}); prepare it again"
+            ) from None
+        device = resolve_device(settings["device"])
+        # A story's first windows have each a length of its own. What oneDNN keeps of each, of 1,024 shapes by
+        # default, scatters over the heap, and freed windows are not given back: 64 lengths took 0.7 GB more.
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+        model = load_model(
+            card,
+            AutoModel,
+            device,
+            settings["dtype"],
+            settings["device_map"],
+            settings.get("max_memory"),
+            offload,
+        )
+        self.model = model.get_encoder() if model.config.is_encoder_decoder else model
+        for module in self.model.modules():  # weights that are norms times directions: multiply them out once
+            there = not any(values.is_meta for values in module.parameters())  # not on disk
+            if there and parametrize.is_parametrized(module, "weight"):
+                parametrize.remove_parametrizations(module, "weight")
+        self.dtype, self.device = self.model.dtype, self.model.device
+        if self.device.type == "meta":  # its first weights are on disk: accelerate moves the sound to them
+            self.device = device
+        if device.type == "cpu" and not settings["device_map"]:
+            pack(self.model, FRAMES)
+            put_channels_last(self.model)
+            use_blocks(self.model)
+        self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
+        # Whisper pads every window to its chunk; such windows may differ in length within a batch.
+        self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)
+        self._check_windows()
+        self.shares_front_end = self._can_share()
+        if self.shares_front_end:
+            self.model.feature_extractor = _FrontEnd(self.model.feature_extractor)
+
+    def _can_share(self) -> bool:
+        """Whether convolving the story once gives each window the very frames it would have by itself.
+
+        So it is where nothing is normalised over the time of a window, nothing is padded, and windows begin
+        on the grid of frames. With `front_end: story` the sound is normalised as one, which lets more share.
+        """
+        config = self.model.config
+        return (
+            self.takes_waveform
+            and hasattr(self.model, "feature_extractor")
+            and bool(getattr(config, "conv_stride", None))
+            and getattr(config, "feat_extract_norm", "layer") == "layer"
+            and (self.front_end_of == "story" or not self.normalises)
+            and all(round(s * sound.RATE) % self.hop == 0 for s in (self.window_s, self.stride_s))
+        )
+
+    @property
+    def normalises(self) -> bool:
+        """Whether the model wants sound of zero mean and unit variance."""
+        return bool(getattr(self.extractor, "do_normalize", True))
+
+    @property
+    def hop(self) -> int:
+        """Samples from frame to frame of a convolutional front end."""
+        return math.prod(self.model.config.conv_stride)
+
+    @property
+    def receptive(self) -> int:
+        """Samples that one frame of a convolutional front end sees; 1 where there is none."""
+        config, samples = self.model.config, 1
+        kernels, strides = getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ())
+        for kernel, stride in zip(reversed(kernels), reversed(strides), strict=True):
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def _check_windows(self) -> None:
+        if self.extractor.sampling_rate != sound.RATE:
+            raise UserError(
+                f"{self.card['model']}: takes sound at {self.extractor.sampling_rate} Hz, not 16 kHz"
+            )
+        if self.chunk_samples and round(self.window_s * sound.RATE) > self.chunk_samples:
+            raise UserError(
+                f"config key features.speech.window_s: {self.window_s} s is longer than the "
+                f"{self.chunk_samples / sound.RATE:g} s that {self.card['model']} takes; lower it"
+            )
+
+    @property
+    def minimum(self) -> int:
+        """Fewest samples that give a frame."""
+        return max(MINIMUM, self.receptive) if self.takes_waveform else MINIMUM
+
+    def _inputs(self, windows: Sequence[np.ndarray]) -> tuple[torch.Tensor, dict[str, Any], Any]:
+        """Model input, further arguments, and the frames that hold sound (None: all)."""
+        settings: dict[str, Any] = {"sampling_rate": sound.RATE, "return_tensors": "pt"}
+        if self.takes_waveform:  # windows of one length: nothing is padded, no mask is needed
+            values = self.extractor(list(windows), **settings)["input_values"]
+            return values.to(self.device, self.dtype), {}, None
+        if "device" in inspect.signature(self.extractor.__call__).parameters:
+            settings["device"] = str(self.device)
+        made = self.extractor(list(windows), return_attention_mask=True, **settings)
+        values = made[self.extractor.model_input_names[0]].to(self.device, self.dtype)
+        mask = made["attention_mask"].to(self.device)
+        takes_mask = "attention_mask" in inspect.signature(self.model.forward).parameters
+        return values, {"attention_mask": mask} if takes_mask else {}, mask
+
+    @torch.inference_mode()
+    def __call__(self, windows: Sequence[np.ndarray]) -> np.ndarray:
+        """Last valid frame of each window at each layer.
+
+        Args:
+            windows: sounds (samples,) float32 of one length (any length for encoders that pad to a chunk).
+
+        Returns:
+            (windows, layers, width) float32.
+        """
+        return self._last_frames(*self._inputs(windows))
+
+    def _last_frames(
+        self, values: torch.Tensor, arguments: Mapping[str, Any], mask: torch.Tensor | None
+    ) -> np.ndarray:
+        try:
+            states = self.model(values, output_hidden_states=self.layers, **arguments).hidden_states
+        except NotImplementedError:
+            # What torch says of weights that are not in memory: WavLM reads those of its attention past the
+            # modules that would bring them.
+            raise UserError(
+                f"{self.card['model']}: cannot be run with weights on disk; raise features.max_memory.cpu, "
+                "or leave features.device_map out"
+            ) from None
+        count, n_out = states[self.layers[0]].shape[:2]
+        last = (
+            torch.full((count,), n_out - 1)
+            if mask is None
+            else last_valid(mask.sum(-1), mask.shape[-1], n_out)
+        )
+        rows = torch.arange(count)
+        kept = [states[layer] for layer in self.layers]  # each (batch, frames, width), on its layer's device
+        kept = [x[rows.to(x.device), last.to(x.device)].to(self.device, torch.float32) for x in kept]
+        return torch.stack(kept, 1).cpu().numpy()
+
+    @torch.inference_mode()
+    def front_end(self, samples: np.ndarray) -> torch.Tensor:
+        """Convolve a whole sound once, a window's frames at a time: so it takes no more memory than a window.
+
+        Returns:
+            (channels, frames) on the device.
+        """
+        frames, piece = (
+            (n - self.receptive) // self.hop + 1 for n in (len(samples), round(self.window_s * sound.RATE))
+        )
+        parts = []
+        for first in range(0, frames, piece):
+            last = min(first + piece, frames) - 1
+            part = torch.from_numpy(samples[first * self.hop : last * self.hop + self.receptive])
+            parts.append(self.model.feature_extractor(part[None].to(self.device, self.dtype))[0])
+        return torch.cat(parts, -1)
+
+    def reader(self, samples: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Function of windows' starts and stops in `samples` that gives their last frames, as a call does."""
+        if not self.shares_front_end:
+            return lambda starts, stops: self([samples[a:b] for a, b in zip(starts, stops, strict=True)])
+        if self.normalises:  # as the feature extractor does it to a window
+            samples = ((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)).astype(np.float32)
+        story = self.front_end(samples)
+
+        @torch.inference_mode()
+        def read(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+            first = starts // self.hop
+            count = (stops - starts - self.receptive) // self.hop + 1
+            slices = [story[:, a : a + n] for a, n in zip(first, count, strict=True)]
+            return self._last_frames(torch.stack(slices), {}, None)
+
+        return read
+
+    def measure_batches(self) -> Iterator[int]:
+        """Numbers of full windows to pass together: after each trial the best so far, larger if faster here.
+
+        On a CPU one window at a time can be fastest, since the activations of more leave its caches; no trial
+        there takes more memory than the job was priced at.
+        """
+        window = np.random.default_rng(0).normal(0, 0.1, round(self.window_s * sound.RATE)).astype(np.float32)
+        read = self.reader(window)
+        free = free_bytes(self.device) // 2
+        most = most_windows(
+            self._bytes_per_window(), min(free, CPU_BATCH_BYTES) if self.device.type == "cpu" else free
+        )
+        first, end = np.zeros(most, np.int64), np.full(most, len(window))
+        read(first[:1], end[:1])  # the first pass of a process is slower
+        seconds: dict[int, float] = {}  # batch size -> seconds per window
+        for size in (1 << i for i in range(most.bit_length())):
+            try:
+                seconds[size] = self._time(lambda n=size: read(first[:n], end[:n])) / size
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                return
+            # ASSUME: under 5% is noise; then the smaller batch takes less memory.
+            yield next(size for size, each in seconds.items() if each < 1.05 * min(seconds.values()))
+            # Long passes are timed well, and cost: they end the search as soon as more windows gain nothing.
+            long = size * seconds[size] > 1
+            if seconds[size] > (1.0 if long else 1.5) * min(seconds.values()):
+                return
+
+    def _time(self, run: Callable[[], Any], enough_s: float = 0.05, most: int = 5) -> float:
+        """Least seconds of a few runs: what else the machine does can only add to them.
+
+        One thread's own time leaves out a busy machine's other jobs, which break into long runs more often.
+        """
+        alone = self.device.type == "cpu" and torch.get_num_threads() == 1
+        clock = time.thread_time if alone else time.perf_counter
+        runs: list[float] = []
+        while len(runs) < most and sum(runs) < enough_s:
+            start = clock()
+            run()
+            runs.append(clock() - start)
+        return min(runs)
+
+    def _bytes_per_window(self) -> float:
+        config = self.model.config
+        return window_bytes(
+            config.to_dict(), config.hidden_size, self.card["n_layers"], self.window_s, self.dtype.itemsize
+        )
+
+    def features(
+        self, samples: np.ndarray, windows: Windows, clock: np.ndarray, batch: int, what: str = "windows"
+    ) -> dict[int, np.ndarray]:
+        """Features of one sound on a TR clock.
+
+        Args:
+            samples: (samples,) float32 at 16 kHz.
+            clock: (m,) s, middle of each TR.
+            batch: windows passed together.
+
+        Returns:
+            layer -> (m, width) float32.
+        """
+        weights = lanczos.weights(windows.times, clock).astype(np.float32)  # (m, windows)
+        total: np.ndarray | None = None
+        read = self.reader(samples)
+        groups = list(windows.batches(batch, self.chunk_samples is not None))
+        for group in bar(groups, what, unit="batch"):
+            frames = read(windows.start[group], windows.stop[group])  # (batch, layers, width)
+            if total is None:
+                total = np.zeros((len(clock), *frames.shape[1:]), np.float32)
+            rows = np.flatnonzero(weights[:, group].any(axis=1))
+            total[rows] += np.tensordot(weights[np.ix_(rows, group)], frames, axes=1)
+        assert total is not None  # there is always a window
+        return {layer: total[:, i] for i, layer in enumerate(self.layers)}

@@ -1,0 +1,183 @@
+"""Features on disk: one content-addressed file per story, and one index per model that links them.
+
+    features/<model>.h5                          group /<story>: external link to the story's file
+    features/stories/<model>/<story>-<key>.h5    datasets "0", "1", ...: layer (clock TRs, width); attributes
+
+A story's file is written whole and never changed: its key stands for everything its numbers depend on. So a
+killed job goes on at its story, and another story or subject costs no pass that was already done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from voxscale import provenance
+from voxscale.errors import UserError
+from voxscale.io import atomic, checked, reading, remake
+
+FORMAT = "voxscale-features-1"
+
+
+def content_key(**parts: Any) -> str:
+    """Sixteen hex digits that change when any of the (JSON-able) parts does."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def story_path(folder: str | Path, model: str, story: str, key: str) -> Path:
+    """Where the features of `story` with this content key live under `folder`."""
+    return Path(folder) / model / f"{story}-{key}.h5"
+
+
+@contextlib.contextmanager
+def _open(path: Path, index: Path | None = None) -> Iterator[h5py.File]:
+    """Open a story's file, or an index; what is wrong with it is told with a remedy.
+
+    Args:
+        index: the index that links to a story's file. While it is there, nothing is extracted again.
+    """
+    remedy = remake(index, f"it and {index}") if index else remake(path)
+    try:
+        file = h5py.File(path, "r")
+    except FileNotFoundError:
+        remedy = remake(index, str(index)) if index else "run the extraction again"
+        raise UserError(f"{path}: no such file; {remedy}") from None
+    except OSError as error:
+        detail = str(error).splitlines()[0]
+        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remedy}") from None
+    with file, reading(path, remedy):
+        if file.attrs.get("format") != FORMAT:
+            raise UserError(f"{path}: not a feature file of this version; {remedy}")
+        yield file
+
+
+def write_story(
+    path: str | Path, layers: Mapping[int, np.ndarray], attrs: Mapping[str, Any], dtype: str = "float32"
+) -> None:
+    """Write one story's layers, whole or not at all.
+
+    Args:
+        layers: layer number -> (clock TRs, width).
+        attrs: numbers and strings kept beside them, for instance `bits_per_character`.
+        dtype: float32 or float16 on disk.
+
+    Raises:
+        UserError: values are not finite, or too large for float16.
+    """
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        for layer, values in sorted(layers.items()):
+            if not np.isfinite(values).all():
+                raise UserError(f"{path}: layer {layer} has values that are not finite; use a wider dtype")
+            if dtype == "float16" and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+                raise UserError(f"{path}: layer {layer} overflows float16; set features.on_disk: float32")
+            # Raw: gzip or lzf with shuffle save only 4-8% of these noise-like mantissas while reads take 8-13
+            # times as long (measured).
+            layout = {}
+            if values.size:  # even chunks of at most 64 rows: the last one is stored as large as the others
+                rows = math.ceil(len(values) / math.ceil(len(values) / 64))
+                layout = checked(values.shape, (rows, values.shape[1]), dtype)
+            file.create_dataset(str(layer), data=values.astype(dtype, copy=False), **layout)
+        file.attrs.update(attrs)
+        file.attrs["provenance"] = json.dumps(provenance.collect(), sort_keys=True)
+        file.attrs["format"] = FORMAT
+
+
+def is_whole(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] = ()) -> bool:
+    """Whether `path` is a readable story file that holds these layers and attributes."""
+    try:
+        with _open(Path(path)) as file:
+            return all(str(k) in file for k in layers) and all(name in file.attrs for name in attrs)
+    except UserError:
+        return False
+
+
+def held(path: str | Path) -> set[int]:
+    """Layers in the story file at `path`; none where there is no whole file."""
+    try:
+        with _open(Path(path)) as file:
+            return {int(name) for name in file}
+    except UserError:
+        return set()
+
+
+def write_index(path: str | Path, files: Mapping[str, str | Path]) -> None:
+    """Write a model's index: `files` maps each story to its file; links are relative to the index."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        for story, target in sorted(files.items()):
+            file[story] = h5py.ExternalLink(os.path.relpath(target, Path(path).parent), "/")
+        file.attrs["format"] = FORMAT
+
+
+def links(path: str | Path) -> dict[str, Path]:
+    """Story -> its file, as the index at `path` links them.
+
+    Raises:
+        UserError: no such index, or not one.
+    """
+    path = Path(path)
+    with _open(path) as file:
+        return {story: path.parent / file.get(story, getlink=True).filename for story in file}
+
+
+def _story_file(path: str | Path, story: str) -> Path:
+    found = links(path)
+    if story not in found:
+        raise UserError(f"{path}: has no story {story}; add it to the stories and extract again")
+    return found[story]
+
+
+def stories(path: str | Path) -> list[str]:
+    """Stories of the index at `path`, sorted."""
+    return sorted(links(path))
+
+
+def layers(path: str | Path) -> list[int]:
+    """Layers that every story of the index holds, ascending."""
+    held: list[set[int]] = []
+    for story_file in links(path).values():
+        with _open(story_file, Path(path)) as file:
+            held.append({int(name) for name in file})
+    return sorted(set.intersection(*held)) if held else []
+
+
+def attrs(path: str | Path, story: str) -> dict[str, Any]:
+    """Attributes of one story: plain numbers and strings."""
+    with _open(_story_file(path, story), Path(path)) as file:
+        return {k: v.item() if isinstance(v, np.generic) else v for k, v in file.attrs.items()}
+
+
+def shape(path: str | Path, story: str, layer: int) -> tuple[int, int]:
+    """(clock TRs, width) of one layer of one story."""
+    story_file = _story_file(path, story)
+    with _open(story_file, Path(path)) as file:
+        return _layer(file, story_file, layer).shape
+
+
+def _layer(file: h5py.File, path: Path, layer: int) -> h5py.Dataset:
+    if str(layer) not in file:
+        raise UserError(f"{path}: has no layer {layer}; it holds {', '.join(sorted(file, key=int))}")
+    return file[str(layer)]
+
+
+def read(path: str | Path, story: str, layer: int, rows: slice | None = None) -> np.ndarray:
+    """Features of one story and layer from the index at `path`.
+
+    Returns:
+        (rows, width) float32; `rows` of the stimulus clock, default all.
+
+    Raises:
+        UserError: the index, the story's file or the layer is missing, truncated, or something else.
+    """
+    story_file = _story_file(path, story)
+    with _open(story_file, Path(path)) as file:
+        values = _layer(file, story_file, layer)[rows if rows is not None else slice(None)]
+    return values.astype(np.float32, copy=False)

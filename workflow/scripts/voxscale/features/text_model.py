@@ -1,0 +1,231 @@
+"""A causal LM that turns a story's words into features on its TR clock.
+
+The approach is that of Jain & Huth 2018 (doi 10.1101/327601).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from voxscale.errors import UserError
+from voxscale.features.batch_size import BatchSize
+from voxscale.features.contexts import Passage, make_passage
+from voxscale.models import (
+    StateReader,
+    free_bytes,
+    is_out_of_memory,
+    load_model,
+    pack,
+    resolve_device,
+    silence,
+    use_blocks,
+)
+from voxscale.timeseries import lanczos
+
+CPU_BUDGET = 2048  # tokens per batch: larger ones leave the caches and gain nothing (docs/benchmarks.md)
+GPU_BUDGET = 32768
+
+
+class Story(NamedTuple):
+    """One story's words and clock.
+
+    Attributes:
+        words: n words as transcribed.
+        times: (n,) s, middle of each word.
+        clock: (m,) s, middle of each TR of the stimulus clock.
+    """
+
+    name: str
+    words: list[str]
+    times: np.ndarray
+    clock: np.ndarray
+
+
+def token_budget(setting: int | str, model: Any, device: torch.device, surprisal: bool) -> int:
+    """Tokens per batch: as set, or what fits half of the free memory.
+
+    ASSUME: a token needs about 24 float32 values of the model's width (residual, queries, keys, values, two
+    widths of the MLP, norms, and room to spare), and attention scores are not kept (SDPA).
+    """
+    if setting != "auto":
+        return int(setting)
+    config = model.config.get_text_config()
+    per_token = 24 * 4 * config.hidden_size + (8 * config.vocab_size if surprisal else 0)
+    most = CPU_BUDGET if device.type == "cpu" else GPU_BUDGET
+    return max(1, min(most, free_bytes(device) // 2 // per_token))
+
+
+def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Group passes of similar length so that rows x longest stays within the budget; one at least.
+
+    Returns:
+        lists of indexes into `lengths`, longest first.
+    """
+    groups: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if groups and lengths[groups[-1][0]] * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
+
+
+class TextModel:
+    """A causal LM that turns stories into features.
+
+    Args:
+        card: model card, as `prepare` writes it.
+        settings: the config's `features.text`, with `device` and `device_map` of `features`.
+        layers: layers to keep; None for all.
+        offload: folder for weights that go to disk.
+        folder: where the token budget stays once it is found; None to find it anew.
+
+    Raises:
+        UserError: the model cannot be loaded or used.
+    """
+
+    def __init__(
+        self,
+        card: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        layers: Sequence[int] | None = None,
+        offload: str | Path | None = None,
+        folder: str | Path | None = None,
+    ) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        silence()
+        self.card, self.settings = card, settings
+        self.surprisal = bool(settings["bits_per_character"])
+        device = resolve_device(settings["device"])
+        self.model = load_model(
+            card,
+            AutoModelForCausalLM,
+            device,
+            settings["dtype"],
+            settings["device_map"],
+            settings.get("max_memory"),
+            offload,
+        )
+        if device.type == "cpu" and not settings["device_map"]:
+            pack(self.model, CPU_BUDGET, self.surprisal)
+            use_blocks(self.model)
+        self.tokenizer = AutoTokenizer.from_pretrained(card["path"])
+        self.reader = StateReader(self.model, layers, self.surprisal)
+        whole_logits = self.surprisal and not self.reader.head_is_all
+
+        def find() -> int:
+            return token_budget(settings["token_budget"], self.model, self.reader.device, whole_logits)
+
+        self._kept: BatchSize | None = None
+        if folder is not None and settings["token_budget"] == "auto":
+            self._kept = BatchSize(folder, card, self.model, lambda: [find()], whole_logits=whole_logits)
+        self.budget = self._kept.value if self._kept else find()
+        self._halved = False
+
+    def passage(self, story: Story) -> Passage:
+        """Tokenise a story into passes."""
+        return make_passage(
+            self.tokenizer,
+            story.name,
+            story.words,
+            self.settings["unit"],
+            self.settings["max_context"],
+            self.settings["restart_at"],
+            getattr(self.reader.config, "max_position_embeddings", None),
+        )
+
+    def _run(self, passage: Passage) -> Iterator[tuple[np.ndarray, dict[int, torch.Tensor], float]]:
+        """Yield, per batch: which kept states (k,), layer -> (k, width), nats."""
+        ends = np.cumsum([0, *(len(one.at) for one in passage.passes)])
+        for group in batches([len(one.ids) for one in passage.passes], self.budget):
+            chosen = [passage.passes[i] for i in group]
+            longest = max(len(one.ids) for one in chosen)
+            # Padding repeats the last token: it follows the text, so nothing in the text can see it.
+            ids = np.stack([np.pad(one.ids, (0, longest - len(one.ids)), mode="edge") for one in chosen])
+            index = {
+                name: (
+                    torch.from_numpy(
+                        np.repeat(np.arange(len(chosen)), [len(getattr(o, name)) for o in chosen])
+                    ),
+                    torch.from_numpy(np.concatenate([getattr(o, name) for o in chosen])),
+                )
+                for name in ("at", "scored")
+            }
+            states, nats = self.reader(
+                torch.from_numpy(ids), index["at"], index["scored"] if self.surprisal else None
+            )
+            yield np.concatenate([np.arange(ends[i], ends[i + 1]) for i in group]), states, nats
+
+    def mixed_states(self, passage: Passage, mix: np.ndarray) -> tuple[dict[int, np.ndarray], float]:
+        """Weighted sums of the passage's kept states, made on the device and moved once.
+
+        Args:
+            mix: (m, states) weights; the identity gives the states themselves.
+
+        Returns:
+            layer -> (m, width) float32, and the summed surprisal in nats.
+
+        Raises:
+            UserError: out of memory even with half the token budget.
+        """
+        weights = mix.astype(np.float32)
+        sums: dict[int, torch.Tensor] = {}
+        total = 0.0
+        try:
+            for where, states, nats in self._run(passage):
+                total += nats
+                part = weights[:, where]
+                reached = np.flatnonzero(part.any(axis=1))  # a TR hears the words of a few seconds only
+                rows, part = torch.from_numpy(reached), torch.from_numpy(part[reached])
+                for layer, values in states.items():
+                    if layer not in sums:
+                        sums[layer] = values.new_zeros(len(mix), values.shape[1])
+                    sums[layer].index_add_(0, rows.to(values.device), part.to(values.device) @ values)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if self._halved:
+                raise UserError(
+                    f"{self.card['model']}: out of memory with {self.budget} tokens per batch; set a lower "
+                    "features.text.token_budget, or features.device_map: auto"
+                ) from None
+        else:
+            return {layer: values.cpu().numpy() for layer, values in sums.items()}, total
+        self._halved = True
+        self.budget = max(1, self.budget // 2)
+        if self._kept:
+            self._kept.halve()
+        print(
+            f"{self.card['model']}: out of memory; going on with {self.budget} tokens a batch",
+            file=sys.stderr,
+        )
+        return self.mixed_states(passage, mix)
+
+    def features(self, story: Story, passage: Passage) -> tuple[dict[int, np.ndarray], dict[str, float]]:
+        """Features of a story on its TR clock.
+
+        Returns:
+            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, where asked for,
+            `bits_per_character` of `n_characters` scored ones.
+        """
+        weights = lanczos.weights(story.times, story.clock)  # (m, words)
+        owned = np.flatnonzero(passage.owner >= 0)
+        mix = np.zeros((len(story.clock), passage.n_states))
+        np.add.at(mix.T, passage.owner[owned], weights.T[owned])  # several words may share a state
+        layers, nats = self.mixed_states(passage, mix)
+        numbers: dict[str, float] = {
+            "n_words": len(story.words),
+            "n_tokens": sum(len(one.scored) for one in passage.passes),
+        }
+        if self.surprisal and passage.characters:
+            numbers["n_characters"] = passage.characters
+            numbers["bits_per_character"] = nats / math.log(2) / passage.characters
+        return layers, numbers

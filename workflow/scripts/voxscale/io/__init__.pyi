@@ -1,0 +1,13 @@
+from .files import atomic as atomic
+from .files import read_json as read_json
+from .files import require_writable as require_writable
+from .files import sha256_file as sha256_file
+from .files import sha256_text as sha256_text
+from .files import write_json as write_json
+from .hdf5 import DAMAGE as DAMAGE
+from .hdf5 import checked as checked
+from .hdf5 import reading as reading
+from .hdf5 import remake as remake
+from .placeholders import HDF5_MAGIC as HDF5_MAGIC
+from .placeholders import require as require
+from .tsv import read_rows as read_rows

@@ -1,0 +1,395 @@
+"""What a job takes: memory, minutes, GPUs, disk and threads, as functions of a few numbers.
+
+Bytes follow from shapes and dtypes, seconds from flops and bytes. Memory is an upper bound, meant to lie
+between one and three times what is measured (`voxscale usage` compares). ASSUME the rates below: on a slower
+machine jobs take longer than said, but requests leave room, and a job that runs out gets more at its retry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from voxscale.errors import UserError
+from voxscale.features import most_windows, window_bytes
+from voxscale.models import item_bytes, spread_weights
+
+MB = 1e6
+PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
+PLOTS = 420  # MB: with matplotlib, nilearn and their fonts and meshes
+NETWORK = 620  # MB: with torch and transformers
+# MB of the host beside a GPU: CUDA's libraries and context. ASSUME: not measured, no GPU was at hand.
+CUDA = 2_000
+SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start it
+START_S = 15.0  # s: start-ups, imports from a shared disk
+CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix products
+GPU_FLOPS = 4e13  # of one GPU in half precision, as forward passes reach it
+GPU_FLOPS_SINGLE = 1e13  # the same in single precision
+DISK_BYTES = 1e8  # bytes per second of a shared disk
+WORDS_PER_S = 3.2  # fast speech
+TOKENS_PER_WORD = 1.5
+SOUND_BYTES = (
+    6.5e5  # per second of sound, to read it at rates up to 96 kHz, and for its spectrum in mel bands
+)
+ALIGNED_MB = 64  # requests are rounded up to this
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one job takes.
+
+    Attributes:
+        memory_mb: of the job's own processes.
+        seconds: from start to end, with `threads`.
+        threads: cores.
+        gpus: GPUs.
+        disk_mb: that its outputs take and keep; of an extraction also what its weights take meanwhile.
+    """
+
+    memory_mb: float
+    seconds: float
+    threads: int = 1
+    gpus: int = 0
+    disk_mb: float = 0.0
+
+    def requested_mb(self, attempt: int = 1) -> int:
+        """Memory to ask a cluster for: with Snakemake's own, and half as much again at each retry."""
+        return ALIGNED_MB * math.ceil((self.memory_mb + SNAKEMAKE) * (1 + 0.5 * (attempt - 1)) / ALIGNED_MB)
+
+    def requested_minutes(self, attempt: int = 1) -> int:
+        """Time to ask a cluster for: three times the estimate and five minutes, twice that at each retry."""
+        return math.ceil(5 + 3 * self.seconds / 60) * 2 ** (attempt - 1)
+
+
+def plain(
+    bytes_in: float = 0.0,
+    bytes_out: float = 0.0,
+    held: float = 0.0,
+    seconds: float = 0.0,
+    base: float = PLAIN,
+) -> Need:
+    """A job that reads, computes a little and writes.
+
+    Args:
+        held: bytes in memory at once.
+        seconds: of computing.
+        base: MB of the process before it holds anything.
+    """
+    time = START_S + seconds + (bytes_in + bytes_out) / DISK_BYTES
+    return Need(base + held / MB, time, disk_mb=bytes_out / MB)
+
+
+def parameters(width: int, n_layers: int, vocab: int = 0, config: Mapping[str, Any] | None = None) -> float:
+    """Parameters of a transformer, to a few percent; the model card counts them exactly.
+
+    Args:
+        config: further settings; those that tell the width of the MLP are read.
+    """
+    config = config or {}
+    gated = "intermediate_size" in config and vocab > 0  # LLaMA and its kin: three matrices in the MLP
+    inner = config.get("intermediate_size") or config.get("ffn_dim") or config.get("encoder_ffn_dim")
+    inner = inner or 4 * width
+    layer = 4 * width**2 + (3 if gated else 2) * width * inner
+    return n_layers * layer + vocab * width * (2 if gated else 1)
+
+
+def feature_bytes(width: int, layers: int, trs: Sequence[int], dtype: str) -> float:
+    """Bytes of all layers of all stories on disk."""
+    return float(sum(trs)) * width * layers * item_bytes(dtype)
+
+
+def extraction(
+    modality: str,
+    width: int,
+    n_layers: int,
+    n_parameters: float,
+    vocab: int,
+    trs: Sequence[int],
+    tr_s: float,
+    settings: Mapping[str, Any],
+    threads: int | None = None,
+    weight_bytes: int = 2,
+    loaded: float = 0.0,
+    config: Mapping[str, Any] | None = None,
+    untrained: bool = False,
+) -> Need:
+    """Features of one model for all stories.
+
+    Args:
+        modality: language or speech.
+        trs: TRs of each story on the stimulus clock.
+        settings: of `features.text` or `features.speech`, and those of `features` that all models have.
+        threads: cores; None for as many as the work is worth.
+        weight_bytes: of a published weight, which a GPU runs where the dtype is `auto`.
+        loaded: parameters in memory, if more than pass.
+        config: further settings of the architecture.
+        untrained: whether all weights are drawn in memory, and only then spread.
+    """
+    gpu = str(settings["device"]) != "cpu"
+    seconds_of_sound = float(sum(trs)) * tr_s
+    longest = max(trs, default=1)
+    dtype = settings.get("dtype", "auto")
+    item = weight_bytes if gpu and dtype == "auto" else item_bytes(dtype)
+    if modality == "language":
+        # Half of each pass repeats context.
+        units = seconds_of_sound * WORDS_PER_S * TOKENS_PER_WORD * 2
+        at_once, passes = longest * tr_s * WORDS_PER_S, units / 2048
+        batch = 2048 * (24 * 4 * width + (8 * vocab if settings.get("bits_per_character") else 0))
+    else:
+        frames = 50.0 * settings["window_s"]  # per window
+        units = seconds_of_sound / settings["stride_s"] * frames
+        each = window_bytes(config or {}, width, n_layers, settings["window_s"], item)
+        windows = 32 if gpu else most_windows(each)
+        at_once, passes = longest * tr_s / settings["stride_s"], units / frames / windows
+        batch = windows * each + SOUND_BYTES * longest * tr_s
+    flops = 2.0 * n_parameters * units
+    threads = threads or worth_threads(flops, 4 if gpu else 16)
+    weights = max(n_parameters, loaded) * item
+    rate = (GPU_FLOPS_SINGLE if item == 4 else GPU_FLOPS) if gpu else CPU_FLOPS * threads
+    stored = feature_bytes(width, n_layers + 1, trs, settings["on_disk"])
+    # One story's layers on the clock, being summed and being saved; one batch's states, not yet summed.
+    held = 2 * 4.0 * longest * width * (n_layers + 1) + min(at_once, 4096) * width * (n_layers + 1) * 4
+    limits = settings.get("max_memory") or {}
+    gpus, memory, spilled = spread_weights(weights, gpu, settings.get("device_map"), limits)
+    held += max(memory, weights if untrained else 0) + (0 if gpu else batch)
+    # Weights on disk are read at each pass.
+    time = START_S + flops / rate + (weights + stored + passes * spilled) / DISK_BYTES
+    return Need(NETWORK + (CUDA if gpu else 0) + held / MB, time, threads, gpus, (stored + spilled) / MB)
+
+
+def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:
+    """Flops of one ridge fit, float64 ones counted twice: see `voxscale.ridge.budget`."""
+    h = n / folds
+    t = n - h
+    if p < t:
+        once = 20 * p**3 * (folds + 1) + 8 * n * p**2 + 2 * alphas * folds * min(h, p) * p**2
+        each = 4 * n * p + 2 * alphas * folds * min(h, p) * p
+    else:
+        once = alphas * 2 * (n**3 + folds * (2 * h * h * t + h**3))
+        each = 2 * alphas * folds * h * t + 2 * n * m
+    return float(once) + float(each) * voxels
+
+
+def worth_threads(flops: float, most: int = 16) -> int:
+    """Cores that are worth giving to this much work: one until it takes two minutes, doubled from there."""
+    cores = flops / CPU_FLOPS / 120
+    return int(min(most, 2 ** max(0, math.ceil(math.log2(cores))))) if cores > 1 else 1
+
+
+def cell_flops(
+    train: int,
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    n_draws: int = 1,
+    permutations: int = 0,
+) -> float:
+    """Flops of one cell, all its draws."""
+    alphas, folds = encoding["alphas"]["n"], encoding["folds"]["n"]
+    once = fit_flops(train, width * len(encoding["delays"]), test, voxels, alphas, folds)
+    return n_draws * (once + 0.1 * permutations * test * voxels)  # block sums are permuted, not TRs
+
+
+def fit(
+    lengths: Sequence[int],
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    n_draws: int = 1,
+    union: int = 0,
+    block_trs: int = 10,
+    permutations: int = 0,
+) -> Need:
+    """One cell: ridge on every draw of its training stories, scores and moments of all voxels.
+
+    Args:
+        lengths: training TRs of each story of the largest draw.
+        union: training TRs of all draws together.
+        encoding: complete `encoding` block of the config.
+
+    Raises:
+        UserError: `encoding.memory_gb` is too little for this cell.
+    """
+    train = sum(lengths)
+    flops = cell_flops(train, test, width, voxels, encoding, n_draws, permutations)
+    threads = worth_threads(flops)
+    blocks = math.ceil(test / block_trs)
+    own = voxels * (64.0 + 40 * blocks)  # scores and moments of all voxels
+    shared = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
+    try:
+        bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, shared)
+    except UserError:
+        if not shared:
+            raise
+        # A kernel that draws would share is left out where there is no room for it.
+        bound = own + fit_bytes(lengths, test, width, voxels, encoding, own)
+    stored = n_draws * voxels * (45.0 + 20 * blocks)
+    read = 4.0 * (train + test) * (voxels + width)
+    time = START_S + flops / (CPU_FLOPS * threads) + (read + 2 * stored) / DISK_BYTES
+    gpus = int(encoding["device"].startswith("cuda"))
+    memory = (bound + 90.0 * n_draws * voxels) / MB + (CUDA if gpus else 0)
+    return Need(memory, time, threads, gpus, stored / MB)
+
+
+def fit_bytes(
+    lengths: Sequence[int],
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    own: float = 0.0,
+    union: int = 0,
+) -> float:
+    """Bytes of a fit as the solver itself plans it, whatever numbers its node screens in.
+
+    Args:
+        own: bytes that the cell takes beside the solver, out of the same `encoding.memory_gb`.
+        union: rows of a kernel that draws share; 0 for none.
+
+    Raises:
+        UserError: `encoding.memory_gb` is too little.
+    """
+    import torch
+
+    from voxscale.ridge import Sizes, make_folds, make_plan
+
+    sizes = Sizes(
+        n=sum(lengths),
+        d=width,
+        delays=len(encoding["delays"]),
+        m=test,
+        voxels=voxels,
+        alphas=encoding["alphas"]["n"],
+        folds=tuple((len(fold.held), len(fold.train)) for fold in make_folds(lengths, encoding["folds"], 0)),
+        union=union,
+    )
+    return max(
+        make_plan(
+            sizes,
+            encoding["memory_gb"] - own / 1e9,
+            encoding["form"],
+            encoding["screen"],
+            encoding["precision"],
+            torch.device("cpu"),
+            low=low,
+        ).bytes
+        for low in (torch.int8, torch.bfloat16, torch.float32)
+    )
+
+
+def banded(
+    train: int,
+    test: int,
+    widths: Sequence[int],
+    voxels: int,
+    encoding: Mapping[str, Any],
+    samples: int,
+    block_trs: int = 10,
+    permutations: int = 0,
+) -> Need:
+    """Banded ridge of one subject, as himalaya searches.
+
+    Args:
+        widths: features of each band.
+        samples: candidates for how the penalty is shared.
+
+    Raises:
+        UserError: `encoding.memory_gb` is too little.
+    """
+    from voxscale.ridge import Sizes, banded_bytes, voxels_at_once
+
+    alphas, folds = encoding["alphas"]["n"], encoding["folds"]["n"]
+    held = math.ceil(train / folds)
+    kept = train - held
+    shape = {"n": train, "m": test, "delays": len(encoding["delays"]), "voxels": voxels, "alphas": alphas}
+    bands = [Sizes(d=width, folds=((held, kept),) * folds, **shape) for width in widths]
+    own = voxels * (64.0 + 40 * math.ceil(test / block_trs))
+    at_once = voxels_at_once(bands, samples, encoding["memory_gb"] - own / 1e9)
+    # In float64: eigenvectors of each fold and of all rows, a matrix per alpha; then all voxels.
+    once = folds * (10 * kept**3 + 2 * alphas * held * kept**2) + 10 * train**3 + 2 * alphas * train**3
+    each = 2 * alphas * folds * held * kept + 2 * alphas * train**2
+    flops = 2.0 * samples * (once * math.ceil(voxels / at_once) + each * voxels)
+    flops += 0.1 * permutations * test * voxels
+    threads = worth_threads(flops)
+    time = (
+        START_S + flops / (CPU_FLOPS * threads) + 4.0 * (train + test) * (voxels + sum(widths)) / DISK_BYTES
+    )
+    memory = banded_bytes(bands, samples, at_once) + own + 90.0 * (len(widths) + 1) * voxels
+    return Need(memory / MB, time, threads, disk_mb=voxels * (45.0 + 30 * len(widths)) / MB)
+
+
+def prediction(one_draw: Need, train: int, test: int, voxels: int) -> Need:
+    """Predictions of one cell at known alphas: a fit that keeps what it predicts."""
+    kept = 4.0 * (train + test) * voxels
+    return replace(one_draw, memory_mb=one_draw.memory_mb + kept / MB, disk_mb=kept / MB)
+
+
+def weighing(one_draw: Need, features: int, voxels: int) -> Need:
+    """Weights of one cell at known alphas: written block by block, one of them in memory."""
+    kept = 4.0 * features * voxels
+    return replace(one_draw, seconds=one_draw.seconds + kept / DISK_BYTES, disk_mb=kept / MB)
+
+
+def responses(
+    bytes_in: float, voxels: int, trs: float, repeats_trs: float, keep: str, held: float = 0.0
+) -> Need:
+    """One subject's responses in one file, copied in blocks.
+
+    Args:
+        bytes_in: of its files.
+        held: bytes of files that are not read in blocks: of the largest story, see `dataset.readers.stored`.
+    """
+    values = 4.0 * voxels * (trs + repeats_trs)
+    blocks = min(3e8, 3 * values)  # a block as read, in float32 and voxel by voxel, and what is counted of it
+    return plain(bytes_in, 0.0 if keep == "none" else values, held=held + blocks)
+
+
+def ceiling(voxels: int, test: int, repeats: int) -> Need:
+    """Noise ceilings of one subject, every repeat of the test stories in memory."""
+    held = 8.0 * repeats * test * voxels
+    flops = 4.0 * repeats**2 * test * voxels  # each repeat left out once
+    return plain(held / 2, 250.0 * voxels, min(held, 2e9), flops / CPU_FLOPS)
+
+
+def gathering(cells_voxels: float, largest: float, voxels: float) -> Need:
+    """Tables of a selection of cells, streamed.
+
+    Args:
+        cells_voxels: rows of all cells.
+        largest: rows of the largest cell.
+        voxels: of all subjects.
+    """
+    rows = 2.0**19 + largest
+    return plain(
+        90.0 * cells_voxels, 45.0 * cells_voxels, 3 * 70.0 * rows + 200.0 * voxels, 4e-7 * cells_voxels
+    )
+
+
+def from_moments(cells_blocks_voxels: float, largest: float, draws: int, outputs: float = 1e6) -> Need:
+    """Laws, profiles and artifacts, resampled from block moments.
+
+    Args:
+        cells_blocks_voxels: blocks x voxels x draws of all cells.
+        largest: of the largest cell.
+        draws: bootstrap draws.
+    """
+    flops = 2.0 * 5 * draws * cells_blocks_voxels
+    return plain(20.0 * cells_blocks_voxels, outputs, 3 * 20.0 * largest + 4e7, flops / CPU_FLOPS)
+
+
+def stack(members: int, train: int, test: int, voxels: int) -> Need:
+    """Stack of one subject, in blocks of voxels."""
+    block = min(voxels, 4096)
+    held = 8.0 * block * (members + 2) * (train + test)
+    read = 4.0 * (members + 1) * (train + test) * voxels
+    flops = 4.0 * members**2 * train * voxels
+    return plain(read, 100.0 * voxels, held, flops / CPU_FLOPS + 1e-4 * voxels, base=NETWORK)
+
+
+def figure(rows: float) -> Need:
+    """One figure from a table of so many rows."""
+    return plain(45.0 * rows, 5e6, 3 * 70.0 * rows, 20.0, base=PLOTS)

@@ -1,0 +1,145 @@
+"""Sizes that a study's jobs depend on: TRs, voxels, widths; estimated where the data are not there yet."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from voxscale.dataset import readers
+from voxscale.errors import UserError
+from voxscale.jobs import resources
+from voxscale.study import Cell, Study
+
+VOXELS = 100_000  # ASSUME: of a subject whose files do not tell before they are there
+STORY_TRS = 300  # ASSUME: of a story before it is there
+REPEATS = 10
+
+
+@dataclass(frozen=True, eq=False)  # two studies are never compared; so it can be cached by identity
+class Sizes:
+    """Sizes of one study.
+
+    Args:
+        study: complete; relative paths are looked up in the working directory.
+    """
+
+    study: Study
+
+    @functools.cache  # noqa: B019  one study lives as long as the process
+    def trs(self, story: str) -> int:
+        """Response TRs of a story; an estimate while the dataset is not there."""
+        if (known := self.study.dataset.n_trs(story)) is not None:
+            return known
+        return self._phantom_trs(story)
+
+    def _phantom_trs(self, story: str) -> int:
+        phantom = self.study.config["phantom"]
+        limit = phantom["words_per_story"]
+        if limit is not None:
+            words = limit * (2 if story in self.study.config["dataset"]["test_stories"] else 1)
+        else:
+            text = self.study.dataset.tables / f"phantom/stories/{story}.txt"
+            words = len(text.read_text().split()) if text.exists() else STORY_TRS * 4
+        seconds = 60 * words / phantom["words_per_minute"]
+        return max(10, round(1.2 * seconds / self.study.config["dataset"]["tr_s"]))
+
+    def _file_bytes(self, subject: str, story: str) -> int | None:
+        dataset = self.study.dataset
+        paths = dataset.response(subject, story)
+        if manifest := getattr(dataset, "manifest", None):
+            names = [path.relative_to(dataset.root).as_posix() for path in paths]
+            return sum(manifest[name].size for name in names if name in manifest)
+        return sum(path.stat().st_size for path in paths) if all(path.exists() for path in paths) else None
+
+    @functools.cache  # noqa: B019
+    def _stored(self, subject: str, story: str) -> readers.Stored | None:
+        """What the headers of a lab's own files say; None where they are not there or cannot be read."""
+        dataset = self.study.dataset
+        if dataset.kind not in ("folder", "bids"):
+            return None
+        try:
+            return readers.stored(dataset.response(subject, story), dataset.mask(subject))
+        except (UserError, OSError):  # the job that reads them says what is wrong
+            return None
+
+    @functools.cache  # noqa: B019
+    def voxels(self, subject: str) -> int:
+        """Voxels of a subject: by config, header and mask, or the size of a published file."""
+        if self.study.dataset.kind == "phantom":
+            return int(self.study.config["phantom"]["voxels"])
+        story = self.study.dataset.training(subject)[0]
+        if self.study.dataset.kind == "ds003020":  # float64, (TRs, voxels)
+            return max(1, (self._file_bytes(subject, story) or 0) // (8 * self.trs(story)))
+        stored = self._stored(subject, story)
+        return VOXELS if stored is None else stored.shape.n_voxels
+
+    def repeat_trs(self, subject: str) -> int:
+        """TRs of all repeats of a subject's test stories."""
+        found = 0
+        for story in self.study.dataset.test(subject):
+            stored = self._stored(subject, story)
+            found += self.trs(story) * (REPEATS if stored is None else stored.shape.n_repeats)
+        return found
+
+    def held_responses(self, subject: str) -> float:
+        """Bytes that reading a subject's largest story keeps in memory, beside the blocks."""
+        stored = (self._stored(subject, story) for story in self.study.heard(subject))
+        return max((one.held for one in stored if one), default=0.0)
+
+    def response_bytes(self, subject: str) -> float:
+        """Bytes of all response files of a subject."""
+        total = 0.0
+        for story in self.study.heard(subject):
+            size = self._file_bytes(subject, story)
+            repeats = REPEATS if story in self.study.dataset.test(subject) else 0
+            total += 8.0 * self.trs(story) * self.voxels(subject) * (1 + repeats) if size is None else size
+        return total
+
+    def test_trs(self, subject: str) -> int:
+        """TRs of all test stories of a subject."""
+        return sum(self.trs(story) for story in self.study.dataset.test(subject))
+
+    def train_trs(self, subject: str, n_train: int | None = None) -> int:
+        """TRs of a subject's longest training stories, or of all."""
+        return sum(self.longest(subject, n_train))
+
+    def longest(self, subject: str, n_train: int | None = None) -> list[int]:
+        """TRs of each of a subject's longest training stories, or of all."""
+        lengths = sorted((self.trs(story) for story in self.study.dataset.training(subject)), reverse=True)
+        return lengths[:n_train]
+
+    @cached_property
+    def clock_trs(self) -> list[int]:
+        """TRs of each story on the stimulus clock."""
+        return [self.trs(story) + sum(self.study.dataset.trim) for story in self.study.stories]
+
+    def width(self, model: str) -> int:
+        """Features per layer."""
+        entry = self.study.registry[model]
+        if entry.width:
+            return entry.width
+        return self.study.config["features"]["control"]["mel_bands"] if entry.control == "mel" else 16
+
+    def parameters(self, model: str) -> float:
+        """Parameters of a model, to a few percent."""
+        entry = self.study.registry[model]
+        return resources.parameters(entry.width or 0, entry.n_layers, entry.vocab or 0, entry.config)
+
+    def loaded(self, model: str) -> float:
+        """Parameters that are downloaded and loaded: with a decoder, which no features are made of."""
+        entry = self.study.registry[model]
+        decoder = entry.config.get("decoder_layers", 0) if entry.modality == "speech" else 0
+        inner = entry.config.get("decoder_ffn_dim", 0)
+        width = entry.width or 0
+        return self.parameters(model) + decoder * (8.0 * width**2 + 2 * width * inner)
+
+    def rows(self, cells: Iterable[Cell]) -> list[float]:
+        """Rows of the table of scores that each cell has: draws times voxels."""
+        return [float(self.study.grid.draws.get(cell, 1)) * self.voxels(cell.subject) for cell in cells]
+
+    @cached_property
+    def all_voxels(self) -> float:
+        """Voxels of all subjects."""
+        return float(sum(self.voxels(subject) for subject in self.study.subjects))

@@ -1,0 +1,185 @@
+"""How far a study is, at any time: `python -m voxscale.jobs.status --configfile config/paper.yaml`.
+
+Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
+queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; outdated
+when its output is there but was made with other settings; failed when it is none of these and has left a
+log since it last came to its end; else missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from voxscale.cluster import SLURM_LOGS, Queued, read_queue, watch
+from voxscale.errors import UserError
+from voxscale.jobs.jobs import Job, Jobs
+from voxscale.jobs.plan import OUTDATED, is_done, load_jobs, table
+from voxscale.jobs.records import Settings, marked
+
+STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
+LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
+ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
+TAIL = 400  # characters of a failed job's log
+# What tells most of a failure: SLURM's own reason, else the script's, else any other.
+TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
+
+
+class Seen(NamedTuple):
+    """A job, its state, and the log of its failure."""
+
+    job: Job
+    state: str
+    log: Path | None = None
+
+
+def _written(path: Path) -> float:
+    """When a file was last written, s; minus infinity without one."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return -math.inf
+
+
+def failure_log(job: Job) -> Path | None:
+    """The log that tells most of a job's failure: the rule's own, or what SLURM kept of it.
+
+    A success leaves logs as well, and after them a benchmark, which a job that failed or was killed does not.
+    """
+    folder = SLURM_LOGS / f"rule_{job.rule}" / "_".join(job.wildcards.values())
+    kept = max(folder.glob("*.log"), key=_written, default=None)
+    ended = _written(job.benchmark)
+    own = job.log if _written(job.log) > ended else None
+    if kept is None or _written(kept) <= ended + ENDING_S:
+        return own
+    if own is None or not own.stat().st_size:
+        return kept
+    later = _written(kept) - _written(own)
+    # SLURM ended the job, or its node did: the script's last word is old.
+    return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
+
+
+def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], running: bool) -> list[Seen]:
+    """State of every job.
+
+    Args:
+        queue: living jobs of the cluster; None without one.
+        started: outputs that Snakemake has marked as being written.
+        running: whether a run holds the directory.
+    """
+    queued = {job.comment: "waiting" if job.waiting else "running" for job in queue or ()}
+    started, settings = set(started), Settings(jobs.study)
+    seen = []
+    for job in jobs.all():
+        there = is_done(jobs, job)
+        outdated = settings.differ(job, there)
+        if there and not outdated and str(job.output) not in started:
+            seen.append(Seen(job, "done"))
+        elif job.comment in queued:
+            seen.append(Seen(job, queued[job.comment]))
+        elif str(job.output) in started and running and (not queue or job.rule in LOCAL_RULES):
+            seen.append(Seen(job, "running"))
+        elif outdated:
+            seen.append(Seen(job, "outdated"))
+        elif (log := failure_log(job)) is not None:
+            seen.append(Seen(job, "failed", log))
+        else:
+            seen.append(Seen(job, "missing"))
+    return seen
+
+
+def _counted(groups: Mapping[str, Counter[str]], name: str) -> list[str]:
+    header = (name, *STATES, "all")
+    return table(
+        header,
+        (
+            (group, *(count[state] or "-" for state in STATES), count.total())
+            for group, count in groups.items()
+        ),
+    )
+
+
+def _lines(path: Path) -> list[str]:
+    """The last lines of a log."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 8 * TAIL))
+        return [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+
+
+def _said(path: Path, telling: str) -> list[str]:
+    return [line for line in _lines(path) if re.search(telling, line)]
+
+
+def tail(path: Path) -> str:
+    """The last words of a log, one line."""
+    said = next((said for telling in TELLING if (said := _said(path, telling))), None) or _lines(path)
+    return (said or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
+
+
+def report(seen: Sequence[Seen], cells: bool = False) -> str:
+    """Counts of each rule, of each model's fits by training size, and the log of each failure.
+
+    Args:
+        cells: every fit on a line of its own, instead of counts.
+    """
+    rules: dict[str, Counter[str]] = {}
+    fits: dict[str, Counter[str]] = {}
+    for job, state, _ in seen:
+        rule = "draw_*" if job.rule.startswith("draw_") else job.rule
+        rules.setdefault(rule, Counter())[state] += 1
+        if job.rule == "fit_encoding":
+            group = f"{job.wildcards['model']} n_train={job.wildcards['n_train']}"
+            fits.setdefault(group, Counter())[state] += 1
+    lines = _counted(rules | {"all": sum(rules.values(), Counter())}, "rule")
+    if cells:
+        columns = ("model", "layer", "subject", "n_train")
+        rows = [
+            (*(s.job.wildcards[c] for c in columns), s.state) for s in seen if s.job.rule == "fit_encoding"
+        ]
+        lines += ["", *table((*columns, "state"), rows)]
+    else:
+        lines += ["", *_counted(fits, "fits")]
+    if outdated := sum(one.state == "outdated" for one in seen):
+        lines += ["", f"{outdated} outdated: they {OUTDATED}."]
+    return "\n".join([*lines, "", failures(seen)] if any(one.log for one in seen) else lines)
+
+
+def failures(seen: Sequence[Seen]) -> str:
+    """The log of each failed job and its last words."""
+    failed = [(job, log) for job, _, log in seen if log]
+    lines = [f"{len(failed)} failed; running the workflow again tries them again:"] if failed else []
+    for job, log in failed:
+        lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]
+    return "\n".join(lines)
+
+
+def tell_failures(jobs: Jobs) -> None:
+    """To be called when a run has failed: what each job had to say, SLURM's own words among it."""
+    watch.say(failures(survey(jobs, [], [], running=False)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the state; 0, or 1 after one line about a mistake."""
+    parser = argparse.ArgumentParser(prog="voxscale status", description=__doc__.splitlines()[0])
+    parser.add_argument("--configfile", nargs="+", help="the study's config; default: the demo's")
+    parser.add_argument("--directory", default=".", help="where results/ is")
+    parser.add_argument("--cells", action="store_true", help="each fit on a line of its own")
+    options = parser.parse_args(arguments)
+    try:
+        jobs = load_jobs(options.configfile, options.directory)
+        seen = survey(jobs, read_queue("."), marked(), watch.is_running())
+        print(report(seen, options.cells))
+    except UserError as error:
+        print(f"ERROR status: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

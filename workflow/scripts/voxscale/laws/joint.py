@@ -1,0 +1,223 @@
+"""Scan more, or use a bigger model? The score as a surface over parameters and hours, and its slopes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale.errors import UserError
+from voxscale.io import tables
+from voxscale.laws.fit import preferred
+from voxscale.laws.likelihood import corrected, resampled_covariance, surface_deviance, weights
+from voxscale.laws.points import POOLED, Point, blocks_by_subject, choose_cells, describe_cells, read_points
+from voxscale.laws.surfaces import SURFACES, Fitted, fit_surface
+from voxscale.provenance import collect
+from voxscale.statistics import METRICS, interval, outer_share
+
+GRID = 13  # values of N and of D in the drawn surface
+HOURS_SEARCHED = np.geomspace(1, 1000, 300)  # times the hours there are
+
+
+def corner_error(name: str, n: np.ndarray, d: np.ndarray, y: np.ndarray, ceiling: float) -> float:
+    """Predicted less observed where both N and D are largest, by a fit that has not seen that corner.
+
+    The corner is every point of the largest model with more than the median hours. NaN: too few are left.
+    """
+    corner = (n == n.max()) & (d > np.median(d))
+    surface = SURFACES[name]
+    if (~corner).sum() < surface.n_parameters or not corner.any():
+        return np.nan
+    fitted = fit_surface(surface, n[~corner], d[~corner], y[None, ~corner], ceiling)
+    errors = [fitted.value(*at)[0] - seen for *at, seen in zip(n[corner], d[corner], y[corner], strict=True)]
+    return float(np.mean(errors))
+
+
+def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[str, str, np.ndarray]]:
+    """Options, from the largest model and all hours there are: (option, unit, gains (studies,)).
+
+    Args:
+        n: parameters of the largest model; d: training hours now.
+        larger: how many times larger the next model is.
+    """
+    now = fitted.value(n, d)
+    options = {
+        "one more hour": fitted.value(n, d + 1) - now,
+        "twice the hours": fitted.value(n, 2 * d) - now,
+        "twice the parameters": fitted.value(2 * n, d) - now,
+        f"the next larger model ({larger:.3g} times the parameters)": fitted.value(larger * n, d) - now,
+    }
+    with np.errstate(invalid="ignore", divide="ignore"):
+        percent = {name: 100 * gain / np.where(now > 0, now, np.nan) for name, gain in options.items()}
+    rows = [(name, "metric", gain) for name, gain in options.items()]
+    rows += [(name, "% of the fitted score now", gain) for name, gain in percent.items()]
+    # Iso-performance: hours that bring what twice the parameters bring; more than are searched count as inf.
+    along = np.stack([fitted.value(n, d * times) for times in HOURS_SEARCHED])
+    wanted = fitted.value(2 * n, d)
+    reached = along >= wanted
+    first = np.maximum(reached.argmax(0), 1)  # between the last one below and the first one above: a line
+    (below, above), each = (along[first - i, np.arange(along.shape[1])] for i in (1, 0)), first - 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.clip((wanted - below) / (above - below), 0, 1)
+    times = HOURS_SEARCHED[each] + np.nan_to_num(share) * (HOURS_SEARCHED[first] - HOURS_SEARCHED[each])
+    hours = np.where(reached.any(0), d * (times - 1), np.inf)
+    return [*rows, ("hours worth twice the parameters", "h", hours)]
+
+
+def share_out(shares: Mapping[str, float], resamples: int) -> list[str]:
+    """A form for each resample, each form as often as its share says.
+
+    A gain is an extrapolation, and the forms differ most there: an interval that holds on to one form leaves
+    out how uncertain the form is. It is therefore that of a mixture of all forms, by their Akaike weights.
+    """
+    ends = np.cumsum(list(shares.values()))
+    names = list(shares)
+    return [
+        names[min(i, len(names) - 1)] for i in np.searchsorted(ends, (np.arange(resamples) + 0.5) / resamples)
+    ]
+
+
+def another_subject(
+    points: Mapping[str, list[Point]], name: str, m: int, level: float
+) -> tuple[float, float, float] | None:
+    """What one more subject takes from the half width of the interval of the subjects' mean best score.
+
+    The half width is t·spread/√subjects; how uncertain the spread itself is, is known from chi-square.
+
+    ASSUME: the next subject differs from these as these differ from each other, and as a normal variable.
+
+    Returns:
+        change (below 0), lo, hi; None with fewer than two subjects.
+    """
+    from scipy import stats
+
+    best = [max(point.y[name][0, m] for point in mine) for key, mine in points.items() if key != POOLED]
+    s = len(best)
+    if s < 2:
+        return None
+    now, then = (stats.t.ppf(0.5 + level / 2, k - 1) / np.sqrt(k) for k in (s, s + 1))
+    spread = np.std(best, ddof=1)
+    ends = spread * np.sqrt((s - 1) / stats.chi2.ppf([0.5 - level / 2, 0.5 + level / 2], s - 1))
+    return float((then - now) * spread), *map(float, (then - now) * ends)
+
+
+def joint_rows(
+    subject: str, mine: Sequence[Point], name: str, m: int, level: float
+) -> tuple[list[dict], list[dict], list[dict]]:
+    """Rows of tables `joint`, `joint_surface` and `what_next` for one subject, set and metric."""
+    n = np.array([point.about["parameters"] for point in mine], float)
+    d = np.array([point.x for point in mine])
+    y = np.stack([point.y[name][:, m] for point in mine], 1)
+    y = y[np.isfinite(y).all(1)]
+    if len(y) < 2 or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
+        return [], [], []
+    ceiling = max(point.ceiling[name][m] for point in mine)
+    n_blocks = mine[0].n_blocks
+    key = {"subject": subject, "metric": METRICS[m], "voxel_set": name}
+    covariance = resampled_covariance(y[1:], n_blocks)
+    fits, judged, deviances, rows = {}, {}, {}, []
+    for form, surface in SURFACES.items():
+        about = {"form": form, "n_parameters": surface.n_parameters, "n_points": len(n)}
+        if len(n) <= surface.n_parameters:
+            rows.append(key | about | {"rss": np.nan, "aicc": np.nan, "corner_error": np.nan})
+            continue
+        fits[form] = fit_surface(surface, n, d, y, ceiling)
+        error = corner_error(form, n, d, y[0], ceiling)
+        deviances[form] = surface_deviance(surface, n, d, y[0], covariance, ceiling)
+        criterion = corrected(deviances[form], len(n), surface.n_parameters)
+        judged[form] = criterion, abs(error)
+        found = {"rss": float(fits[form].rss[0]), "aicc": criterion, "corner_error": error}
+        rows.append(key | about | found)
+    best = preferred(judged)
+    if best is None:
+        return [row | {"preferred": False} for row in rows], [], []
+    rows = [row | {"preferred": row["form"] == best} for row in rows]
+    key["form"] = best
+    sizes = np.unique(n)
+    larger = sizes[-1] / sizes[-2]
+    surface_rows = []
+    measured = dict(zip(zip(n, d, strict=True), y[0], strict=True))
+    grid = itertools.product(*(np.geomspace(each.min(), 2 * each.max(), GRID) for each in (n, d)))
+    for at in [*grid, *measured]:
+        values = fits[best].value(*at)
+        lo, hi = interval(values[0], values[1:], level, n_blocks)
+        where = {"parameters": at[0], "hours": at[1], "observed": measured.get(at, np.nan)}
+        surface_rows.append(key | where | {"fitted": values[0], "lo": lo, "hi": hi})
+    next_rows = []
+    options = {form: what_next(fit, n.max(), d.max(), larger) for form, fit in fits.items()}
+    counts = {form: SURFACES[form].n_parameters for form in deviances}
+    each = share_out(weights(deviances, counts, len(n), n_blocks), len(y) - 1)
+    for i, (option, unit, _) in enumerate(options[best]):
+        gains = np.array([options[form][i][2][1 + resample] for resample, form in enumerate(each)])
+        gain, lo, hi = _span(gains, level, n_blocks)
+        next_rows.append(key | {"option": option, "unit": unit, "gain": gain, "lo": lo, "hi": hi})
+    return rows, surface_rows, next_rows
+
+
+def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float, float]:
+    """Median and interval of a gain over resamples."""
+    known = gains[~np.isnan(gains)]
+    if not len(known):
+        return (np.nan,) * 3
+    gain = np.median(known)
+    if np.isfinite(known).all():
+        return float(gain), *map(float, interval(gain, known, level, n_blocks))
+    # Hours without end: percentiles without a shift, which infinity does not harm.
+    share = outer_share(level, n_blocks)
+    lo, hi = np.quantile(known, [share, 1 - share], method="nearest")
+    return float(gain), float(lo), float(hi)
+
+
+def fit_joint(
+    cells: Sequence[Sequence[Any]],
+    moments: Sequence[str | Path],
+    summary: str | Path,
+    voxels: str | Path,
+    output: str | Path,
+    output_surface: str | Path,
+    output_next: str | Path,
+    spec: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write tables `joint`, `joint_surface` and `what_next`.
+
+    Args:
+        cells: (model, layer, subject, n_train) of several models at several sizes of training set.
+        spec: voxels, from the config's `joint`; n_draws of its sweep.
+        settings: as for `voxscale.laws.fit.fit_law`.
+
+    Raises:
+        UserError: fewer than two models or two sizes of training set; a model without parameters.
+    """
+    where = "config key joint"
+    table = tables.read("summary", summary)
+    sizes = describe_cells(table, cells, "parameters", where, spec["n_draws"])
+    about = {
+        cell: row | {"parameters": sizes[cell]["x"]}
+        for cell, row in describe_cells(table, cells, "hours", where, spec["n_draws"]).items()
+    }
+    chosen = choose_cells(about, "hours", settings["layer_choice"])
+    if len({cell[0] for cell in chosen}) < 2 or len({cell[3] for cell in chosen}) < 2:
+        raise UserError(f"{where}.sweep: needs at least two models at two n_train; name such a sweep")
+    files = {tuple(cell): path for cell, path in zip(cells, moments, strict=True)}
+    files = {cell: files[cell] for cell in chosen}
+    points = read_points(files, about, voxels, spec, False, where, settings)
+    found: tuple[list[dict], list[dict], list[dict]] = ([], [], [])
+    for subject, mine in points.items():
+        for name in mine[0].y:
+            for m, metric in enumerate(METRICS):
+                for rows, new in zip(
+                    found, joint_rows(subject, mine, name, m, settings["interval"]), strict=True
+                ):
+                    rows += new
+                if subject == POOLED and (change := another_subject(points, name, m, settings["interval"])):
+                    key = {"subject": subject, "metric": metric, "voxel_set": name, "form": "none"}
+                    row = {"option": "another subject", "unit": "half width of the mean's interval"}
+                    found[2].append(key | row | dict(zip(("gain", "lo", "hi"), change, strict=True)))
+    provenance = collect(spec=dict(spec), settings=dict(settings), test_blocks=blocks_by_subject(points))
+    names = ("joint", "joint_surface", "what_next")
+    for name, rows, path in zip(names, found, (output, output_surface, output_next), strict=True):
+        tables.write(name, rows, path, provenance)

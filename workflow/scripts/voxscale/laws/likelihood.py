@@ -1,0 +1,178 @@
+"""Which form of law do points support? Likelihoods of points whose errors are correlated.
+
+Points of one test set err together: what a resample adds to a score it adds to that of the next model too.
+Residuals of a fit look smaller and smoother than the errors are, and a form that bends follows them. So forms
+are compared under the points' own covariance, which resampling tells, and beside it a scatter of each point
+alone, since models lie off any law for reasons that no test set knows:
+
+    y ~ N(form, covariance + scatter² · identity)
+
+The scatter is the most likely one of each form, and counts as a parameter of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import stats
+
+from voxscale.laws.forms import Form
+from voxscale.laws.surfaces import Surface, fit_surface
+from voxscale.statistics import freedom, spread_lost
+
+SCATTERS = np.geomspace(1e-6, 10, 29)  # scatter², as a share of the points' variance
+LEAST_SHRINKING = 0.1
+COARSE = 4  # of so many scatters one is tried on a surface, whose fit takes longer
+ROUNDS = 4  # in which the grid of a form's nonlinear parameter is narrowed
+
+
+def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
+    """Covariance of points from their bootstrap resamples: (points, points).
+
+    What is fitted to few points has resamples far out, whose variance is large or has no end: spreads are
+    those of the middle 68 % of resamples, correlations those of their normal scores.
+
+    Args:
+        resamples: (resamples, points); those that are not finite are left out.
+        n_units: blocks that were resampled, see `bootstrap.interval`.
+    """
+    known = resamples[np.isfinite(resamples).all(1)]
+    if len(known) < 2:
+        return np.zeros((resamples.shape[1],) * 2)
+    scores = stats.norm.ppf((stats.rankdata(known, axis=0) - 0.5) / len(known))
+    low, high = np.quantile(known, stats.norm.cdf([-1, 1]), axis=0)
+    spread = (high - low) / 2
+    size = np.sqrt((scores**2).sum(0))
+    correlation = scores.T @ scores / np.where(size > 0, np.outer(size, size), np.inf)
+    return correlation * np.outer(spread, spread) * spread_lost(n_units)
+
+
+def whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each scatter: what makes errors independent and of variance 1, and their covariance's size.
+
+    Args:
+        covariance: (points, points); y: (points,), which gives scatters their scale.
+
+    Returns:
+        whitening (scatters, points, points) and the covariance's log determinant (scatters,).
+    """
+    values, vectors = np.linalg.eigh(covariance)
+    scale = max(float(np.trace(covariance)) / len(y), float(np.var(y)), 1e-18)
+    variances = np.maximum(values, 0) + scale * SCATTERS[:, None]
+    return vectors.T / np.sqrt(variances)[:, :, None], np.log(variances).sum(1)
+
+
+def corrected(deviance: float, points: int, parameters: int) -> float:
+    """Akaike's criterion corrected for few points (AICc), the scatter counted as a parameter.
+
+    NaN where the correction is not defined: a form with as many parameters as that cannot be judged by it.
+    """
+    k = parameters + 1
+    if points - k - 1 <= 0 or not np.isfinite(deviance):
+        return np.nan
+    return float(deviance + 2 * k + 2 * k * (k + 1) / (points - k - 1))
+
+
+def form_criterion(
+    form: Form,
+    x: np.ndarray,
+    y: np.ndarray,
+    covariance: np.ndarray,
+    ceiling: float = 1.0,
+    families: np.ndarray | None = None,
+) -> float:
+    """AICc of a form.
+
+    Args:
+        x: (points,) above 0; y: (points,).
+        covariance: (points, points), of `resampled_covariance`.
+        ceiling: largest plateau.
+        families: (points,) when each family has a constant of its own.
+    """
+    if not np.isfinite(y).all():
+        return np.nan
+    labels = np.zeros(len(x)) if families is None else families
+    constants = (labels[:, None] == np.unique(labels)).astype(float)[:, : None if form.constant else 0]
+    whiten, log_determinant = whitenings(covariance, y)
+    u = x / np.exp(np.log(x).mean())
+
+    def deviances(grid: np.ndarray) -> np.ndarray:
+        """(scatters, grid)."""
+        basis = (form.basis(u, grid) + np.zeros((len(grid), len(x)))) @ np.swapaxes(whiten, 1, 2)
+        return _bounded(form, basis, whiten @ constants, whiten @ y, ceiling) + log_determinant[:, None]
+
+    grid = form.grid if len(form.grid) else np.zeros(1)
+    for _ in range(ROUNDS if len(grid) > 1 else 1):
+        found = deviances(grid)
+        best = found.min(0).argmin()
+        grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], 21)
+    return corrected(found.min(), len(x), len(form.parameters) - form.constant + constants.shape[1])
+
+
+def surface_deviance(
+    surface: Surface,
+    n: np.ndarray,
+    d: np.ndarray,
+    y: np.ndarray,
+    covariance: np.ndarray,
+    ceiling: float = 1.0,
+) -> float:
+    """Least -2 log likelihood of a surface: n, d, y (points,), the rest as for `form_criterion`."""
+    whiten, log_determinant = whitenings(covariance, y)
+    deviances = [
+        fit_surface(surface, n, d, y[None], ceiling, whitening=each).rss[0] + size
+        for each, size in zip(whiten[::COARSE], log_determinant[::COARSE], strict=True)
+    ]
+    return float(min(deviances))
+
+
+def weights(
+    deviances: Mapping[str, float], parameters: Mapping[str, int], points: int, n_units: int
+) -> dict[str, float]:
+    """Akaike weights of forms: how likely each is the best of them (Burnham & Anderson 2002).
+
+    Misfits look too large under a covariance that few units told, and forms too well known: deviances are
+    shrunk as its inverse is (Hartlap et al. 2007, doi:10.1051/0004-6361:20066170).
+
+    Args:
+        deviances: -2 log likelihood of each form.
+        parameters: number of parameters of each form.
+        points: points fitted.
+        n_units: blocks that were resampled.
+    """
+    free = freedom(n_units)
+    shrink = max((free - points - 1) / free, LEAST_SHRINKING)
+    criteria = {name: shrink * value + 2 * parameters[name] for name, value in deviances.items()}
+    shares = {name: np.exp((min(criteria.values()) - value) / 2) for name, value in criteria.items()}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
+def _bounded(form: Form, f: np.ndarray, ones: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndarray:
+    """Least sum of squares of y - ones·offsets - slope·f: (scatters, grid), within the form's bounds."""
+    slope, rss = _project(f, ones, y)
+    if not form.bounded:
+        return rss
+    ff = np.einsum("tgp,tgp->tg", f, f)
+    if not form.constant:
+        held = np.clip(slope, 0, ceiling)
+        return rss + (held - slope) ** 2 * ff
+    # A law that falls is flat; a plateau above the ceiling goes onto it.
+    flat = _project(np.zeros_like(f[:, :1]), ones, y)[1]
+    offsets = np.linalg.pinv(ones)[:, None] @ (y[:, None] - slope[..., None] * f)[..., None]
+    high = (offsets[..., 0] > ceiling).any(-1)
+    top = y - ceiling * ones.sum(-1)
+    steep = np.maximum(np.einsum("tgp,tp->tg", f, top) / ff, 0)
+    edge = ((top[:, None] - steep[..., None] * f) ** 2).sum(-1)
+    edge = np.where(ones.shape[-1] == 1, edge, np.inf)
+    return np.where((slope < 0) | high, np.minimum(edge, flat), rss)
+
+
+def _project(f: np.ndarray, ones: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Free slope and sum of squares: (scatters, grid) each; what the constants explain is taken out first."""
+    basis = np.linalg.qr(ones)[0]
+    f = f - (f @ basis) @ np.swapaxes(basis, 1, 2)
+    y = y - np.einsum("tpk,tqk,tq->tp", basis, basis, y)
+    ff, fy = np.einsum("tgp,tgp->tg", f, f), np.einsum("tgp,tp->tg", f, y)
+    slope = fy / np.where(ff > 0, ff, np.inf)
+    return slope, np.maximum((y**2).sum(-1)[:, None] - slope * fy, 0)

@@ -1,0 +1,16 @@
+from .attention import use_blocks as use_blocks
+from .loading import free_bytes as free_bytes
+from .loading import is_out_of_memory as is_out_of_memory
+from .loading import load_model as load_model
+from .loading import offload_folder as offload_folder
+from .loading import resolve_device as resolve_device
+from .loading import resolve_dtype as resolve_dtype
+from .packed import pack as pack
+from .packed import put_channels_last as put_channels_last
+from .prepare import prepare_model as prepare_model
+from .quiet import silence as silence
+from .registry import ModelEntry as ModelEntry
+from .registry import load_registry as load_registry
+from .spread import item_bytes as item_bytes
+from .spread import spread_weights as spread_weights
+from .states import StateReader as StateReader

@@ -1,0 +1,311 @@
+"""What the report says beside its figures: facts and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from voxscale.figures import NO_END, base_text, count, full, one_layer, set_name, signed
+from voxscale.laws import FORMS
+
+METRIC = {"r": "r", "r2": "signed r²"}
+Table = dict[str, Any]
+
+# What each switch of encoding.preset changes.
+SWITCHES = {
+    "encoding.delays_across_stories": "whether a story's first rows hold the end of the story before it",
+    "encoding.zscore_test": "with what the test responses and features are scaled",
+    "encoding.folds": "what cross-validation holds out inside the training stories",
+    "encoding.alphas": "the grid of ridge penalties, and whether it scales with the features",
+    "encoding.layer_choice": "where the layer of a model is chosen",
+    "scoring.skip_s": "seconds left out at the start of each test story",
+    "ceiling.floor": "what becomes of voxels with a low noise ceiling",
+}
+
+
+def table(
+    title: str,
+    rows: Iterable[Mapping[str, Any]],
+    fold: bool = False,
+    strong: Sequence[int] = (),
+) -> list[Table]:
+    """A table of the report as a list of one, or of none when it has no rows."""
+    rows = list(rows)
+    if not rows:
+        return []
+    columns = list(rows[0])
+    cells = [[cell(row.get(column)) for column in columns] for row in rows]
+    numeric = [all(_is_number(row.get(column)) for row in rows) for column in columns]
+    return [
+        {
+            "title": title,
+            "columns": columns,
+            "rows": cells,
+            "numeric": numeric,
+            "fold": fold,
+            "strong": list(strong),
+        }
+    ]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number | None) and not isinstance(value, bool)
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it."""
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if isinstance(value, float | np.floating):
+        return f"{value:.3g}"
+    return str(value)
+
+
+def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
+    """`estimate [lo, hi]`, without the bracket where there is no interval."""
+    text = form.format(getattr(row, column))
+    if np.isnan(row.lo) or np.isnan(row.hi):
+        return text
+    lo, hi = (form.format(end) if np.isfinite(end) else NO_END for end in (row.lo, row.hi))
+    return f"{text} [{lo}, {hi}]"
+
+
+def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row per log-linear fit: its slope, and the same as a percentage of its named base.
+
+    Args:
+        laws: table `laws`, already narrowed to the fits to show.
+        x_names: what each law runs over.
+    """
+    rows = []
+    keys = ["law", "group", "subject", "voxel_set", "metric", "points"]
+    for (law, group, subject, voxel_set, metric, points), fit in laws[laws.form == "log_linear"].groupby(
+        keys, sort=False
+    ):
+        named = {row.parameter: row for row in fit.itertuples()}
+        percent = named.get("percent_per_decade")
+        rows.append(
+            {
+                "law": law if group == "all" else f"{law}, {group}",
+                "subject": _who(subject),
+                "voxels": set_name(voxel_set),
+                "metric": METRIC[metric],
+                "points": f"{fit.n_points.iloc[0]}" + ("" if points == "all" else f" ({points})"),
+                "per decade": between(named["per_decade"], "{:+.2g}") if "per_decade" in named else None,
+                "% per decade": between(percent, "{:+.0f}") if percent else None,
+                "of the": base_text(percent.base, x_names.get(law, "x")) if percent else None,
+            }
+        )
+    return rows
+
+
+def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per fitted form: how well it describes, and how well it predicts the largest size unseen."""
+    keys = ["law", "group", "subject", "voxel_set", "metric", "points", "form"]
+    rows = []
+    for (law, group, subject, voxel_set, metric, points, form), fit in laws.groupby(keys, sort=False):
+        named = {row.parameter: row for row in fit.itertuples()}
+        wanted = {name: row for name, row in named.items() if name in FORMS[form].parameters}
+        shown = [f"{name} {between(row)}" for name, row in wanted.items() if pd.notna(row.estimate)]
+        rows.append(
+            {
+                "law": law if group == "all" else f"{law}, {group}",
+                "subject": _who(subject),
+                "voxels": set_name(voxel_set),
+                "metric": METRIC[metric],
+                "points": points,
+                "form": form.replace("_", "-") + (", preferred" if fit.preferred.iloc[0] else ""),
+                "parameters": "; ".join(shown) or "–",
+                "AICc": float(fit.aicc.iloc[0]),
+                "error at the largest": float(fit.largest_error.iloc[0]),
+            }
+        )
+    return rows
+
+
+def x_names(config: Mapping[str, Any]) -> dict[str, str]:
+    """What each law of the config runs over."""
+    return {name: law.get("x", "x") for name, law in config.get("laws", {}).items()}
+
+
+def chief(laws: pd.DataFrame) -> pd.DataFrame:
+    """Laws of the mean of subjects (or of the only one), over all voxels and all models of the law."""
+    mean_of = "pooled" if (laws.subject == "pooled").any() else next(iter(laws.subject), "")
+    has_all = laws.law[laws.group == "all"].unique()
+    whole = (laws.group == "all") | ~laws.law.isin(has_all)
+    return laws[(laws.subject == mean_of) & (laws.voxel_set == "all") & whole]
+
+
+def percentages(laws: pd.DataFrame) -> pd.DataFrame:
+    """Percent per decade of the chief log-linear laws."""
+    fits = chief(laws)
+    return fits[
+        (fits.points == "all") & (fits.form == "log_linear") & (fits.parameter == "percent_per_decade")
+    ]
+
+
+def _who(subject: str) -> str:
+    return "mean of subjects" if subject == "pooled" else subject
+
+
+def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per subject: stories, hours, voxels."""
+    rows = []
+    for subject, heard in subjects.groupby("subject", sort=False):
+        train, test = heard[heard.role == "train"], heard[heard.role == "test"]
+        mine = voxels[voxels.subject == subject]
+        rows.append(
+            {
+                "subject": subject,
+                "training stories": len(train),
+                "training hours": float(train.hours.sum()),
+                "training TRs": int(train.n_tr.sum()),
+                "test stories": ", ".join(test.story),
+                "test TRs": int(test.n_tr.sum()),
+                "voxels": len(mine) or None,
+                "with a reliable ceiling": int(mine.reliable.sum()) if len(mine) else None,
+                "significant": int(mine.significant.sum()) if len(mine) else None,
+            }
+        )
+    return rows
+
+
+def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per model: its size, and its score at the layer chosen inside the training stories."""
+    scores = one_layer(full(summary))
+    rows = []
+    order = {"language": 0, "speech": 1, "nested": 2, "control": 3}
+    parts = sorted(
+        scores.groupby("model"),
+        key=lambda part: (
+            order.get(part[1].modality.iloc[0], 9),
+            part[1].family.iloc[0],
+            part[1].width.iloc[0],
+        ),
+    )
+    for model, part in parts:
+        first = part.iloc[0]
+        size, body = first.parameters, first.parameters_non_embedding
+        rows.append(
+            {
+                "model": model,
+                "kind": first.modality,
+                "family": first.family,
+                "parameters": count(size) if size == size and size else None,
+                "without embeddings": count(body) if body == body and body else None,
+                "layers": int(first.n_layers),
+                "width": None if pd.isna(first.width) else int(first.width),
+                "layer": int(first.layer),
+                "mean r": float(part.mean_r.mean()),
+                "mean signed r²": float(part.mean_r2.mean()),
+            }
+        )
+    return rows
+
+
+def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every comparison with the known truth."""
+    rows = [
+        {
+            "check": row["check"],
+            "subject": _who(row["subject"]),
+            "truth": row["truth"],
+            "found": row["estimate"],
+            "between": f"{row['low']:.3g} and {row['high']:.3g}",
+            "holds": bool(row["inside"]),
+        }
+        for row in validation.get("checks", [])
+    ]
+    return rows + [
+        {
+            "check": row["statement"],
+            "subject": row["subject"],
+            "truth": None,
+            "found": row["larger"],
+            "between": f"above {row['smaller']:.3g}",
+            "holds": bool(row["holds"]),
+        }
+        for row in validation.get("statements", [])
+    ]
+
+
+def next_rows(options: pd.DataFrame) -> list[dict[str, Any]]:
+    """What each next step is expected to bring, for the mean of subjects over all voxels."""
+    if options.empty:
+        return []
+    mean_of = "pooled" if (options.subject == "pooled").any() else options.subject.iloc[0]
+    chosen = options[(options.subject == mean_of) & (options.voxel_set == "all")]
+    return [
+        {
+            "next step": row.option,
+            "metric": METRIC[row.metric],
+            "gain": between(row, "{:.3g}", "gain"),
+            "unit": METRIC[row.metric] if row.unit == "metric" else row.unit,
+        }
+        for row in chosen.itertuples()
+    ]
+
+
+def _reach(config: Mapping[str, Any], key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    return "–" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def switch_rows(config: Mapping[str, Any], presets: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The choices in which the two presets differ, and this study's."""
+    return [
+        {
+            "key": key,
+            "decides": told,
+            "this study": _plain(_reach(config, key)),
+            **{name: _plain(_reach(preset, key)) for name, preset in presets.items()},
+        }
+        for key, told in SWITCHES.items()
+    ]
+
+
+def facts(
+    tables: Mapping[str, pd.DataFrame], x_names: Mapping[str, str], chief_laws: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """The study in a handful of numbers.
+
+    Args:
+        tables: frames by name.
+        x_names: what each law runs over.
+        chief_laws: the law of language models, of speech models and of training data that is told.
+    """
+    summary, subjects, laws = tables["summary"], tables["subjects"], tables["laws"]
+    found = [{"value": str(summary.subject.nunique()), "label": "subjects"}]
+    train = subjects[subjects.role == "train"].groupby("subject").hours.sum()
+    if len(train):
+        hours = f"{train.max():.1f} h" if train.max() >= 1 else f"{60 * train.max():.0f} min"
+        found.append({"value": hours, "label": "of training stories for a subject"})
+    models = summary[summary.modality.isin(["language", "speech"])].model.nunique()
+    found.append({"value": str(models), "label": "language and speech models"})
+    fits = summary[summary.voxel_set == "all"]
+    found.append({"value": f"{len(fits):,}", "label": "encoding models fitted, each to every voxel"})
+    slopes = percentages(laws)
+    slopes = slopes[slopes.metric == "r2"]
+    for kind, law in chief_laws.items():
+        for row in slopes[slopes.law == law].itertuples():
+            base = base_text(row.base, x_names.get(law, "x"))
+            label = f"{kind} law, signed r² per decade, of the {base}"
+            if not (np.isnan(row.lo) or np.isnan(row.hi)):
+                label = f"[{signed(row.lo)}, {signed(row.hi)}] {label}"
+            found.append({"value": f"{signed(row.estimate)} %", "label": label})
+    return found

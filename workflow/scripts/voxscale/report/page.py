@@ -1,0 +1,247 @@
+"""The report: one HTML file that tells the study in order and opens without a network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from voxscale.errors import UserError
+from voxscale.figures import interactive, set_name
+from voxscale.io import atomic
+from voxscale.io import tables as schemas
+from voxscale.report import content as content
+from voxscale.report import warnings as report_warnings
+from voxscale.report.published import published_rows
+
+CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
+PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
+
+
+def caption(path: Path) -> Markup:
+    """A figure's caption from its reStructuredText: one paragraph, in which only literals are marked up."""
+    text = html.escape(" ".join(path.read_text().split()))
+    return Markup(re.sub(r"``(.+?)``", r"<code>\1</code>", text))
+
+
+def png_size(data: bytes) -> tuple[int, int]:
+    """Width and height in pixels, from the header of a PNG."""
+    return struct.unpack(">II", data[16:24])
+
+
+def read_figure(png: Path, captions: Path, number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """A figure for the template, and its interactive chart if it has one.
+
+    Args:
+        png: the figure; its numbers lie beside it as `.csv`.
+        captions: folder of `<figure>.rst`.
+
+    Raises:
+        UserError: not a PNG.
+    """
+    image, csv = png.read_bytes(), png.with_suffix(".csv")
+    if image[:8] != b"\x89PNG\r\n\x1a\n":
+        raise UserError(f"{png}: is not a PNG file; delete it and run again")
+    data = pd.read_csv(csv, low_memory=False) if csv.exists() else pd.DataFrame()
+    if "note" in data:
+        return {"name": png.stem, "note": data.note.iloc[0]}, None
+    chart = interactive.chart(png.stem, data) if len(data) else None
+    width, height = png_size(image)
+    told = caption(captions / f"{png.stem}.rst")
+    small = csv.exists() and csv.stat().st_size <= CSV_BYTES
+    figure = {
+        "name": png.stem,
+        "number": number,
+        "file": f"figures/{png.name}",
+        "png": base64.b64encode(image).decode(),
+        "csv": base64.b64encode(csv.read_bytes()).decode() if small else None,
+        "caption": told,
+        "alt": png.stem.replace("_", " "),
+        "width": width,
+        "height": height,
+        "chart": chart is not None,
+        "note": None,
+    }
+    return figure, chart
+
+
+def _plotly() -> Markup:
+    """plotly.js as its Python package carries it, fit to stand inside a script element."""
+    source = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
+    return Markup(source.read_text().replace("</script", "<\\/script"))
+
+
+def _choice_rows(choice: pd.DataFrame) -> list[dict[str, Any]]:
+    mean = choice.groupby(["model", "voxel_set", "unit", "metric"], as_index=False, sort=False)
+    return [
+        {
+            "model": row.model,
+            "voxels": set_name(row.voxel_set),
+            "chosen for": row.unit,
+            "metric": row.metric,
+            "layer chosen in training": row.by_cv,
+            "layer chosen on the test set": row.by_test,
+            "optimism": row.optimism,
+            "optimism, %": 100 * row.optimism / row.by_cv if row.by_cv else float("nan"),
+        }
+        for row in mean[["by_cv", "by_test", "optimism"]].mean().itertuples()
+    ]
+
+
+def section_tables(
+    tables: Mapping[str, pd.DataFrame],
+    config: Mapping[str, Any],
+    presets: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    validation: Mapping[str, Any],
+    chief_laws: Mapping[str, str],
+    stories: Sequence[Mapping[str, str]] = (),
+) -> dict[str, list[content.Table]]:
+    """Tables of each section of the story, by its id."""
+    laws, summary, x_names = tables["laws"], tables["summary"], content.x_names(config)
+    chief = content.chief(laws)
+    rest = laws.drop(chief.index)
+    versions = [{"package": k, "version": v} for k, v in provenance.get("versions", {}).items()]
+    models = [{"model": k, "revision": v} for k, v in provenance.get("models", {}).items()]
+    stacked = bool(config.get("stacking", {}).get("members"))
+    table = content.table
+    return {
+        "data": [
+            *table("", content.subject_rows(tables["subjects"], tables["voxels"])),
+            *table("Stories of each subject: trained on, tested on, left out and why", stories, fold=True),
+        ],
+        "models": table("", content.model_rows(summary), fold=summary.model.nunique() > 30),
+        "laws": [
+            *table(
+                "Published numbers beside ours",
+                published_rows(laws, summary, tables["law_points"], x_names, chief_laws, stacked),
+            ),
+            *table("Slopes of the mean of subjects", content.slope_rows(chief, x_names)),
+            *table("Which form fits", content.form_rows(chief[chief.metric == "r2"])),
+            *table("Slopes, every subject and voxel set", content.slope_rows(rest, x_names), fold=True),
+            *table("Forms, every subject and voxel set", content.form_rows(rest), fold=True),
+        ],
+        "layers": table("Choosing a layer", _choice_rows(tables["layer_choice"])),
+        "validation": table("Every check", content.check_rows(validation), fold=True),
+        "next": table("What each step is expected to bring", content.next_rows(tables["what_next"])),
+        "provenance": [
+            *table("Choices", content.switch_rows(config, presets)),
+            *table("Versions", versions, fold=True),
+            *table("Models as used", models, fold=True),
+        ],
+    }
+
+
+def _words(config: Mapping[str, Any]) -> dict[str, str]:
+    """What the story's braces stand for."""
+    floor = config.get("ceiling", {}).get("floor")
+    left_out = " and are left out" if floor is None else f"; smaller ceilings count as {floor}"
+    return {
+        "interval": f"{config.get('bootstrap', {}).get('interval', 0.9):.0%}",
+        "skip_s": f"{config.get('scoring', {}).get('skip_s', 100):g}",
+        "floor": left_out,
+        "preset": config.get("encoding", {}).get("preset", "strict"),
+    }
+
+
+def write_report(
+    figures: Sequence[str | Path],
+    tables: Mapping[str, pd.DataFrame],
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    out: str | Path,
+    *,
+    template: str | Path,
+    presets: Mapping[str, Any] | None = None,
+    validation: Mapping[str, Any] | None = None,
+    chief_laws: Mapping[str, str] | None = None,
+    untrained: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    stories: Sequence[Mapping[str, str]] = (),
+) -> None:
+    """Write the report.
+
+    Args:
+        figures: PNG files named after the story's figures, their numbers beside them.
+        tables: frames by name, see `section_tables`; one that is absent counts as empty.
+        config: the study's, complete.
+        provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
+        template: `report.html.j2`, with `story.yaml` and the captions beside it.
+        presets: `config/presets.yaml` as read.
+        validation: comparison with the phantom's truth, if there is one.
+        chief_laws: the law of language models, of speech models and of training data that is told.
+        untrained: models that are controls although they are networks.
+        notes: further warnings.
+        stories: what was used, see `Dataset.story_table`.
+    """
+    template = Path(template)
+    empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
+    tables = {**empty, **tables}
+    summary = tables["summary"]
+    control = summary.model.isin(list(untrained))
+    tables["summary"] = summary.assign(modality=summary.modality.mask(control, "control"))
+    chief_laws = chief_laws or {}
+    shown = section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
+    warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
+    rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
+    plain = json.loads(json.dumps(config, default=str))
+    codes = [
+        {"title": "Config", "text": yaml.safe_dump(plain, sort_keys=False)},
+        {"title": "Provenance", "text": json.dumps(rest, indent=1, sort_keys=True, default=str)},
+    ]
+    known = {Path(path).stem: Path(path) for path in figures}
+    charts, number, told = {}, 0, []
+    for section in yaml.safe_load((template.parent / "story.yaml").read_text()):
+        drawn = []
+        for name in section.get("figures", []):
+            if name in known:
+                figure, chart = read_figure(known[name], template.parent, number + 1)
+                number += figure["note"] is None
+                drawn.append(figure)
+                if chart:
+                    charts[name] = chart
+        key, text = section["id"], section.get("text", "").format(**_words(config))
+        if key == "warnings" and not warned:
+            text = f"None: nothing in this study asks for caution. {text}"
+        part = {
+            "figures": drawn,
+            "tables": shown.get(key, []),
+            "codes": codes if key == "provenance" else [],
+            "warnings": warned if key == "warnings" else [],
+        }
+        if any(part.values()) or (text and not section.get("figures")):
+            told.append({"id": key, "title": section["title"], "text": text, **part})
+    dataset = config.get("dataset", {})
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    page = environment.from_string(template.read_text()).render(
+        title="Scaling laws of brain encoding models",
+        name="voxscale",
+        subtitle=f"{_dataset_name(dataset)}, {', '.join(map(str, dataset.get('subjects', [])))}",
+        facts=content.facts(tables, content.x_names(config), chief_laws),
+        sections=told,
+        charts=Markup(json.dumps(charts, allow_nan=False, default=float).replace("</", "<\\/"))
+        if charts
+        else None,
+        plotly=_plotly() if charts else None,
+        footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {PAPER}.",
+    )
+    with atomic(out) as temporary:
+        temporary.write_text(page)
+
+
+def _dataset_name(dataset: Mapping[str, Any]) -> str:
+    return {
+        "phantom": "The phantom brain: a made-up dataset with a known truth",
+        "ds003020": "ds003020, natural language listening",
+    }.get(str(dataset.get("kind")), f"Dataset at {dataset.get('root', '?')}")

@@ -1,0 +1,130 @@
+"""The published study's claims beside this study's numbers, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from voxscale.figures import UNITS, base_text, count, full, set_name
+from voxscale.report.content import METRIC, between, percentages
+
+LEAST_R = 0.01  # ASSUME: a mean score below tells nothing, least of all in percent
+# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim -> published value.
+PUBLISHED = {
+    "language models, 125M to 30B": (
+        "about 15 % from 125M to 30B (abstract, correlation); 4.4 % per decade, r = 0.91 (full text). "
+        "The two do not agree."
+    ),
+    "speech models": "32.2 % per decade, r = 0.991, no plateau",
+    "training data": "122 % per decade of stories, r = 0.989 (OPT-125M, layer 9)",
+    "best voxel": "r = 0.82 (OPT-30B, layer 33); mean signed r² about 0.03",
+    "best layers": "OPT near 3/4 of its depth; LLaMA early, then a slow decay",
+    "a language model stacked with a speech model": (
+        "gains, mostly in auditory and mouth-motor cortex (a map, no number)"
+    ),
+    "noise ceiling": "precuneus and higher auditory cortex are near it, others are not (a map, no number)",
+    "first 100 s of the test story": "inflate scores by up to 20 % in early auditory cortex",
+}
+ANSWERING = ("language", "speech", "training")  # kinds of law that answer the first of these
+
+
+def published_rows(
+    laws: pd.DataFrame,
+    summary: pd.DataFrame,
+    points: pd.DataFrame,
+    x_names: Mapping[str, str],
+    chief_laws: Mapping[str, str],
+    stacked: bool = False,
+) -> list[dict[str, Any]]:
+    """Every claim of the publication beside this study's number; None where it was not computed.
+
+    Args:
+        laws, summary: tables of these names.
+        points: table `law_points`.
+        x_names: what each law runs over.
+        chief_laws: the law that answers for language models, for speech models and for training data.
+        stacked: whether this study stacks models, which a figure shows.
+    """
+    ours = percentages(laws)
+    answers: list[str | None] = []
+    for kind in ANSWERING:
+        law = chief_laws.get(kind, "")
+        x = x_names.get(law, "x")
+        mine = [
+            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, of the {base_text(row.base, x)}"
+            f"{_fitted(points, row, x)}"
+            for row in ours[ours.law == law].itertuples()
+        ]
+        answers.append("; ".join(mine) or None)
+    networks = summary[summary.modality.isin(["language", "speech"])]
+    largest = full(networks)
+    everywhere = pd.concat([largest, *(full(networks, s) for s in networks.voxel_set.unique() if s != "all")])
+    answers += [
+        _best_voxel(largest),
+        _depths(largest),
+        "see the figure of stacking gains" if stacked else None,
+        _near_ceiling(everywhere),
+        _inflation(everywhere),
+    ]
+    return [
+        {"claim": claim, "published": told, "this study": mine}
+        for (claim, told), mine in zip(PUBLISHED.items(), answers, strict=True)
+    ]
+
+
+def _fitted(points: pd.DataFrame, law: Any, x_name: str) -> str:
+    """What a law was fitted to, which may be other sizes than the publication's."""
+    x = points[
+        (points.law == law.law)
+        & (points.subject == law.subject)
+        & (points.metric == law.metric)
+        & (points.voxel_set == law.voxel_set)
+        & ((points.group == law.group) | (law.group == "all"))
+    ].x
+    if x.empty:
+        return ""
+    return f" (fitted to {len(x)} points, {count(x.min())} to {count(x.max())} {UNITS.get(x_name, x_name)})"
+
+
+def _best_voxel(largest: pd.DataFrame) -> str | None:
+    if largest.max_r.isna().all():
+        return None
+    best = largest.dropna(subset="max_r").sort_values("max_r").iloc[-1]
+    return (
+        f"r = {best.max_r:.2f} ({best.model}, layer {best.layer}, {best.subject}); "
+        f"highest mean signed r² {largest.mean_r2.max():.3f}"
+    )
+
+
+def _depths(largest: pd.DataFrame) -> str | None:
+    """Depth of the layer that is best inside training, of each family with several layers fitted."""
+    language = largest[(largest.modality == "language") & (largest.voxel_set == "all")]
+    cells = language.groupby(["family", "model", "subject"])
+    found = [
+        (family, part.dropna(subset="mean_cv_r").sort_values("mean_cv_r").depth.iloc[-1])
+        for (family, _, _), part in cells
+        if part.layer.nunique() > 2 and part.mean_cv_r.notna().any()
+    ]
+    depths = pd.DataFrame(found, columns=["family", "depth"]).groupby("family").depth.mean()
+    return "; ".join(f"{family} at {depth:.2f} of the depth" for family, depth in depths.items()) or None
+
+
+def _near_ceiling(scores: pd.DataFrame) -> str | None:
+    """Where, of all sets of voxels, the mean share of the noise ceiling is largest."""
+    known = scores[scores.mean_ccnorm.notna()]
+    if known.empty:
+        return None
+    best = known.sort_values("mean_ccnorm").iloc[-1]
+    where = set_name(best.voxel_set)
+    return f"at most {best.mean_ccnorm:.0%} of it on average, over {where} ({best.model}, {best.subject})"
+
+
+def _inflation(scores: pd.DataFrame) -> str | None:
+    """Of the fits that score at all: what keeping the first seconds adds, where it adds most."""
+    known = scores[(scores.mean_r > LEAST_R) & scores.mean_r_uncut.notna()]
+    if known.empty:
+        return None
+    best = known.assign(share=known.mean_r_uncut / known.mean_r - 1).sort_values("share").iloc[-1]
+    return f"{best.share:+.0%} over {set_name(best.voxel_set)} ({best.model}, {best.subject})"

@@ -1,0 +1,252 @@
+"""Noise ceiling of each voxel from the repeats of the test stories.
+
+Signal power is the mean covariance of two different repeats, so noise that is independent between repeats
+adds nothing to it on average, however few the repeats (Sahani & Linden 2003; Schoppe et al. 2016,
+doi:10.3389/fncom.2016.00010). All that follows is a function of the repeats x repeats covariances of a voxel.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voxscale.dataset import SubjectResponses, open_subject
+from voxscale.io import tables
+from voxscale.progress import bar
+from voxscale.provenance import collect
+from voxscale.statistics import skipped_trs
+
+
+def repeat_covariances(repeats: Sequence[np.ndarray]) -> np.ndarray:
+    """Covariance over time of every two repeats, story means taken out.
+
+    Args:
+        repeats: for each test story (repeats, voxels, TRs).
+
+    Returns:
+        (voxels, repeats, repeats) float64, divided by the TRs of all stories.
+    """
+    total, trs = 0.0, 0
+    for story in repeats:
+        x = story.astype(np.float64)
+        x = np.moveaxis(x - x.mean(2, keepdims=True), 1, 0)  # (voxels, repeats, TRs)
+        total = total + x @ np.swapaxes(x, 1, 2)
+        trs += x.shape[2]
+    return total / trs
+
+
+def powers(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Signal power and noise power of one repeat: (voxels,) each; signal power may come out below 0."""
+    n = covariances.shape[-1]
+    own = np.trace(covariances, axis1=-2, axis2=-1)
+    signal = (covariances.sum((-2, -1)) - own) / (n * (n - 1))
+    return signal, own / n - signal
+
+
+def explainable(covariances: np.ndarray) -> np.ndarray:
+    """Share of signal in one repeat's variance, SP/(SP + NP), with its bias taken out: (voxels,)."""
+    signal, noise = powers(covariances)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(signal + noise > 0, signal / (signal + noise), np.nan)
+
+
+def ccmax(share: np.ndarray, n: int) -> np.ndarray:
+    """Correlation of a perfect model with the mean of n repeats, from the share of signal in one repeat.
+
+    sqrt(SP / (SP + NP/n)); NaN where the share is not above 0: the ceiling is undefined there.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(np.where(share > 0, n * share / (1 + (n - 1) * share), np.nan))
+
+
+def intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+    """Intervals of the signal power P and of the ceiling: lo, hi of each, (voxels,).
+
+    Two repeats covary by the signal power, by what each one's noise shares with the signal by chance (of
+    variance a), and by what the two noises share (of variance b). Of n repeats the mean covariance has
+    variance 4a/n + 2b/(n(n - 1)). The covariances' scatter about their repeats' means tells b. An interval
+    holds every P that is not further from the estimate than its own variance allows (a score interval, as
+    Wilson's of a share): where there is no signal there is no a. A jackknife takes b for a there and is too
+    wide; resampling repeats with replacement pairs a repeat with itself and raises every signal power.
+
+    CCmax² = 1 - N/M, with N the noise power and M = nP + N, which err independently: their logarithms add.
+
+    ASSUME: the signal varies as fast as the noise does, so that a = bP/N; a signal that is smoothed over 6
+    TRs more costs an interval some 2 % of its coverage (measured).
+
+    Returns:
+        NaN with fewer than three repeats; the ends of a ceiling that is not above 0 are 0.
+    """
+    from scipy import special
+
+    n = covariances.shape[-1]
+    if n < 3:
+        return tuple(np.full((4, len(covariances)), np.nan))
+    apart = ~np.eye(n, dtype=bool)
+    signal, noise = powers(covariances)
+    noise = np.maximum(noise, 1e-30)
+    scatter = np.where(apart, covariances - signal[:, None, None], 0.0)
+    free = n * (n - 1) // 2 - 1
+    if n > 3:  # of three, nothing would be left beside the repeats' means
+        own = scatter.sum(2) / (n - 2)
+        scatter = np.where(apart, scatter - own[:, :, None] - own[:, None, :], 0.0)
+        free = n * (n - 3) // 2
+    b = (scatter**2).sum((1, 2)) / 2 / free
+    reach = special.stdtrit(min(free, n - 1), 0.5 + level / 2)
+    # (estimate - P)² = reach² (least + slope P), with P at least 0 in the variance.
+    least, slope = 2 * b / (n * (n - 1)), 4 * b / (n * noise)
+    middle, flat = signal + reach**2 * slope / 2, reach * np.sqrt(least)
+    root = np.sqrt(np.maximum(middle**2 - signal**2 + flat**2, 0.0))
+    lo = np.where(signal < flat, signal - flat, middle - root)
+    hi = np.where(signal < -flat, signal + flat, middle + root)
+    ratio = np.maximum(1 + n * signal / noise, 1e-30)  # M/N
+    at = np.maximum(ratio, 1.0)
+    error = reach * np.sqrt(2 * b / noise**2 * ((2 * at - 1) / at**2 + 1 / (n - 1)))
+    ends = (np.maximum(np.log(ratio) + off, 0.0) for off in (-error, error))
+    return lo, hi, *(np.sqrt(-np.expm1(-end)) for end in ends)
+
+
+def repeat_agreement(covariances: np.ndarray) -> np.ndarray:
+    """Correlation of each repeat with the mean of the others: (voxels, repeats)."""
+    n = covariances.shape[-1]
+    own = np.diagonal(covariances, axis1=1, axis2=2)  # (voxels, repeats)
+    row = covariances.sum(2)
+    others = covariances.sum((1, 2))[:, None] - 2 * row + own  # variance of the others' sum
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (
+            np.where((own > 0) & (others > 0), (row - own) / np.sqrt(own * others), np.nan) if n > 1 else own
+        )
+
+
+def ceiling_columns(
+    repeats: Sequence[np.ndarray], level: float = 0.9, floor: float | None = None
+) -> dict[str, np.ndarray]:
+    """Ceiling of some voxels.
+
+    ASSUME: a voxel is reliable when the interval of its signal power lies above 0; elsewhere a normalised
+    score would divide by noise. With `floor` no voxel is masked and ceilings below it count as the floor.
+
+    Args:
+        repeats: for each test story (repeats, voxels, TRs), the first seconds already left out.
+        level: of the intervals.
+
+    Returns:
+        columns of table `ceiling` but for subject and voxel, and `agreement` (voxels, repeats).
+    """
+    covariances = repeat_covariances(repeats)
+    n = covariances.shape[-1]
+    signal, noise = powers(covariances)
+    share = explainable(covariances)
+    lo, hi, ccmax_lo, ccmax_hi = intervals(covariances, level)
+    # A constant voxel, or one with NaN, has no ceiling at all.
+    dead = ~(signal + noise > 0)
+    agreement = repeat_agreement(covariances)
+    trend = np.arange(n) - (n - 1) / 2
+    columns = {
+        "n_repeats": np.full(len(signal), n),
+        "signal_power": signal,
+        "signal_power_lo": lo,
+        "signal_power_hi": hi,
+        "noise_power": noise,
+        "explainable": share,
+        "ccmax": ccmax(share, n),
+        "ccmax_lo": ccmax_lo,
+        "ccmax_hi": ccmax_hi,
+        "drift": agreement @ trend / (trend @ trend),
+        "reliable": (lo > 0) & ~dead,
+    }
+    if floor is not None:
+        columns["ccmax"] = np.fmax(columns["ccmax"], floor)
+        columns["reliable"] = ~dead
+    for name, values in columns.items():
+        if values.dtype.kind == "f":
+            columns[name] = np.where(dead, np.nan, values)
+    return columns | {"agreement": agreement}
+
+
+def _empty(voxels: int) -> dict[str, np.ndarray]:
+    schema = tables.SCHEMAS["ceiling"]
+    columns = {name: np.full(voxels, np.nan) for name in schema.names[2:]}
+    return columns | {"n_repeats": np.zeros(voxels, int), "reliable": np.zeros(voxels, bool)}
+
+
+def _repeats(subject: SubjectResponses, part: slice, skip: int) -> list[np.ndarray]:
+    heard = [story for story in subject.test_stories if subject.n_repeats(story) > 1]
+    # ASSUME: stories with fewer repeats than the most repeated one are left out: a ceiling is for one number.
+    most = max((subject.n_repeats(story) for story in heard), default=0)
+    return [subject.repeats(story, part)[:, :, skip:] for story in heard if subject.n_repeats(story) == most]
+
+
+def estimate_ceiling(
+    responses: str | Path,
+    output: str | Path,
+    drift: str | Path,
+    subject: str,
+    settings: Mapping[str, Any],
+    regions: Mapping[int, str] | None = None,
+    step: int = 4096,
+) -> None:
+    """Write tables `ceiling` and `drift` of one subject.
+
+    Args:
+        responses: `results/responses/<subject>.h5`.
+        settings: skip_s, tr_s, floor (or None), interval.
+        regions: voxel -> region, for the drift table; without it only region `all` is there.
+        step: voxels held at a time.
+    """
+    source = open_subject(responses)
+    skip = skipped_trs(settings)
+    columns: dict[str, list[np.ndarray]] = {}
+    for start in bar(range(0, source.n_voxels, step), "ceiling"):
+        part = slice(start, min(start + step, source.n_voxels))
+        repeats = _repeats(source, part, skip)
+        found = (
+            ceiling_columns(repeats, settings["interval"], settings.get("floor"))
+            if repeats
+            else _empty(part.stop - part.start)
+        )
+        for name, values in found.items():
+            columns.setdefault(name, []).append(values)
+    heard = max((source.n_repeats(story) for story in source.test_stories), default=0)
+    if heard < 3:
+        print(
+            f"WARNING {subject}: its test stories have {heard} repeats; a noise ceiling needs 2, and 3 to "
+            "tell which voxels are reliable",
+            file=sys.stderr,
+        )
+    whole = {name: np.concatenate(values) for name, values in columns.items()}
+    agreement = whole.pop("agreement", np.empty((source.n_voxels, 0)))
+    provenance = collect(settings=dict(settings))
+    voxels = {"subject": [subject] * source.n_voxels, "voxel": source.voxels}
+    tables.write("ceiling", voxels | whole, output, provenance)
+    tables.write(
+        "drift", _drift_rows(subject, source.voxels, agreement, whole["reliable"], regions), drift, provenance
+    )
+
+
+def _drift_rows(
+    subject: str,
+    voxels: np.ndarray,
+    agreement: np.ndarray,
+    reliable: np.ndarray,
+    regions: Mapping[int, str] | None,
+) -> list[dict[str, Any]]:
+    """Mean agreement of each repeat over the reliable voxels of each region."""
+    region = np.array([(regions or {}).get(int(voxel)) or "" for voxel in voxels])
+    sets = {"all": reliable} | {name: reliable & (region == name) for name in sorted(set(region) - {""})}
+    return [
+        {
+            "subject": subject,
+            "roi": name,
+            "repeat": repeat + 1,
+            "r": float(np.nanmean(agreement[inside, repeat])),
+            "n_voxels": int(inside.sum()),
+        }
+        for name, inside in sets.items()
+        if np.isfinite(agreement[inside]).any()
+        for repeat in range(agreement.shape[1])
+    ]

@@ -1,0 +1,252 @@
+"""All cells in three tables: every voxel's score, a summary of each cell, and what is known of each voxel.
+
+Cells stream through one at a time, so memory is that of the largest cell however many there are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from voxscale.dataset import read_voxels
+from voxscale.errors import UserError
+from voxscale.io import atomic, read_json, tables
+from voxscale.progress import bar
+from voxscale.provenance import collect
+from voxscale.scores.significant import Significant
+from voxscale.scores.voxel_sets import deciles, voxel_sets
+from voxscale.statistics import false_discovery
+
+KEY = ("model", "layer", "subject", "n_train", "draw")
+ROW_GROUP = 1 << 19  # rows; some 20 MB a group
+
+
+def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
+    """Draws of one cell: (key, rows of that draw).
+
+    Raises:
+        UserError: the file is not a whole table `scores` of one cell.
+    """
+    table = tables.read("scores", path).select(tables.SCHEMAS["scores"].names)
+    if not table.num_rows:
+        raise UserError(f"{path}: holds no scores; delete it and fit the cell again")
+    draws = table["draw"].to_numpy()
+    for draw in dict.fromkeys(draws.tolist()):
+        mine = draws == draw
+        part = table if mine.all() else table.filter(pa.array(mine))
+        first = part.slice(0, 1).to_pylist()[0]
+        if any(len(part[name].unique()) > 1 for name in KEY[:4]):
+            raise UserError(f"{path}: holds more than one cell; delete it and fit the cell again")
+        if len(part["voxel"].unique()) < part.num_rows:
+            raise UserError(f"{path}: draw {draw} has a voxel twice; delete it and fit the cell again")
+        yield tuple(first[name] for name in KEY), part
+
+
+def write_scores(
+    paths: Sequence[str | Path], output: str | Path, provenance: Mapping[str, Any]
+) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
+    """Write all cells into one table, giving each draw as it passes.
+
+    Raises:
+        UserError: two files hold the same draw of the same cell.
+    """
+    schema = tables.SCHEMAS["scores"].with_metadata(
+        {"table": "scores", "provenance": json.dumps(dict(provenance), sort_keys=True)}
+    )
+    seen: dict[tuple[Any, ...], str | Path] = {}
+    waiting: list[pa.Table] = []
+    with (
+        atomic(output) as temporary,
+        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for path in bar(paths, "gather", unit="cell"):
+            for key, part in read_cell(path):
+                if key in seen:
+                    cell = ", ".join(f"{name}={value}" for name, value in zip(KEY, key, strict=True))
+                    raise UserError(f"{path}: has {cell}, as {seen[key]} has; delete the one that is wrong")
+                seen[key] = path
+                waiting.append(part.cast(tables.SCHEMAS["scores"]).replace_schema_metadata(schema.metadata))
+                if sum(len(table) for table in waiting) >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(waiting))
+                    waiting.clear()
+                yield key, part
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+
+
+def summarise(
+    columns: Mapping[str, np.ndarray], sets: Mapping[str, np.ndarray], ccmax: np.ndarray, fdr: float
+) -> Iterator[dict[str, Any]]:
+    """Scores of one draw of one cell, averaged over each set of voxels. Voxels without a score are counted.
+
+    Args:
+        columns: of table `scores`, (voxels,) each.
+        sets: name -> (voxels,) bool.
+        ccmax: (voxels,) ceiling, NaN where it is unreliable.
+    """
+    r = columns["r"].astype(np.float64)
+    values = {
+        "r": r,
+        "r2": r * np.abs(r),
+        "r_uncut": columns["r_uncut"].astype(np.float64),
+        "cv_r": columns["cv_r"].astype(np.float64),
+        "ccnorm": r / np.where(ccmax > 0, ccmax, np.nan),
+    }
+    q = false_discovery(columns["p"])
+    member = np.array(list(sets.values()), np.float64)  # (sets, voxels)
+    stack = np.array(list(values.values()))
+    known = np.isfinite(stack)
+    with np.errstate(invalid="ignore"):  # a set without a voxel has NaN for a mean
+        means = member @ np.where(known, stack, 0.0).T / (member @ known.T)
+    for (name, inside), mean in zip(sets.items(), means, strict=True):
+        scored = inside & np.isfinite(r)
+        n = int(scored.sum())
+        tested = inside & np.isfinite(q)
+        yield {
+            "voxel_set": name,
+            "n_voxels": n,
+            "n_nan": int(inside.sum()) - n,
+            **{f"mean_{key}": float(value) for key, value in zip(values, mean, strict=True)},
+            "median_r": float(np.median(r[scored])) if n else np.nan,
+            "max_r": float(r[scored].max()) if n else np.nan,
+            "share_significant": float((q[tested] <= fdr).mean()) if tested.any() else np.nan,
+            "share_alpha_edge": float((columns["alpha_edge"][scored] != 0).mean()) if n else np.nan,
+            "share_alpha_low": float((columns["alpha_edge"][scored] < 0).mean()) if n else np.nan,
+        }
+
+
+def read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+    """What the summary takes from the model cards, by slug."""
+    cards = {}
+    for path in paths:
+        card = read_json(path)
+        try:
+            cards[card["model"]] = {
+                "family": card.get("family") or card["modality"],
+                "modality": card["modality"],
+                "parameters": card.get("parameters"),
+                "parameters_non_embedding": card.get("parameters_non_embedding"),
+                "n_layers": card["n_layers"],
+                "width": card["width"],
+            }
+        except KeyError as error:
+            raise UserError(f"{path}: a model card lacks {error.args[0]}; make it again") from None
+    return cards
+
+
+def gather_scores(
+    scores: Sequence[str | Path],
+    cards: Sequence[str | Path],
+    ceilings: Sequence[str | Path],
+    voxel_tables: Mapping[str, str | Path | None],
+    output_scores: str | Path,
+    output_summary: str | Path,
+    output_voxels: str | Path,
+    references: Iterable[tuple[str | Path, str | Path]],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write tables `scores`, `summary` and `voxels` of the whole study.
+
+    Args:
+        scores: `scores.parquet` of every cell.
+        cards: model cards.
+        ceilings: table `ceiling` of every subject.
+        voxel_tables: subject -> the dataset's voxel table, or None.
+        references: `scores.parquet` and moments of the cells that make voxels significant, the same for all
+            selections of cells that are gathered.
+        settings: fdr, the false discovery rate; n_alphas, skip_s and tr_s of the fits.
+
+    Raises:
+        UserError: a file is missing or damaged, a cell comes twice, a subject's voxels differ between files.
+    """
+    fdr = settings["fdr"]
+    provenance = collect(**settings)
+    models = read_cards(cards)
+    for key, _ in write_scores(scores, output_scores, provenance):
+        if key[0] not in models:
+            raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
+    subjects = _voxels(ceilings, voxel_tables, Significant(references, settings))
+    tables.write(
+        "voxels",
+        pa.concat_tables([subject["table"] for subject in subjects.values()]),
+        output_voxels,
+        provenance,
+    )
+    rows = []
+    for path in bar(scores, "summarise", unit="cell"):
+        for key, part in read_cell(path):
+            rows += _summary_rows(path, key, part, models[key[0]], subjects, fdr)
+    tables.write("summary", rows, output_summary, provenance)
+
+
+def _summary_rows(
+    path: str | Path,
+    key: tuple[Any, ...],
+    part: pa.Table,
+    card: Mapping[str, Any],
+    subjects: Mapping[str, Mapping[str, Any]],
+    fdr: float,
+) -> list[dict[str, Any]]:
+    cell = dict(zip(KEY, key, strict=True))
+    columns = {name: part[name].to_numpy() for name in part.column_names if name not in KEY}
+    subject = subjects.get(cell["subject"])
+    if subject is None:
+        raise UserError(f"{path}: subject {cell['subject']} has no noise ceiling; give its table too")
+    if not np.array_equal(columns["voxel"], subject["voxel"]):
+        raise UserError(f"{path}: its voxels are not those of {cell['subject']}'s ceiling; make both again")
+    trs, features = int(columns["train_trs"][0]), int(columns["n_features"][0])
+    about = card | {
+        "depth": cell["layer"] / max(card["n_layers"], 1),
+        "train_trs": trs,
+        "train_hours": float(columns["train_hours"][0]),
+        "n_features": features,
+        "wide": features > trs,
+    }
+    return [cell | about | row for row in summarise(columns, subject["sets"], subject["ccmax"], fdr)]
+
+
+def _voxels(
+    ceilings: Sequence[str | Path],
+    voxel_tables: Mapping[str, str | Path | None],
+    chosen: Significant,
+) -> dict[str, dict[str, Any]]:
+    found = {}
+    for path in ceilings:
+        ceiling = tables.read("ceiling", path)
+        subject = ceiling["subject"][0].as_py()
+        voxels, reliable = ceiling["voxel"].to_numpy(), ceiling["reliable"].to_numpy()
+        ccmax = ceiling["ccmax"].to_numpy()
+        known = read_voxels(voxel_tables.get(subject))
+        about = [known.get(int(voxel), {}) for voxel in voxels]
+        significant, name = chosen.of(subject, voxels)
+        tenth = deciles(ccmax, reliable)
+        roi = np.array([row.get("roi") or "" for row in about])
+        table = pa.table(
+            {
+                "subject": [subject] * len(voxels),
+                "voxel": voxels,
+                "hemisphere": pa.array([row.get("hemisphere") for row in about], pa.string()),
+                "vertex": pa.array([row.get("vertex") for row in about], pa.int32()),
+                "roi": pa.array([text or None for text in roi.tolist()], pa.string()),
+                "ccmax": ccmax,
+                "explainable": ceiling["explainable"].to_numpy(),
+                "reliable": reliable,
+                "decile": pa.array(tenth, pa.int32(), mask=tenth == 0),
+                "significant": significant,
+                "reference": [name] * len(voxels),
+            }
+        )
+        columns = {"reliable": reliable, "significant": significant, "decile": tenth, "roi": roi}
+        found[subject] = {
+            "table": table,
+            "voxel": voxels,
+            "sets": voxel_sets(columns),
+            "ccmax": np.where(reliable, ccmax, np.nan),
+        }
+    return found

@@ -1,0 +1,39 @@
+"""How near each voxel's score comes to its noise ceiling, and what room is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from voxscale.io import tables
+from voxscale.provenance import collect
+
+
+def room_rows(scores: pd.DataFrame, voxels: pd.DataFrame) -> pd.DataFrame:
+    """Table `room`: one row per model, subject and voxel; NaN where the ceiling is unreliable.
+
+    Args:
+        scores: table `scores` of the cells to look at; their first draws are taken.
+        voxels: table `voxels` of the same subjects.
+    """
+    found = scores.loc[scores.draw == 0, ["model", "layer", "subject", "voxel", "r", "cv_r"]]
+    found = found.merge(voxels[["subject", "voxel", "ccmax", "reliable"]], on=["subject", "voxel"])
+    ccmax = found.ccmax.where(found.reliable)
+    ranked = found.dropna(subset="cv_r").sort_values("cv_r", ascending=False, kind="stable")
+    best = ranked.drop_duplicates(["subject", "voxel"]).index
+    found = found.assign(
+        ccmax=ccmax,
+        ccnorm=found.r / ccmax.where(ccmax > 0),
+        room=ccmax - found.r,
+        chosen=found.index.isin(best),
+    )
+    return found[tables.SCHEMAS["room"].names]
+
+
+def measure_room(scores: str | Path, voxels: str | Path, output: str | Path) -> None:
+    """Write table `room` from tables `scores` and `voxels`."""
+    columns = ["model", "layer", "subject", "voxel", "draw", "r", "cv_r"]
+    read = tables.read("scores", scores, columns).to_pandas()
+    rows = room_rows(read, tables.read("voxels", voxels).to_pandas())
+    tables.write("room", {name: rows[name].to_numpy() for name in rows}, output, collect())

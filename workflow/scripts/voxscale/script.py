@@ -1,0 +1,68 @@
+"""What every rule's script runs in: its log, its threads, and one line for a user's mistake."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from voxscale.errors import UserError
+
+
+class _Tee:
+    """Write to the terminal and to the rule's log, so that a progress bar is seen and an error is kept."""
+
+    def __init__(self, terminal: TextIO, log: TextIO) -> None:
+        self._terminal, self._log = terminal, log
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        return self._terminal.write(text)
+
+    def flush(self) -> None:
+        self._log.flush()
+        self._terminal.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._terminal, name)
+
+
+@contextlib.contextmanager
+def script(rule: str, log_path: str | Path, threads: int) -> Iterator[None]:
+    """Run a rule's script: copy stderr to its log, use its threads, end a user's mistake in one line.
+
+    Raises:
+        SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
+    """
+    log_path = Path(log_path)
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("w") as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(threads)
+        try:
+            yield
+        except UserError as error:
+            print(f"ERROR {rule}: {error}", file=sys.stderr)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                _fail()
+            where = error.filename or "results/"
+            print(
+                f"ERROR {rule}: {where}: no space left on the disk; free some and run again, "
+                "finished files are kept",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+        except Exception:
+            _fail()
+
+
+def _fail() -> NoReturn:
+    """End with the traceback of an error of ours, in the log too, where a cluster's user looks."""
+    traceback.print_exc()
+    sys.exit(1)

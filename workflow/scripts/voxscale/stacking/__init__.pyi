@@ -1,0 +1,1 @@
+from .subject import stack_subject as stack_subject

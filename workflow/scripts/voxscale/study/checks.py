@@ -1,0 +1,88 @@
+"""What a study asks for that cannot work, found before the first job and told in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxscale.errors import UserError
+from voxscale.statistics import blocks_of, require_blocks, skipped_trs
+
+if TYPE_CHECKING:
+    from voxscale.study.study import Study
+
+RESERVED = ("all", "maps")  # selections of cells that every study has
+FEWEST = 3  # points of a law
+
+
+def check(study: Study) -> None:
+    """Walk everything that the rules will ask a study for.
+
+    Raises:
+        UserError: one of it cannot be had; the line names the key.
+    """
+    study.voxel_tables()
+    if any(study.hears(model) for model in study.grid.used_models):
+        study.dataset.check_sounds()
+    for sweep in study.config["sweeps"]:
+        if sweep in RESERVED:
+            raise UserError(f"config key sweeps.{sweep}: this name is the workflow's own; choose another")
+    alphas = study.config["encoding"]["alphas"]
+    if alphas["log10_min"] >= alphas["log10_max"]:
+        raise UserError("config key encoding.alphas.log10_min: must be below log10_max; lower it")
+    _ = study.selections
+    for law in study.config["laws"]:
+        _check_law(study, law)
+    _check_joint(study)
+    _check_profiles(study)
+    for subject in study.subjects:
+        study.stacking_cells(subject)
+        _check_test(study, subject)
+
+
+def _check_law(study: Study, law: str) -> None:
+    cells, x = study.law_cells(law), study.config["laws"][law]["x"]
+    study.law_drawn(law)
+    where = f"config key laws.{law}"
+    if x in ("hours", "stories", "trs"):
+        found = {cell.n_train for cell in cells}
+        what = "training sizes"
+    else:
+        found = {cell.model for cell in cells}
+        what = "models"
+        needs_network = x.startswith("parameters")
+        for model in sorted(found):
+            entry = study.registry[model]
+            if (needs_network and not (entry.has_network or entry.source)) or (
+                x == "width" and entry.width is None
+            ):
+                raise UserError(f"{where}.x: {model} has no {x}; leave it out of the sweep or name another x")
+    if len(found) < FEWEST:
+        sweep = study.config["laws"][law]["sweep"]
+        raise UserError(f"{where}: sweep {sweep} has {len(found)} {what}, a law needs {FEWEST}; add some")
+
+
+def _check_joint(study: Study) -> None:
+    if not (cells := study.joint_cells):
+        return
+    if min(len({cell.model for cell in cells}), len({cell.n_train for cell in cells})) < 2:
+        sweep = study.config["joint"]["sweep"]
+        raise UserError(f"config key joint.sweep: {sweep} needs two models and two training sizes; add them")
+
+
+def _check_profiles(study: Study) -> None:
+    if (cells := study.profile_cells) and len({cell.layer for cell in cells}) < 2:
+        sweep = study.profile_sweep
+        raise UserError(f"config key profiles.sweep: {sweep} has one layer; ask for `all` in it")
+
+
+def _check_test(study: Study, subject: str) -> None:
+    """Scoring must leave something of each test story whose length is known, and two blocks of them all."""
+    skip_s, tr_s = study.config["scoring"]["skip_s"], study.config["dataset"]["tr_s"]
+    lengths = {story: study.dataset.n_trs(story) for story in study.dataset.test(subject)}
+    for story, trs in lengths.items():
+        if trs is not None and trs * tr_s <= skip_s:
+            told = f"{skip_s:g} s leave nothing of {story} ({trs * tr_s:g} s)"
+            raise UserError(f"config key scoring.skip_s: {told}; lower it")
+    if lengths and None not in lengths.values():
+        skip = skipped_trs(study.bootstrap_settings)
+        require_blocks(blocks_of(lengths, study.config["scoring"]["block_trs"], skip), skip, subject)

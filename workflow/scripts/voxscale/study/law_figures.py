@@ -1,0 +1,34 @@
+"""Which law each figure of scores against size shows: told by what the law runs over, whatever its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxscale.models import ModelEntry
+
+FIGURES = {
+    "language": "score_by_language_model_size",
+    "speech": "score_by_speech_model_size",
+    "training": "score_by_training_hours",
+}
+OF_DATA = ("hours", "stories", "trs")
+
+
+def kind(law: str, config: Mapping[str, Any], registry: Mapping[str, ModelEntry]) -> str | None:
+    """`training` for a law of data, `language` or `speech` for one of the size of such models, else None."""
+    spec = config["laws"][law]
+    if spec["x"] in OF_DATA:
+        return "training"
+    models = config["sweeps"].get(spec["sweep"], {"models": []})["models"]
+    modalities = {registry[model].modality for model in models if model in registry}
+    return modalities.pop() if len(modalities) == 1 and modalities <= set(FIGURES) else None
+
+
+def chief_laws(config: Mapping[str, Any], registry: Mapping[str, ModelEntry]) -> dict[str, str]:
+    """The first law of each kind in the config's order, by kind: the one that figures and report show."""
+    found: dict[str, str] = {}
+    for law in config["laws"]:
+        if of := kind(law, config, registry):
+            found.setdefault(of, law)
+    return {of: found[of] for of in FIGURES if of in found}

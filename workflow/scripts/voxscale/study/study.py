@@ -1,0 +1,388 @@
+"""A study: its checked config, its models, its dataset and its grid, known before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voxscale.cortex import NO_PLACES
+from voxscale.errors import UserError
+from voxscale.study.checks import check
+from voxscale.study.config import complete, merge, read_yaml
+from voxscale.study.controls import add_controls
+from voxscale.study.fixed_width import add_arm, arm_of
+from voxscale.study.grid import Cell, Grid
+from voxscale.study.law_figures import FIGURES, chief_laws
+from voxscale.study.representatives import map_cells, models_of, reference_cells
+
+# The rule that makes a model's features.
+EXTRACTING = {
+    "language": "extract_language_features",
+    "speech": "extract_speech_features",
+    "control": "extract_control_features",
+    "nested": "extract_control_features",
+    "derived": "extract_derived_features",
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything the rules ask of a study.
+
+    Args:
+        config: complete, see `voxscale.study.config.complete`.
+        registry: model entries by slug.
+        dataset: where the stories and scans are.
+        left_out: controls that the data do not allow, a sentence each.
+    """
+
+    config: Mapping[str, Any]
+    registry: Mapping[str, Any]
+    dataset: Any
+    left_out: Sequence[str] = ()
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], folder: Path) -> Study:
+        """Check a config and put the study together.
+
+        Args:
+            config: as Snakemake read it.
+            folder: the workflow's `config/`, with schema, presets and models.
+
+        Raises:
+            UserError: anything in the config that cannot work, in one line.
+        """
+        from voxscale.dataset import open_dataset
+        from voxscale.models import load_registry
+
+        full = complete(config, folder / "schema.yaml", folder / "presets.yaml")
+        registry = load_registry(merge(read_yaml(folder / "models.yaml"), full["models"]))
+        dataset = open_dataset(full["dataset"], folder)
+        dataset.check()
+        full, registry, left_out = add_controls(full, registry, dataset)
+        full, registry = add_arm(full, registry)
+        study = cls(full, registry, dataset, left_out)
+        check(study)
+        return study
+
+    @cached_property
+    def subjects(self) -> list[str]:
+        """Subjects in the config's order."""
+        return list(self.config["dataset"]["subjects"])
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The cells of all sweeps."""
+        training = {subject: self.dataset.training(subject) for subject in self.subjects}
+        return Grid(self.config["sweeps"], self.registry, training)
+
+    @cached_property
+    def stories(self) -> list[str]:
+        """Every story that any subject heard and the study uses."""
+        return self.dataset.stories
+
+    def heard(self, subject: str) -> list[str]:
+        """Stories the study uses of one subject, training first."""
+        return [*self.dataset.training(subject), *self.dataset.test(subject)]
+
+    def response_sources(self, subject: str) -> dict[str, list[str]]:
+        """Response files of each of a subject's stories."""
+        return {
+            story: [str(path) for path in self.dataset.response(subject, story)]
+            for story in self.heard(subject)
+        }
+
+    def voxel_tables(self) -> dict[str, str]:
+        """The table of voxels of each subject that has one."""
+        found = {subject: self.dataset.voxels(subject) for subject in self.subjects}
+        return {subject: str(path) for subject, path in found.items() if path}
+
+    def chosen_voxels(self, subject: str) -> str | list[str]:
+        """The subject's table of voxels if the user wrote it: only such a one says which voxels to fit."""
+        return [] if self.dataset.places_voxels else self.voxel_tables().get(subject, [])
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of the report must know of this study before it began."""
+        without = self.dataset.kind == "ds003020" and not self.voxel_tables()
+        return [*self.left_out, *([NO_PLACES] if without else [])]
+
+    def sound_inputs(self, stories: Sequence[str]) -> list[str]:
+        """Files that must exist before the sounds of stories are read."""
+        needed = (path for story in stories for path in self.dataset.audio_inputs(story))
+        return list(dict.fromkeys(str(path) for path in needed))
+
+    def sounds(self, stories: Sequence[str]) -> list[str]:
+        """The sound of each of some stories."""
+        return [str(self.dataset.audio(story)) for story in stories]
+
+    def hears(self, model: str) -> bool:
+        """Whether a model's features are made of sound."""
+        entry = self.registry[model]
+        return entry.hears or bool(entry.source and self.hears(entry.source))
+
+    @cached_property
+    def latents(self) -> list[str]:
+        """The phantom's latent of each story, which only the nested family is made of."""
+        if self.dataset.kind != "phantom":
+            return []
+        folder = Path(self.config["dataset"]["root"]) / "derivative/latents"
+        return [str(folder / f"{story}.npy") for story in self.stories]
+
+    @cached_property
+    def phantom_settings(self) -> dict[str, Any]:
+        """What the phantom's writer is told."""
+        chosen = {key: self.config["dataset"][key] for key in ("test_stories", "training_stories")}
+        return {**self.config["phantom"], **chosen, "skip_s": self.config["scoring"]["skip_s"]}
+
+    @cached_property
+    def phantom_stimuli(self) -> list[str]:
+        """Every file of the phantom's stories that another rule reads."""
+        files = {str(self.dataset.clocks), *self.latents, *self.sounds(self.stories)}
+        return sorted(files | {str(self.dataset.transcript(story)) for story in self.stories})
+
+    def phantom_scans(self, subject: str) -> list[str]:
+        """Every file of one subject of the phantom that another rule reads."""
+        scans = [str(path) for story in self.stories for path in self.dataset.response(subject, story)]
+        return [*scans, str(self.dataset.root / f"derivative/voxels/{subject}.tsv")]
+
+    def models_of(self, *modalities: str) -> list[str]:
+        """Slugs of the used models of these modalities."""
+        return models_of(self.grid, self.registry, *modalities)
+
+    @cached_property
+    def selections(self) -> dict[str, list[Cell]]:
+        """Cells that are gathered together: all, those of a sweep, those of the brain maps."""
+        chosen = {sweep: self.grid.cells(sweep) for sweep in self.config["sweeps"]}
+        return {"all": [*self.grid.cells(), *self.banded_cells], "maps": self.map_cells, **chosen}
+
+    def bands(self, banded: str) -> list[dict[str, Any]]:
+        """Model and layer of each band of a banded model.
+
+        Raises:
+            UserError: a band's model is in no sweep.
+        """
+        where, found = f"banded.{banded}.bands", []
+        for band in self.config["banded"][banded]["bands"]:
+            (layer,) = self.grid.layers(band["model"], band["layer"], where)
+            if band["model"] not in self.grid.used_models:
+                raise UserError(f"config key {where}: {band['model']} is in no sweep; add it to one")
+            found.append({"model": band["model"], "layer": layer})
+        return found
+
+    def banded_cell(self, banded: str, subject: str, n_train: str | int) -> Cell:
+        """The cell under which a banded model's scores are kept."""
+        return Cell(f"banded-{banded}", 0, subject, int(n_train))
+
+    @cached_property
+    def banded_cells(self) -> list[Cell]:
+        """Cells of all banded models: every subject, all its training stories."""
+        names = [name for name in self.config["banded"] if self.bands(name)]
+        sizes = {subject: len(self.grid.training[subject]) for subject in self.subjects}
+        return [self.banded_cell(name, subject, sizes[subject]) for name in names for subject in sizes]
+
+    @cached_property
+    def map_cells(self) -> list[Cell]:
+        """The models of the brain maps, each at its sweep's layer and all training stories of a subject."""
+        return map_cells(self.grid, self.registry, self.config["maps"])
+
+    @cached_property
+    def reference_cells(self) -> list[Cell]:
+        """Cells whose significant voxels are the study's: of each subject and modality the maps' model."""
+        return reference_cells(self.grid, self.registry, self.map_cells)
+
+    def local_weights(self, model: str) -> list[str]:
+        """Files of a model that lies in a folder of the user's own: when they change, its card does."""
+        entry = self.registry[model]
+        if entry.path is None:
+            return []
+        folder = Path(entry.path)
+        files = [folder / entry.gguf_file] if entry.gguf_file else folder.glob("*.*")
+        return sorted(str(path) for path in files if path.is_file())
+
+    def by_size(self, cells: Sequence[Cell]) -> list[str]:
+        """Models of cells, the smallest first."""
+        used = dict.fromkeys(cell.model for cell in cells)
+        return sorted(
+            used, key=lambda model: (self.registry[model].width or 0, self.registry[model].n_layers)
+        )
+
+    @cached_property
+    def joint_cells(self) -> list[Cell]:
+        """Cells of the joint law."""
+        sweep = self.config["joint"].get("sweep")
+        return self.grid.cells(sweep, "joint.sweep") if sweep else []
+
+    @property
+    def joint_spec(self) -> dict[str, Any]:
+        """What of the config changes the joint law: voxel sets and draws of its sweep."""
+        joint = self.config["joint"]
+        n_draws = self.config["sweeps"][joint["sweep"]]["draws"]
+        return {"voxels": joint.get("voxels", ["all"]), "n_draws": n_draws}
+
+    def law_models(self, law: str) -> list[str]:
+        """Models of a law."""
+        return list(dict.fromkeys(cell.model for cell in self.law_cells(law)))
+
+    def law_cells(self, law: str) -> list[Cell]:
+        """Cells whose scores a law is fitted to."""
+        return self.grid.cells(self.config["laws"][law]["sweep"], f"laws.{law}.sweep")
+
+    def law_spec(self, law: str) -> dict[str, Any]:
+        """What of the config changes a law's numbers: x, families, voxel sets and draws of its sweep."""
+        spec = {key: value for key, value in self.config["laws"][law].items() if key != "drawn"}
+        speech = any(self.registry[model].modality == "speech" for model in self.law_models(law))
+        voxels = ["all", "significant", *(["rois"] if speech else [])]
+        return {"voxels": voxels, "n_draws": self.config["sweeps"][spec["sweep"]]["draws"], **spec}
+
+    def law_drawn(self, law: str) -> list[str]:
+        """Voxel sets of a law's figure.
+
+        Raises:
+            UserError: one that the law is not fitted to.
+        """
+        fitted = self.law_spec(law)["voxels"]
+        drawn = self.config["laws"][law].get("drawn", fitted[:1])
+        for name in drawn:
+            kind = {"roi": "rois", "decile": "deciles"}.get(name.split(":")[0])
+            if name not in fitted and kind not in fitted:
+                raise UserError(f"config key laws.{law}.drawn: {name} is not in its voxels; add it there")
+        return drawn
+
+    def stacking_cells(self, subject: str) -> list[Cell]:
+        """Member cells of one subject's stack, at its full training size."""
+        size = len(self.grid.training[subject])
+        cells = []
+        for member in self.config["stacking"]["members"]:
+            (layer,) = self.grid.layers(member["model"], member["layer"], "stacking.members")
+            cells.append(Cell(member["model"], layer, subject, size))
+        return cells
+
+    def feature_settings(self, model: str) -> dict[str, Any]:
+        """What of the config changes a model's features."""
+        features = self.config["features"]
+        if source := self.registry[model].source:
+            own = {"layers": self.derived_layers(model), "training": self.training_stories}
+            return {"source": self.feature_settings(source), "on_disk": features["on_disk"], **own}
+        kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
+        return features[kind] | {
+            key: features[key] for key in ("device", "device_map", "max_memory", "on_disk")
+        }
+
+    def extractors(self, model: str) -> list[str]:
+        """The rules that make a model's features; of derived ones also those that make their source's."""
+        entry = self.registry[model]
+        return [EXTRACTING[entry.modality], *(self.extractors(entry.source) if entry.source else [])]
+
+    @cached_property
+    def training_stories(self) -> list[str]:
+        """Stories that some subject is trained on: all but the test stories."""
+        return [story for story in self.stories if story not in self.config["dataset"]["test_stories"]]
+
+    def derived_layers(self, model: str) -> list[int]:
+        """Layers of a derived model that any sweep asks for."""
+        return sorted({cell.layer for cell in self.grid.cells() if cell.model == model})
+
+    @cached_property
+    def chief_laws(self) -> dict[str, str]:
+        """The laws that figures and report show: of language models, of speech models, of training data."""
+        return chief_laws(self.config, self.registry)
+
+    @property
+    def plateau_arms(self) -> dict[str, str]:
+        """Laws of the plateau's figure, and what to call each; none without a law of language models."""
+        law, width = self.chief_laws.get("language"), self.config["plateau"].get("width")
+        if law is None:
+            return {}
+        return {law: "all features"} | ({arm_of(law): f"{width} components"} if width else {})
+
+    def fit_settings(self) -> dict[str, Any]:
+        """What of the config changes a fit."""
+        dataset = self.config["dataset"]
+        settings = {**self.config["encoding"], **self.config["scoring"]}
+        # These name or judge fits, or say by which means they are made, and change none.
+        for other in ("preset", "layer_choice", "fdr", "memory_gb", "device"):
+            del settings[other]
+        return {
+            **settings,
+            "tr_s": dataset["tr_s"],
+            "trim": dataset["trim"],
+        }
+
+    def cell(self, **wildcards: str) -> Cell:
+        """The cell that a job's wildcards name."""
+        return Cell(
+            wildcards["model"], int(wildcards["layer"]), wildcards["subject"], int(wildcards["n_train"])
+        )
+
+    @cached_property
+    def ceiling_settings(self) -> dict[str, Any]:
+        """What of the config changes a noise ceiling."""
+        return {
+            **self.config["ceiling"],
+            "skip_s": self.config["scoring"]["skip_s"],
+            "tr_s": self.config["dataset"]["tr_s"],
+            "interval": self.config["bootstrap"]["interval"],
+        }
+
+    @cached_property
+    def figures(self) -> list[str]:
+        """Names of the figures that this study's config gives enough data for."""
+        names = [FIGURES[kind] for kind in self.chief_laws]
+        names += ["score_by_layer"] if self.profile_cells else []
+        names += ["map_scores", "score_distribution", "map_ceiling", "ceiling_distribution", "ceiling_drift"]
+        names += ["stacking_gain", "variance_partition"] if self.config["stacking"]["members"] else []
+        names += ["long_context_artifact", "controls"]
+        names += ["what_next"] if self.joint_cells else []
+        names += ["plateau"] if self.plateau_arms else []
+        return [
+            *names,
+            *(["validation"] if self.dataset.kind == "phantom" and "nested" in self.config["laws"] else []),
+        ]
+
+    @property
+    def published_models(self) -> list[str]:
+        """Used models that are not made here: from the hub or from a folder."""
+        networks = self.models_of("language", "speech")
+        return [model for model in networks if self.registry[model].build is None]
+
+    @cached_property
+    def untrained(self) -> list[str]:
+        """Models whose random weights make them controls."""
+        return [model for model in self.grid.used_models if self.registry[model].untrained]
+
+    @cached_property
+    def revisions(self) -> dict[str, str]:
+        """Revision of each used model, as the config asks for it."""
+        return {model: self.registry[model].revision for model in self.grid.used_models}
+
+    def farewell(self) -> str:
+        """Where to look when all is done."""
+        results = Path("results").absolute()
+        if not (results / "report.html").exists():
+            return "Done with what was asked for; the report comes with the whole study."
+        return f"Done. Open {results}/report.html; tables and figures are beside it."
+
+    @cached_property
+    def bootstrap_settings(self) -> dict[str, Any]:
+        """What of the config changes an interval."""
+        return {
+            **self.config["bootstrap"],
+            "skip_s": self.config["scoring"]["skip_s"],
+            "block_trs": self.config["scoring"]["block_trs"],
+            "tr_s": self.config["dataset"]["tr_s"],
+            "layer_choice": self.config["encoding"]["layer_choice"],
+        }
+
+    @property
+    def profile_sweep(self) -> str | None:
+        """The sweep whose layers are profiled."""
+        return self.config["profiles"].get("sweep")
+
+    @cached_property
+    def profile_cells(self) -> list[Cell]:
+        """Cells of the layer profile."""
+        return self.grid.cells(self.profile_sweep, "profiles.sweep") if self.profile_sweep else []

@@ -1,0 +1,5 @@
+"""Time series on the TR clock: resampling and scaling."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

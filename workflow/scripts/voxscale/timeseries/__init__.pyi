@@ -1,0 +1,2 @@
+from .standardize import scale as scale
+from .standardize import zscore as zscore
