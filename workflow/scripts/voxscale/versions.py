@@ -1,0 +1,32 @@
+"""Versions of the numbers that each stage computes.
+
+A stage's number is raised when its results change by more than rounding: then, and only then, everything made
+by that stage is computed anew. It is part of the parameters of the stage's rules and of the feature store's
+keys. Comments, messages, names and the places of modules do not count.
+"""
+
+from __future__ import annotations
+
+NUMBERS: dict[str, int] = {
+    "phantom": 1,
+    "stories": 1,
+    "responses": 1,
+    "models": 1,
+    "text": 1,
+    "speech": 1,
+    "controls": 1,
+    "reduced": 1,
+    "encoding": 1,
+    "banded": 1,
+    "ceiling": 1,
+    "scores": 1,
+    "stacking": 1,
+    "laws": 1,
+    "figures": 1,
+    "report": 1,
+}
+
+
+def numbers(*stages: str) -> dict[str, int]:
+    """The versions of some stages, by name."""
+    return {stage: NUMBERS[stage] for stage in stages}
