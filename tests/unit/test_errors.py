@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
 from voxscale.script import script
 
 
@@ -25,3 +25,21 @@ def test_an_end_is_told_and_logged(tmp_path, capsys, error, said, traceback):
     assert said in shown
     assert ("Traceback" in shown) == traceback
     assert log.read_text() == shown
+
+
+def test_science_is_named_by_its_place(tmp_path, capsys):
+    log = tmp_path / "fit.log"
+    with pytest.raises(SystemExit, match="1"), script("fit", log, 1), naming("config key encoding.delays"):
+        raise ValueError("delays must be whole numbers;\n correct them")
+    line = "ERROR fit: config key encoding.delays: delays must be whole numbers; correct them\n"
+    assert capsys.readouterr().err == line, "one line for the user"
+    logged = log.read_text()
+    assert logged.endswith(line)
+    assert "Traceback" in logged, "where it came from, for us"
+
+
+def test_other_errors_are_not_put_down_to_the_user():
+    with pytest.raises(KeyError), naming("a.tsv"):
+        raise KeyError("ours")
+    with pytest.raises(UserError, match="^b.tsv: no onset"), naming("a.tsv"):
+        raise UserError("b.tsv: no onset")

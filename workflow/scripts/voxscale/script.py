@@ -35,6 +35,8 @@ class _Tee:
 def script(rule: str, log_path: str | Path, threads: int) -> Iterator[None]:
     """Run a rule's script: copy stderr to its log, use its threads, end a user's mistake in one line.
 
+    The log also has the traceback of a `ValueError` that was put down to the user (`errors.naming`).
+
     Raises:
         SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
     """
@@ -46,6 +48,8 @@ def script(rule: str, log_path: str | Path, threads: int) -> Iterator[None]:
         try:
             yield
         except UserError as error:
+            if error.__cause__:
+                traceback.print_exception(error.__cause__, file=log)
             print(f"ERROR {rule}: {error}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:
