@@ -41,5 +41,5 @@ def test_science_is_named_by_its_place(tmp_path, capsys):
 def test_other_errors_are_not_put_down_to_the_user():
     with pytest.raises(KeyError), naming("a.tsv"):
         raise KeyError("ours")
-    with pytest.raises(UserError, match="^b.tsv: no onset"), naming("a.tsv"):
+    with pytest.raises(UserError, match=r"^b\.tsv: no onset"), naming("a.tsv"):
         raise UserError("b.tsv: no onset")

@@ -1,62 +1,71 @@
-"""A job runs again when the code it runs has changed, and not when other code has."""
+"""A file says which code made it: a commit where there is one, else a version."""
+
+import subprocess
+from pathlib import Path
 
 import pytest
 
+import voxscale
 from voxscale import provenance
-
-SOURCES = {
-    "fit.py": "from voxscale.ridge import solve\nfrom voxscale.io.files import atomic\n",
-    "voxscale/__init__.py": "",
-    "voxscale/io/files.py": "atomic = 1\n",
-    "voxscale/ridge/__init__.py": "from voxscale.ridge.solver import solve\n",
-    "voxscale/ridge/solver.py": "def solve():\n    from voxscale import folds\n    return folds.n\n",
-    "voxscale/folds.py": "n = 5\n",
-    "voxscale/laws/fit.py": "import voxscale\n",
-}
 
 
 @pytest.fixture
-def hashed(tmp_path, monkeypatch):
-    """Hash of a script after some files were changed."""
-    monkeypatch.setattr(provenance, "SCRIPTS", tmp_path)
-
-    def hashed(changed=()):
-        for name, text in {**SOURCES, **dict(changed)}.items():
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        provenance.code_hash.cache_clear()
-        provenance._imports.cache_clear()
-        return provenance.code_hash("fit")
-
-    yield hashed
-    provenance.code_hash.cache_clear()
-    provenance._imports.cache_clear()
+def state(tmp_path, monkeypatch):
+    """The code's state, of a library that lies in `tmp_path/code/scripts`."""
+    monkeypatch.setattr(provenance, "SCRIPTS", tmp_path / "code/scripts")
+    (tmp_path / "code/scripts/voxscale").mkdir(parents=True)
+    (tmp_path / "code/scripts/voxscale/versions.py").write_text("one\n")
+    (tmp_path / "code/config.yaml").write_text("one\n")
+    return provenance.code_state.__wrapped__
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("fit.py", SOURCES["fit.py"] + "x = 1\n"),
-        ("voxscale/ridge/__init__.py", SOURCES["voxscale/ridge/__init__.py"] + "x = 1\n"),
-        ("voxscale/ridge/solver.py", SOURCES["voxscale/ridge/solver.py"].replace("n\n", "n + 1\n")),
-        ("voxscale/folds.py", "n = 6\n"),
-    ],
-)
-def test_code_that_is_used_counts(hashed, name, text):
-    before = hashed()
-    assert hashed({name: text}) != before
-    assert hashed() == before
+def git(folder, *arguments):
+    known = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    return subprocess.run(
+        ["git", *known, *arguments], cwd=folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("voxscale/laws/fit.py", "x = 1\n"),
-        ("voxscale/io/files.py", "atomic = 2\n"),
-        ("voxscale/folds.py", "# why five\nn = (\n    5\n)\n"),
-    ],
-)
-def test_other_code_and_comments_do_not(hashed, name, text):
-    before = hashed()
-    assert hashed({name: text}) == before
+def commit(folder, *paths):
+    git(folder, "init", "-q")
+    git(folder, "add", *paths)
+    git(folder, "commit", "-q", "-m", "first")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def test_a_checkout_is_named_by_its_commit(tmp_path, state):
+    first = commit(tmp_path / "code", ".")
+    assert state() == first
+    (tmp_path / "code/config.yaml").write_text("mine\n")
+    assert state() == first, "what is no code does not count"
+    (tmp_path / "code/scripts/voxscale/new.py").write_text("two\n")
+    assert state() == f"{first}+changes"
+
+
+def test_without_a_checkout_the_version_stands_in(tmp_path, state, monkeypatch):
+    assert state() == voxscale.__version__, "no repository"
+    commit(tmp_path / "code", "config.yaml")
+    assert state() == voxscale.__version__, "a file of no commit of that repository: installed by pip"
+    commit(tmp_path / "code", ".")
+    assert state() != voxscale.__version__
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: (_ for _ in ()).throw(FileNotFoundError("git")))
+    assert state() == voxscale.__version__, "no git"
+
+
+def test_a_checkout_of_another_user_does_not_fail(tmp_path, state, monkeypatch):
+    commit(tmp_path / "code", ".")
+    (folder := tmp_path / "bin").mkdir()
+    (folder / "git").write_text("#!/bin/sh\necho fatal: detected dubious ownership >&2\nexit 128\n")
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+    assert state() == voxscale.__version__
+
+
+def test_what_is_collected_holds_the_state_of_this_code():
+    folder = Path(voxscale.__file__).parent
+    try:
+        head = git(folder, "rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        head = voxscale.__version__
+    assert provenance.collect(rule="fit")["code"].removesuffix("+changes") == head
+    assert provenance.collect(rule="fit")["rule"] == "fit"

@@ -15,6 +15,7 @@ from voxscale.features import speech_encoder
 from voxscale.features import store as feature_store
 from voxscale.features.sound import RATE
 from voxscale.io import tables
+from voxscale.versions import NUMBERS
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +85,7 @@ def test_stories_that_are_there_cost_no_pass(story, cards, passes):
     assert feature_store.links(run(story, card, {"a": stories["a"]}))["a"] != first["a"]
 
 
-@pytest.mark.parametrize("what", ["weights", "front_end", "window_s", "sound", "clock", "dtype", "code"])
+@pytest.mark.parametrize("what", ["weights", "front_end", "window_s", "sound", "clock", "dtype", "numbers"])
 def test_a_stale_file_is_never_served(story, cards, passes, what, monkeypatch):
     card, stories, settings = cards["hubert-normalised"], wavs(story, "a"), {}
     old = feature_store.links(run(story, card, stories))["a"]
@@ -100,8 +101,8 @@ def test_a_stale_file_is_never_served(story, cards, passes, what, monkeypatch):
         late = {name: clock[name] for name in clock.column_names}
         late["mid_s"] = late["mid_s"].to_numpy() + 0.1
         tables.write("clock", late, story / "clock.parquet")
-    elif what == "code":
-        monkeypatch.setattr(speech_features, "code_hash", lambda name: f"another {name}")
+    elif what == "numbers":
+        monkeypatch.setitem(NUMBERS, "speech", NUMBERS["speech"] + 1)
     else:
         settings = {"front_end": {"front_end": "story"}, "window_s": {"window_s": 0.5}}.get(
             what, {"dtype": "bfloat16"}

@@ -6,7 +6,9 @@ import ast
 import functools
 import hashlib
 import json
+import os
 import platform
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -66,10 +68,23 @@ def code_hash(name: str) -> str:
 
 
 @functools.cache
-def library_hash() -> str:
-    """Twelve hex digits that change when anything in the library changes."""
-    texts = [path.read_bytes() for path in sorted((SCRIPTS / "voxscale").rglob("*.py"))]
-    return hashlib.sha256(b"\n".join(texts)).hexdigest()[:12]
+def code_state() -> str:
+    """Git commit of the library's checkout, with `+changes` if its files differ from it; else its version."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", "--no-optional-locks", *arguments]
+        # Variables of a git hook would name another repository.
+        about = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        return subprocess.run(
+            command, cwd=SCRIPTS, env=about, capture_output=True, text=True, check=True, timeout=20
+        ).stdout
+
+    try:
+        # Installed by pip into a folder of another repository, the library is no file of that repository.
+        commit = git("rev-parse", "HEAD", "HEAD:./voxscale/versions.py").split()[0]
+        return commit + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return voxscale.__version__
 
 
 def hash_config(config: Any) -> str:
@@ -78,5 +93,5 @@ def hash_config(config: Any) -> str:
 
 
 def collect(**extra: Any) -> dict[str, Any]:
-    """Provenance of a file about to be written: versions, the library's hash, and what the caller knows."""
-    return {"versions": versions(), "code": library_hash(), **extra}
+    """Provenance of a file about to be written: versions, the code's state, and what the caller knows."""
+    return {"versions": versions(), "code": code_state(), **extra}

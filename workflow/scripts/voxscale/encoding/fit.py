@@ -18,9 +18,10 @@ from voxscale.errors import UserError
 from voxscale.features import store as feature_store
 from voxscale.io import atomic, checked, tables
 from voxscale.progress import bar
-from voxscale.provenance import code_hash, collect, hash_config
+from voxscale.provenance import collect, hash_config
 from voxscale.ridge import Block, Kernel, RidgeProblem, find_device, make_folds, plan, predict, solve, weights
 from voxscale.statistics import block_sums, blocks_of, permutation_p, skipped_trs
+from voxscale.versions import numbers
 
 PER_VOXEL = ("r", "r_uncut", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
 
@@ -131,7 +132,7 @@ class Cell:
                 # A story's file is named after its content.
                 "features": [links[story].name for story in [*stories, *self.test] if story in links],
                 "responses": [about.st_size, about.st_mtime_ns],
-                "code": code_hash("voxscale/encoding/fit"),
+                "numbers": numbers("encoding"),
             }
         )
 

@@ -24,9 +24,8 @@ from voxscale.features import sound
 from voxscale.features import store as feature_store
 from voxscale.io import read_json, require, sha256_file, tables
 from voxscale.progress import bar
-from voxscale.provenance import code_hash
+from voxscale.versions import numbers
 
-CODE = "voxscale/features/controls"  # the code whose change makes every stored story stale
 FRAME, HOP = 400, 160  # samples of the mel control's frames: 25 ms, every 10 ms
 FLOOR = 1e-8  # power, relative to a full-scale sine: silence is -80 dB, not minus infinity
 FADING_S = (10.0, 30.0, 100.0)  # time constants of what wears off after a story's start
@@ -229,7 +228,7 @@ def extract_controls(
             )
         setting = control.depends(card, settings, story)
         key = feature_store.content_key(
-            code=code_hash(CODE),
+            numbers=numbers("controls"),
             control=kind,
             setting=setting,
             noise=deviations,

@@ -21,9 +21,8 @@ from voxscale.errors import UserError
 from voxscale.features import store as feature_store
 from voxscale.io import read_json
 from voxscale.progress import bar
-from voxscale.provenance import code_hash
+from voxscale.versions import numbers
 
-CODE = "voxscale/features/reduced"  # the code whose change makes every stored story stale
 EXACT = 1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
 
 
@@ -88,7 +87,12 @@ def reduce_features(
     if not fitted:
         raise UserError(f"{source}: has none of the training stories; extract its features again")
     # The name of a story's file stands for all its numbers depend on.
-    same = {"code": code_hash(CODE), "width": card["width"], "layers": list(layers), "trim": [start, stop]}
+    same = {
+        "numbers": numbers("reduced"),
+        "width": card["width"],
+        "layers": list(layers),
+        "trim": [start, stop],
+    }
     same |= {"fitted": [links[story].name for story in fitted], "on_disk": settings["on_disk"]}
     files = {
         story: feature_store.story_path(

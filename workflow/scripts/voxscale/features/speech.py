@@ -22,9 +22,7 @@ from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import Windows, sliding
 from voxscale.io import read_json, sha256_file, tables
 from voxscale.models import is_out_of_memory, offload_folder, resolve_device, resolve_dtype
-from voxscale.provenance import code_hash
-
-CODE = "voxscale/features/speech_encoder"  # the code whose change makes every stored story stale
+from voxscale.versions import numbers
 
 
 class Story(NamedTuple):
@@ -55,7 +53,7 @@ def read_story(name: str, audio: str | Path, clock: str | Path) -> Story:
 def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any], dtype: str) -> str:
     """Key of a story's features: everything that its numbers depend on."""
     return feature_store.content_key(
-        code=code_hash(CODE),
+        numbers=numbers("speech"),
         weights=card["weights_id"],
         window=[settings["window_s"], settings["stride_s"], settings.get("front_end", "window")],
         dtype=dtype,

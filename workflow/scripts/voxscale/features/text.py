@@ -12,9 +12,7 @@ from voxscale.features.text_model import Story, TextModel
 from voxscale.io import read_json, tables
 from voxscale.models import offload_folder, resolve_device, resolve_dtype
 from voxscale.progress import bar
-from voxscale.provenance import code_hash
-
-CODE = "voxscale/features/text_model"  # the code whose change makes every stored story stale
+from voxscale.versions import numbers
 
 
 def read_story(name: str, words: str | Path, clock: str | Path) -> Story:
@@ -28,7 +26,7 @@ def read_story(name: str, words: str | Path, clock: str | Path) -> Story:
 def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any], dtype: str) -> str:
     """Key of a story's features: everything that its numbers depend on."""
     return feature_store.content_key(
-        code=code_hash(CODE),
+        numbers=numbers("text"),
         weights=card["weights_id"],
         context=[settings["unit"], settings["max_context"], settings["restart_at"]],
         dtype=dtype,
