@@ -58,7 +58,7 @@ rule figures:
 
 
 onstart:
-    watch.before_jobs(workflow)
+    before_jobs(workflow)
     flatmaps_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
 

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 
 from voxscale.cortex import pycortex
 from voxscale.jobs import status
-from voxscale.cluster import watch
+from voxscale.cluster import before_graph, before_jobs, record_in_jobs
 from voxscale.study import read_yaml
 from voxscale.dataset import NAME
 from voxscale.errors import UserError
@@ -27,9 +27,9 @@ try:
             read_yaml(path)
     # What a killed run left behind is the run's own business; a job writes down what it did.
     if workflow.is_main_process:
-        watch.before_graph()
+        before_graph()
     else:
-        watch.record_in_jobs()
+        record_in_jobs()
     study = Study.load(config, HOME / "config")
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.

@@ -8,8 +8,7 @@ import pytest
 import yaml
 from workflow.runs import tiny_config
 
-from voxscale.cluster.queue import Queued, read_queue
-from voxscale.cluster.watch import SLURM_LOGS
+from voxscale.cluster.queue import SLURM_LOGS, QueuedJob, read_queue
 from voxscale.jobs import status
 from voxscale.jobs.jobs import Job
 from voxscale.jobs.parameters import of_job
@@ -56,8 +55,8 @@ def test_each_state_is_told_from_files_and_queue(jobs):
     touch(cell().output)
     touch(cell(n_train="4").log, "ERROR fit_encoding: results/responses/UTS01.h5: cut off\n")
     queue = [
-        Queued("7", "voxscale_x", "RUNNING", cell(subject="UTS02").comment),
-        Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
+        QueuedJob("7", "voxscale_x", "RUNNING", cell(subject="UTS02").comment),
+        QueuedJob("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
     ]
     touch(cell(subject="UTS02").log, "a first attempt")
     seen = status.survey(jobs, queue, [], running=True)
@@ -132,7 +131,7 @@ def test_an_output_that_is_being_remade_is_not_done(jobs):
 def test_a_download_beside_a_cluster_is_running(jobs, monkeypatch):
     fetch = Job("fetch_dataset", {"part": "UTS01"})
     monkeypatch.setattr(type(jobs), "all", lambda self: iter([fetch, cell()]))
-    queue = [Queued("8", "voxscale_x", "PENDING", cell(subject="UTS02").comment)]
+    queue = [QueuedJob("8", "voxscale_x", "PENDING", cell(subject="UTS02").comment)]
     for job in (fetch, cell()):
         touch(job.log, "at work")
     started = {str(fetch.output), str(cell().output)}
@@ -236,10 +235,10 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     squeue = touch(tmp_path / "bin/squeue", "#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
-    running, hopeless = read_queue(here)
+    running, stuck = read_queue(here)
     comment = "rule_fit_encoding_wildcards_m_1_s|2"
-    assert running == Queued("1", "voxscale_a", "RUNNING", comment, "cpu1")
-    assert not running.hopeless
-    assert hopeless.hopeless
+    assert running == QueuedJob("1", "voxscale_a", "RUNNING", comment, "cpu1")
+    assert not running.never_starts
+    assert stuck.never_starts
     squeue.write_text("#!/bin/sh\nexit 1\n")
     assert read_queue(here) is None

@@ -1,4 +1,4 @@
-"""What a run on SLURM needs beside Snakemake."""
+"""A run on SLURM: takes over what a killed run left, and handles jobs that SLURM forgets or never starts."""
 
 import lazy_loader
 

@@ -1,8 +1,7 @@
-"""The jobs that SLURM has in its queue for one working directory."""
+"""What SLURM knows: this directory's jobs in its queue, jobs that ended, nodes; and cancelling jobs."""
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import re
 import shutil
@@ -11,18 +10,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-PREFIX = "voxscale"  # of the jobs' names, as profiles/slurm sets it
-ALIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "REQUEUED", "RESIZING"}
-TIMEOUT_S = 60
-# Reasons to wait that only a change of the cluster, or of what is asked for, can end.
-NEVER = re.compile(
+SLURM_LOGS = Path("results/logs/slurm")  # as in profiles/slurm
+_NAME_PREFIX = "voxscale_"  # of the jobs' names, as in profiles/slurm
+_ACTIVE = {"PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "COMPLETING", "STOPPED", "REQUEUED", "RESIZING"}
+_TIMEOUT_S = 60
+# Reasons to wait that only a change of the cluster, or of the job's request, can end.
+_NEVER_STARTS = re.compile(
     r"Partition(TimeLimit|NodeLimit|Config)|BadConstraints|DependencyNeverSatisfied"
     r"|(Assoc|QOS)Max\w+PerJob\w*|QOSMin\w+|(Account|QOS)NotAllowed|Invalid(Account|QOS)"
 )
 
 
-class Queued(NamedTuple):
-    """One job: SLURM's id, the run that submitted it, its state, its comment (rule and wildcards) and place.
+class QueuedJob(NamedTuple):
+    """One job: SLURM's id, its name (given by the run), its state, and its comment (rule and wildcards).
 
     Attributes:
         place: the nodes it runs on, or the reason why it waits.
@@ -35,80 +35,67 @@ class Queued(NamedTuple):
     place: str = ""
 
     @property
-    def waiting(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether it has not started yet."""
         return self.state == "PENDING"
 
     @property
-    def hopeless(self) -> bool:
-        """Whether it waits for what will never be."""
-        return self.waiting and NEVER.fullmatch(self.place) is not None
+    def never_starts(self) -> bool:
+        """Whether SLURM gives a reason for which it can never start."""
+        return self.is_pending and _NEVER_STARTS.fullmatch(self.place) is not None
 
 
-def read_queue(directory: str | Path, prefix: str = PREFIX) -> list[Queued] | None:
-    """Living jobs that runs of this workflow have submitted from a directory.
+def read_queue(directory: str | Path = ".") -> list[QueuedJob] | None:
+    """Active jobs that runs of this workflow have submitted from a directory.
 
     Returns:
-        the jobs; None where SLURM does not answer, or is not there.
+        the jobs; None if SLURM does not answer or is not installed.
     """
-    if shutil.which("squeue") is None:
+    lines = _output("squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%R|%k")
+    if lines is None:
         return None
-    command = ["squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%R|%k"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return None
-    if done.returncode:
-        return None
-    here = str(Path(directory).resolve())
-    found = []
-    for line in done.stdout.splitlines():
-        jobid, run, state, where, place, comment = line.split("|", 5)
-        if run.startswith(f"{prefix}_") and state in ALIVE and str(Path(where).resolve()) == here:
-            found.append(Queued(jobid, run, state, comment, place.strip("()")))
-    return found
+    here = Path(directory).resolve()
+    jobs = []
+    for line in lines:
+        jobid, run, state, folder, place, comment = line.split("|", 5)
+        if run.startswith(_NAME_PREFIX) and state in _ACTIVE and Path(folder).resolve() == here:
+            jobs.append(QueuedJob(jobid, run, state, comment, place.strip("()")))
+    return jobs
 
 
-def read_known() -> set[str] | None:
-    """Ids of all jobs of this user that SLURM still knows, ended ones too; None where it does not answer."""
-    command = ["squeue", "--noheader", "--states=all", "--user", getpass.getuser(), "--format", "%i"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except (subprocess.TimeoutExpired, FileNotFoundError):
-        return None
-    return None if done.returncode else set(done.stdout.split())
-
-
-def is_answering() -> bool:
-    """Whether a slurmctld answers; taken for granted where it cannot be asked."""
-    try:
-        done = subprocess.run(
-            ["scontrol", "ping"], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    except FileNotFoundError:
-        return True
-    return " is UP" in done.stdout
+def read_known_ids() -> set[str] | None:
+    """Ids of all jobs of this user that SLURM still knows, ended ones too; None if it does not answer."""
+    ids = _output("squeue", "--noheader", "--states=all", "--user", getpass.getuser(), "--format", "%i")
+    return None if ids is None else set(ids)
 
 
 def read_up_nodes() -> set[str]:
-    """Nodes that SLURM gives work to; none where it does not answer."""
-    command = ["sinfo", "--noheader", "--Node", "--responding", "--format", "%N %T"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except (subprocess.TimeoutExpired, FileNotFoundError):
-        return set()
-    states = (line.split() for line in done.stdout.splitlines() if not done.returncode)
+    """Nodes that accept jobs; empty if SLURM does not answer."""
+    lines = _output("sinfo", "--noheader", "--Node", "--responding", "--format", "%N %T") or []
+    states = (line.split() for line in lines)
     return {node for node, state in states if state.strip("+") in ("idle", "mixed", "allocated")}
 
 
-def cancel(jobs: Iterable[Queued], pending_only: bool = False) -> None:
-    """Take jobs out of the queue; with `pending_only`, those that have started meanwhile go on.
+def is_answering() -> bool:
+    """Whether a slurmctld answers; assumed where `scontrol` is not installed."""
+    if shutil.which("scontrol") is None:
+        return True
+    return any(" is UP" in line for line in _output("scontrol", "ping", check=False) or [])
 
-    Where SLURM does not answer nothing happens; who looks again finds the jobs still there.
+
+def cancel(jobs: Iterable[QueuedJob]) -> None:
+    """Cancel jobs that have not started; those that have started meanwhile continue.
+
+    If SLURM does not answer, nothing happens, and the next look at the queue finds the jobs again.
     """
     if ids := [job.jobid for job in jobs]:
-        state = ["--state=PENDING"] if pending_only else []
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(["scancel", *state, *ids], timeout=TIMEOUT_S, check=False, capture_output=True)
+        _output("scancel", "--state=PENDING", *ids)
+
+
+def _output(*command: str, check: bool = True) -> list[str] | None:
+    """Lines that a command prints; None if it does not answer, is not installed or (with `check`) fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=check)
+    except (subprocess.SubprocessError, FileNotFoundError):
+        return None
+    return done.stdout.splitlines()

@@ -17,11 +17,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from voxscale.cluster import SLURM_LOGS, Queued, read_queue, watch
+from voxscale.cluster import SLURM_LOGS, QueuedJob, is_running, read_queue
 from voxscale.errors import UserError
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.plan import OUTDATED, is_done, load_jobs, table
 from voxscale.jobs.records import Settings, marked
+from voxscale.progress import notify
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
@@ -65,7 +66,9 @@ def failure_log(job: Job) -> Path | None:
     return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
 
 
-def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], running: bool) -> list[Seen]:
+def survey(
+    jobs: Jobs, queue: Sequence[QueuedJob] | None, started: Iterable[str], running: bool
+) -> list[Seen]:
     """State of every job.
 
     Args:
@@ -73,7 +76,7 @@ def survey(jobs: Jobs, queue: Sequence[Queued] | None, started: Iterable[str], r
         started: outputs that Snakemake has marked as being written.
         running: whether a run holds the directory.
     """
-    queued = {job.comment: "waiting" if job.waiting else "running" for job in queue or ()}
+    queued = {job.comment: "waiting" if job.is_pending else "running" for job in queue or ()}
     started, settings = set(started), Settings(jobs.study)
     seen = []
     for job in jobs.all():
@@ -161,7 +164,7 @@ def failures(seen: Sequence[Seen]) -> str:
 
 def tell_failures(jobs: Jobs) -> None:
     """To be called when a run has failed: what each job had to say, SLURM's own words among it."""
-    watch.say(failures(survey(jobs, [], [], running=False)))
+    notify(failures(survey(jobs, [], [], running=False)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -173,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         jobs = load_jobs(options.configfile, options.directory)
-        seen = survey(jobs, read_queue("."), marked(), watch.is_running())
+        seen = survey(jobs, read_queue("."), marked(), is_running())
         print(report(seen, options.cells))
     except UserError as error:
         print(f"ERROR status: {error}", file=sys.stderr)

@@ -1,0 +1,80 @@
+"""Changes to Snakemake and its executor for SLURM, where these would lose a job or wait for ever."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from voxscale.cluster.queue import is_answering, read_up_nodes
+from voxscale.cluster.takeover import ask
+from voxscale.errors import UserError
+from voxscale.progress import notify
+
+
+def record_in_jobs() -> None:
+    """Let the Snakemake that runs a job on its node record the finished job, as the run itself does.
+
+    Only the run records what Snakemake knows of a finished job (parameters, inputs). A job that ends while no
+    run is alive would leave an older record, or none.
+
+    ASSUME: in Snakemake 9.27, a job's own Snakemake calls `finished` when the outputs are complete, but
+    writes the record only if `immediate_submit` says that no run will do it.
+    """
+    from snakemake.persistence import PersistenceBase
+
+    finished = PersistenceBase.finished
+
+    async def recorded(self: Any, job: Any) -> None:
+        settings = self.dag.workflow.remote_execution_settings
+        before, settings.immediate_submit = settings.immediate_submit, True
+        try:
+            await finished(self, job)
+        finally:
+            settings.immediate_submit = before
+
+    PersistenceBase.finished = recorded
+
+
+def correct_states(plugin: Any) -> None:
+    """Let the executor retry a preempted job, and keep its jobs while SLURM does not answer.
+
+    By itself the executor waits until SLURM restarts a preempted job, which `slurm-no-requeue` forbids. And
+    after several unanswered questions it forgets its jobs, and waits for ever. An answer that names no job
+    leaves each of them in its state.
+
+    Args:
+        plugin: the executor's module.
+    """
+    query = getattr(plugin, "query_job_status", None)
+    if query is None:  # another executor, or another version
+        return
+
+    async def query_job_status(*arguments: Any) -> Any:
+        states, seconds = await query(*arguments)
+        if states is None:
+            return {}, 0.0
+        return {
+            jobid: "CANCELLED" if state == "PREEMPTED" else state for jobid, state in states.items()
+        }, seconds
+
+    plugin.query_job_status = query_job_status
+
+
+def submit_patiently(executor: Any) -> None:
+    """Let the executor wait for a slurmctld that is down, since a failed submission would cost a retry."""
+    submit = executor.run_job
+
+    def run_job(job: Any) -> None:
+        with contextlib.suppress(UserError):  # no answer for long: the submission itself reports it
+            ask(lambda: is_answering() or None)
+        submit(job)
+
+    executor.run_job = run_job
+
+
+def reuse_nodes(executor: Any) -> None:
+    """Let a run submit again to nodes that failed and are up again; by itself it never does."""
+    failed = getattr(executor, "_failed_nodes", set())
+    if failed and (back := failed & read_up_nodes()):
+        executor._failed_nodes -= back
+        notify(f"Nodes up again, which get jobs as before: {', '.join(sorted(back))}.")
