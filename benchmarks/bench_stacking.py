@@ -27,7 +27,7 @@ from voxscale.encoding.fit import Cell, fit_draw
 from voxscale.features import store as feature_store
 from voxscale.io import tables
 from voxscale.io.files import write_json
-from voxscale.stacking.subject import stack_subject
+from voxscale.stacking.subject import write_stacking
 
 VOXELS, MEMBERS, TRS, TEST_TRS = 95_000, 12, 330, 291
 DRAWN = 1024  # voxels with numbers of their own; the files show them again and again
@@ -99,7 +99,7 @@ def time_stack(folder: Path, n_stories: int) -> float:
         modality = "language" if i < MEMBERS // 2 else "speech"
         write_json(folder / f"{i}.json", {"model": str(i), "modality": modality})
     start = time.perf_counter()
-    stack_subject(
+    write_stacking(
         [folder / f"{i}.h5" for i in range(MEMBERS)],
         [folder / f"{i}.json" for i in range(MEMBERS)],
         folder / "responses.h5",
@@ -154,7 +154,7 @@ def stacking(folder: Path, n_stories: int) -> str:
 
 {sections.machine()}
 
-`stack_subject` whole, from the members' files to the two tables: {VOXELS:,} voxels, {MEMBERS} members (half
+`write_stacking` whole, from the members' files to the two tables: {VOXELS:,} voxels, {MEMBERS} members (half
 of language, half of speech), {n_trs:,} training and {TEST_TRS} test TRs, 1,000 resamples. Predictions
 are made up; each file shows {DRAWN:,} drawn voxels again and again, so that they were read from the kernel's
 cache: a disk adds its own time for {size:.0f} GB.

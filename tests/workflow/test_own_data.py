@@ -12,7 +12,7 @@ from workflow.runs import HOME, snakemake, tiny_config
 
 from voxscale.dataset.responses import open_subject
 from voxscale.dataset.textgrid import read_textgrid
-from voxscale.phantom.writing import scan, write_stimuli
+from voxscale.phantom.writing import scan_subject, write_stimuli
 
 SUBJECTS = ["anna", "bob"]
 TEST = "thelighthousekeeper"
@@ -38,7 +38,7 @@ def published(tmp_path_factory):
     write_stimuli(root, root / "truth", settings, HOME / "config/phantom/stories")
     scans = {}
     for subject in SUBJECTS:
-        scan(root, root / "truth", subject)
+        scan_subject(root, root / "truth", subject)
         for story in [*TRAINING, TEST]:
             with h5py.File(root / f"derivative/preprocessed_data/{subject}/{story}.hf5") as file:
                 repeats = file["individual_repeats"][:] if story == TEST else None

@@ -1,11 +1,11 @@
 """Scores of language models against size and against bits per character of the same stories."""
 
-from voxscale.laws import analyse_plateau
+from voxscale.laws import write_plateau
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        analyse_plateau(
+        write_plateau(
             snakemake.input.points,
             dict(zip(snakemake.params.models, snakemake.input.features, strict=True)),
             snakemake.output.plateau,

@@ -1,12 +1,12 @@
 """Noise ceiling of every voxel of one subject, and the agreement of its repeats."""
 
 from voxscale.dataset import read_regions
-from voxscale.scores import estimate_ceiling
+from voxscale.scores import write_ceiling
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        estimate_ceiling(
+        write_ceiling(
             snakemake.input.responses,
             snakemake.output.ceiling,
             snakemake.output.drift,

@@ -1,11 +1,11 @@
 """The score as a surface over parameters and training hours, and what to do next."""
 
-from voxscale.laws import fit_joint
+from voxscale.laws import write_joint
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        fit_joint(
+        write_joint(
             snakemake.params.cells,
             snakemake.input.moments,
             snakemake.input.summary,

@@ -1,11 +1,11 @@
 """One scaling law: its points and its forms, for every subject and pooled."""
 
-from voxscale.laws import fit_law
+from voxscale.laws import write_law
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        fit_law(
+        write_law(
             snakemake.wildcards.law,
             snakemake.params.cells,
             snakemake.input.moments,

@@ -1,11 +1,11 @@
 """Score against the seconds left out at the start of each test story."""
 
-from voxscale.scores import measure_artifact
+from voxscale.scores import write_artifact
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        measure_artifact(
+        write_artifact(
             snakemake.params.cells,
             snakemake.input.moments,
             snakemake.input.voxels,

@@ -1,8 +1,8 @@
 """Share of the noise ceiling that each voxel's score reaches, and the room left."""
 
-from voxscale.scores import measure_room
+from voxscale.scores import write_room
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        measure_room(snakemake.input.scores, snakemake.input.voxels, snakemake.output.room)
+        write_room(snakemake.input.scores, snakemake.input.voxels, snakemake.output.room)

@@ -1,11 +1,11 @@
 """Scores by relative depth, the layer chosen in training, and the optimism of choosing on the test set."""
 
-from voxscale.scores import profile_layers
+from voxscale.scores import write_layers
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        profile_layers(
+        write_layers(
             snakemake.params.cells,
             snakemake.input.scores,
             snakemake.input.moments,

@@ -1,8 +1,8 @@
 """Scan one subject of the phantom: voxels and responses in the published layout, and their truth."""
 
-from voxscale.phantom import scan
+from voxscale.phantom import scan_subject
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        scan(snakemake.params.root, snakemake.params.truth, snakemake.wildcards.subject)
+        scan_subject(snakemake.params.root, snakemake.params.truth, snakemake.wildcards.subject)

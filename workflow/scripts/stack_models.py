@@ -2,11 +2,11 @@
 
 from voxscale.encoding import with_means
 from voxscale.script import script
-from voxscale.stacking import stack_subject
+from voxscale.stacking import write_stacking
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        stack_subject(
+        write_stacking(
             snakemake.input.predictions,
             snakemake.input.cards,
             snakemake.input.responses,

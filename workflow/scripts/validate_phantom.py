@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from voxscale.io import read_json, tables, write_json
-from voxscale.phantom import validate
+from voxscale.phantom import validate_phantom
 from voxscale.script import script
 
 
@@ -19,7 +19,7 @@ if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_json(
             snakemake.output[0],
-            validate(
+            validate_phantom(
                 snakemake.params.truth,
                 tables.read("scores", snakemake.input.scores),
                 whole("ceiling", snakemake.input.ceiling),

@@ -12,10 +12,10 @@ from voxscale.laws.joint import (
     _span,
     another_subject,
     corner_error,
-    fit_joint,
     joint_rows,
     share_out,
     what_next,
+    write_joint,
 )
 from voxscale.laws.likelihood import weights
 from voxscale.laws.points import Point
@@ -176,7 +176,7 @@ def test_tables_of_a_study(study):
     outputs = [folder / f"{name}-out.parquet" for name in ("joint", "surface", "next")]
     settings = {"skip_s": 0, "tr_s": 2.0, "draws": 60, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
     inputs = folder / "summary.parquet", folder / "voxels.parquet"
-    fit_joint(cells, moments, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)
+    write_joint(cells, moments, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)
     joint = tables.read("joint", outputs[0]).to_pandas()
     assert set(joint.subject) == {"S1", "S2", "pooled"}
     assert (joint.n_points > joint.n_parameters).all()
@@ -194,4 +194,4 @@ def test_tables_of_a_study(study):
     one = [i for i, cell in enumerate(cells) if cell[0] == "m10"]
     some = [cells[i] for i in one], [moments[i] for i in one]
     with pytest.raises(UserError, match=r"joint\.sweep: needs at least two models"):
-        fit_joint(*some, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)
+        write_joint(*some, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)

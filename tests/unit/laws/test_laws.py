@@ -8,7 +8,7 @@ from simulated_study import nested, summary_row, write_moments, write_voxels
 from voxscale.encoding.fit import correlate, scored_rows
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.laws.fit import fit_group, fit_law, preferred
+from voxscale.laws.fit import fit_group, preferred, write_law
 from voxscale.laws.points import blocks_by_subject, ceiling_bounds, choose_cells, pool, score_points
 from voxscale.statistics.bootstrap import (
     Moments,
@@ -48,7 +48,7 @@ def run(study, spec=SPEC, settings=SETTINGS, **changes):
     study, folder = study | changes, study["folder"]
     outputs = [folder / f"{name}-out.parquet" for name in ("law", "points", "curves")]
     paths = folder / "summary.parquet", folder / "voxels.parquet"
-    fit_law("size", study["cells"], study["moments"], *paths, *outputs, spec, settings)
+    write_law("size", study["cells"], study["moments"], *paths, *outputs, spec, settings)
     return (
         tables.read("laws", outputs[0]).to_pandas(),
         tables.read("law_points", outputs[1]).to_pandas(),

@@ -5,7 +5,7 @@ import pytest
 
 from voxscale.features import store as feature_store
 from voxscale.io import tables
-from voxscale.laws.plateau import analyse_plateau, compare_predictors, left_out_error
+from voxscale.laws.plateau import compare_predictors, left_out_error, write_plateau
 
 
 def point(model, x, y, **known):
@@ -54,7 +54,7 @@ def test_bits_come_from_the_feature_files(tmp_path):
     rows = [point("m", 10.0, 0.1, **full, layer_choice="fixed")]
     tables.write("law_points", rows, tmp_path / "points.parquet")
     outputs = tmp_path / "plateau.parquet", tmp_path / "fits.parquet"
-    analyse_plateau(tmp_path / "points.parquet", {"m": index}, *outputs)
+    write_plateau(tmp_path / "points.parquet", {"m": index}, *outputs)
     (row,) = tables.read("plateau", outputs[0]).to_pylist()
     assert row["bits_per_character"] == pytest.approx(1.75)
     assert tables.read("plateau_fits", outputs[1]).num_rows == 3

@@ -16,7 +16,7 @@ from praatio import textgrid
 from voxscale.errors import UserError
 from voxscale.phantom import cortex, grids, prose, speech
 from voxscale.phantom.brain import noise_within
-from voxscale.phantom.writing import scan, write_stimuli
+from voxscale.phantom.writing import scan_subject, write_stimuli
 
 TEST, TRAINING = "harbor", ["garden", "kettle", "letters"]
 TEXTS = {
@@ -45,7 +45,7 @@ SETTINGS = {
 def write(root, truth, settings, texts, subjects=SUBJECTS):
     write_stimuli(root, truth, settings, texts)
     for subject in subjects:
-        scan(root, truth, subject)
+        scan_subject(root, truth, subject)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_another_seed_gives_other_responses(phantom, texts, tmp_path):
 
 def test_a_subject_is_scanned_alone(phantom, tmp_path):
     shutil.copytree(phantom / "truth", tmp_path / "truth")
-    scan(tmp_path / "data", tmp_path / "truth", "UTS02")
+    scan_subject(tmp_path / "data", tmp_path / "truth", "UTS02")
     own = _digests(tmp_path / "data")
     assert own == {name: digest for name, digest in _digests(phantom / "data").items() if "UTS02" in name}
 

@@ -118,7 +118,7 @@ def _stacks(voxels, rng):
 
 
 def test_right_results_hold(results):
-    found = validation.validate("truth", *results[0], CARDS, **results[1])
+    found = validation.validate_phantom("truth", *results[0], CARDS, **results[1])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert found["holds"], [row for row in found["checks"] if not row["inside"]]
     assert {row["check"] for row in found["checks"]} == {
@@ -209,7 +209,7 @@ def _broken(results, what):
 )
 def test_each_check_can_fail(results, what):
     tables_, others = _broken(results, what)
-    found = validation.validate("truth", *tables_, CARDS, **others)
+    found = validation.validate_phantom("truth", *tables_, CARDS, **others)
     assert not found["holds"]
     assert what in {row["check"] for row in found["checks"] if not row["inside"]}
 
@@ -217,7 +217,7 @@ def test_each_check_can_fail(results, what):
 @pytest.mark.parametrize("what", ["more training", "who wins", "form", "layer", "mixed weight of speech"])
 def test_each_statement_can_fail(results, what):
     tables_, others = _broken(results, what)
-    found = validation.validate("truth", *tables_, CARDS, **others)
+    found = validation.validate_phantom("truth", *tables_, CARDS, **others)
     assert not found["holds"]
     assert not all(row["holds"] for row in found["statements"])
 
@@ -225,7 +225,7 @@ def test_each_statement_can_fail(results, what):
 def test_the_truth_must_be_there(tmp_path):
     ceiling = pa.table({"subject": ["UTS01"]})
     with pytest.raises(UserError, match=r"stimuli\.json: no such file"):
-        validation.validate(tmp_path, pa.table({}), ceiling, *[pa.table({})] * 2, CARDS)
+        validation.validate_phantom(tmp_path, pa.table({}), ceiling, *[pa.table({})] * 2, CARDS)
 
 
 def test_columns_used_are_those_of_the_tables():

@@ -117,7 +117,7 @@ def test_tables_of_a_subject(tmp_path, monkeypatch):
     settings = {"skip_s": 100, "tr_s": 2.0, "floor": None, "interval": 0.9}
     regions = {100 + i: "A" if i < 10 else "B" for i in range(30)}
     paths = tmp_path / "ceiling.parquet", tmp_path / "drift.parquet"
-    ceiling.estimate_ceiling("x", *paths, "UTS01", settings, regions, step=7)
+    ceiling.write_ceiling("x", *paths, "UTS01", settings, regions, step=7)
     found = tables.read("ceiling", paths[0]).to_pandas()
     assert found.voxel.tolist() == list(range(100, 130))
     assert found[found.ccmax.isna()].voxel.tolist() == [103, 104]
@@ -129,7 +129,7 @@ def test_tables_of_a_subject(tmp_path, monkeypatch):
     assert drift.r.between(0.35, 0.6).all()
 
     subject.n_repeats = lambda story: 0
-    ceiling.estimate_ceiling("x", *paths, "UTS01", settings)
+    ceiling.write_ceiling("x", *paths, "UTS01", settings)
     found = tables.read("ceiling", paths[0]).to_pandas()
     assert found.ccmax.isna().all()
     assert not found.reliable.any()

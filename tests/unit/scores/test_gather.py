@@ -212,7 +212,7 @@ sys.path[:0] = ["workflow/scripts", "tests", "tests/unit/scores"]
 from pathlib import Path
 from test_gather import cell_columns
 from voxscale.io import tables
-from voxscale.scores.gather import write_scores
+from voxscale.scores.gather import _write_cells
 folder, n = Path(sys.argv[1]), int(sys.argv[2])
 path = folder / "cell.parquet"
 tables.write("scores", cell_columns(draws=1, voxels=60_000), path)
@@ -220,7 +220,7 @@ from voxscale.scores import gather
 one = next(gather.read_cell(path))
 gather.read_cell = lambda i: iter([((*one[0][:4], i), one[1])])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-for _ in write_scores(range(n), folder / "all.parquet", {}):
+for _ in _write_cells(range(n), folder / "all.parquet", {}):
     pass
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """

@@ -7,8 +7,8 @@ from simulated_study import chain, layer_scores, summary_row, write_moments, wri
 
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.scores.artifact import measure_artifact
-from voxscale.scores.layers import optimism, profile_layers, profiles
+from voxscale.scores.artifact import write_artifact
+from voxscale.scores.layers import optimism, profiles, write_layers
 
 
 def test_layers_picked_on_the_test_set_flatter_and_more_layers_flatter_more():
@@ -91,7 +91,7 @@ def test_profile_tables_from_gathered_scores(tmp_path):
     inputs = paths, moments, tmp_path / "summary.parquet", tmp_path / "voxels.parquet"
     outputs = tmp_path / "layers.parquet", tmp_path / "choice.parquet"
     settings = {"skip_s": 0, "tr_s": 2.0, "draws": 60, "interval": 0.9, "seed": 0}
-    profile_layers([("m", i, "S", 5) for i in range(layers)], *inputs, *outputs, settings)
+    write_layers([("m", i, "S", 5) for i in range(layers)], *inputs, *outputs, settings)
     choice = tables.read("layer_choice", outputs[1]).to_pandas()
     row = choice[(choice.voxel_set == "all") & (choice.unit == "voxel") & (choice.metric == "r")].iloc[0]
     assert row.by_test == pytest.approx(columns["r"].reshape(layers, n).max(0).mean(), rel=1e-6)
@@ -115,7 +115,7 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     write_voxels(tmp_path / "voxels.parquet", ["S"], voxels, region="AC")
     settings = {"skip_s": 100, "tr_s": 2.0, "block_trs": 10, "draws": 400, "interval": 0.9, "seed": 0}
     output = tmp_path / "artifact.parquet"
-    measure_artifact([("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings)
+    write_artifact([("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings)
     table = tables.read("artifact", output).to_pandas()
     assert sorted(table.cut_s.unique()) == [0, 20, 40, 60, 80, 100, 120]
     region = table[(table.voxel_set == "roi:AC") & (table.metric == "r")].set_index("cut_s")
@@ -133,7 +133,7 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     assert region.loc[[80, 120], ["difference_lo", "difference_hi"]].isna().all(axis=None), (
         "told by a block or two"
     )
-    measure_artifact(
+    write_artifact(
         [("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings | {"skip_s": 160}
     )
     table = tables.read("artifact", output).to_pandas()

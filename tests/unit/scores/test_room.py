@@ -3,7 +3,7 @@
 import numpy as np
 
 from voxscale.io import tables
-from voxscale.scores.room import measure_room
+from voxscale.scores.room import write_room
 
 
 def test_room_and_share_of_the_ceiling(tmp_path):
@@ -25,7 +25,7 @@ def test_room_and_share_of_the_ceiling(tmp_path):
     ]
     tables.write("scores", rows, tmp_path / "scores.parquet")
     tables.write("voxels", voxels, tmp_path / "voxels.parquet")
-    measure_room(tmp_path / "scores.parquet", tmp_path / "voxels.parquet", tmp_path / "room.parquet")
+    write_room(tmp_path / "scores.parquet", tmp_path / "voxels.parquet", tmp_path / "room.parquet")
     found = tables.read("room", tmp_path / "room.parquet").to_pandas().set_index(["model", "voxel"])
     assert len(found) == 8
     for row in rows:

@@ -51,7 +51,7 @@ def study(tmp_path, monkeypatch):
 
 def test_tables_are_those_of_all_voxels_at_once(study, monkeypatch):
     monkeypatch.setattr(stacks, "slices", lambda n, *_: [slice(0, 9), slice(9, n)])
-    stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
+    stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     found = tables.read("stacking", study["sources"][3]).to_pandas()
     a, b, responses = study["truth"]
     keep = np.r_[0:100, 120:500]
@@ -74,11 +74,11 @@ def test_predictions_of_something_else_are_refused(study):
     with h5py.File(study["paths"][1], "a") as file:
         file["voxel"][0] = 99
     with pytest.raises(UserError, match=r"sp\.h5: has other voxels or stories than .*lm\.h5"):
-        stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
+        stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     with h5py.File(study["paths"][0], "a") as file:
         file["test_trs"][0] = 99
     with pytest.raises(UserError, match=r"lm\.h5: was not predicted for .*S\.h5"):
-        stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
+        stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     study["paths"][1].write_text("cut")
     with pytest.raises(UserError, match=r"sp\.h5: holds no predictions"):
-        stacks.stack_subject(*study["sources"], CELLS, SETTINGS)
+        stacks.write_stacking(*study["sources"], CELLS, SETTINGS)

@@ -1,4 +1,4 @@
-from .fit import fit_law as fit_law
+from .fit import write_law as write_law
 from .forms import FORMS as FORMS
-from .joint import fit_joint as fit_joint
-from .plateau import analyse_plateau as analyse_plateau
+from .joint import write_joint as write_joint
+from .plateau import write_plateau as write_plateau

@@ -201,7 +201,7 @@ def point_rows(
     return rows
 
 
-def fit_law(
+def write_law(
     law: str,
     cells: Sequence[Sequence[Any]],
     moments: Sequence[str | Path],

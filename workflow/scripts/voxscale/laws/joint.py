@@ -171,7 +171,7 @@ def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float,
     return float(gain), float(lo), float(hi)
 
 
-def fit_joint(
+def write_joint(
     cells: Sequence[Sequence[Any]],
     moments: Sequence[str | Path],
     summary: str | Path,
@@ -187,7 +187,7 @@ def fit_joint(
     Args:
         cells: (model, layer, subject, n_train) of several models at several sizes of training set.
         spec: voxels, from the config's `joint`; n_draws of its sweep.
-        settings: as for `voxscale.laws.fit.fit_law`.
+        settings: as for `voxscale.laws.fit.write_law`.
 
     Raises:
         UserError: fewer than two models or two sizes of training set; a model without parameters.

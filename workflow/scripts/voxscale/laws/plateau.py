@@ -73,7 +73,7 @@ def compare_predictors(
     return known, fits
 
 
-def analyse_plateau(
+def write_plateau(
     points: str | Path, features: Mapping[str, str | Path], output: str | Path, output_fits: str | Path
 ) -> None:
     """Write tables `plateau` and `plateau_fits`.

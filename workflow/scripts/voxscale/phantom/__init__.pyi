@@ -1,3 +1,3 @@
-from .validation import validate as validate
-from .writing import scan as scan
+from .validation import validate_phantom as validate_phantom
+from .writing import scan_subject as scan_subject
 from .writing import write_stimuli as write_stimuli

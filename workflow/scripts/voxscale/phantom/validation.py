@@ -180,7 +180,7 @@ def check_regions(
     return checks, statements
 
 
-def validate(
+def validate_phantom(
     truth: str | Path,
     scores: pa.Table,
     ceiling: pa.Table,

@@ -200,7 +200,7 @@ def write_stimuli(root: Path, truth: Path, settings: Mapping[str, Any], prose_fo
     )
 
 
-def scan(root: Path, truth: Path, name: str) -> None:
+def scan_subject(root: Path, truth: Path, name: str) -> None:
     """Draw subject `name`, write its voxels and responses under `root` and its truth under `truth`.
 
     Raises:

@@ -60,7 +60,7 @@ def cut_scores(
     return total
 
 
-def measure_artifact(
+def write_artifact(
     cells: Sequence[Sequence[Any]],
     moments: Sequence[str | Path],
     voxels: str | Path,

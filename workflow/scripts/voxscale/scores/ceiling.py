@@ -181,7 +181,7 @@ def _repeats(subject: SubjectResponses, part: slice, skip: int) -> list[np.ndarr
     return [subject.repeats(story, part)[:, :, skip:] for story in heard if subject.n_repeats(story) == most]
 
 
-def estimate_ceiling(
+def write_ceiling(
     responses: str | Path,
     output: str | Path,
     drift: str | Path,

@@ -48,7 +48,7 @@ def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
         yield tuple(first[name] for name in KEY), part
 
 
-def write_scores(
+def _write_cells(
     paths: Sequence[str | Path], output: str | Path, provenance: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
     """Write all cells into one table, giving each draw as it passes.
@@ -168,7 +168,7 @@ def gather_scores(
     fdr = settings["fdr"]
     provenance = collect(**settings)
     models = read_cards(cards)
-    for key, _ in write_scores(scores, output_scores, provenance):
+    for key, _ in _write_cells(scores, output_scores, provenance):
         if key[0] not in models:
             raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
     subjects = _voxels(ceilings, voxel_tables, Significant(references, settings))

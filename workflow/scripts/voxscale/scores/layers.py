@@ -100,7 +100,7 @@ def optimism(r: np.ndarray, cv_r: np.ndarray, sets: Mapping[str, np.ndarray]) ->
     return rows
 
 
-def profile_layers(
+def write_layers(
     cells: Sequence[Sequence[Any]],
     scores: Sequence[str | Path],
     moments: Sequence[str | Path],

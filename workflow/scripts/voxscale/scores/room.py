@@ -31,7 +31,7 @@ def room_rows(scores: pd.DataFrame, voxels: pd.DataFrame) -> pd.DataFrame:
     return found[tables.SCHEMAS["room"].names]
 
 
-def measure_room(scores: str | Path, voxels: str | Path, output: str | Path) -> None:
+def write_room(scores: str | Path, voxels: str | Path, output: str | Path) -> None:
     """Write table `room` from tables `scores` and `voxels`."""
     columns = ["model", "layer", "subject", "voxel", "draw", "r", "cv_r"]
     read = tables.read("scores", scores, columns).to_pandas()

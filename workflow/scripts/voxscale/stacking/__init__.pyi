@@ -1,1 +1,1 @@
-from .subject import stack_subject as stack_subject
+from .subject import write_stacking as write_stacking

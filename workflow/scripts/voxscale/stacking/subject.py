@@ -52,7 +52,7 @@ class Predictions:
             return file["oof"][part], file["test"][part]
 
 
-def stack_subject(
+def write_stacking(
     predictions: Sequence[str | Path],
     cards: Sequence[str | Path],
     responses: str | Path,
