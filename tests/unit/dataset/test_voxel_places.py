@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from published import write_kept, write_published
 
-from voxscale.cortex import pycortex
+from voxscale.cortex import pycortex, read_fsaverage5
 from voxscale.dataset import voxel_places
 from voxscale.dataset.base import open_dataset
 from voxscale.dataset.preparation import prepare_responses
@@ -21,7 +21,7 @@ SHAPE = (4, 6, 5)  # x, y, z
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_a_cortex_is_laid_over_fsaverage(side):
-    target = voxel_places._fsaverage(side)
+    target = read_fsaverage5("pial", side)[0]
     random = np.random.default_rng(0)
     turn = np.eye(3) + random.normal(0, 0.08, (3, 3))  # another size, a little turned and sheared
     source = target @ turn * [1.1, 0.9, 1.05] + [5, -20, 12]

@@ -14,7 +14,7 @@ from voxscale.errors import UserError
 from voxscale.features import sound, speech_encoder
 from voxscale.features.sound import RATE
 from voxscale.features.speech_windows import sliding
-from voxscale.timeseries import lanczos
+from voxscale.timeseries import lanczos_resample
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_equals_one_window_at_a_time(cards, name, batch):
     assert frames[:, 0].std(0).mean() > 1e-2  # the comparison is of something
     features = encoder.features(x, windows, clock, batch)
     for layer in range(3):
-        expected = lanczos.interpolate(frames[:, layer].astype("f8"), windows.times, clock)
+        expected = lanczos_resample(frames[:, layer].astype("f8"), windows.times, clock)
         np.testing.assert_allclose(features[layer], expected, atol=1e-3)
 
 

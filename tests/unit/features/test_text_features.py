@@ -14,7 +14,7 @@ from voxscale.features import store as feature_store
 from voxscale.features import text as text_features
 from voxscale.features.text_model import Story, TextModel, batches
 from voxscale.models.states import StateReader
-from voxscale.timeseries import lanczos
+from voxscale.timeseries import lanczos_resample
 
 torch.set_num_threads(1)
 ARCHITECTURES = language_architectures()
@@ -68,7 +68,7 @@ def test_states_and_surprisal_equal_a_pass_per_word(name, tmp_path):
     assert nats == pytest.approx(expected_nats, rel=1e-5)
     # ... and on the TR clock.
     features, numbers = model.features(story, passage)
-    by_hand = lanczos.interpolate(np.array([layers[1] for layers in expected]), story.times, story.clock)
+    by_hand = lanczos_resample(np.array([layers[1] for layers in expected]), story.times, story.clock)
     np.testing.assert_allclose(features[1], by_hand, atol=1e-4)
     bits = expected_nats / math.log(2) / len(" ".join(WORDS))
     assert numbers["bits_per_character"] == pytest.approx(bits, rel=1e-5)

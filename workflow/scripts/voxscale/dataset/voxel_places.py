@@ -8,14 +8,13 @@ published, so both cortices are laid over each other by an affine map.
 from __future__ import annotations
 
 import csv
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from voxscale.cortex import open_database
+from voxscale.cortex import open_database, read_fsaverage5
 from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError
 from voxscale.io import atomic, read_json
@@ -48,15 +47,6 @@ def nearest_places(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> 
         affine = np.linalg.lstsq(pairs, wanted, rcond=None)[0]  # (4, 3)
         moved = design @ affine
     return cKDTree(target).query(moved)[1]
-
-
-def _fsaverage(side: str) -> np.ndarray:
-    """Points (vertices, 3) of fsaverage5's pial surface, in mm."""
-    import nibabel
-
-    # Importing nilearn itself takes a second; its files do not.
-    folder = Path(find_spec("nilearn").origin).parent / "datasets/data/fsaverage5"
-    return nibabel.load(folder / f"pial_{side}.gii.gz").darrays[0].data.astype(float)
 
 
 def _mask(cortex: Any, database: str | Path, subject: str, transform: str, n_voxels: int) -> np.ndarray:
@@ -109,7 +99,9 @@ def locate_voxels(
     middle = [cortex.db.get_surf(subject, "fiducial", hemisphere=side)[0] for side in SIDES.values()]
     nearest = cKDTree(np.concatenate(middle)).query(points)[1]
     places = [
-        nearest_places(cortex.db.get_surf(subject, "pia", hemisphere=short)[0], _fsaverage(side))
+        nearest_places(
+            cortex.db.get_surf(subject, "pia", hemisphere=short)[0], read_fsaverage5("pial", side)[0]
+        )
         for side, short in SIDES.items()
     ]
     sides = np.repeat(list(SIDES), [len(part) for part in middle])

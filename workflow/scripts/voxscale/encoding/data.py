@@ -13,7 +13,7 @@ from voxscale.dataset import SubjectResponses
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
 from voxscale.io import tables
-from voxscale.timeseries import scale, zscore
+from voxscale.timeseries import PooledScale, zscore
 
 MEANS = ("memory_gb", "device")  # by which a fit is made; they change none
 
@@ -68,26 +68,6 @@ def draw_stories(training: Sequence[str], n_train: int, draw: int, seed: int) ->
 
 
 @dataclass(frozen=True)
-class Moments:
-    """Mean and deviation of each series, pooled over stories."""
-
-    mean: np.ndarray
-    deviation: np.ndarray
-
-    @classmethod
-    def pooled(cls, parts: Sequence[np.ndarray], axis: int) -> Moments:
-        """Over all TRs (along `axis`) of all parts."""
-        n = sum(part.shape[axis] for part in parts)
-        mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / n
-        square = sum(((part - np.expand_dims(mean, axis)) ** 2).sum(axis, dtype=np.float64) for part in parts)
-        return cls(mean, np.sqrt(square / n))
-
-    def scale(self, x: np.ndarray, axis: int) -> np.ndarray:
-        """Centre and scale `x` along `axis`; a series without deviation becomes 0."""
-        return scale(x, *(np.expand_dims(values, axis) for values in (self.mean, self.deviation)))
-
-
-@dataclass(frozen=True)
 class Features:
     """Features of one layer.
 
@@ -134,8 +114,8 @@ class Features:
             return np.concatenate([zscore(part) for part in parts])
         # ASSUME: training stories are each scaled by themselves, but a test story must not be, or what it is
         # scaled by would hold its own future; the pooled statistics of training stand in.
-        known = Moments.pooled([self.read(story) for story in training], 0)
-        return np.concatenate([known.scale(part, 0) for part in parts])
+        known = PooledScale.of([self.read(story) for story in training], 0)
+        return np.concatenate([known.apply(part, 0) for part in parts])
 
 
 class TrainingResponses:
@@ -151,7 +131,7 @@ class TrainingResponses:
 
     def __getitem__(self, voxels: slice) -> np.ndarray:
         parts = [self._responses.read(story, voxels) for story in self._stories]
-        known = Moments.pooled(parts, 1)
+        known = PooledScale.of(parts, 1)
         self._mean[voxels], self._deviation[voxels] = known.mean, known.deviation
         return np.concatenate([zscore(part, 1) for part in parts], 1)
 
@@ -160,5 +140,5 @@ class TrainingResponses:
         parts = [self._responses.read(story, voxels) for story in stories]
         if zscore_test == "story":
             return np.concatenate([zscore(part, 1) for part in parts], 1)
-        known = Moments(self._mean[voxels], self._deviation[voxels])
-        return np.concatenate([known.scale(part, 1) for part in parts], 1)
+        known = PooledScale(self._mean[voxels], self._deviation[voxels])
+        return np.concatenate([known.apply(part, 1) for part in parts], 1)

@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.encoding import Moments
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
 from voxscale.io import read_json
 from voxscale.progress import bar
+from voxscale.timeseries import PooledScale
 from voxscale.versions import numbers
 
 EXACT = 1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
 
 
-def components(parts: Sequence[np.ndarray], width: int) -> tuple[Moments, np.ndarray]:
+def components(parts: Sequence[np.ndarray], width: int) -> tuple[PooledScale, np.ndarray]:
     """Leading principal components of scaled features.
 
     Args:
@@ -40,8 +40,8 @@ def components(parts: Sequence[np.ndarray], width: int) -> tuple[Moments, np.nda
     Raises:
         UserError: there are not as many components.
     """
-    known = Moments.pooled(parts, 0)
-    x = np.concatenate([known.scale(part, 0) for part in parts]).astype(np.float64)
+    known = PooledScale.of(parts, 0)
+    x = np.concatenate([known.apply(part, 0) for part in parts]).astype(np.float64)
     if width > min(x.shape):
         raise UserError(
             f"config key plateau.width: {width} components of {x.shape[1]} features at {len(x)} training "
@@ -107,7 +107,7 @@ def reduce_features(
         maps[layer] = components([part[start : len(part) - stop] for part in whole], card["width"])
     for story in bar(missing, card["model"], unit="story"):
         reduced = {
-            layer: (known.scale(feature_store.read(source, story, layer), 0) @ found).astype(np.float32)
+            layer: (known.apply(feature_store.read(source, story, layer), 0) @ found).astype(np.float32)
             for layer, (known, found) in maps.items()
         }
         attrs = {"model": card["model"], "story": story, "source": card["source"]}

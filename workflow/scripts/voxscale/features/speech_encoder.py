@@ -33,7 +33,7 @@ from voxscale.models import (
     use_blocks,
 )
 from voxscale.progress import bar
-from voxscale.timeseries import lanczos
+from voxscale.timeseries import lanczos_weights
 
 FRAMES = 1024  # about as many as a long window has
 
@@ -325,7 +325,7 @@ class SpeechEncoder:
         Returns:
             layer -> (m, width) float32.
         """
-        weights = lanczos.weights(windows.times, clock).astype(np.float32)  # (m, windows)
+        weights = lanczos_weights(windows.times, clock).astype(np.float32)  # (m, windows)
         total: np.ndarray | None = None
         read = self.reader(samples)
         groups = list(windows.batches(batch, self.chunk_samples is not None))

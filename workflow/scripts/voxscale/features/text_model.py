@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
 from voxscale.features.batch_size import BatchSize
 from voxscale.features.contexts import Passage, make_passage
 from voxscale.models import (
@@ -27,7 +27,7 @@ from voxscale.models import (
     silence,
     use_blocks,
 )
-from voxscale.timeseries import lanczos
+from voxscale.timeseries import lanczos_weights
 
 CPU_BUDGET = 2048  # tokens per batch: larger ones leave the caches and gain nothing (docs/benchmarks.md)
 GPU_BUDGET = 32768
@@ -216,7 +216,8 @@ class TextModel:
             layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, where asked for,
             `bits_per_character` of `n_characters` scored ones.
         """
-        weights = lanczos.weights(story.times, story.clock)  # (m, words)
+        with naming(f"story {story.name}"):
+            weights = lanczos_weights(story.times, story.clock)  # (m, words)
         owned = np.flatnonzero(passage.owner >= 0)
         mix = np.zeros((len(story.clock), passage.n_states))
         np.add.at(mix.T, passage.owner[owned], weights.T[owned])  # several words may share a state

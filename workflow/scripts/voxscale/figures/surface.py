@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +12,9 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
+from voxscale.cortex import N_VERTICES, read_fsaverage5
 from voxscale.errors import UserError
 
-N_VERTICES = 10242  # of one hemisphere of fsaverage5
 VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
 
 
@@ -31,14 +29,8 @@ class Mesh(NamedTuple):
 @functools.cache
 def mesh(hemisphere: str) -> Mesh:
     """The inflated `left` or `right` hemisphere."""
-    import nibabel
-
-    # nilearn takes a second to import; its data folder does not.
-    data = Path(find_spec("nilearn").origin).parent / "datasets" / "data" / "fsaverage5"
-    surface = nibabel.load(data / f"infl_{hemisphere}.gii.gz")
-    points, faces = (array.data for array in surface.darrays[:2])
-    sulci = nibabel.load(data / f"sulc_{hemisphere}.gii.gz").darrays[0].data
-    return Mesh(points.astype(np.float64), faces.astype(np.int32), sulci.astype(np.float64))
+    points, faces = read_fsaverage5("infl", hemisphere)
+    return Mesh(points, faces, *read_fsaverage5("sulc", hemisphere))
 
 
 def to_vertices(

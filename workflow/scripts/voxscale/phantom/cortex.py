@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from voxscale.cortex import read_fsaverage5
 from voxscale.errors import UserError
 
 
@@ -71,20 +70,17 @@ class Surface(NamedTuple):
 
 def surfaces() -> dict[str, Surface]:
     """The pial fsaverage5 meshes that nilearn carries; nothing is downloaded."""
-    import nibabel
     from scipy.sparse import coo_array
 
-    # Importing nilearn itself takes a second; its files do not.
-    folder = Path(find_spec("nilearn").origin).parent / "datasets/data/fsaverage5"
     found = {}
     for hemisphere in ("left", "right"):
-        points, faces = (x.data for x in nibabel.load(folder / f"pial_{hemisphere}.gii.gz").darrays[:2])
+        points, faces = read_fsaverage5("pial", hemisphere)
         edges = np.unique(
             np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [0, 2]]])), axis=0
         )
         length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
         graph = coo_array((length, (edges[:, 0], edges[:, 1])), shape=(len(points), len(points))).tocsr()
-        found[hemisphere] = Surface(points.astype(float), graph)
+        found[hemisphere] = Surface(points, graph)
     return found
 
 

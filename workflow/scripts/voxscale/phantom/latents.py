@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from voxscale.phantom.speech import RATE_HZ, Interval, Speech
-from voxscale.timeseries import lanczos
+from voxscale.timeseries import lanczos_resample
 
 TR_S = 2.0
 BEFORE_S = 10.0  # the stimulus clock begins this long before the sound
@@ -49,7 +49,7 @@ def _heard(words: Sequence[Interval], meaning: Mapping[str, np.ndarray], mids_s:
         state = LEAK * state + meaning[word.label]
         states[i] = state
     times = np.array([(word.onset_s + word.offset_s) / 2 for word in words])
-    return lanczos.interpolate(states, times, mids_s)
+    return lanczos_resample(states, times, mids_s)
 
 
 def words_latent(stories: Mapping[str, Speech], seed: int) -> dict[str, np.ndarray]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from voxscale.errors import UserError
 
-
-def weights(
+def lanczos_weights(
     times: np.ndarray, targets: np.ndarray, lobes: int = 3, cutoff_hz: float | None = None
 ) -> np.ndarray:
     """Weight of each sample in each target: sinc(c t) sinc(c t / lobes) for |c t| < lobes, else 0.
@@ -22,14 +20,14 @@ def weights(
         (m, n) float64.
 
     Raises:
-        UserError: fewer than two targets and no cutoff, or a time that is not finite.
+        ValueError: fewer than two targets and no cutoff, or a time that is not finite.
     """
     times, targets = np.asarray(times, np.float64), np.asarray(targets, np.float64)
     if not (np.isfinite(times).all() and np.isfinite(targets).all()):
-        raise UserError("resampling: a time is not finite; check the story's words and clock")
+        raise ValueError("a time is not finite; correct the times of the samples and of the TRs")
     if cutoff_hz is None:
         if len(targets) < 2:
-            raise UserError("resampling: the TR clock has fewer than two rows; check the story's clock")
+            raise ValueError("the TR clock has fewer than two rows; give at least two, or a cutoff")
         cutoff_hz = 1 / float(np.mean(np.diff(targets)))
     t = cutoff_hz * (targets[:, None] - times[None, :])  # (m, n)
     # ASSUME: weights are not normalised, as in the field: a TR with more words gets larger values, so the
@@ -37,7 +35,7 @@ def weights(
     return np.where(np.abs(t) < lobes, np.sinc(t) * np.sinc(t / lobes), 0.0)
 
 
-def interpolate(
+def lanczos_resample(
     values: np.ndarray,
     times: np.ndarray,
     targets: np.ndarray,
@@ -50,8 +48,8 @@ def interpolate(
         (m, d) in the values' own floating type.
 
     Raises:
-        UserError: as `weights`, or values and times of different length.
+        ValueError: as `lanczos_weights`, or values and times of different length.
     """
     if len(values) != len(times):
-        raise UserError(f"resampling: {len(values)} values for {len(times)} times; check the story's words")
-    return weights(times, targets, lobes, cutoff_hz).astype(values.dtype) @ values
+        raise ValueError(f"{len(values)} values for {len(times)} times; give one time for each value")
+    return lanczos_weights(times, targets, lobes, cutoff_hz).astype(values.dtype) @ values

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 
@@ -25,3 +28,23 @@ def scale(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     constant = deviation <= 1e-6 * np.maximum(np.abs(mean), 1e-30)
     scaled = (x - mean) / np.where(constant, 1.0, deviation)
     return np.where(constant, np.where(np.isnan(x), x, 0.0), scaled).astype(x.dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class PooledScale:
+    """Mean and standard deviation of each series, pooled over several stories."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Sequence[np.ndarray], axis: int) -> PooledScale:
+        """From all TRs (along `axis`) of all parts."""
+        n = sum(part.shape[axis] for part in parts)
+        mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / n
+        square = sum(((part - np.expand_dims(mean, axis)) ** 2).sum(axis, dtype=np.float64) for part in parts)
+        return cls(mean, np.sqrt(square / n))
+
+    def apply(self, x: np.ndarray, axis: int) -> np.ndarray:
+        """Centre and scale `x` along `axis`; a series without deviation becomes 0."""
+        return scale(x, *(np.expand_dims(values, axis) for values in (self.mean, self.deviation)))
