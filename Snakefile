@@ -42,7 +42,7 @@ rule models:
 rule features:
     """Features of every model of the study."""
     input:
-        expand(PATHS["features"], model=study.grid.used_models),
+        [PATHS["features"].format(model=model) for model in study.grid.used_models],
 
 
 rule scores:
@@ -54,7 +54,7 @@ rule scores:
 rule figures:
     """Every figure of the study."""
     input:
-        [f"results/figures/{name}.png" for name in study.figures],
+        drawn("png"),
 
 
 onstart:

@@ -17,12 +17,11 @@ rule fit_banded:
             else []
         ),
     output:
-        scores=PATHS["cell_scores"].format(**BANDED),
-        bands=PATHS["bands"],
+        **made("fit_banded"),
     log:
-        "<logs>/fit_banded/{banded}/{subject}/{n_train}.log",
+        log_of("fit_banded"),
     benchmark:
-        "<benchmarks>/fit_banded/{banded}/{subject}/{n_train}.jsonl"
+        benchmark_of("fit_banded")
     conda:
         "../envs/features.yaml"
     threads: threads("fit_banded")
@@ -31,8 +30,6 @@ rule fit_banded:
         **means,
     params:
         **parameters("fit_banded"),
-        extractors=lambda wildcards: band_codes(wildcards.banded),
-        code=code("fit_banded"),
     script:
         "../workflow/scripts/fit_banded.py"
 
@@ -42,17 +39,16 @@ rule describe_banded:
     input:
         cards=lambda wildcards: band_paths("card", wildcards.banded),
     output:
-        card=PATHS["card"].format(model=BANDED["model"]),
+        **made("describe_banded"),
     log:
-        "<logs>/describe_banded/{banded}.log",
+        log_of("describe_banded"),
     benchmark:
-        "<benchmarks>/describe_banded/{banded}.jsonl"
+        benchmark_of("describe_banded")
     conda:
         "../envs/features.yaml"
     resources:
         **needs("describe_banded"),
     params:
-        model=BANDED["model"],
-        code=code("describe_banded"),
+        **parameters("describe_banded"),
     script:
         "../workflow/scripts/describe_banded.py"

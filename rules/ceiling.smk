@@ -8,19 +8,17 @@ rule estimate_ceiling:
         **RESPONSES,
         voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
     output:
-        ceiling=PATHS["ceiling"],
-        drift=PATHS["drift"],
+        **made("estimate_ceiling"),
     log:
-        "<logs>/estimate_ceiling/{subject}.log",
+        log_of("estimate_ceiling"),
     benchmark:
-        "<benchmarks>/estimate_ceiling/{subject}.jsonl"
+        benchmark_of("estimate_ceiling")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("estimate_ceiling"),
     params:
         **parameters("estimate_ceiling"),
-        code=code("estimate_ceiling"),
     script:
         "../workflow/scripts/estimate_ceiling.py"
 
@@ -30,16 +28,16 @@ rule measure_room:
     input:
         **tables_of("maps", "scores", "voxels"),
     output:
-        room=PATHS["room"],
+        **made("measure_room"),
     log:
-        "<logs>/measure_room/all.log",
+        log_of("measure_room"),
     benchmark:
-        "<benchmarks>/measure_room/all.jsonl"
+        benchmark_of("measure_room")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("measure_room"),
     params:
-        code=code("measure_room"),
+        **parameters("measure_room"),
     script:
         "../workflow/scripts/measure_room.py"

@@ -14,11 +14,10 @@ from voxscale.cluster import before_graph, before_jobs, record_in_jobs
 from voxscale.study import read_yaml
 from voxscale.dataset import NAME
 from voxscale.errors import UserError
-from voxscale.jobs import Jobs
+from voxscale.jobs import PATHS, RULES, Job, Jobs, record_of, require_schemas
 from voxscale.models import availability
-from voxscale.jobs import of_rule
-from voxscale.provenance import code_hash
 from voxscale.study import Study
+from voxscale.versions import numbers
 
 try:
     # Snakemake's own reader lets a key be there twice. JSON may hold what YAML does not.
@@ -28,6 +27,7 @@ try:
     # What a killed run left behind is the run's own business; a job writes down what it did.
     if workflow.is_main_process:
         before_graph()
+        require_schemas()
     else:
         record_in_jobs()
     study = Study.load(config, HOME / "config")
@@ -35,55 +35,7 @@ except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     sys.exit(f"ERROR {error}")
 
-CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
-# A banded model among the cells.
-BANDED = {
-    "model": "banded-{banded}",
-    "layer": 0,
-    "subject": "{subject}",
-    "n_train": "{n_train}",
-}
-PATHS = {
-    "words": "results/stories/{story}/words.parquet",
-    "phones": "results/stories/{story}/phones.parquet",
-    "clock": "results/stories/{story}/clock.parquet",
-    "subject_table": "results/subjects/{subject}.parquet",
-    "sounds": "results/subjects/{subject}-sounds.json",
-    "responses": "results/responses/{subject}.h5",
-    "responses_digest": "results/subjects/{subject}-responses.json",
-    "card": "results/models/{model}.json",
-    "features": "results/features/{model}.h5",
-    "cell_scores": f"results/scores/{CELL}/scores.parquet",
-    "cell_moments": f"results/moments/{CELL}.h5",
-    "cell_predictions": f"results/predictions/{CELL}.h5",
-    "cell_weights": f"results/weights/{CELL}.h5",
-    "bands": "results/banded/{banded}/subject={subject}/n_train={n_train}/bands.parquet",
-    "scores": "results/tables/{selection}/scores.parquet",
-    "summary": "results/tables/{selection}/summary.parquet",
-    "voxels": "results/tables/{selection}/voxels.parquet",
-    "ceiling": "results/ceiling/{subject}.parquet",
-    "drift": "results/ceiling/{subject}-drift.parquet",
-    "room": "results/tables/room.parquet",
-    "stacking": "results/stacking/{subject}.parquet",
-    "stacking_weights": "results/stacking/{subject}-weights.parquet",
-    "law": "results/laws/{law}.parquet",
-    "law_points": "results/laws/{law}-points.parquet",
-    "law_curves": "results/laws/{law}-curves.parquet",
-    "joint": "results/laws/joint/law.parquet",
-    "joint_surface": "results/laws/joint/surface.parquet",
-    "what_next": "results/laws/joint/what_next.parquet",
-    "plateau": "results/laws/plateau/points.parquet",
-    "plateau_fits": "results/laws/plateau/fits.parquet",
-    "layers": "results/tables/layers.parquet",
-    "layer_choice": "results/tables/layer_choice.parquet",
-    "artifact": "results/tables/artifact.parquet",
-}
-
-
-pathvars:
-    **PATHS,
-    logs="results/logs",
-    benchmarks="results/benchmarks",
+jobs = Jobs(study)
 
 
 wildcard_constraints:
@@ -104,14 +56,57 @@ RESPONSES = {
 }
 
 
-def code(rule):
-    """A parameter that changes with the code of a rule's script: its jobs run again when it does."""
-    return lambda wildcards: code_hash(rule)
+def made(rule):
+    """Outputs of a rule, by name."""
+    record = record_of(rule)
+    return {
+        name: temp(path) if record.deleted_after else path
+        for name, path in record.outputs.items()
+    }
+
+
+def all_of(rule, output):
+    """Paths of one output of every job of a rule; none where the study has no such job."""
+    path = record_of(rule).outputs[output]
+    return [path.format(**wildcards) for wildcards in record_of(rule).jobs(study)]
+
+
+def exists(rule):
+    """Whether the study has any job of a rule."""
+    return record_of(rule).exists(study)
+
+
+def log_of(rule):
+    """Where a rule's script writes its log."""
+    return record_of(rule).log
+
+
+def benchmark_of(rule):
+    """Where Snakemake writes what a rule's job took."""
+    return record_of(rule).benchmark
 
 
 def parameters(rule):
-    """Parameters of a rule's jobs that follow from the study, the same that `make plan` compares."""
-    return of_rule(study, rule)
+    """Parameters of a rule's jobs that follow from the study and the code, which `make status` compares."""
+    record = record_of(rule)
+
+    def of(parameter):
+        return lambda wildcards: parameter(study, dict(wildcards.items()))
+
+    found = {name: of(parameter) for name, parameter in record.params.items()}
+    if record.numbers:
+        found["numbers"] = numbers(*record.numbers)
+    return found
+
+
+def folder_of(path):
+    """The folder of a file of a job, also where a prefix moves all paths."""
+    return str(Path(path).parent)
+
+
+def scratch_of(moments):
+    """Folder of a fit's finished draws, beside the moments it will write."""
+    return f"{moments}.draws"
 
 
 def models_of(*modalities):
@@ -148,19 +143,9 @@ def source_of(model, name):
     return PATHS[name].format(model=source) if source else []
 
 
-def extraction_code(model):
-    """Hash of the code of everything that makes a model's features."""
-    return "+".join(code_hash(rule) for rule in study.extractors(model))
-
-
 def band_paths(name, banded):
     """Paths of one kind for each band of a banded model."""
     return [PATHS[name].format(**band) for band in study.bands(banded)]
-
-
-def band_codes(banded):
-    """Of each band of a banded model, the hash of the code that makes its features."""
-    return [extraction_code(band["model"]) for band in study.bands(banded)]
 
 
 def member_paths(wildcards):
@@ -176,7 +161,7 @@ def law_selection(wildcards):
 def figure(name, category):
     """The three files of a figure, the bitmap with its caption for Snakemake's own report."""
     captioned = report(
-        f"results/figures/{name}.png",
+        made(f"draw_{name}")[f"{name}_png"],
         caption=f"../workflow/report/{name}.rst",
         category=category,
     )
@@ -198,8 +183,21 @@ def law_tables(kind):
 def stacking_tables():
     """What the figures of stacks are drawn from."""
     return tables_of("maps", "voxels") | {
-        "stacking": expand(PATHS["stacking"], subject=study.subjects)
+        "stacking": all_of("stack_models", "stacking")
     }
+
+
+# The figures that the study has enough data for.
+FIGURES = [
+    name.removeprefix("draw_")
+    for name, record in RULES.items()
+    if name.startswith("draw_") and not record.on_request and exists(name)
+]
+
+
+def drawn(kind):
+    """Files of one kind of every figure of the study."""
+    return [f"results/figures/{name}.{kind}" for name in FIGURES]
 
 
 def models_at_hand(dag):
@@ -222,13 +220,10 @@ def flatmaps_at_hand(dag):
         sys.exit(f"ERROR {pycortex.NOT_INSTALLED}")
 
 
-jobs = Jobs(study)
-
-
 def need_of(rule, wildcards):
     """What a job needs; Snakemake shows a mistake in the config as such only as its own error."""
     try:
-        return jobs.prices.need(rule, dict(wildcards))
+        return jobs.need(Job(rule, dict(wildcards)))
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
@@ -246,7 +241,7 @@ def needs(rule):
         "disk_mb": ask(lambda need, _: int(need.disk_mb) + 1),
     }
     gpus = {"gpu": ask(lambda need, _: need.gpus)}
-    wanted = gpus if rule in jobs.prices.gpu_rules else {}
+    wanted = gpus if record_of(rule).gpu(study) else {}
     return wanted | (at_submission if workflow.is_main_process else {})
 
 
@@ -256,4 +251,4 @@ means = {key: str(study.config["encoding"][key]) for key in ("memory_gb", "devic
 
 def threads(rule):
     """Cores that a rule's jobs are worth."""
-    return lambda wildcards: jobs.prices.threads(rule, wildcards)
+    return lambda wildcards: jobs.threads(Job(rule, dict(wildcards)))

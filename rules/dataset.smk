@@ -1,9 +1,7 @@
 # Needs: a dataset as published, or the phantom's stories.
 # Makes: words, phones and TR clock of each story; stories and responses of each subject.
 
-PHANTOM_TRUTH = "results/phantom-truth"
-
-if study.dataset.kind == "phantom":
+if exists("scan_phantom"):
 
     rule write_phantom_stimuli:
         """The phantom's stories in the published layout, and what in them drives its voxels."""
@@ -14,37 +12,34 @@ if study.dataset.kind == "phantom":
             ],
         output:
             study.phantom_stimuli,
-            truth=f"{PHANTOM_TRUTH}/stimuli.json",
-            drives=f"{PHANTOM_TRUTH}/drives.h5",
+            **made("write_phantom_stimuli"),
         log:
-            "<logs>/write_phantom_stimuli/all.log",
+            log_of("write_phantom_stimuli"),
         benchmark:
-            "<benchmarks>/write_phantom_stimuli/all.jsonl"
+            benchmark_of("write_phantom_stimuli")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("write_phantom_stimuli"),
         params:
             **parameters("write_phantom_stimuli"),
-            truth=lambda wildcards: PHANTOM_TRUTH,
+            truth=lambda wildcards, output: folder_of(output.drives),
             prose=lambda wildcards: str(HOME / "config/phantom/stories"),
-            code=code("write_phantom_stimuli"),
         script:
             "../workflow/scripts/write_phantom_stimuli.py"
 
     rule scan_phantom:
         """One subject of the phantom: a brain whose truth is known, and its responses as published."""
         input:
-            truth=f"{PHANTOM_TRUTH}/stimuli.json",
-            drives=f"{PHANTOM_TRUTH}/drives.h5",
+            truth=PATHS["stimuli_truth"],
+            drives=PATHS["drives"],
         output:
             study.phantom_scans("{subject}"),
-            truth=f"{PHANTOM_TRUTH}/{{subject}}.json",
-            voxels=f"{PHANTOM_TRUTH}/{{subject}}.parquet",
+            **made("scan_phantom"),
         log:
-            "<logs>/scan_phantom/{subject}.log",
+            log_of("scan_phantom"),
         benchmark:
-            "<benchmarks>/scan_phantom/{subject}.jsonl"
+            benchmark_of("scan_phantom")
         wildcard_constraints:
             subject="|".join(study.subjects),
         conda:
@@ -53,8 +48,7 @@ if study.dataset.kind == "phantom":
             **needs("scan_phantom"),
         params:
             **parameters("scan_phantom"),
-            truth=lambda wildcards: PHANTOM_TRUTH,
-            code=code("scan_phantom"),
+            truth=lambda wildcards, output: folder_of(output.brain),
         script:
             "../workflow/scripts/scan_phantom.py"
 
@@ -64,20 +58,17 @@ rule read_story:
     input:
         lambda wildcards: study.dataset.story_inputs(wildcards.story),
     output:
-        words=PATHS["words"],
-        phones=PATHS["phones"],
-        clock=PATHS["clock"],
+        **made("read_story"),
     log:
-        "<logs>/read_story/{story}.log",
+        log_of("read_story"),
     benchmark:
-        "<benchmarks>/read_story/{story}.jsonl"
+        benchmark_of("read_story")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("read_story"),
     params:
         **parameters("read_story"),
-        code=code("read_story"),
     script:
         "../workflow/scripts/read_story.py"
 
@@ -92,18 +83,17 @@ rule describe_subject:
             PATHS["clock"], story=study.heard(wildcards.subject)
         ),
     output:
-        table=PATHS["subject_table"],
+        **made("describe_subject"),
     log:
-        "<logs>/describe_subject/{subject}.log",
+        log_of("describe_subject"),
     benchmark:
-        "<benchmarks>/describe_subject/{subject}.jsonl"
+        benchmark_of("describe_subject")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("describe_subject"),
     params:
         **parameters("describe_subject"),
-        code=code("describe_subject"),
     script:
         "../workflow/scripts/describe_subject.py"
 
@@ -113,11 +103,11 @@ rule digest_sounds:
     input:
         lambda wildcards: study.sound_inputs(study.heard(wildcards.subject)),
     output:
-        sounds=PATHS["sounds"],
+        **made("digest_sounds"),
     log:
-        "<logs>/digest_sounds/{subject}.log",
+        log_of("digest_sounds"),
     benchmark:
-        "<benchmarks>/digest_sounds/{subject}.jsonl"
+        benchmark_of("digest_sounds")
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -134,18 +124,17 @@ rule digest_responses:
         lambda wildcards: study.dataset.response_inputs(wildcards.subject),
         voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
     output:
-        digest=PATHS["responses_digest"],
+        **made("digest_responses"),
     log:
-        "<logs>/digest_responses/{subject}.log",
+        log_of("digest_responses"),
     benchmark:
-        "<benchmarks>/digest_responses/{subject}.jsonl"
+        benchmark_of("digest_responses")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("digest_responses"),
     params:
         **parameters("digest_responses"),
-        preparation=code("prepare_responses"),
     script:
         "../workflow/scripts/digest_responses.py"
 
@@ -157,23 +146,22 @@ rule prepare_responses:
         # A table of regions and places alone, made from the responses, decides nothing here.
         voxels=lambda wildcards: study.chosen_voxels(wildcards.subject),
     output:
-        responses=PATHS["responses"],
+        **made("prepare_responses"),
     log:
-        "<logs>/prepare_responses/{subject}.log",
+        log_of("prepare_responses"),
     benchmark:
-        "<benchmarks>/prepare_responses/{subject}.jsonl"
+        benchmark_of("prepare_responses")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("prepare_responses"),
     params:
         **parameters("prepare_responses"),
-        code=code("prepare_responses"),
     script:
         "../workflow/scripts/prepare_responses.py"
 
 
-if study.dataset.places_voxels:
+if exists("place_voxels"):
 
     rule place_voxels:
         """Region and place on the cortex of each voxel of a subject, from the dataset's own surfaces."""
@@ -182,17 +170,16 @@ if study.dataset.places_voxels:
             responses=PATHS["responses"],
             transforms=str(study.dataset.transforms),
         output:
-            table="results/voxels/{subject}.tsv",
+            **made("place_voxels"),
         log:
-            "<logs>/place_voxels/{subject}.log",
+            log_of("place_voxels"),
         benchmark:
-            "<benchmarks>/place_voxels/{subject}.jsonl"
+            benchmark_of("place_voxels")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("place_voxels"),
         params:
             **parameters("place_voxels"),
-            code=code("place_voxels"),
         script:
             "../workflow/scripts/place_voxels.py"

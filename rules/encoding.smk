@@ -15,12 +15,11 @@ rule fit_encoding:
             PATHS["sounds"] if study.hears(wildcards.model) else []
         ),
     output:
-        scores=PATHS["cell_scores"],
-        moments=PATHS["cell_moments"],
+        **made("fit_encoding"),
     log:
-        f"<logs>/fit_encoding/{CELL}.log",
+        log_of("fit_encoding"),
     benchmark:
-        f"<benchmarks>/fit_encoding/{CELL}.jsonl"
+        benchmark_of("fit_encoding")
     conda:
         "../envs/features.yaml"
     threads: threads("fit_encoding")
@@ -29,9 +28,7 @@ rule fit_encoding:
         **means,
     params:
         **parameters("fit_encoding"),
-        extractor=lambda wildcards: extraction_code(wildcards.model),
-        scratch=f"results/scratch/fit_encoding/{CELL}",
-        code=code("fit_encoding"),
+        scratch=lambda wildcards, output: scratch_of(output.cell_moments),
     script:
         "../workflow/scripts/fit_encoding.py"
 
@@ -44,11 +41,11 @@ rule predict_encoding:
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:
-        predictions=temp(PATHS["cell_predictions"]),
+        **made("predict_encoding"),
     log:
-        f"<logs>/predict_encoding/{CELL}.log",
+        log_of("predict_encoding"),
     benchmark:
-        f"<benchmarks>/predict_encoding/{CELL}.jsonl"
+        benchmark_of("predict_encoding")
     conda:
         "../envs/features.yaml"
     threads: threads("predict_encoding")
@@ -57,8 +54,6 @@ rule predict_encoding:
         **means,
     params:
         **parameters("predict_encoding"),
-        extractor=lambda wildcards: extraction_code(wildcards.model),
-        code=code("predict_encoding"),
     script:
         "../workflow/scripts/predict_encoding.py"
 
@@ -71,11 +66,11 @@ rule weigh_encoding:
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:
-        weights=PATHS["cell_weights"],
+        **made("weigh_encoding"),
     log:
-        f"<logs>/weigh_encoding/{CELL}.log",
+        log_of("weigh_encoding"),
     benchmark:
-        f"<benchmarks>/weigh_encoding/{CELL}.jsonl"
+        benchmark_of("weigh_encoding")
     conda:
         "../envs/features.yaml"
     threads: threads("weigh_encoding")
@@ -84,7 +79,5 @@ rule weigh_encoding:
         **means,
     params:
         **parameters("weigh_encoding"),
-        extractor=lambda wildcards: extraction_code(wildcards.model),
-        code=code("weigh_encoding"),
     script:
         "../workflow/scripts/weigh_encoding.py"

@@ -21,18 +21,17 @@ rule prepare_model:
         # A model of reduced features has the sizes of the one it is reduced from.
         source=lambda wildcards: source_of(wildcards.model, "card"),
     output:
-        card=PATHS["card"],
+        **made("prepare_model"),
     log:
-        "<logs>/prepare_model/{model}.log",
+        log_of("prepare_model"),
     benchmark:
-        "<benchmarks>/prepare_model/{model}.jsonl"
+        benchmark_of("prepare_model")
     conda:
         "../envs/features.yaml"
     resources:
         **needs("prepare_model"),
     params:
         **parameters("prepare_model"),
-        code=code("prepare_model"),
     script:
         "../workflow/scripts/prepare_model.py"
 
@@ -44,11 +43,11 @@ rule extract_language_features:
         words=expand(PATHS["words"], story=study.stories),
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
-        index=PATHS["features"],
+        **made("extract_language_features"),
     log:
-        "<logs>/extract_language_features/{model}.log",
+        log_of("extract_language_features"),
     benchmark:
-        "<benchmarks>/extract_language_features/{model}.jsonl"
+        benchmark_of("extract_language_features")
     wildcard_constraints:
         model=models_of("language"),
     conda:
@@ -58,8 +57,7 @@ rule extract_language_features:
         **needs("extract_language_features"),
     params:
         **parameters("extract_language_features"),
-        store="results/features/stories",
-        code=code("extract_language_features"),
+        store=lambda wildcards, output: f"{folder_of(output.features)}/stories",
     script:
         "../workflow/scripts/extract_language_features.py"
 
@@ -71,11 +69,11 @@ rule extract_speech_features:
         card=PATHS["card"],
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
-        index=PATHS["features"],
+        **made("extract_speech_features"),
     log:
-        "<logs>/extract_speech_features/{model}.log",
+        log_of("extract_speech_features"),
     benchmark:
-        "<benchmarks>/extract_speech_features/{model}.jsonl"
+        benchmark_of("extract_speech_features")
     wildcard_constraints:
         model=models_of("speech"),
     conda:
@@ -85,8 +83,7 @@ rule extract_speech_features:
         **needs("extract_speech_features"),
     params:
         **parameters("extract_speech_features"),
-        store="results/features/stories",
-        code=code("extract_speech_features"),
+        store=lambda wildcards, output: f"{folder_of(output.features)}/stories",
     script:
         "../workflow/scripts/extract_speech_features.py"
 
@@ -103,11 +100,11 @@ rule extract_control_features:
         latents=study.latents,
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
-        index=PATHS["features"],
+        **made("extract_control_features"),
     log:
-        "<logs>/extract_control_features/{model}.log",
+        log_of("extract_control_features"),
     benchmark:
-        "<benchmarks>/extract_control_features/{model}.jsonl"
+        benchmark_of("extract_control_features")
     wildcard_constraints:
         model=models_of("control", "nested"),
     conda:
@@ -116,8 +113,7 @@ rule extract_control_features:
         **needs("extract_control_features"),
     params:
         **parameters("extract_control_features"),
-        store="results/features/stories",
-        code=code("extract_control_features"),
+        store=lambda wildcards, output: f"{folder_of(output.features)}/stories",
     script:
         "../workflow/scripts/extract_control_features.py"
 
@@ -129,11 +125,11 @@ rule extract_derived_features:
         features=lambda wildcards: ancient(source_of(wildcards.model, "features")),
         card=PATHS["card"],
     output:
-        index=PATHS["features"],
+        **made("extract_derived_features"),
     log:
-        "<logs>/extract_derived_features/{model}.log",
+        log_of("extract_derived_features"),
     benchmark:
-        "<benchmarks>/extract_derived_features/{model}.jsonl"
+        benchmark_of("extract_derived_features")
     wildcard_constraints:
         model=models_of("derived"),
     conda:
@@ -142,8 +138,6 @@ rule extract_derived_features:
         **needs("extract_derived_features"),
     params:
         **parameters("extract_derived_features"),
-        store="results/features/stories",
-        extractor=lambda wildcards: extraction_code(wildcards.model),
-        code=code("extract_derived_features"),
+        store=lambda wildcards, output: f"{folder_of(output.features)}/stories",
     script:
         "../workflow/scripts/extract_derived_features.py"

@@ -1,7 +1,7 @@
 # Needs: the published dataset's manifest (config/ds003020/manifest.tsv) and its server.
 # Makes: the files a study needs under dataset.root, and a mark for each part that is complete and checked.
 
-if study.dataset.kind == "ds003020":
+if exists("fetch_dataset"):
 
     localrules:
         fetch_dataset,
@@ -10,11 +10,11 @@ if study.dataset.kind == "ds003020":
     rule fetch_dataset:
         """One part of the published dataset, downloaded where it is missing, every file checked."""
         output:
-            mark=f"{study.dataset.markers}/{{part}}.json",
+            **made("fetch_dataset"),
         log:
-            "<logs>/fetch_dataset/{part}.log",
+            log_of("fetch_dataset"),
         benchmark:
-            "<benchmarks>/fetch_dataset/{part}.jsonl"
+            benchmark_of("fetch_dataset")
         wildcard_constraints:
             part="|".join(study.dataset.parts),
         conda:

@@ -2,7 +2,7 @@
 # Makes: every figure as PNG and PDF, with the numbers it shows as CSV.
 
 
-if "language" in study.chief_laws:
+if exists("draw_score_by_language_model_size"):
 
     rule draw_score_by_language_model_size:
         """Score against the size of the language model, with its law."""
@@ -11,21 +11,20 @@ if "language" in study.chief_laws:
         output:
             **figure("score_by_language_model_size", "Scaling laws"),
         log:
-            "<logs>/draw_score_by_language_model_size/all.log",
+            log_of("draw_score_by_language_model_size"),
         benchmark:
-            "<benchmarks>/draw_score_by_language_model_size/all.jsonl"
+            benchmark_of("draw_score_by_language_model_size")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_score_by_language_model_size"),
         params:
             **parameters("draw_score_by_language_model_size"),
-            code=code("draw_score_by_language_model_size"),
         script:
             "../workflow/scripts/draw_score_by_language_model_size.py"
 
 
-if "speech" in study.chief_laws:
+if exists("draw_score_by_speech_model_size"):
 
     rule draw_score_by_speech_model_size:
         """Score against the size of the speech model, with its law."""
@@ -34,21 +33,20 @@ if "speech" in study.chief_laws:
         output:
             **figure("score_by_speech_model_size", "Scaling laws"),
         log:
-            "<logs>/draw_score_by_speech_model_size/all.log",
+            log_of("draw_score_by_speech_model_size"),
         benchmark:
-            "<benchmarks>/draw_score_by_speech_model_size/all.jsonl"
+            benchmark_of("draw_score_by_speech_model_size")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_score_by_speech_model_size"),
         params:
             **parameters("draw_score_by_speech_model_size"),
-            code=code("draw_score_by_speech_model_size"),
         script:
             "../workflow/scripts/draw_score_by_speech_model_size.py"
 
 
-if "training" in study.chief_laws:
+if exists("draw_score_by_training_hours"):
 
     rule draw_score_by_training_hours:
         """Score against the hours of training data, with its law."""
@@ -57,21 +55,20 @@ if "training" in study.chief_laws:
         output:
             **figure("score_by_training_hours", "Scaling laws"),
         log:
-            "<logs>/draw_score_by_training_hours/all.log",
+            log_of("draw_score_by_training_hours"),
         benchmark:
-            "<benchmarks>/draw_score_by_training_hours/all.jsonl"
+            benchmark_of("draw_score_by_training_hours")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_score_by_training_hours"),
         params:
             **parameters("draw_score_by_training_hours"),
-            code=code("draw_score_by_training_hours"),
         script:
             "../workflow/scripts/draw_score_by_training_hours.py"
 
 
-if study.profile_cells:
+if exists("draw_score_by_layer"):
 
     rule draw_score_by_layer:
         """Score by layer, at relative depth, for each model family."""
@@ -80,16 +77,15 @@ if study.profile_cells:
         output:
             **figure("score_by_layer", "Layers"),
         log:
-            "<logs>/draw_score_by_layer/all.log",
+            log_of("draw_score_by_layer"),
         benchmark:
-            "<benchmarks>/draw_score_by_layer/all.jsonl"
+            benchmark_of("draw_score_by_layer")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_score_by_layer"),
         params:
             **parameters("draw_score_by_layer"),
-            code=code("draw_score_by_layer"),
         script:
             "../workflow/scripts/draw_score_by_layer.py"
 
@@ -101,16 +97,15 @@ rule draw_map_scores:
     output:
         **figure("map_scores", "Maps"),
     log:
-        "<logs>/draw_map_scores/all.log",
+        log_of("draw_map_scores"),
     benchmark:
-        "<benchmarks>/draw_map_scores/all.jsonl"
+        benchmark_of("draw_map_scores")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_map_scores"),
     params:
-        options={},
-        code=code("draw_map_scores"),
+        **parameters("draw_map_scores"),
     script:
         "../workflow/scripts/draw_map_scores.py"
 
@@ -122,16 +117,15 @@ rule draw_score_distribution:
     output:
         **figure("score_distribution", "Maps"),
     log:
-        "<logs>/draw_score_distribution/all.log",
+        log_of("draw_score_distribution"),
     benchmark:
-        "<benchmarks>/draw_score_distribution/all.jsonl"
+        benchmark_of("draw_score_distribution")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_score_distribution"),
     params:
-        options={},
-        code=code("draw_score_distribution"),
+        **parameters("draw_score_distribution"),
     script:
         "../workflow/scripts/draw_score_distribution.py"
 
@@ -144,16 +138,15 @@ rule draw_map_ceiling:
     output:
         **figure("map_ceiling", "Noise ceilings"),
     log:
-        "<logs>/draw_map_ceiling/all.log",
+        log_of("draw_map_ceiling"),
     benchmark:
-        "<benchmarks>/draw_map_ceiling/all.jsonl"
+        benchmark_of("draw_map_ceiling")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_map_ceiling"),
     params:
-        options={},
-        code=code("draw_map_ceiling"),
+        **parameters("draw_map_ceiling"),
     script:
         "../workflow/scripts/draw_map_ceiling.py"
 
@@ -166,16 +159,15 @@ rule draw_ceiling_distribution:
     output:
         **figure("ceiling_distribution", "Noise ceilings"),
     log:
-        "<logs>/draw_ceiling_distribution/all.log",
+        log_of("draw_ceiling_distribution"),
     benchmark:
-        "<benchmarks>/draw_ceiling_distribution/all.jsonl"
+        benchmark_of("draw_ceiling_distribution")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_ceiling_distribution"),
     params:
-        options={},
-        code=code("draw_ceiling_distribution"),
+        **parameters("draw_ceiling_distribution"),
     script:
         "../workflow/scripts/draw_ceiling_distribution.py"
 
@@ -187,21 +179,20 @@ rule draw_ceiling_drift:
     output:
         **figure("ceiling_drift", "Noise ceilings"),
     log:
-        "<logs>/draw_ceiling_drift/all.log",
+        log_of("draw_ceiling_drift"),
     benchmark:
-        "<benchmarks>/draw_ceiling_drift/all.jsonl"
+        benchmark_of("draw_ceiling_drift")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_ceiling_drift"),
     params:
-        options={},
-        code=code("draw_ceiling_drift"),
+        **parameters("draw_ceiling_drift"),
     script:
         "../workflow/scripts/draw_ceiling_drift.py"
 
 
-if study.config["stacking"]["members"]:
+if exists("draw_stacking_gain"):
 
     rule draw_stacking_gain:
         """What stacking gains: on the cortex, over voxels, by region."""
@@ -210,21 +201,20 @@ if study.config["stacking"]["members"]:
         output:
             **figure("stacking_gain", "Stacking"),
         log:
-            "<logs>/draw_stacking_gain/all.log",
+            log_of("draw_stacking_gain"),
         benchmark:
-            "<benchmarks>/draw_stacking_gain/all.jsonl"
+            benchmark_of("draw_stacking_gain")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_stacking_gain"),
         params:
-            options={},
-            code=code("draw_stacking_gain"),
+            **parameters("draw_stacking_gain"),
         script:
             "../workflow/scripts/draw_stacking_gain.py"
 
 
-if study.config["stacking"]["members"]:
+if exists("draw_variance_partition"):
 
     rule draw_variance_partition:
         """Variance that language, speech or both explain, by region."""
@@ -233,16 +223,15 @@ if study.config["stacking"]["members"]:
         output:
             **figure("variance_partition", "Stacking"),
         log:
-            "<logs>/draw_variance_partition/all.log",
+            log_of("draw_variance_partition"),
         benchmark:
-            "<benchmarks>/draw_variance_partition/all.jsonl"
+            benchmark_of("draw_variance_partition")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_variance_partition"),
         params:
-            options={},
-            code=code("draw_variance_partition"),
+            **parameters("draw_variance_partition"),
         script:
             "../workflow/scripts/draw_variance_partition.py"
 
@@ -254,16 +243,15 @@ rule draw_long_context_artifact:
     output:
         **figure("long_context_artifact", "Checks"),
     log:
-        "<logs>/draw_long_context_artifact/all.log",
+        log_of("draw_long_context_artifact"),
     benchmark:
-        "<benchmarks>/draw_long_context_artifact/all.jsonl"
+        benchmark_of("draw_long_context_artifact")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_long_context_artifact"),
     params:
         **parameters("draw_long_context_artifact"),
-        code=code("draw_long_context_artifact"),
     script:
         "../workflow/scripts/draw_long_context_artifact.py"
 
@@ -275,21 +263,20 @@ rule draw_controls:
     output:
         **figure("controls", "Checks"),
     log:
-        "<logs>/draw_controls/all.log",
+        log_of("draw_controls"),
     benchmark:
-        "<benchmarks>/draw_controls/all.jsonl"
+        benchmark_of("draw_controls")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("draw_controls"),
     params:
         **parameters("draw_controls"),
-        code=code("draw_controls"),
     script:
         "../workflow/scripts/draw_controls.py"
 
 
-if study.joint_cells:
+if exists("draw_what_next"):
 
     rule draw_what_next:
         """The joint law of model size and training hours, and the gain of each next step."""
@@ -299,21 +286,20 @@ if study.joint_cells:
         output:
             **figure("what_next", "What next"),
         log:
-            "<logs>/draw_what_next/all.log",
+            log_of("draw_what_next"),
         benchmark:
-            "<benchmarks>/draw_what_next/all.jsonl"
+            benchmark_of("draw_what_next")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_what_next"),
         params:
-            options={},
-            code=code("draw_what_next"),
+            **parameters("draw_what_next"),
         script:
             "../workflow/scripts/draw_what_next.py"
 
 
-if study.plateau_arms:
+if exists("draw_plateau"):
 
     rule draw_plateau:
         """Laws with and without the points where p > n, and scores against bits per character."""
@@ -325,21 +311,20 @@ if study.plateau_arms:
         output:
             **figure("plateau", "What next"),
         log:
-            "<logs>/draw_plateau/all.log",
+            log_of("draw_plateau"),
         benchmark:
-            "<benchmarks>/draw_plateau/all.jsonl"
+            benchmark_of("draw_plateau")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_plateau"),
         params:
             **parameters("draw_plateau"),
-            code=code("draw_plateau"),
         script:
             "../workflow/scripts/draw_plateau.py"
 
 
-if study.dataset.kind == "ds003020" and study.map_cells:
+if exists("draw_flatmap"):
 
     rule draw_flatmap:
         """Scores on one subject's own flattened cortex, where pycortex is installed."""
@@ -349,22 +334,21 @@ if study.dataset.kind == "ds003020" and study.map_cells:
             mark=study.dataset.mark("pycortex-{subject}"),
             transforms=str(study.dataset.transforms),
         output:
-            png="results/figures/flatmaps/{subject}.png",
+            **made("draw_flatmap"),
         log:
-            "<logs>/draw_flatmap/{subject}.log",
+            log_of("draw_flatmap"),
         benchmark:
-            "<benchmarks>/draw_flatmap/{subject}.jsonl"
+            benchmark_of("draw_flatmap")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_flatmap"),
         params:
             **parameters("draw_flatmap"),
-            code=code("draw_flatmap"),
         script:
             "../workflow/scripts/draw_flatmap.py"
 
     rule flatmaps:
         """Flatmaps of every subject: asked for by name, since pycortex is optional."""
         input:
-            expand("results/figures/flatmaps/{subject}.png", subject=study.subjects),
+            all_of("draw_flatmap", "flatmap"),

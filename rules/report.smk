@@ -6,24 +6,24 @@ rule write_report:
     """The report: every figure with its caption, the laws' numbers, warnings, config and provenance."""
     input:
         **tables_of("all", "summary", "voxels"),
-        figures=[f"results/figures/{name}.png" for name in study.figures],
-        numbers=[f"results/figures/{name}.csv" for name in study.figures],
-        validation="results/validation.json" if "validation" in study.figures else [],
-        laws=expand(PATHS["law"], law=study.config["laws"]),
-        law_points=expand(PATHS["law_points"], law=study.config["laws"]),
-        subjects=expand(PATHS["subject_table"], subject=study.subjects),
-        what_next=PATHS["what_next"] if study.joint_cells else [],
-        layer_choice=PATHS["layer_choice"] if study.profile_cells else [],
+        figures=drawn("png"),
+        numbers=drawn("csv"),
+        validation=all_of("validate_phantom", "validation"),
+        laws=all_of("fit_law", "law"),
+        law_points=all_of("fit_law", "law_points"),
+        subjects=all_of("describe_subject", "subject_table"),
+        what_next=all_of("fit_joint", "what_next"),
+        layer_choice=all_of("profile_layers", "layer_choice"),
         template=str(HOME / "workflow/report/report.html.j2"),
         story=str(HOME / "workflow/report/story.yaml"),
-        captions=[str(HOME / f"workflow/report/{name}.rst") for name in study.figures],
+        captions=[str(HOME / f"workflow/report/{name}.rst") for name in FIGURES],
         presets=str(HOME / "config/presets.yaml"),
     output:
-        report="results/report.html",
+        **made("write_report"),
     log:
-        "<logs>/write_report/all.log",
+        log_of("write_report"),
     benchmark:
-        "<benchmarks>/write_report/all.jsonl"
+        benchmark_of("write_report")
     conda:
         "../envs/analysis.yaml"
     resources:
@@ -34,6 +34,5 @@ rule write_report:
         logs=lambda wildcards: [
             str(job.log) for job in jobs.all() if "layer" not in job.wildcards
         ],
-        code=code("write_report"),
     script:
         "../workflow/scripts/write_report.py"

@@ -7,18 +7,18 @@ rule compare_resources:
     input:
         **tables_of("all", "summary"),
     output:
-        page="results/resources.html",
+        **made("compare_resources"),
     log:
-        "<logs>/compare_resources/all.log",
+        log_of("compare_resources"),
     benchmark:
-        "<benchmarks>/compare_resources/all.jsonl"
+        benchmark_of("compare_resources")
     conda:
         "../envs/features.yaml"
     resources:
         **needs("compare_resources"),
     params:
+        **parameters("compare_resources"),
         config=config,
         folder=str(HOME / "config"),
-        code=code("compare_resources"),
     script:
         "../workflow/scripts/compare_resources.py"

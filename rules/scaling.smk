@@ -12,25 +12,22 @@ rule fit_law:
             "cell_moments", study.law_cells(wildcards.law)
         ),
     output:
-        law=PATHS["law"],
-        points=PATHS["law_points"],
-        curves=PATHS["law_curves"],
+        **made("fit_law"),
     log:
-        "<logs>/fit_law/{law}.log",
+        log_of("fit_law"),
     benchmark:
-        "<benchmarks>/fit_law/{law}.jsonl"
+        benchmark_of("fit_law")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("fit_law"),
     params:
         **parameters("fit_law"),
-        code=code("fit_law"),
     script:
         "../workflow/scripts/fit_law.py"
 
 
-if study.profile_cells:
+if exists("profile_layers"):
 
     rule profile_layers:
         """Scores by relative depth, the layer chosen in training, and what choosing on the test set adds."""
@@ -39,19 +36,17 @@ if study.profile_cells:
             scores=cell_paths("cell_scores", study.profile_cells),
             moments=cell_paths("cell_moments", study.profile_cells),
         output:
-            layers=PATHS["layers"],
-            choice=PATHS["layer_choice"],
+            **made("profile_layers"),
         log:
-            "<logs>/profile_layers/all.log",
+            log_of("profile_layers"),
         benchmark:
-            "<benchmarks>/profile_layers/all.jsonl"
+            benchmark_of("profile_layers")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("profile_layers"),
         params:
             **parameters("profile_layers"),
-            code=code("profile_layers"),
         script:
             "../workflow/scripts/profile_layers.py"
 
@@ -62,23 +57,22 @@ rule measure_artifact:
         **tables_of("maps", "voxels"),
         moments=cell_paths("cell_moments", study.map_cells),
     output:
-        artifact=PATHS["artifact"],
+        **made("measure_artifact"),
     log:
-        "<logs>/measure_artifact/all.log",
+        log_of("measure_artifact"),
     benchmark:
-        "<benchmarks>/measure_artifact/all.jsonl"
+        benchmark_of("measure_artifact")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("measure_artifact"),
     params:
         **parameters("measure_artifact"),
-        code=code("measure_artifact"),
     script:
         "../workflow/scripts/measure_artifact.py"
 
 
-if study.joint_cells:
+if exists("fit_joint"):
 
     rule fit_joint:
         """The score as a surface over parameters and hours, and the gain of each next step."""
@@ -86,25 +80,22 @@ if study.joint_cells:
             **tables_of(study.config["joint"]["sweep"], "summary", "voxels"),
             moments=cell_paths("cell_moments", study.joint_cells),
         output:
-            joint=PATHS["joint"],
-            surface=PATHS["joint_surface"],
-            what_next=PATHS["what_next"],
+            **made("fit_joint"),
         log:
-            "<logs>/fit_joint/all.log",
+            log_of("fit_joint"),
         benchmark:
-            "<benchmarks>/fit_joint/all.jsonl"
+            benchmark_of("fit_joint")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("fit_joint"),
         params:
             **parameters("fit_joint"),
-            code=code("fit_joint"),
         script:
             "../workflow/scripts/fit_joint.py"
 
 
-if study.plateau_arms:
+if exists("analyse_plateau"):
 
     rule analyse_plateau:
         """Scores of language models against size and against bits per character of the same stories."""
@@ -114,18 +105,16 @@ if study.plateau_arms:
                 PATHS["features"], model=study.law_models(study.chief_laws["language"])
             ),
         output:
-            plateau=PATHS["plateau"],
-            fits=PATHS["plateau_fits"],
+            **made("analyse_plateau"),
         log:
-            "<logs>/analyse_plateau/all.log",
+            log_of("analyse_plateau"),
         benchmark:
-            "<benchmarks>/analyse_plateau/all.jsonl"
+            benchmark_of("analyse_plateau")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("analyse_plateau"),
         params:
             **parameters("analyse_plateau"),
-            code=code("analyse_plateau"),
         script:
             "../workflow/scripts/analyse_plateau.py"

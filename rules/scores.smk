@@ -14,19 +14,16 @@ rule gather_scores:
         ceilings=lambda wildcards: selected("ceiling", "subject", wildcards.selection),
         places=lambda wildcards: selected_places(wildcards.selection),
     output:
-        scores=PATHS["scores"],
-        summary=PATHS["summary"],
-        voxels=PATHS["voxels"],
+        **made("gather_scores"),
     log:
-        "<logs>/gather_scores/{selection}.log",
+        log_of("gather_scores"),
     benchmark:
-        "<benchmarks>/gather_scores/{selection}.jsonl"
+        benchmark_of("gather_scores")
     conda:
         "../envs/analysis.yaml"
     resources:
         **needs("gather_scores"),
     params:
         **parameters("gather_scores"),
-        code=code("gather_scores"),
     script:
         "../workflow/scripts/gather_scores.py"

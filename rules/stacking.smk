@@ -13,12 +13,11 @@ rule stack_models:
         ],
         subject=PATHS["subject_table"],
     output:
-        stacking=PATHS["stacking"],
-        weights=PATHS["stacking_weights"],
+        **made("stack_models"),
     log:
-        "<logs>/stack_models/{subject}.log",
+        log_of("stack_models"),
     benchmark:
-        "<benchmarks>/stack_models/{subject}.jsonl"
+        benchmark_of("stack_models")
     conda:
         "../envs/features.yaml"
     resources:
@@ -26,6 +25,5 @@ rule stack_models:
         **means,
     params:
         **parameters("stack_models"),
-        code=code("stack_models"),
     script:
         "../workflow/scripts/stack_models.py"

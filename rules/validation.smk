@@ -1,42 +1,33 @@
 # Needs: the phantom's truth, its scores, ceilings, stacks, layers and the law of the nested family.
 # Makes: what was found beside what is true.
 
-if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
+if exists("validate_phantom"):
 
     rule validate_phantom:
         """What the workflow found on the phantom beside the truth, with intervals."""
         input:
             **tables_of("all", "scores"),
-            truth=expand(f"{PHANTOM_TRUTH}/{{subject}}.json", subject=study.subjects),
-            ceiling=expand(PATHS["ceiling"], subject=study.subjects),
+            truth=all_of("scan_phantom", "subject_truth"),
+            ceiling=all_of("estimate_ceiling", "ceiling"),
             points=PATHS["law_points"].format(law="nested"),
             law=PATHS["law"].format(law="nested"),
             cards=expand(PATHS["card"], model=study.grid.used_models),
-            stacking=(
-                expand(PATHS["stacking"], subject=study.subjects)
-                if study.config["stacking"]["members"]
-                else []
-            ),
-            weights=(
-                expand(PATHS["stacking_weights"], subject=study.subjects)
-                if study.config["stacking"]["members"]
-                else []
-            ),
-            layers=[PATHS["layers"]] if study.profile_cells else [],
+            stacking=all_of("stack_models", "stacking"),
+            weights=all_of("stack_models", "stacking_weights"),
+            layers=all_of("profile_layers", "layers"),
         output:
-            "results/validation.json",
+            **made("validate_phantom"),
         log:
-            "<logs>/validate_phantom/all.log",
+            log_of("validate_phantom"),
         benchmark:
-            "<benchmarks>/validate_phantom/all.jsonl"
+            benchmark_of("validate_phantom")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("validate_phantom"),
         params:
             **parameters("validate_phantom"),
-            truth=lambda wildcards: PHANTOM_TRUTH,
-            code=code("validate_phantom"),
+            truth=lambda wildcards, input: folder_of(input.truth[0]),
         script:
             "../workflow/scripts/validate_phantom.py"
 
@@ -47,15 +38,14 @@ if study.dataset.kind == "phantom" and "nested" in study.config["laws"]:
         output:
             **figure("validation", "Validation"),
         log:
-            "<logs>/draw_validation/all.log",
+            log_of("draw_validation"),
         benchmark:
-            "<benchmarks>/draw_validation/all.jsonl"
+            benchmark_of("draw_validation")
         conda:
             "../envs/analysis.yaml"
         resources:
             **needs("draw_validation"),
         params:
-            options={},
-            code=code("draw_validation"),
+            **parameters("draw_validation"),
         script:
             "../workflow/scripts/draw_validation.py"

@@ -17,17 +17,20 @@ import sys
 from types import SimpleNamespace
 sys.path.insert(0, {scripts!r})
 from voxscale.dataset import open_dataset
-from voxscale.jobs.parameters import of_rule
-
-pathvars:
-    logs="results/logs",
-    benchmarks="results/benchmarks",
+from voxscale.jobs import record_of
 
 dataset = open_dataset({config!r}, "tables", "results/dataset")
 study = SimpleNamespace(dataset=dataset)
 
-parameters = lambda rule: of_rule(study, rule)
+exists = lambda rule: True
+made = lambda rule: record_of(rule).outputs
+log_of = lambda rule: record_of(rule).log
+benchmark_of = lambda rule: record_of(rule).benchmark
 needs = lambda rule: {{}}  # what the whole workflow asks of a cluster
+
+def parameters(rule):
+    of = lambda parameter: lambda wildcards: parameter(study, wildcards)
+    return {{name: of(parameter) for name, parameter in record_of(rule).params.items()}}
 
 include: {rules!r}
 """

@@ -11,7 +11,8 @@ import networkx as nx
 import pytest
 import yaml
 
-from voxscale.jobs.parameters import PARAMETERS
+from voxscale.jobs import RULES, record_of, require_schemas
+from voxscale.jobs.record import Rule, light
 
 HOME = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -90,19 +91,32 @@ def test_every_rule_says_what_it_makes_and_has_its_script_log_and_benchmark():
             continue
         script = re.search(r'script:\s+"\.\./workflow/scripts/(\w+)\.py"', text).group(1)
         assert script == name
-        assert f"<logs>/{name}" in text, f"rule {name}: its log folder is not its name"
-        assert f"<benchmarks>/{name}" in text, f"rule {name}: its benchmark folder is not its name"
+        assert f'log_of("{name}")' in text, f"rule {name}: its log is not that of its record"
+        assert f'benchmark_of("{name}")' in text, f"rule {name}: its benchmark is not that of its record"
         assert "conda:" in text, f"rule {name} has no environment"
 
 
-def test_what_follows_from_the_study_is_a_parameter_that_the_plan_compares():
+def test_every_rule_with_a_script_has_a_record_and_no_other():
+    assert {name for name, text in rule_texts() if "script:" in text} == set(RULES)
+    require_schemas()
+
+
+def test_a_rule_without_a_record_and_a_table_without_a_schema_are_errors(monkeypatch):
+    with pytest.raises(LookupError, match="rule count_words has no record"):
+        record_of("count_words")
+    counting = Rule("count_words", {"word_counts": "results/word_counts.parquet"}, light)
+    monkeypatch.setitem(RULES, "count_words", counting)
+    with pytest.raises(LookupError, match="rule count_words: table word_counts has no schema"):
+        require_schemas()
+
+
+def test_what_follows_from_the_study_is_a_parameter_of_the_record():
     for name, text in rule_texts():
-        told = re.search(r"^ +params:\n(.*?)^ +script:", text, flags=re.MULTILINE | re.DOTALL)
-        if told and name != "compare_resources":  # no part of the study
-            assert not re.search(r"\bstudy\.|\bconfig\b(?!/)", told.group(1)), (
-                f"rule {name}: see voxscale.jobs.parameters"
-            )
-            assert (f'**parameters("{name}")' in told.group(1)) == (name in PARAMETERS)
+        if name == "compare_resources" or "script:" not in text:  # no part of the study
+            continue
+        params = re.search(r"^ +params:\n(.*?)^ +script:", text, flags=re.MULTILINE | re.DOTALL).group(1)
+        assert f'**parameters("{name}")' in params, f"rule {name}"
+        assert not re.search(r"\bstudy\.|\bconfig\b(?!/)", params), f"rule {name}: put it into its record"
 
 
 def test_every_script_belongs_to_a_rule_and_reads_snakemake_only_in_its_guard():

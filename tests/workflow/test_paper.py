@@ -7,6 +7,7 @@ import pytest
 from workflow.runs import HOME, snakemake
 
 from voxscale.cortex.pycortex import NO_PLACES, NOT_INSTALLED, installed
+from voxscale.jobs import Job
 from voxscale.jobs.plan import load_jobs, report, survey
 
 PAPER, STRICT = HOME / "config/paper.yaml", HOME / "config/strict.yaml"
@@ -114,7 +115,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
         assert told in flat
     fits = next(row for row in surveyed if row.rule == "fit_encoding")
     assert fits.core_hours / 500 / 24 == pytest.approx(3, abs=0.25)  # three days
-    assert jobs.prices.need("extract_language_features", {"model": "llama-65b"}).gpus == 2
+    assert jobs.need(Job("extract_language_features", {"model": "llama-65b"})).gpus == 2
     study = jobs.study
     arm = [cell for cell in study.grid.cells() if study.registry[cell.model].source]
     assert f"fits instead of {len(study.profile_cells) + len(arm):,}." in flat

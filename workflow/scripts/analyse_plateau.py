@@ -9,5 +9,5 @@ if "snakemake" in globals():
             snakemake.input.points,
             dict(zip(snakemake.params.models, snakemake.input.features, strict=True)),
             snakemake.output.plateau,
-            snakemake.output.fits,
+            snakemake.output.plateau_fits,
         )

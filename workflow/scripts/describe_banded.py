@@ -5,4 +5,4 @@ from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        describe_banded(snakemake.input.cards, snakemake.output.card, snakemake.params.model)
+        describe_banded(snakemake.input.cards, snakemake.output.banded_card, snakemake.params.model)

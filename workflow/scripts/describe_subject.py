@@ -12,6 +12,6 @@ if "snakemake" in globals():
             test=snakemake.params.test,
             words=snakemake.input.words,
             clocks=snakemake.input.clocks,
-            path=snakemake.output.table,
+            path=snakemake.output.subject_table,
             provenance=collect(rule=snakemake.rule),
         )

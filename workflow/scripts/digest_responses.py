@@ -12,4 +12,4 @@ if "snakemake" in globals():
             "voxels": [sha256_file(path) for path in [*([mask] if mask else []), *chosen]],
             "code": snakemake.params.preparation,
         }
-        write_json(snakemake.output.digest, digest)
+        write_json(snakemake.output.responses_digest, digest)

@@ -12,5 +12,5 @@ if "snakemake" in globals():
             snakemake.params.model,
             snakemake.input.transforms,
             snakemake.params.database,
-            snakemake.output.png,
+            snakemake.output.flatmap,
         )

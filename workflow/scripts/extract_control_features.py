@@ -21,7 +21,7 @@ if "snakemake" in globals():
                     strict=False,
                 )
             },
-            snakemake.output.index,
+            snakemake.output.features,
             snakemake.params.store,
             snakemake.params.settings,
         )

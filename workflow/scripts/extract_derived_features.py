@@ -8,7 +8,7 @@ if "snakemake" in globals():
         reduce_features(
             snakemake.input.features,
             snakemake.input.card,
-            snakemake.output.index,
+            snakemake.output.features,
             snakemake.params.store,
             snakemake.params.training,
             snakemake.params.layers,

@@ -14,7 +14,7 @@ if "snakemake" in globals():
                     strict=True,
                 )
             ),
-            snakemake.output.index,
+            snakemake.output.features,
             snakemake.params.store,
             snakemake.params.settings,
         )

@@ -9,7 +9,7 @@ if "snakemake" in globals():
             features=snakemake.input.features,
             responses=snakemake.input.responses,
             subject_table=snakemake.input.subject,
-            scores_out=snakemake.output.scores,
+            scores_out=snakemake.output.banded_scores,
             bands_out=snakemake.output.bands,
             bands=snakemake.params.bands,
             cell=snakemake.params.cell,

@@ -11,7 +11,7 @@ if "snakemake" in globals():
             snakemake.input.summary,
             snakemake.input.voxels,
             snakemake.output.joint,
-            snakemake.output.surface,
+            snakemake.output.joint_surface,
             snakemake.output.what_next,
             spec=snakemake.params.spec,
             settings=snakemake.params.settings,

@@ -12,8 +12,8 @@ if "snakemake" in globals():
             snakemake.input.summary,
             snakemake.input.voxels,
             snakemake.output.law,
-            snakemake.output.points,
-            snakemake.output.curves,
+            snakemake.output.law_points,
+            snakemake.output.law_curves,
             spec=snakemake.params.spec,
             settings=snakemake.params.settings,
         )

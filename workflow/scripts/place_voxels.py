@@ -10,5 +10,5 @@ if "snakemake" in globals():
             snakemake.wildcards.subject,
             snakemake.input.transforms,
             snakemake.input.responses,
-            snakemake.output.table,
+            snakemake.output.places,
         )

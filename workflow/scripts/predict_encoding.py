@@ -10,7 +10,7 @@ if "snakemake" in globals():
             responses=snakemake.input.responses,
             subject_table=snakemake.input.subject,
             scores=snakemake.input.scores,
-            predictions_out=snakemake.output.predictions,
+            predictions_out=snakemake.output.cell_predictions,
             cell=snakemake.params.cell,
             settings=with_means(snakemake.params.settings, snakemake.resources),
         )

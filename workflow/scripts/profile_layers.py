@@ -12,6 +12,6 @@ if "snakemake" in globals():
             snakemake.input.summary,
             snakemake.input.voxels,
             snakemake.output.layers,
-            snakemake.output.choice,
+            snakemake.output.layer_choice,
             settings=snakemake.params.settings,
         )

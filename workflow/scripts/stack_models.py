@@ -11,7 +11,7 @@ if "snakemake" in globals():
             snakemake.input.cards,
             snakemake.input.responses,
             snakemake.output.stacking,
-            snakemake.output.weights,
+            snakemake.output.stacking_weights,
             cells=snakemake.params.cells,
             settings=with_means(snakemake.params.settings, snakemake.resources),
         )

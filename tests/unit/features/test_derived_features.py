@@ -11,7 +11,8 @@ from voxscale.features import reduced as derived_features
 from voxscale.features import store as feature_store
 from voxscale.features.reduced import components, reduce_features
 from voxscale.io.files import write_json
-from voxscale.jobs.prices import Prices
+from voxscale.jobs import Job, Jobs
+from voxscale.jobs.features import feature_numbers
 from voxscale.models.registry import load_registry
 from voxscale.study.study import Study
 from voxscale.versions import NUMBERS
@@ -129,7 +130,7 @@ def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
     assert found.law_spec("language_fixed")["voxels"] == found.law_spec("language")["voxels"]
     assert found.models_of("derived") == found.law_models("language_fixed")
     assert found.map_cells == plain.map_cells, "what is reduced is no model of its own"
-    assert found.extractors("tiny-opt-4-pca16") == ["extract_derived_features", "extract_language_features"]
+    assert set(feature_numbers(found, "tiny-opt-4-pca16")) == {"reduced", "text"}
     settings = found.feature_settings("tiny-opt-4-pca16")
     assert settings["source"] == found.feature_settings("tiny-opt-4")
     assert not set(settings["training"]) & set(found.config["dataset"]["test_stories"])
@@ -138,12 +139,12 @@ def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
 
 
 def test_disk_follows_the_precision_and_memory_does_not():
-    single, half = (Prices(study(features={"on_disk": dtype})) for dtype in ("float32", "float16"))
+    single, half = (Jobs(study(features={"on_disk": dtype})) for dtype in ("float32", "float16"))
     for rule, model in (
         ("extract_derived_features", "tiny-opt-4-pca16"),
         ("extract_control_features", "word_rate"),
     ):
-        whole, less = (prices.need(rule, {"model": model}) for prices in (single, half))
+        whole, less = (jobs.need(Job(rule, {"model": model})) for jobs in (single, half))
         assert less.disk_mb == pytest.approx(whole.disk_mb / 2)
         assert less.memory_mb == whole.memory_mb
 

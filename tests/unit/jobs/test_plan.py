@@ -65,12 +65,12 @@ def test_a_row_sums_hours_and_keeps_the_largest():
 def test_the_published_dataset_is_priced_without_its_files(home):
     jobs = plan.load_jobs(study(home, PUBLISHED), home)
     # wheretheressmoke.hf5 of UTS01 has 81,126 voxels.
-    assert jobs.prices.sizes.voxels("UTS01") == 81_126
+    assert jobs.sizes.voxels("UTS01") == 81_126
     rows = {row.rule: row for row in plan.survey(jobs)}
     assert rows["fit_encoding"].jobs == 3 * (13 + 33 + 5 + 2)  # with controls and untrained twins
     assert rows["extract_language_features"].gpu_hours > 0
     # All layers of all stories: (12 + 1) x 768 and (32 + 1) x 4096 float32 a TR.
-    trs = sum(jobs.prices.sizes.clock_trs)
+    trs = sum(jobs.sizes.clock_trs)
     assert rows["extract_language_features"].disk_mb == pytest.approx(
         trs * 4 * 2 * (13 * 768 + 33 * 4096) / 1e6
     )
@@ -80,12 +80,11 @@ def test_the_published_dataset_is_priced_without_its_files(home):
 
 
 def test_predictions_are_done_when_the_stack_is(home):
-    jobs = plan.load_jobs(study(home, tiny_config()), home)
     wildcards = {"model": "m", "layer": "1", "subject": "UTS01", "n_train": "4"}
-    assert not plan.is_done(jobs, Job("predict_encoding", wildcards))
+    assert not Job("predict_encoding", wildcards).is_done()
     (home / "results/stacking").mkdir(parents=True)
     (home / "results/stacking/UTS01.parquet").touch()
-    assert plan.is_done(jobs, Job("predict_encoding", wildcards))
+    assert Job("predict_encoding", wildcards).is_done()
 
 
 def test_a_mistake_is_one_line(home, capsys):

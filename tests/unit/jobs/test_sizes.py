@@ -13,7 +13,7 @@ from labs import STORIES, settings, write_bids, write_folder
 from voxscale.dataset import readers
 from voxscale.dataset.base import open_dataset
 from voxscale.errors import UserError
-from voxscale.jobs.prices import Prices
+from voxscale.jobs import Job, Jobs
 from voxscale.jobs.resources import PLAIN
 from voxscale.jobs.sizes import VOXELS, Sizes
 from voxscale.models import load_registry
@@ -114,7 +114,7 @@ def test_memory_covers_what_reading_takes(tmp_path, kind):
     layout, subject = ("bids", "01") if kind == "bids" else ("folder", "anna")
     (write_bids if kind == "bids" else lambda root: write_folder(root, kind))(tmp_path)
     grow(tmp_path, kind)
-    need = Prices(study(tmp_path, layout)).need("prepare_responses", {"subject": subject})
+    need = Jobs(study(tmp_path, layout)).need(Job("prepare_responses", {"subject": subject}))
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, tmp_path, layout, subject, tmp_path / "out.h5"],
         env={"PYTHONPATH": f"{HOME}/workflow/scripts:{HOME}/tests", "PATH": "/usr/bin"},

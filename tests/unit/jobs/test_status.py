@@ -11,9 +11,8 @@ from workflow.runs import tiny_config
 from voxscale.cluster.queue import SLURM_LOGS, QueuedJob, read_queue
 from voxscale.jobs import status
 from voxscale.jobs.jobs import Job
-from voxscale.jobs.parameters import of_job
+from voxscale.jobs.notes import file_of, marked
 from voxscale.jobs.plan import load_jobs
-from voxscale.jobs.records import file_of, marked
 
 CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
 
@@ -88,13 +87,13 @@ def test_an_output_of_other_settings_is_not_done(jobs):
     for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
         touch(job.output)
     for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
-        told = of_job(jobs.study, job.rule, job.wildcards)
+        told = jobs.parameters(job)
         told["settings"] |= other
-        note = {"params": [*map(repr, told.values()), "'code'"], "log": [str(job.log)]}
+        note = {"params": [*map(repr, told.values()), "'other'"], "log": [str(job.log)]}
         touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
-    told = of_job(jobs.study, gathered.rule, gathered.wildcards)
+    told = jobs.parameters(gathered)
     note = {"params": [*map(repr, told.values())], "input": [str(cell(n_train="4").output)]}
     touch(file_of(gathered.output, "metadata"), json.dumps(note))
     seen = status.survey(jobs, [], [], running=False)
@@ -103,7 +102,7 @@ def test_an_output_of_other_settings_is_not_done(jobs):
     assert found["tiny-opt-1", "2", "UTS01", "4"] == "outdated"
     assert found["tiny-opt-1", "2", "UTS02", "2"] == "done"  # nothing is known against it
     assert next(one.state for one in seen if one.job == gathered) == "outdated"
-    assert "2 outdated: they were made with other settings" in status.report(seen)
+    assert "2 outputs are out of date: settings or inputs have changed" in status.report(seen)
 
 
 def test_a_run_on_this_machine_is_known_by_its_marks(jobs):

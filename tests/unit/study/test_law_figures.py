@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxscale.study.law_figures import FIGURES
+from voxscale.jobs import Jobs
 from voxscale.study.study import Study
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -18,18 +18,18 @@ def study(laws, **more):
 
 
 @pytest.mark.parametrize(
-    ("kind", "law"),
+    ("kind", "law", "figure"),
     [
-        ("language", LANGUAGE),
-        ("speech", {"sweep": "speech_size", "x": "width"}),
-        ("training", {"sweep": "training_size", "x": "stories"}),
+        ("language", LANGUAGE, "score_by_language_model_size"),
+        ("speech", {"sweep": "speech_size", "x": "width"}, "score_by_speech_model_size"),
+        ("training", {"sweep": "training_size", "x": "stories"}, "score_by_training_hours"),
     ],
 )
-def test_any_name_has_its_figure(kind, law):
+def test_any_name_has_its_figure(kind, law, figure):
     found = study({"mine": law})
     assert found.chief_laws == {kind: "mine"}
-    assert FIGURES[kind] in found.figures
-    assert ("plateau" in found.figures) == (kind == "language")
+    assert Jobs(found).exists(f"draw_{figure}")
+    assert Jobs(found).exists("draw_plateau") == (kind == "language")
 
 
 def test_the_first_of_a_kind_is_shown():

@@ -10,4 +10,5 @@ from .hdf5 import reading as reading
 from .hdf5 import remake as remake
 from .placeholders import HDF5_MAGIC as HDF5_MAGIC
 from .placeholders import require as require
+from .schemas import SCHEMAS as SCHEMAS
 from .tsv import read_rows as read_rows

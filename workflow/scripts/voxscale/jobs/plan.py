@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.jobs.jobs import STAGES, Job, Jobs
-from voxscale.jobs.records import Settings
+from voxscale.jobs.jobs import Jobs
+from voxscale.jobs.notes import Settings
 from voxscale.jobs.resources import Need
+from voxscale.jobs.rules import STAGES
 from voxscale.study import Study, merge, read_yaml
 
 HOME = Path(__file__).parents[4]
-OUTDATED = "were made with other settings, or of what was; running the workflow makes them again"
+OUTDATED = "are out of date: settings or inputs have changed; running the workflow makes them again"
 JOB_OVERHEAD_S = 5.0  # s: what a SLURM job costs before and after its work (docs/reliability.md)
 LARGE_SHARE = 0.1  # of a job's time, from which its overhead is large
 
@@ -104,22 +105,13 @@ def enter(directory: str | Path) -> None:
 def survey(jobs: Jobs) -> list[Row]:
     """One row per rule, in the order of the work."""
     rows: dict[str, Row] = {}
-    settings = Settings(jobs.study)
+    settings = Settings(jobs)
     for job in jobs.all():
-        there = is_done(jobs, job)
+        there = job.is_done()
         outdated = settings.differ(job, there)
         row = rows.setdefault(job.rule, Row(job.rule))
         row.add(jobs.need(job), there and not outdated, outdated)
     return list(rows.values())
-
-
-def is_done(jobs: Jobs, job: Job) -> bool:
-    """Whether a job's output is there. Predictions are deleted as soon as the stack is made of them."""
-    if job.output.exists():
-        return True
-    if job.rule == "predict_encoding":
-        return Job("stack_models", {"subject": job.wildcards["subject"]}).output.exists()
-    return False
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -199,14 +191,14 @@ def report(rows: Sequence[Row]) -> str:
         ),
     )
     lines.insert(-1, "")
-    stages = {stage: sum(row.disk_mb for row in rows if row.rule in rules) for stage, rules in STAGES.items()}
-    stages["figures, report"] = sum(row.disk_mb for row in rows) - sum(stages.values())
+    disk = {row.rule: row.disk_mb for row in rows}
+    stages = {stage: sum(disk.get(rule.name, 0.0) for rule in rules) for stage, rules in STAGES.items()}
     lines += ["", "Disk: " + ", ".join(f"{stage} {size(disk)}" for stage, disk in stages.items())]
     lines += [
         "Hours, memory and longest job are those of jobs still to do; memory is what is asked of a cluster."
     ]
     if total.outdated:
-        lines += [f"{total.outdated} outputs are there but {OUTDATED}."]
+        lines += [f"{total.outdated} outputs {OUTDATED}."]
     fits = next((row for row in rows if row.rule == "fit_encoding"), None)
     if fits and fits.jobs > fits.done:
         mean = fits.seconds / (fits.jobs - fits.done)

@@ -20,12 +20,11 @@ from typing import NamedTuple
 from voxscale.cluster import SLURM_LOGS, QueuedJob, is_running, read_queue
 from voxscale.errors import UserError
 from voxscale.jobs.jobs import Job, Jobs
-from voxscale.jobs.plan import OUTDATED, is_done, load_jobs, table
-from voxscale.jobs.records import Settings, marked
+from voxscale.jobs.notes import Settings, marked
+from voxscale.jobs.plan import OUTDATED, load_jobs, table
 from voxscale.progress import notify
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
-LOCAL_RULES = ("fetch_dataset",)  # run beside the run itself, on a cluster too
 ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
 TAIL = 400  # characters of a failed job's log
 # What tells most of a failure: SLURM's own reason, else the script's, else any other.
@@ -77,16 +76,16 @@ def survey(
         running: whether a run holds the directory.
     """
     queued = {job.comment: "waiting" if job.is_pending else "running" for job in queue or ()}
-    started, settings = set(started), Settings(jobs.study)
+    started, settings = set(started), Settings(jobs)
     seen = []
     for job in jobs.all():
-        there = is_done(jobs, job)
+        there = job.is_done()
         outdated = settings.differ(job, there)
         if there and not outdated and str(job.output) not in started:
             seen.append(Seen(job, "done"))
         elif job.comment in queued:
             seen.append(Seen(job, queued[job.comment]))
-        elif str(job.output) in started and running and (not queue or job.rule in LOCAL_RULES):
+        elif str(job.output) in started and running and (not queue or job.record.local):
             seen.append(Seen(job, "running"))
         elif outdated:
             seen.append(Seen(job, "outdated"))
@@ -149,7 +148,7 @@ def report(seen: Sequence[Seen], cells: bool = False) -> str:
     else:
         lines += ["", *_counted(fits, "fits")]
     if outdated := sum(one.state == "outdated" for one in seen):
-        lines += ["", f"{outdated} outdated: they {OUTDATED}."]
+        lines += ["", f"{outdated} outputs {OUTDATED}."]
     return "\n".join([*lines, "", failures(seen)] if any(one.log for one in seen) else lines)
 
 

@@ -21,7 +21,7 @@ def check(study: Study) -> None:
         UserError: one of it cannot be had; the line names the key.
     """
     study.voxel_tables()
-    if any(study.hears(model) for model in study.grid.used_models):
+    if study.any_hears:
         study.dataset.check_sounds()
     for sweep in study.config["sweeps"]:
         if sweep in RESERVED:

@@ -15,17 +15,8 @@ from voxscale.study.config import complete, merge, read_yaml
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm, arm_of
 from voxscale.study.grid import Cell, Grid
-from voxscale.study.law_figures import FIGURES, chief_laws
+from voxscale.study.law_figures import chief_laws
 from voxscale.study.representatives import map_cells, models_of, reference_cells
-
-# The rule that makes a model's features.
-EXTRACTING = {
-    "language": "extract_language_features",
-    "speech": "extract_speech_features",
-    "control": "extract_control_features",
-    "nested": "extract_control_features",
-    "derived": "extract_derived_features",
-}
 
 
 @dataclass(frozen=True)
@@ -123,6 +114,11 @@ class Study:
         """Whether a model's features are made of sound."""
         entry = self.registry[model]
         return entry.hears or bool(entry.source and self.hears(entry.source))
+
+    @cached_property
+    def any_hears(self) -> bool:
+        """Whether any used model's features are made of sound."""
+        return any(self.hears(model) for model in self.grid.used_models)
 
     @cached_property
     def latents(self) -> list[str]:
@@ -272,11 +268,6 @@ class Study:
             key: features[key] for key in ("device", "device_map", "max_memory", "on_disk")
         }
 
-    def extractors(self, model: str) -> list[str]:
-        """The rules that make a model's features; of derived ones also those that make their source's."""
-        entry = self.registry[model]
-        return [EXTRACTING[entry.modality], *(self.extractors(entry.source) if entry.source else [])]
-
     @cached_property
     def training_stories(self) -> list[str]:
         """Stories that some subject is trained on: all but the test stories."""
@@ -327,21 +318,6 @@ class Study:
             "tr_s": self.config["dataset"]["tr_s"],
             "interval": self.config["bootstrap"]["interval"],
         }
-
-    @cached_property
-    def figures(self) -> list[str]:
-        """Names of the figures that this study's config gives enough data for."""
-        names = [FIGURES[kind] for kind in self.chief_laws]
-        names += ["score_by_layer"] if self.profile_cells else []
-        names += ["map_scores", "score_distribution", "map_ceiling", "ceiling_distribution", "ceiling_drift"]
-        names += ["stacking_gain", "variance_partition"] if self.config["stacking"]["members"] else []
-        names += ["long_context_artifact", "controls"]
-        names += ["what_next"] if self.joint_cells else []
-        names += ["plateau"] if self.plateau_arms else []
-        return [
-            *names,
-            *(["validation"] if self.dataset.kind == "phantom" and "nested" in self.config["laws"] else []),
-        ]
 
     @property
     def published_models(self) -> list[str]:

@@ -1,7 +1,7 @@
-"""What Snakemake noted of how a file was made, read without Snakemake: were the settings those of now?
+"""What Snakemake noted of how a file was made, read without Snakemake: are its settings the current ones?
 
-Only settings of the config are looked at. Code and inputs that have changed make a job run again, too;
-that is Snakemake's to find (`--dry-run`).
+Compared are the parameters of the rule's record, and whether an input will be made again. Snakemake itself
+also compares the content of inputs (`--dry-run`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from voxscale.jobs.jobs import STAGES, Job
-from voxscale.jobs.parameters import of_job
-from voxscale.study import Study
+from voxscale.jobs.jobs import Job, Jobs
 
 SNAKEMAKE = Path(".snakemake")
 NAME_MAX = 255  # of a file's name, on every file system that Linux commonly has
-# Rules whose outputs others take as `ancient`: made anew, they make nothing else run.
-LOOKED_PAST = {"prepare_responses", *(rule for rule in STAGES["features"] if rule != "prepare_model")}
 
 
 def file_of(path: str | Path, kind: str, snakemake: Path = SNAKEMAKE) -> Path:
@@ -68,37 +64,37 @@ def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
 
 
 class Settings:
-    """Whether the outputs that are there were made with the settings that the config has now.
+    """Whether outputs that are there were made with the current settings and from the current inputs.
 
     Args:
-        study: its working directory the current one.
+        jobs: of the study whose working directory is the current one.
     """
 
-    def __init__(self, study: Study) -> None:
-        self.study = study
-        self._remade: set[str] = set()  # logs of jobs that will run, by which an input is known for theirs
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+        self._again: set[str] = set()  # logs of jobs that will run: an input's note names the log of its job
         self._noted = functools.cache(noted)
 
     def differ(self, job: Job, there: bool) -> bool:
-        """Whether a job's output, if it is there, was made with other settings, or of what was.
+        """Whether a job's output is there and outdated: its settings or inputs have changed.
 
-        To be asked of the jobs in the order of their work, since a table of other fits is another table.
+        Call it for the jobs in the order of their work, since what follows an outdated one is outdated too.
         """
-        other = there and (self._other_params(job) or self._other_inputs(job))
-        if (other or not there) and job.rule not in LOOKED_PAST:
-            self._remade.add(str(job.log))
-        return other
+        outdated = there and (self._other_params(job) or self._other_inputs(job))
+        if (outdated or not there) and not job.record.ancient:
+            self._again.add(str(job.log))
+        return outdated
 
     def _other_params(self, job: Job) -> bool:
-        """Whether a job's note names other parameters than now; without a note it counts as made so."""
+        """Whether a job's note has other parameters than now; without a note they count as equal."""
         if (note := self._noted(job.output)) is None:
             return False
-        now = of_job(self.study, job.rule, job.wildcards).values()
         # ASSUME: Snakemake 9.27 notes no parameter that is a path.
-        return not note.params.issuperset(repr(value) for value in now if not isinstance(value, Path))
+        now = (value for value in self._jobs.parameters(job).values() if not isinstance(value, Path))
+        return not note.params.issuperset(map(repr, now))
 
     def _other_inputs(self, job: Job) -> bool:
-        if not self._remade or (note := self._noted(job.output)) is None:
+        if not self._again or (note := self._noted(job.output)) is None:
             return False
         made = (self._noted(path) for path in note.inputs)
-        return any(each is not None and each.log in self._remade for each in made)
+        return any(each is not None and each.log in self._again for each in made)

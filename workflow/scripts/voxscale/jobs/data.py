@@ -1,0 +1,177 @@
+"""Records of the rules that fetch or make the data and bring them into one form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from voxscale.jobs import resources
+from voxscale.jobs.record import Rule, Wildcards, light, once_if
+from voxscale.jobs.resources import Need, plain
+from voxscale.jobs.sizes import REPEATS, Sizes
+from voxscale.study import Study
+from voxscale.versions import numbers
+
+TRUTH = "results/phantom-truth"
+
+
+def _is_phantom(study: Study) -> bool:
+    return study.dataset.kind == "phantom"
+
+
+def per_subject(
+    condition: Callable[[Study], bool] = lambda study: True,
+) -> Callable[[Study], list[Wildcards]]:
+    """One job for each subject, where a condition holds."""
+    return lambda study: [{"subject": subject} for subject in study.subjects] if condition(study) else []
+
+
+def _parts(study: Study) -> Iterable[Wildcards]:
+    if study.dataset.kind != "ds003020":
+        return []
+    placed = study.subjects if study.dataset.places_voxels else []
+    surfaces = [f"pycortex-{subject}" for subject in placed if study.dataset.voxels(subject)]
+    sounds = ["sounds"] if study.any_hears else []
+    return [{"part": part} for part in ("transcripts", *sounds, *study.subjects, *surfaces)]
+
+
+def _placed(study: Study) -> list[Wildcards]:
+    tables = study.voxel_tables() if study.dataset.places_voxels else ()
+    return [{"subject": subject} for subject in tables]
+
+
+def _fetching(sizes: Sizes, part: str) -> Need:
+    size = float(sum(file.size for file in sizes.study.dataset.needed(part)))
+    return plain(0, size, held=1e8, seconds=size / 2e7)
+
+
+def _writing_stimuli(sizes: Sizes) -> Need:
+    trs = sum(sizes.trs(story) for story in sizes.study.stories)
+    sound = trs * sizes.study.config["dataset"]["tr_s"] * 16_000 * 2
+    return plain(0, sound, held=2e8 + 4 * sound, seconds=60)
+
+
+def _scanning(sizes: Sizes, subject: str) -> Need:
+    trs = sum(sizes.trs(story) for story in sizes.study.heard(subject))
+    values = 8.0 * sizes.voxels(subject) * (trs + REPEATS * sizes.test_trs(subject))
+    return plain(0, values, held=5e7 + 3 * values, seconds=30)
+
+
+def _preparing(sizes: Sizes, subject: str) -> Need:
+    return resources.responses(
+        sizes.response_bytes(subject),
+        sizes.voxels(subject),
+        sum(sizes.trs(story) for story in sizes.study.heard(subject)),
+        sizes.repeat_trs(subject),
+        sizes.study.config["dataset"]["keep"],
+        sizes.held_responses(subject),
+    )
+
+
+def _placing(sizes: Sizes, subject: str) -> Need:
+    # pycortex and two cortices of 150,000 vertices each; what it keeps is a few MB of text.
+    return plain(5e7, 40.0 * sizes.voxels(subject), held=1.5e9, seconds=120)
+
+
+RULES = (
+    Rule(
+        "fetch_dataset",
+        outputs={"part": "results/dataset/{part}.json"},
+        jobs=_parts,
+        need=_fetching,
+        params={
+            "files": lambda study, w: [list(file) for file in study.dataset.needed(w["part"])],
+            "root": lambda study, w: str(study.dataset.root),
+            "url": lambda study, w: study.dataset.config["url"],
+        },
+        local=True,
+    ),
+    Rule(
+        "write_phantom_stimuli",
+        outputs={"stimuli_truth": f"{TRUTH}/stimuli.json", "drives": f"{TRUTH}/drives.h5"},
+        jobs=once_if(_is_phantom),
+        need=_writing_stimuli,
+        params={
+            "root": lambda study, w: study.dataset.root,
+            "settings": lambda study, w: study.phantom_settings,
+        },
+        numbers=("phantom",),
+    ),
+    Rule(
+        "scan_phantom",
+        outputs={"subject_truth": f"{TRUTH}/{{subject}}.json", "brain": f"{TRUTH}/{{subject}}.parquet"},
+        schemas={"brain": None},  # truth, which only the validation reads
+        jobs=per_subject(_is_phantom),
+        need=_scanning,
+        params={"root": lambda study, w: study.dataset.root},
+        numbers=("phantom",),
+    ),
+    Rule(
+        "read_story",
+        outputs={name: f"results/stories/{{story}}/{name}.parquet" for name in ("words", "phones", "clock")},
+        jobs=lambda study: [{"story": story} for story in study.stories],
+        need=light,
+        params={
+            "transcript": lambda study, w: str(study.dataset.transcript(w["story"])),
+            "clocks": lambda study, w: str(study.dataset.clocks),
+            "tr_s": lambda study, w: study.config["dataset"]["tr_s"],
+            "trim": lambda study, w: study.config["dataset"]["trim"],
+        },
+        numbers=("stories",),
+    ),
+    Rule(
+        "digest_sounds",
+        outputs={"sounds": "results/subjects/{subject}-sounds.json"},
+        jobs=per_subject(lambda study: study.any_hears),
+        need=light,
+        params={
+            "stories": lambda study, w: study.heard(w["subject"]),
+            "audio": lambda study, w: study.sounds(study.heard(w["subject"])),
+        },
+    ),
+    Rule(
+        "describe_subject",
+        outputs={"subject_table": "results/subjects/{subject}.parquet"},
+        schemas={"subject_table": "subjects"},
+        jobs=per_subject(),
+        need=light,
+        params={
+            "training": lambda study, w: study.dataset.training(w["subject"]),
+            "test": lambda study, w: study.dataset.test(w["subject"]),
+        },
+        numbers=("stories",),
+    ),
+    Rule(
+        "digest_responses",
+        outputs={"responses_digest": "results/subjects/{subject}-responses.json"},
+        jobs=per_subject(),
+        need=lambda sizes, subject: plain(sizes.response_bytes(subject)),
+        params={
+            "sources": lambda study, w: study.response_sources(w["subject"]),
+            "mask": lambda study, w: study.dataset.mask(w["subject"]),
+            "preparation": lambda study, w: numbers("responses"),
+        },
+    ),
+    Rule(
+        "prepare_responses",
+        outputs={"responses": "results/responses/{subject}.h5"},
+        jobs=per_subject(),
+        need=_preparing,
+        params={
+            "test": lambda study, w: study.dataset.test(w["subject"]),
+            "sources": lambda study, w: study.response_sources(w["subject"]),
+            "mask": lambda study, w: study.dataset.mask(w["subject"]),
+            "clocks": lambda study, w: str(study.dataset.clocks),
+            "keep": lambda study, w: study.config["dataset"]["keep"],
+        },
+        numbers=("responses",),
+        ancient=True,
+    ),
+    Rule(
+        "place_voxels",
+        outputs={"places": "results/voxels/{subject}.tsv"},
+        jobs=_placed,
+        need=_placing,
+        params={"database": lambda study, w: str(study.dataset.pycortex_db)},
+        numbers=("responses",),
+    ),
+)

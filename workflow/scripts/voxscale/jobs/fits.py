@@ -1,0 +1,194 @@
+"""Records of the rules that fit encoding models, each cell by itself, or use the alphas of such a fit."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+from voxscale.jobs import resources
+from voxscale.jobs.features import feature_numbers
+from voxscale.jobs.record import CELL, Parameter, Rule, Wildcards, light
+from voxscale.jobs.resources import Need
+from voxscale.jobs.sizes import Sizes
+from voxscale.study import Cell, Study
+
+
+def _wildcards(cells: Iterable[Cell]) -> list[Wildcards]:
+    return [{key: str(value) for key, value in cell._asdict().items()} for cell in cells]
+
+
+def _stacked(study: Study) -> list[Wildcards]:
+    cells = (cell for subject in study.subjects for cell in study.stacking_cells(subject))
+    return _wildcards(dict.fromkeys(cells))
+
+
+def _banded(study: Study) -> list[Wildcards]:
+    return [
+        {"banded": name, "subject": subject, "n_train": str(len(study.grid.training[subject]))}
+        for name in study.config["banded"]
+        for subject in study.subjects
+    ]
+
+
+@functools.cache
+def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> Need:
+    # Cells of one shape share one price: thousands of layers are priced once.
+    return resources.fit(
+        sizes.longest(subject, n_train),
+        sizes.test_trs(subject),
+        width,
+        sizes.voxels(subject),
+        sizes.study.config["encoding"],
+        draws,
+        sizes.train_trs(subject),
+        sizes.study.config["scoring"]["block_trs"],
+        sizes.study.config["scoring"]["permutations"],
+    )
+
+
+def _fitting(sizes: Sizes, **wildcards: str) -> Need:
+    cell = sizes.study.cell(**wildcards)
+    draws = sizes.study.grid.draws.get(cell, 1)
+    return _price(sizes, sizes.width(cell.model), cell.subject, cell.n_train, draws)
+
+
+def _one_draw(sizes: Sizes, model: str, layer: str, subject: str, n_train: str) -> Need:
+    return _price(sizes, sizes.width(model), subject, int(n_train), 1)
+
+
+def _predicting(sizes: Sizes, **wildcards: str) -> Need:
+    subject = wildcards["subject"]
+    train = sizes.train_trs(subject, int(wildcards["n_train"]))
+    fit = _one_draw(sizes, **wildcards)
+    return resources.prediction(fit, train, sizes.test_trs(subject), sizes.voxels(subject))
+
+
+def _weighing(sizes: Sizes, **wildcards: str) -> Need:
+    features = sizes.width(wildcards["model"]) * len(sizes.study.config["encoding"]["delays"])
+    return resources.weighing(_one_draw(sizes, **wildcards), features, sizes.voxels(wildcards["subject"]))
+
+
+def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Need:
+    return resources.banded(
+        sizes.train_trs(subject, int(n_train)),
+        sizes.test_trs(subject),
+        [sizes.width(band["model"]) for band in sizes.study.bands(banded)],
+        sizes.voxels(subject),
+        sizes.study.config["encoding"],
+        sizes.study.config["banded"][banded]["samples"],
+        sizes.study.config["scoring"]["block_trs"],
+        sizes.study.config["scoring"]["permutations"],
+    )
+
+
+def _threads(sizes: Sizes, cell: Cell, draws: int) -> int:
+    """As many as `need` says, but without the solver's plan, which needs torch."""
+    flops = resources.cell_flops(
+        sizes.train_trs(cell.subject, cell.n_train),
+        sizes.test_trs(cell.subject),
+        sizes.width(cell.model),
+        sizes.voxels(cell.subject),
+        sizes.study.config["encoding"],
+        draws,
+        sizes.study.config["scoring"]["permutations"],
+    )
+    return resources.worth_threads(flops)
+
+
+def _threads_of_fit(sizes: Sizes, **wildcards: str) -> int:
+    cell = sizes.study.cell(**wildcards)
+    return _threads(sizes, cell, sizes.study.grid.draws.get(cell, 1))
+
+
+def _threads_of_one_draw(sizes: Sizes, **wildcards: str) -> int:
+    return _threads(sizes, sizes.study.cell(**wildcards), 1)
+
+
+def _on_gpu(study: Study) -> bool:
+    """Fits take a GPU only where the config names it as their device."""
+    return study.config["encoding"]["device"].startswith("cuda")
+
+
+def _cell(study: Study, w: Wildcards) -> dict[str, Any]:
+    """The cell a job fits, with its number of draws."""
+    cell = study.cell(**w)
+    return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
+
+
+_ENCODING: dict[str, Parameter] = {
+    "cell": _cell,
+    "settings": lambda study, w: study.fit_settings(),
+    "extractor": lambda study, w: feature_numbers(study, w["model"]),
+}
+
+RULES = (
+    Rule(
+        "fit_encoding",
+        outputs={
+            "cell_scores": f"results/scores/{CELL}/scores.parquet",
+            "cell_moments": f"results/moments/{CELL}.h5",
+        },
+        schemas={"cell_scores": "scores"},
+        jobs=lambda study: _wildcards(study.grid.cells()),
+        need=_fitting,
+        threads=_threads_of_fit,
+        gpu=_on_gpu,
+        params=_ENCODING | {"features": lambda study, w: study.feature_settings(w["model"])},
+        numbers=("encoding",),
+    ),
+    Rule(
+        "describe_banded",
+        outputs={"banded_card": "results/models/banded-{banded}.json"},
+        jobs=lambda study: [{"banded": name} for name in study.config["banded"]],
+        need=light,
+        params={"model": lambda study, w: study.banded_cell(w["banded"], "", 0).model},
+        numbers=("banded",),
+    ),
+    Rule(
+        "fit_banded",
+        outputs={
+            "bands": "results/banded/{banded}/subject={subject}/n_train={n_train}/bands.parquet",
+            "banded_scores": "results/scores/model=banded-{banded}/layer=0/subject={subject}/"
+            "n_train={n_train}/scores.parquet",
+        },
+        schemas={"banded_scores": "scores"},
+        jobs=_banded,
+        need=_fitting_banded,
+        params={
+            "bands": lambda study, w: study.bands(w["banded"]),
+            "cell": lambda study, w: study.banded_cell(**w)._asdict(),
+            "samples": lambda study, w: study.config["banded"][w["banded"]]["samples"],
+            "settings": lambda study, w: study.fit_settings(),
+            "features": lambda study, w: [
+                study.feature_settings(band["model"]) for band in study.bands(w["banded"])
+            ],
+            "extractors": lambda study, w: [
+                feature_numbers(study, band["model"]) for band in study.bands(w["banded"])
+            ],
+        },
+        numbers=("banded",),
+    ),
+    Rule(
+        "predict_encoding",
+        outputs={"cell_predictions": f"results/predictions/{CELL}.h5"},
+        jobs=_stacked,
+        need=_predicting,
+        threads=_threads_of_one_draw,
+        gpu=_on_gpu,
+        params=_ENCODING,
+        numbers=("encoding",),
+        deleted_after="stack_models",
+    ),
+    Rule(
+        "weigh_encoding",
+        outputs={"cell_weights": f"results/weights/{CELL}.h5"},
+        jobs=lambda study: _wildcards(study.grid.cells()),
+        need=_weighing,
+        threads=_threads_of_one_draw,
+        gpu=_on_gpu,
+        params=_ENCODING,
+        numbers=("encoding",),
+        on_request=True,
+    ),
+)

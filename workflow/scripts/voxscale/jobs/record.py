@@ -1,0 +1,101 @@
+"""The record of a rule: what it makes, which jobs it has, their parameters and their cost, each stated once.
+
+Rule files, plan, status, prune and usage follow from the records in `voxscale.jobs.rules`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voxscale.jobs.resources import Need, plain
+from voxscale.jobs.sizes import Sizes
+from voxscale.study import Study
+
+CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
+Wildcards = Mapping[str, str]
+Parameter = Callable[[Study, Wildcards], Any]
+
+
+def once(study: Study) -> list[Wildcards]:
+    """The jobs of a rule without wildcards: one."""
+    return [{}]
+
+
+def once_if(condition: Callable[[Study], Any]) -> Callable[[Study], list[Wildcards]]:
+    """One job without wildcards where a condition holds, else none."""
+    return lambda study: [{}] if condition(study) else []
+
+
+def light(sizes: Sizes, **wildcards: str) -> Need:
+    """The cost of a job that reads, computes and writes next to nothing."""
+    return plain()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What there is to know of a rule beside its inputs and its script.
+
+    Args:
+        name: of the rule, its script and the folders of its logs and benchmarks.
+        outputs: pattern of each output's path, by a name that no other kind of file has; a job is done when
+            the first is there. A table (`.parquet`) is named after its schema.
+        need: what a job takes, from the study's sizes and the job's wildcards; `light` for next to nothing.
+        jobs: wildcards of each job that a study has; none where the study lacks what the rule is for.
+        params: parameters that follow from the study; `voxscale status` compares them with a finished job's.
+        numbers: stages of `voxscale.versions` whose numbers are in the outputs; those of inputs taken as
+            `ancient` belong to `params`.
+        schemas: schema of a table that is named otherwise; None for a table that is not one of the study's.
+        threads: cores of a job, where there is a cheaper way to know than `need`.
+        gpu: whether jobs of a study may ask for a GPU.
+        local: whether jobs run beside Snakemake, not on a cluster.
+        on_request: whether outputs are made only when they are asked for by name.
+        ancient: whether the rules that read the outputs do not run again when these are made again.
+        deleted_after: rule whose job for the same subject is the last to read the outputs; then they go.
+    """
+
+    name: str
+    outputs: Mapping[str, str]
+    need: Callable[..., Need]
+    jobs: Callable[[Study], Iterable[Wildcards]] = once
+    params: Mapping[str, Parameter] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+    schemas: Mapping[str, str | None] = field(default_factory=dict)
+    threads: Callable[..., int] | None = None
+    gpu: Callable[[Study], bool] = lambda study: False
+    local: bool = False
+    on_request: bool = False
+    ancient: bool = False
+    deleted_after: str | None = None
+
+    @property
+    def output(self) -> str:
+        """Pattern of the output that says a job is done."""
+        return next(iter(self.outputs.values()))
+
+    @property
+    def log(self) -> str:
+        """Pattern of the log that the rule's script writes."""
+        return f"results/logs/{self.name}/{self._job}.log"
+
+    @property
+    def benchmark(self) -> str:
+        """Pattern of the file with the time and memory a job took, written when its script has ended well."""
+        return f"results/benchmarks/{self.name}/{self._job}.jsonl"
+
+    @property
+    def _job(self) -> str:
+        wildcards = re.findall(r"{\w+}", self.output)
+        return CELL if "{layer}" in wildcards else "/".join(wildcards) or "all"
+
+    def exists(self, study: Study) -> bool:
+        """Whether a study has any job of this rule."""
+        return any(True for _ in self.jobs(study))
+
+    def tables(self) -> dict[str, str]:
+        """Schema of each table among the outputs."""
+        names = [name for name, path in self.outputs.items() if path.endswith(".parquet")]
+        schemas = {name: self.schemas.get(name, name) for name in names}
+        return {name: schema for name, schema in schemas.items() if schema is not None}

@@ -1,0 +1,56 @@
+"""Every rule's record, by stage and by name, and the path of every kind of file."""
+
+from __future__ import annotations
+
+from voxscale.jobs import analysis, data, drawing, features, fits
+from voxscale.jobs.record import Rule
+
+# In the order of the work. Jobs of a stage write into the same folders: a user thinks of disk by stage.
+STAGES: dict[str, tuple[Rule, ...]] = {
+    "data": data.RULES,
+    "features": features.RULES,
+    "fits": fits.RULES,
+    "analysis": analysis.RULES,
+    "figures, report": drawing.RULES,
+}
+RULES: dict[str, Rule] = {rule.name: rule for rules in STAGES.values() for rule in rules}
+
+
+def record_of(rule: str) -> Rule:
+    """The record of a rule.
+
+    Raises:
+        LookupError: it has none.
+    """
+    if rule not in RULES:
+        raise LookupError(f"rule {rule} has no record; add one to a file of voxscale/jobs")
+    return RULES[rule]
+
+
+def _paths() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for rule in RULES.values():
+        for name, path in rule.outputs.items():
+            if found.setdefault(name, path) != path:
+                raise ValueError(f"rule {rule.name}: output {name} is also {found[name]}; rename one of them")
+    return found
+
+
+# Pattern of the path of each kind of file, by the name that its rule's record gives it.
+PATHS = _paths()
+
+
+def require_schemas() -> None:
+    """Look for the schema of every table that a rule makes.
+
+    Raises:
+        LookupError: a table has none.
+    """
+    from voxscale.io import SCHEMAS
+
+    for rule in RULES.values():
+        for table, schema in rule.tables().items():
+            if schema not in SCHEMAS:
+                raise LookupError(
+                    f"rule {rule.name}: table {table} has no schema; add {schema} to voxscale/io/schemas.py"
+                )
