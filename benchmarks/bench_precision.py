@@ -25,9 +25,7 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 import sections
 
 from voxscale.encoding.fit import Cell, fit_draw
-from voxscale.features import speech as speech_features
-from voxscale.features import store as feature_store
-from voxscale.features import text as text_features
+from voxscale.features import extract_speech, extract_text, read_features
 from voxscale.io.files import read_json, write_json
 from voxscale.jobs.plan import load_jobs
 from voxscale.provenance import hash_config
@@ -92,11 +90,11 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
     stories = {s: Path("results/stories") / s for s in study.stories}
     clocks = {s: path / "clock.parquet" for s, path in stories.items()}
     if entry.modality == "language":
-        of, sources = text_features, {s: path / "words.parquet" for s, path in stories.items()}
+        extract, sources = extract_text, {s: path / "words.parquet" for s, path in stories.items()}
     else:
-        of, sources = speech_features, dict(zip(stories, study.sounds(study.stories), strict=True))
+        extract, sources = extract_speech, dict(zip(stories, study.sounds(study.stories), strict=True))
     paths = {s: (sources[s], clocks[s]) for s in stories}
-    of.extract(card, paths, index, folder / "stories", settings, [layer])
+    extract(card, paths, index, folder / "stories", settings, [layer])
     fitted = []
     for subject in study.subjects:
         n_train = len(study.grid.training[subject])
@@ -111,7 +109,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
             {**study.fit_settings(), **means, "permutations": 0},
         )
         fitted.append(fit_draw(this, 0))
-    rows = np.concatenate([feature_store.read(index, s, layer) for s in stories])
+    rows = np.concatenate([read_features(index, s, layer) for s in stories])
     return Scores(rows, *(np.concatenate([one[key] for one in fitted]) for key in ("r", "alpha")))
 
 

@@ -28,7 +28,7 @@ from voxscale.features import sound
 from voxscale.features import store as feature_store
 from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
-from voxscale.features.speech_windows import sliding
+from voxscale.features.speech_windows import slide_windows
 from voxscale.models.build import build
 from voxscale.models.loading import load_model, resolve_device
 from voxscale.models.registry import ModelEntry, load_registry
@@ -108,7 +108,7 @@ class Bench:
 
     def __init__(self, slug: str, folder: Path) -> None:
         self.sound = told(STORY, WINDOW_S + STRIDE_S * (WINDOWS - 1))
-        full = sliding(len(self.sound), WINDOW_S, STRIDE_S)
+        full = slide_windows(len(self.sound), WINDOW_S, STRIDE_S)
         self.start, self.stop = full.start[-WINDOWS:], full.stop[-WINDOWS:]
         self.windows = [self.sound[a:b] for a, b in zip(self.start, self.stop, strict=True)]
         self.card = make_card(slug, folder)
@@ -142,11 +142,11 @@ class Bench:
 def end_to_end(encoder: SpeechEncoder, wav: Path, batch: int, folder: Path) -> tuple[int, float]:
     """A whole story from its sound file to its features' file; the number of windows and the seconds."""
     begun = time.perf_counter()
-    samples = sound.read(wav)
-    windows = sliding(len(samples), WINDOW_S, STORY_STRIDE_S, encoder.minimum)
+    samples = sound.read_sound(wav)
+    windows = slide_windows(len(samples), WINDOW_S, STORY_STRIDE_S, encoder.minimum)
     clock = np.arange(0, len(samples) / RATE, 2.0) + 1
     layers = encoder.features(samples, windows, clock, batch)
-    feature_store.write_story(folder / "story.h5", layers, {})
+    feature_store.write_features(folder / "story.h5", layers, {})
     return len(windows), time.perf_counter() - begun
 
 

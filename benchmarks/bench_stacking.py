@@ -119,8 +119,8 @@ def time_fits(folder: Path, permutations: tuple[int, ...], rounds: int = 3) -> d
     files = {story: folder / f"features/{story}.h5" for story in stories}
     for story, trs in stories.items():
         values = rng.standard_normal((trs + sum(TRIM), WIDTH), np.float32)
-        feature_store.write_story(files[story], {0: values}, {}, "float32")
-    feature_store.write_index(folder / "features.h5", files)
+        feature_store.write_features(files[story], {0: values}, {}, "float32")
+    feature_store.write_feature_index(folder / "features.h5", files)
     rows = [
         {"subject": "made-up", "story": story, "role": "test" if story == "test" else "train"}
         | {"n_tr": trs, "hours": trs / 1800, "n_words": 0, "stimulus_sha": story}

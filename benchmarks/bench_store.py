@@ -49,9 +49,9 @@ def main(argv: list[str] | None = None) -> None:
             stories = {f"s{i:02}": folder / f"s{i:02}.h5" for i in range(STORIES)}
             for path in stories.values():
                 values = {k: rng.normal(size=(TRS, WIDTH)).astype(np.float32) for k in range(LAYERS)}
-                feature_store.write_story(path, values, {}, dtype)
+                feature_store.write_features(path, values, {}, dtype)
             index = folder / "model.h5"
-            feature_store.write_index(index, stories)
+            feature_store.write_feature_index(index, stories)
             plain = [folder / f"{story}.raw" for story in stories]
             for path in plain:
                 rng.normal(size=(TRS, WIDTH)).astype(dtype).tofile(path)
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> None:
             ways: dict[str, Callable[[], object]] = {
                 "raw": lambda plain=plain: [path.read_bytes() for path in plain],
                 "ours": lambda index=index, stories=stories: [
-                    feature_store.read(index, story, LAYER) for story in stories
+                    feature_store.read_features(index, story, LAYER) for story in stories
                 ],
             }
             for place in ("disk", "memory"):

@@ -22,7 +22,7 @@ import yaml
 
 from voxscale.features import store as feature_store
 from voxscale.features.contexts import Pass
-from voxscale.features.text_model import Story, TextModel
+from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.models.loading import load_model, resolve_device
 from voxscale.models.prepare import prepare_model
 from voxscale.models.registry import ModelEntry, load_registry
@@ -45,13 +45,13 @@ WAYS = {
 }
 
 
-def story() -> Story:
+def story() -> StoryWords:
     """Prose of the phantom, as long as eight restarts: 2.5 words a second, as people tell stories."""
     prose = sorted((ROOT / "config" / "phantom" / "stories").glob("*.txt"))
     words = " ".join(path.read_text() for path in prose).split()
     n = MAX_CONTEXT + (RESTARTS - 1) * (MAX_CONTEXT - RESTART_AT + 1)
     words = (words * (n // len(words) + 1))[:n]
-    return Story("story", words, np.arange(n) * 0.4, np.arange(int(n * 0.4 / 2) + 5) * 2.0 - 9)
+    return StoryWords("story", words, np.arange(n) * 0.4, np.arange(int(n * 0.4 / 2) + 5) * 2.0 - 9)
 
 
 def make_card(folder: Path) -> dict:
@@ -72,11 +72,11 @@ def make_card(folder: Path) -> dict:
     )
 
 
-def ours(model: TextModel, folder: Path) -> None:
+def ours(model: LanguageModel, folder: Path) -> None:
     """End to end: tokenise, align, pass, gather, resample, write."""
     one = story()
     layers, numbers = model.features(one, model.passage(one))
-    feature_store.write_story(folder / "story.h5", layers, numbers)
+    feature_store.write_features(folder / "story.h5", layers, numbers)
 
 
 def plain(card: dict) -> Any:
@@ -118,7 +118,7 @@ def per_word(untouched: Any, tokenizer: Any, sample: int) -> float:
     return spent / sample
 
 
-def flops(model: TextModel) -> float:
+def flops(model: LanguageModel) -> float:
     """Of the blocks' matrix products over the passes' tokens, causal attention included."""
     config = model.reader.config
     weights = model.card["parameters_non_embedding"]
@@ -132,7 +132,7 @@ def run_peak(way: str, folder: Path) -> None:
     """Print the memory that one way adds."""
     card = make_card(folder)
     name, dtype, bits = WAYS.get(way, ("", "float32", False))
-    model = TextModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
+    model = LanguageModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
     passes = model.passage(story()).passes
     if not name:
         untouched = plain(card)
@@ -145,7 +145,7 @@ def table(folder: Path, repeats: int, sample: int) -> str:
     """Measure every way in turn, `repeats` times, and lay the medians out."""
     card = make_card(folder)
     models = {
-        way: TextModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
+        way: LanguageModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
         for way, (_, dtype, bits) in WAYS.items()
     }
     passes = models["ours"].passage(story()).passes

@@ -70,9 +70,9 @@ class Study:
 def write_study(folder, x, y, sha=None):
     files = {}
     for story, values in x.items():
-        files[story] = feature_store.story_path(folder / "stories", "m", story, "0123")
-        feature_store.write_story(files[story], {2: values}, {})
-    feature_store.write_index(folder / "m.h5", files)
+        files[story] = feature_store.feature_path(folder / "stories", "m", story, "0123")
+        feature_store.write_features(files[story], {2: values}, {})
+    feature_store.write_feature_index(folder / "m.h5", files)
     with h5py.File(folder / "S1.h5", "w") as file:
         file.attrs.update(format="voxscale-responses-1", provenance="{}")
         file.attrs.update(stories=json.dumps(list(STORIES)), test_stories=json.dumps(TEST))

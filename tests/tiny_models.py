@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from voxscale.features.text_model import Story
+from voxscale.features.language_model import StoryWords
 from voxscale.models.build import build
 from voxscale.models.fetch import digest_folder
 from voxscale.models.registry import load_registry
@@ -88,4 +88,4 @@ def make_card(entry, folder, bos=True):
 
 
 def passage_of(model, words=WORDS):
-    return model.passage(Story("tale", words, np.arange(len(words)) * 0.5, np.arange(10) * 2.0))
+    return model.passage(StoryWords("tale", words, np.arange(len(words)) * 0.5, np.arange(10) * 2.0))

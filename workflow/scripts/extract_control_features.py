@@ -2,7 +2,7 @@
 
 from itertools import repeat
 
-from voxscale.features import Sources, extract_controls
+from voxscale.features import ControlSources, extract_controls
 from voxscale.script import script
 
 if "snakemake" in globals():
@@ -10,7 +10,7 @@ if "snakemake" in globals():
         extract_controls(
             snakemake.input.card,
             {
-                story: Sources(*files)
+                story: ControlSources(*files)
                 for story, *files in zip(
                     snakemake.params.stories,
                     snakemake.input.clocks,

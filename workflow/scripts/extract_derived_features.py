@@ -1,11 +1,11 @@
 """Reduce a model's features to principal components of its training stories."""
 
-from voxscale.features import reduce_features
+from voxscale.features import extract_components
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        reduce_features(
+        extract_components(
             snakemake.input.features,
             snakemake.input.card,
             snakemake.output.features,

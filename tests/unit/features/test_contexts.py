@@ -11,7 +11,6 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from voxscale.errors import UserError
 from voxscale.features.contexts import make_passage, restart_windows
 from voxscale.models.build import train_tokenizer
 
@@ -131,7 +130,7 @@ def test_last_token_of_each_word_is_where_the_truncated_text_ends(name, unit):
     tokenizer = TOKENIZERS[name]()
     longest = max(len(tokenizer(w, add_special_tokens=False)["input_ids"]) for w in TEXT)
     settings = {"unit": unit, "max_context": 9 if unit == "words" else longest + 20}
-    passage = make_passage(tokenizer, "s", TEXT, restart_at=4, **settings)
+    passage = make_passage(tokenizer, TEXT, restart_at=4, **settings)
     assert len(passage.passes) > 2
     states = [one.ids[: at + 1].tolist() for one in passage.passes for at in one.at]
     assert len(states) == len(TEXT)
@@ -150,46 +149,46 @@ def test_last_token_of_each_word_is_where_the_truncated_text_ends(name, unit):
 def test_words_without_characters_or_tokens_take_the_state_before():
     tokenizer = byte_level(True)
     words = ["", "one", "", " ", "two", "three"]
-    passage = make_passage(tokenizer, "s", words)
+    passage = make_passage(tokenizer, words)
     assert passage.owner.tolist() == [-1, 0, 0, 0, 1, 2]
     (only,) = passage.passes
     assert only.ids.tolist() == tokenizer("one two three")["input_ids"]
     dropping = byte_level(True)
     dropping.backend_tokenizer.normalizer = normalizers.Replace("­", "")
-    passage = make_passage(dropping, "s", ["one", "­", "two"])
+    passage = make_passage(dropping, ["one", "­", "two"])
     assert passage.owner.tolist() == [0, 0, 1]
 
 
 def test_characters_are_those_of_the_scored_text():
     words = TEXT * 3
-    with_bos = make_passage(byte_level(True), "s", words, max_context=11, restart_at=5)
+    with_bos = make_passage(byte_level(True), words, max_context=11, restart_at=5)
     assert with_bos.characters == len(" ".join(words))
-    without = make_passage(byte_level(False), "s", words, max_context=11, restart_at=5)
+    without = make_passage(byte_level(False), words, max_context=11, restart_at=5)
     first = byte_level(False)(words[0], return_offsets_mapping=True)["offset_mapping"][0][1]
     assert without.characters == len(" ".join(words)) - first
 
 
 def test_a_window_beyond_the_models_limit_is_named():
-    with pytest.raises(UserError, match=r"story s: 9 words make \d+ tokens, more than the 5"):
-        make_passage(byte_level(True), "s", TEXT, max_context=9, restart_at=4, limit=5)
-    with pytest.raises(UserError, match=r"story s: word .* longer than max_context 2"):
-        make_passage(byte_level(True), "s", TEXT, unit="tokens", max_context=2, restart_at=1)
+    with pytest.raises(ValueError, match=r"9 words make \d+ tokens, more than the 5"):
+        make_passage(byte_level(True), TEXT, max_context=9, restart_at=4, limit=5)
+    with pytest.raises(ValueError, match=r"word .* longer than max_context 2"):
+        make_passage(byte_level(True), TEXT, unit="tokens", max_context=2, restart_at=1)
 
 
 def test_misalignment_fails_loudly():
     joining = Tokenizer(models.WordLevel({"one two": 0, "?": 1}, unk_token="?"))
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=joining, unk_token="?")
-    with pytest.raises(UserError, match=r"story tale.*one token covers the words 'one two'"):
-        make_passage(tokenizer, "tale", ["one", "two"])
+    with pytest.raises(ValueError, match=r"one token covers the words 'one two'"):
+        make_passage(tokenizer, ["one", "two"])
     losing = byte_level(True)
     losing.backend_tokenizer.normalizer = normalizers.Replace(Regex("[0-9]"), "")
-    with pytest.raises(UserError, match=r"story tale.*word 1 \('21st'\) lost '2'"):
-        make_passage(losing, "tale", ["the", "21st"])
-    with pytest.raises(UserError, match="story tale: has no words"):
-        make_passage(byte_level(True), "tale", ["", " "])
+    with pytest.raises(ValueError, match=r"word 1 \('21st'\) lost '2'"):
+        make_passage(losing, ["the", "21st"])
+    with pytest.raises(ValueError, match="has no words"):
+        make_passage(byte_level(True), ["", " "])
 
     class Slow:
         is_fast = False
 
-    with pytest.raises(UserError, match="no fast tokenizer"):
-        make_passage(Slow(), "tale", ["one"])
+    with pytest.raises(ValueError, match="no fast tokenizer"):
+        make_passage(Slow(), ["one"])

@@ -18,11 +18,16 @@ from voxscale.jobs import resources
 N = 20
 
 
+def layers_of(index):
+    held = [feature_store.stored_layers(path) for path in feature_store.feature_files(index).values()]
+    return sorted(set.intersection(*held))
+
+
 def write_clock(path, n=N, before=5):
     onset = 2.0 * (np.arange(n) - before)
     columns = {"story": ["a"] * n, "row": np.arange(n), "onset_s": onset, "mid_s": onset + 1}
     tables.write("clock", columns | {"in_response": [True] * n}, path)
-    return controls.read_ticks(path)
+    return controls.read_tr_times(path)
 
 
 @pytest.fixture
@@ -33,7 +38,7 @@ def ticks(tmp_path):
 def test_rate_counts_each_event_once(ticks):
     times = np.random.default_rng(0).permutation(np.r_[np.linspace(0.1, 23.7, 61), 0.0, 2.0, 29.99, 500.0])
     expected = [sum(start <= t < start + 2 for t in times) / 2 for start in 2.0 * (np.arange(N) - 5)]
-    np.testing.assert_allclose(controls.rate(times, ticks)[:, 0], expected)
+    np.testing.assert_allclose(controls.event_rate(times, ticks)[:, 0], expected)
 
 
 def test_mel_is_the_mean_level_of_its_frames(ticks):
@@ -49,7 +54,7 @@ def test_mel_is_the_mean_level_of_its_frames(ticks):
         row = int(frame * 0.01 // 2) + 5
         total[row] += 10 * np.log10(power @ filters + 1e-8)
         number[row] += 1
-    out = controls.mel(x, ticks, 8)
+    out = controls.mel_levels(x, ticks, 8)
     assert out.dtype == np.float32
     expected = np.where(number[:, None] > 0, total / np.maximum(number, 1)[:, None], -80)
     assert (number > 0).sum() == 3
@@ -59,9 +64,9 @@ def test_mel_is_the_mean_level_of_its_frames(ticks):
 def test_mel_tells_pitch_and_level(ticks):
     t = np.arange(4 * RATE) / RATE
     low, high = (np.sin(2 * np.pi * hz * t).astype("f4") for hz in (300, 3000))
-    a, b = (controls.mel(x, ticks, 16)[6] for x in (low, high))
+    a, b = (controls.mel_levels(x, ticks, 16)[6] for x in (low, high))
     assert a.argmax() < b.argmax()
-    np.testing.assert_allclose(a.max() - controls.mel(low / 10, ticks, 16)[6].max(), 20, atol=0.1)
+    np.testing.assert_allclose(a.max() - controls.mel_levels(low / 10, ticks, 16)[6].max(), 20, atol=0.1)
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (48_000, 6), (96_000, 2)])
@@ -70,9 +75,9 @@ def test_mel_takes_the_memory_that_is_priced(tmp_path, ticks, rate, channels):
     one = np.random.default_rng(0).normal(0, 0.1, (rate, channels))
     soundfile.write(tmp_path / "x.wav", np.tile(one, (seconds, 1)), rate)
     soundfile.write(tmp_path / "short.wav", np.zeros(1000), 44_100)
-    controls.mel(sound.read(tmp_path / "short.wav"), ticks, 32)  # imports
+    controls.mel_levels(sound.read_sound(tmp_path / "short.wav"), ticks, 32)  # imports
     tracemalloc.start()
-    controls.mel(sound.read(tmp_path / "x.wav"), ticks, 32)
+    controls.mel_levels(sound.read_sound(tmp_path / "x.wav"), ticks, 32)
     taken = tracemalloc.get_traced_memory()[1] / seconds
     tracemalloc.stop()
     assert taken <= resources.SOUND_BYTES <= 3 * taken
@@ -113,7 +118,7 @@ def study(tmp_path):
         tables.write("phones", spoken | {"phone": ["AH"] * 50, "onset_s": onset[::-1]}, phones)
         soundfile.write(tmp_path / f"{story}.wav", rng.normal(0, 0.1, 22 * RATE), RATE)
         np.save(tmp_path / f"{story}.npy", rng.normal(size=(N, 6)))
-        stories[story] = controls.Sources(
+        stories[story] = controls.ControlSources(
             clock, words, phones, tmp_path / f"{story}.wav", tmp_path / f"{story}.npy"
         )
 
@@ -136,16 +141,16 @@ def study(tmp_path):
 def test_every_control_on_the_clock(study, kind, width):
     stories, run = study
     index = run(control=kind)
-    assert feature_store.stories(index) == ["a", "b"]
-    assert feature_store.layers(index) == [0]
-    a, b = (feature_store.read(index, story, 0) for story in stories)
+    assert sorted(feature_store.feature_files(index)) == ["a", "b"]
+    assert layers_of(index) == [0]
+    a, b = (feature_store.read_features(index, story, 0) for story in stories)
     assert a.shape == (N, width)
     assert np.array_equal(a, b) == (kind == "time_since_onset")
     if kind != "time_since_onset":  # a setting or a source that the numbers hang on makes new files
-        before = feature_store.links(index)
-        again = feature_store.links(run(control=kind, settings={"on_disk": "float16"}))
+        before = feature_store.feature_files(index)
+        again = feature_store.feature_files(run(control=kind, settings={"on_disk": "float16"}))
         assert all(before[story] != again[story] for story in stories)
-        assert feature_store.links(run(control=kind)) == before
+        assert feature_store.feature_files(run(control=kind)) == before
 
 
 def test_nested_is_the_leading_dimensions(study):
@@ -153,17 +158,17 @@ def test_nested_is_the_leading_dimensions(study):
     index = run(modality="nested", dims=4)
     for story, sources in stories.items():
         expected = np.load(sources.latents)[:, :4].astype("f4")
-        np.testing.assert_array_equal(feature_store.read(index, story, 0), expected)
+        np.testing.assert_array_equal(feature_store.read_features(index, story, 0), expected)
 
 
 def test_layers_of_a_nested_model_have_each_its_own_noise(study):
     stories, run = study
     index = run(modality="nested", dims=6, noise=[2.0, 0.0, 1.0])
-    assert feature_store.layers(index) == [0, 1, 2]
+    assert layers_of(index) == [0, 1, 2]
     errors = []
     for story, sources in stories.items():
         latent = np.load(sources.latents)
-        layers = [feature_store.read(index, story, i) for i in range(3)]
+        layers = [feature_store.read_features(index, story, i) for i in range(3)]
         np.testing.assert_allclose(layers[1], latent, atol=1e-6)
         errors.append([layer - latent for layer in layers])
     deviations = np.std(np.array(errors), axis=(0, 2, 3))
@@ -174,10 +179,10 @@ def test_layers_of_a_nested_model_have_each_its_own_noise(study):
 
 def test_only_what_changed_is_made_again(study):
     stories, run = study
-    before = feature_store.links(run(control="mel"))
+    before = feature_store.feature_files(run(control="mel"))
     stamp = before["b"].stat().st_mtime_ns
     soundfile.write(stories["a"].audio, np.zeros(22 * RATE), RATE)
-    after = feature_store.links(run(control="mel"))
+    after = feature_store.feature_files(run(control="mel"))
     assert after["a"] != before["a"]
     assert after["b"] == before["b"]
     assert after["b"].stat().st_mtime_ns == stamp

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from voxscale.errors import UserError
-from voxscale.features import reduced as derived_features
+from voxscale.features import components as derived_features
 from voxscale.features import store as feature_store
-from voxscale.features.reduced import components, reduce_features
+from voxscale.features.components import extract_components, principal_components
 from voxscale.io.files import write_json
 from voxscale.jobs import Job, Jobs
 from voxscale.jobs.features import feature_numbers
@@ -36,14 +36,14 @@ def run(folder, stories, width=3, training=("a", "b"), tag=""):
     files = {}
     for story, values in stories.items():
         files[story] = folder / f"src/{story}-{tag}{abs(hash(values.tobytes())):x}.h5"
-        feature_store.write_story(files[story], {2: values, 5: values[:, ::-1]}, {})
-    feature_store.write_index(folder / "src.h5", files)
+        feature_store.write_features(files[story], {2: values, 5: values[:, ::-1]}, {})
+    feature_store.write_feature_index(folder / "src.h5", files)
     write_json(folder / "card.json", {"model": "m-pca3", "width": width, "source": "m"})
     settings = {"trim": TRIM, "on_disk": "float32"}
     index = folder / "m-pca3.h5"
     card = folder / "card.json"
-    reduce_features(folder / "src.h5", card, index, folder / "store", training, [2, 5], settings)
-    return {story: feature_store.read(index, story, 2) for story in stories}
+    extract_components(folder / "src.h5", card, index, folder / "store", training, [2, 5], settings)
+    return {story: feature_store.read_features(index, story, 2) for story in stories}
 
 
 def test_components_are_those_of_the_correlation_matrix(tmp_path):
@@ -89,15 +89,15 @@ def test_a_finished_story_is_kept_and_a_changed_source_is_seen(tmp_path):
 
 def test_a_raised_version_makes_every_story_anew(tmp_path, monkeypatch):
     stories, index = made(), tmp_path / "m-pca3.h5"
-    old = run(tmp_path, stories), feature_store.links(index)
+    old = run(tmp_path, stories), feature_store.feature_files(index)
 
     def swapped(parts, width):
-        known, found = components(parts, width)
+        known, found = principal_components(parts, width)
         return known, found[:, ::-1]
 
-    monkeypatch.setattr(derived_features, "components", swapped)
+    monkeypatch.setattr(derived_features, "principal_components", swapped)
     monkeypatch.setitem(NUMBERS, "reduced", NUMBERS["reduced"] + 1)
-    new = run(tmp_path, stories), feature_store.links(index)
+    new = run(tmp_path, stories), feature_store.feature_files(index)
     for story in stories:
         assert new[1][story] != old[1][story]
         np.testing.assert_allclose(new[0][story], old[0][story][:, ::-1], atol=1e-6)
@@ -106,12 +106,12 @@ def test_a_raised_version_makes_every_story_anew(tmp_path, monkeypatch):
 def test_few_components_of_many_features_are_the_exact_ones(monkeypatch):
     rng = np.random.default_rng(1)
     parts = [rng.normal(size=(90, 40)) @ np.diag(np.linspace(3, 1, 40)) @ rng.normal(size=(40, 40))]
-    exact = components(parts, 6)[1]
-    monkeypatch.setattr("voxscale.features.reduced.EXACT", 10)
-    np.testing.assert_allclose(components(parts, 6)[1], exact, atol=1e-7)
+    exact = principal_components(parts, 6)[1]
+    monkeypatch.setattr("voxscale.features.components._EXACT", 10)
+    np.testing.assert_allclose(principal_components(parts, 6)[1], exact, atol=1e-7)
     np.testing.assert_allclose(exact.T @ exact, np.eye(6), atol=1e-10)
-    with pytest.raises(UserError, match=r"plateau\.width: 41 components of 40 features at 90 training TRs"):
-        components(parts, 41)
+    with pytest.raises(ValueError, match=r"41 components of 40 features at 90 training TRs"):
+        principal_components(parts, 41)
 
 
 def study(**changes):

@@ -12,7 +12,7 @@ from tiny_speech import LAYER_NORM, SETTINGS, WHISPER
 from voxscale.features.batch_size import BatchSize
 from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
-from voxscale.features.speech_memory import CPU_BATCH_BYTES, LARGEST_BATCH, most_windows, window_bytes
+from voxscale.features.speech_windows import CPU_BATCH_BYTES, LARGEST_BATCH, window_bytes, windows_per_batch
 from voxscale.jobs import resources
 
 # The front ends are the published ones.
@@ -72,7 +72,7 @@ def test_no_trial_takes_more_than_the_price(tmp_path, monkeypatch, window_s):
     assert found == sorted({*tried})
     each = window_bytes({}, 32, 2, window_s, 4)
     assert found[-1] == 1 or found[-1] * each <= CPU_BATCH_BYTES
-    assert 2 * found[-1] > most_windows(each), "nor much less"
+    assert 2 * found[-1] > windows_per_batch(each), "nor much less"
     settings = SETTINGS | {"window_s": window_s, "device": "cpu", "on_disk": "float32"}
     priced = resources.extraction("speech", 32, 2, 0, 0, [1], 2.0, settings)
     assert found[-1] * each / resources.MB < priced.memory_mb - resources.NETWORK
@@ -96,11 +96,11 @@ def test_windows_of_many_lengths_leave_about_what_one_takes(tmp_path):
 
 
 def test_windows_are_counted_between_one_and_the_most():
-    assert [most_windows(each) for each in (1, 2e8, 1e12)] == [LARGEST_BATCH, 2, 1]
+    assert [windows_per_batch(each) for each in (1, 2e8, 1e12)] == [LARGEST_BATCH, 2, 1]
 
 
 def test_a_trial_that_kills_its_job_is_not_repeated(tmp_path):
-    card, model = {"weights_id": "w"}, torch.nn.Linear(1, 1)
+    card, model = {"model": "m", "weights_id": "w"}, torch.nn.Linear(1, 1)
     model.device, model.dtype = torch.device("cpu"), torch.float32
 
     def trials():
@@ -109,5 +109,5 @@ def test_a_trial_that_kills_its_job_is_not_repeated(tmp_path):
         raise KeyboardInterrupt  # as good as a kill while 4 are tried: nothing is tidied up
 
     with pytest.raises(KeyboardInterrupt):
-        BatchSize(tmp_path, card, model, trials)
-    assert BatchSize(tmp_path, card, model, trials).value == 2
+        BatchSize.kept(tmp_path, card, model, trials)
+    assert BatchSize.kept(tmp_path, card, model, trials).value == 2

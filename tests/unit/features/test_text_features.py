@@ -11,8 +11,8 @@ from tiny_models import SETTINGS, WORDS, language_architectures, make_card, pass
 
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
-from voxscale.features import text as text_features
-from voxscale.features.text_model import Story, TextModel, batches
+from voxscale.features.extraction import prepare_ahead, update_features
+from voxscale.features.language_model import LanguageModel, StoryWords, batches
 from voxscale.models.states import StateReader
 from voxscale.timeseries import lanczos_resample
 
@@ -52,11 +52,11 @@ def pass_per_word(model, words=WORDS):
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_states_and_surprisal_equal_a_pass_per_word(name, tmp_path):
-    model = TextModel(make_card(ARCHITECTURES[name], tmp_path), SETTINGS)
+    model = LanguageModel(make_card(ARCHITECTURES[name], tmp_path), SETTINGS)
     assert model.reader.blocks is not None, "the hooks were not proven"
     # Gemma 2 caps its attention scores, which SDPA cannot.
     assert model.model.config._attn_implementation == ("eager" if name.startswith("Gemma2") else "sdpa")
-    story = Story("tale", WORDS, np.arange(len(WORDS)) * 0.5, np.arange(10) * 2.0)
+    story = StoryWords("tale", WORDS, np.arange(len(WORDS)) * 0.5, np.arange(10) * 2.0)
     passage = model.passage(story)
     assert len(passage.passes) > 2
     found, nats = model.mixed_states(passage, np.eye(passage.n_states))
@@ -81,7 +81,7 @@ def card(tmp_path_factory):
 
 
 def test_without_a_bos_the_first_token_is_not_scored(tmp_path):
-    model = TextModel(make_card(ARCHITECTURES["OPTForCausalLM"], tmp_path, bos=False), SETTINGS)
+    model = LanguageModel(make_card(ARCHITECTURES["OPTForCausalLM"], tmp_path, bos=False), SETTINGS)
     passage = passage_of(model)
     states, nats = model.mixed_states(passage, np.eye(passage.n_states))
     expected, expected_nats = pass_per_word(model)
@@ -92,8 +92,8 @@ def test_without_a_bos_the_first_token_is_not_scored(tmp_path):
 
 @pytest.mark.parametrize("budget", [1, 30, 45])
 def test_batching_changes_nothing(card, budget):
-    one = TextModel(card, {**SETTINGS, "token_budget": budget})
-    all_at_once = TextModel(card, {**SETTINGS, "token_budget": 10**6})
+    one = LanguageModel(card, {**SETTINGS, "token_budget": budget})
+    all_at_once = LanguageModel(card, {**SETTINGS, "token_budget": 10**6})
     passage = passage_of(one)
     few, nats = one.mixed_states(passage, np.eye(passage.n_states))
     many, more_nats = all_at_once.mixed_states(passage, np.eye(passage.n_states))
@@ -112,10 +112,10 @@ def test_batches_hold_the_budget_and_every_pass_once():
 
 
 def test_only_the_layers_asked_for_and_no_deeper_block_runs(card):
-    full = TextModel(card, SETTINGS)
+    full = LanguageModel(card, SETTINGS)
     passage = passage_of(full)
     every, _ = full.mixed_states(passage, np.eye(passage.n_states))
-    part = TextModel(card, {**SETTINGS, "bits_per_character": False}, layers=[1])
+    part = LanguageModel(card, {**SETTINGS, "bits_per_character": False}, layers=[1])
     ran = []
     part.reader.blocks[1].register_forward_hook(lambda *_: ran.append(1))
     some, nats = part.mixed_states(passage, np.eye(passage.n_states))
@@ -124,7 +124,7 @@ def test_only_the_layers_asked_for_and_no_deeper_block_runs(card):
     assert not ran
     np.testing.assert_allclose(some[1], every[1], atol=1e-6)
     with pytest.raises(UserError, match="layers 0 to 2"):
-        TextModel(card, SETTINGS, layers=[3])
+        LanguageModel(card, SETTINGS, layers=[3])
 
 
 def head_calls(model):
@@ -135,47 +135,40 @@ def head_calls(model):
 
 
 def test_the_output_head_runs_for_scored_tokens_only_and_where_bits_are_asked_for(card):
-    silent = TextModel(card, {**SETTINGS, "bits_per_character": False})
+    silent = LanguageModel(card, {**SETTINGS, "bits_per_character": False})
     passage = passage_of(silent)
     seen = head_calls(silent)
     _, nats = silent.mixed_states(passage, np.eye(passage.n_states))
     assert nats == 0
     assert not seen
-    asked = TextModel(card, SETTINGS)
+    asked = LanguageModel(card, SETTINGS)
     seen = head_calls(asked)
     asked.mixed_states(passage, np.eye(passage.n_states))
     assert sum(seen) == sum(len(one.scored) for one in passage.passes)
 
 
-def test_the_next_story_is_tokenised_during_a_pass_and_the_last_one_is_saved_before(monkeypatch):
+def test_the_next_story_is_prepared_during_a_pass_and_the_last_one_is_saved_before(monkeypatch):
     """The device does not wait for tokens, and a kill loses no story but the one it is in."""
-    begun = [threading.Event() for _ in range(3)]
+    begun, written = [threading.Event() for _ in range(3)], []
 
-    class Device:
-        card, settings = {"model": "opt"}, SETTINGS
-
-        def passage(self, story):
-            begun[int(story.name)].set()
-
-        def features(self, story, _):
-            i = int(story.name)
-            assert i == 2 or begun[i + 1].wait(20), f"story {i + 1} was not tokenised beside the pass"
+    def make(missing, _):
+        for i, _ in prepare_ahead(range(3), lambda i: begun[i].set()):
+            assert i == 2 or begun[i + 1].wait(20), f"story {i + 1} was not prepared beside the pass"
             assert written == [str(k) for k in range(i)], "a kill would lose more than this story"
-            return {}, {}
+            yield missing[i], {}, {}
 
-    written = []
-    monkeypatch.setattr(feature_store, "write_story", lambda path, *_: written.append(path))
-    stories = [Story(str(i), [], np.zeros(0), np.zeros(0)) for i in range(3)]
-    text_features._extract_missing(Device(), stories, {str(i): str(i) for i in range(3)}, {})
+    monkeypatch.setattr(feature_store, "write_features", lambda path, *_: written.append(path))
+    monkeypatch.setattr(feature_store, "write_feature_index", lambda *_: None)
+    update_features("index", {str(i): str(i) for i in range(3)}, [0], make, "float32")
     assert written == ["0", "1", "2"]
 
 
 def test_the_general_way_gives_the_same_where_the_hooks_are_not_proven(card, monkeypatch):
-    full = TextModel(card, SETTINGS)
+    full = LanguageModel(card, SETTINGS)
     passage = passage_of(full)
     expected, nats = full.mixed_states(passage, np.eye(passage.n_states))
     monkeypatch.setattr(StateReader, "_candidates", lambda _: [])
-    general = TextModel(card, SETTINGS)
+    general = LanguageModel(card, SETTINGS)
     assert general.reader.blocks is None
     general.reader.head_is_all = False
     found, more_nats = general.mixed_states(passage, np.eye(passage.n_states))
@@ -185,7 +178,7 @@ def test_the_general_way_gives_the_same_where_the_hooks_are_not_proven(card, mon
 
 
 def test_a_model_that_looks_ahead_is_refused(card):
-    model = TextModel(card, SETTINGS).model
+    model = LanguageModel(card, SETTINGS).model
     attention = type(model.base_model.decoder.layers[0])
     original = attention.forward
 
@@ -205,8 +198,8 @@ def test_a_model_that_looks_ahead_is_refused(card):
     "failure",
     [torch.OutOfMemoryError("CUDA"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")],
 )
-def test_out_of_memory_halves_the_budget_once(card, capsys, failure):
-    model = TextModel(card, {**SETTINGS, "token_budget": 400})
+def test_out_of_memory_halves_the_budget(card, capsys, failure):
+    model = LanguageModel(card, {**SETTINGS, "token_budget": 400})
     passage = passage_of(model)
     expected, nats = model.mixed_states(passage, np.eye(passage.n_states))
     longest = max(len(one.ids) for one in passage.passes)
@@ -218,19 +211,19 @@ def test_out_of_memory_halves_the_budget_once(card, capsys, failure):
         return original(ids, keep)
 
     model.reader._pass = small_device
-    model.budget = budget
+    model.tokens.value = budget
     found, more = model.mixed_states(passage, np.eye(passage.n_states))
-    said = f"opt: out of memory; going on with {budget // 2} tokens a batch"
+    said = f"opt: out of memory; going on with batches of {budget // 2}"
     assert capsys.readouterr().err.count(said) == 1
     np.testing.assert_allclose(found[2], expected[2], atol=1e-5)
     assert more == pytest.approx(nats, rel=1e-6)
     limit[0] = 1
-    with pytest.raises(UserError, match=rf"out of memory with {budget // 2} tokens.*token_budget"):
+    with pytest.raises(UserError, match=rf"out of memory with one pass of {longest} tokens.*max_context"):
         model.mixed_states(passage, np.eye(passage.n_states))
 
 
 def test_half_precision_stays_close(card):
-    full, half = TextModel(card, SETTINGS), TextModel(card, {**SETTINGS, "dtype": "bfloat16"})
+    full, half = LanguageModel(card, SETTINGS), LanguageModel(card, {**SETTINGS, "dtype": "bfloat16"})
     passage = passage_of(full)
     a, nats = full.mixed_states(passage, np.eye(passage.n_states))
     b, half_nats = half.mixed_states(passage, np.eye(passage.n_states))
@@ -242,18 +235,18 @@ def test_half_precision_stays_close(card):
 
 def test_untrained_weights_are_those_of_their_seed(card):
     found = [
-        TextModel({**card, "untrained": True, "seed": seed}, SETTINGS).model.state_dict()
+        LanguageModel({**card, "untrained": True, "seed": seed}, SETTINGS).model.state_dict()
         for seed in (2, 2, 3)
     ]
     key = "model.decoder.layers.0.fc1.weight"
     assert torch.equal(found[0][key], found[1][key])
     assert not torch.equal(found[0][key], found[2][key])
-    trained = TextModel(card, SETTINGS).model.state_dict()
+    trained = LanguageModel(card, SETTINGS).model.state_dict()
     assert not torch.equal(found[1][key], trained[key])
 
 
 def test_bad_devices_and_models_are_named(card, tmp_path):
     with pytest.raises(UserError, match=r"features\.device: cuda:7 cannot be used"):
-        TextModel(card, {**SETTINGS, "device": "cuda:7"})
+        LanguageModel(card, {**SETTINGS, "device": "cuda:7"})
     with pytest.raises(UserError, match="not a readable model"):
-        TextModel({**card, "path": str(tmp_path / "gone")}, SETTINGS)
+        LanguageModel({**card, "path": str(tmp_path / "gone")}, SETTINGS)

@@ -27,9 +27,9 @@ def responses(folder):
 
 def features(folder):
     path, index = folder / "story.h5", folder / "opt.h5"
-    feature_store.write_story(path, {4: VALUES}, {})
-    feature_store.write_index(index, {"story": path})
-    return path, lambda: feature_store.read(index, "story", 4), VALUES
+    feature_store.write_features(path, {4: VALUES}, {})
+    feature_store.write_feature_index(index, {"story": path})
+    return path, lambda: feature_store.read_features(index, "story", 4), VALUES
 
 
 def moments(folder):

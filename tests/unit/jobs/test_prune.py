@@ -61,7 +61,7 @@ def run(one, stories=None):
     extract_text(
         "results/models/opt.json", paths, "results/features/opt.h5", prune.STORIES, one.feature_settings("")
     )
-    return feature_store.links("results/features/opt.h5")
+    return feature_store.feature_files("results/features/opt.h5")
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_only_what_an_older_setting_made_is_unused(made):
 
 def test_what_a_killed_extraction_left_is_kept_for_its_resume(made):
     run(made)
-    feature_store.links("results/features/opt.h5")["b"].unlink()
+    feature_store.feature_files("results/features/opt.h5")["b"].unlink()
     prune.Path("results/features/opt.h5").unlink()
     assert prune.unused([made]) == []
     prune.Path("results/stories/b/words.parquet").unlink()  # now the names cannot be known
@@ -138,7 +138,7 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
     index = prune.FEATURES / "tiny-hubert-1.h5"
     card = "results/models/tiny-hubert-1.json"
     speech_features.extract_speech(card, sources, index, prune.STORIES, settings)
-    made = set(feature_store.links(index).values())
+    made = set(feature_store.feature_files(index).values())
     index.unlink()
     assert {p.resolve() for p in made} == {p.resolve() for p in prune.expected(one, "tiny-hubert-1")}
     stale = prune.STORIES / "tiny-hubert-1/a-0123456789abcdef.h5"

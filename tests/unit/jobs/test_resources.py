@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxscale.errors import UserError
-from voxscale.features.store import write_story
+from voxscale.features.store import write_features
 from voxscale.jobs import resources
 from voxscale.jobs.resources import Need
 from voxscale.models import load_registry
@@ -55,7 +55,7 @@ def test_features_on_disk_are_as_large_as_said(tmp_path, dtype):
     trs, width, layers = [30, 300], 64, 3
     for i, n in enumerate(trs):
         values = {layer: np.ones((n, width), np.float32) for layer in range(layers)}
-        write_story(tmp_path / f"{i}.h5", values, {}, dtype)
+        write_features(tmp_path / f"{i}.h5", values, {}, dtype)
     stored = 0
     for path in tmp_path.glob("*.h5"):
         with h5py.File(path) as file:

@@ -47,9 +47,9 @@ def test_bits_come_from_the_feature_files(tmp_path):
     for story, characters, bits in (("a", 500, 1.0), ("b", 1500, 2.0)):
         files[story] = tmp_path / f"{story}.h5"
         attrs = {"n_words": 100, "n_characters": characters, "bits_per_character": bits}
-        feature_store.write_story(files[story], {0: np.zeros((4, 2), np.float32)}, attrs)
+        feature_store.write_features(files[story], {0: np.zeros((4, 2), np.float32)}, attrs)
     index = tmp_path / "m.h5"
-    feature_store.write_index(index, files)
+    feature_store.write_feature_index(index, files)
     full = {"layer": 1, "n_train": 3, "x_name": "parameters", "lo": 0.0, "hi": 1.0, "n_draws": 1}
     rows = [point("m", 10.0, 0.1, **full, layer_choice="fixed")]
     tables.write("law_points", rows, tmp_path / "points.parquet")

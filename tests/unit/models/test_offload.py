@@ -7,9 +7,9 @@ import pytest
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card, registry
 
 from voxscale.errors import UserError
+from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
-from voxscale.features.text_model import Story, TextModel
 from voxscale.models.build import build
 from voxscale.models.loading import offload_folder
 
@@ -17,7 +17,7 @@ from voxscale.models.loading import offload_folder
 def read(model):
     """All states of one passage, and its surprisal."""
     times = np.arange(len(WORDS)) / 2.0
-    passage = model.passage(Story("s", WORDS, times, times))
+    passage = model.passage(StoryWords("s", WORDS, times, times))
     return model.mixed_states(passage, np.eye(passage.n_states))
 
 
@@ -34,9 +34,9 @@ def card(tmp_path_factory):
 def test_a_device_map_of_memory_and_disk(card, tmp_path):
     on_cpu = [f"model.{part}" for part in ("embed_tokens", "layers.0", "layers.1", "layers.3", "norm")]
     on_cpu += ["model.rotary_emb", "lm_head"]
-    expected, nats = read(TextModel(card, SETTINGS))
+    expected, nats = read(LanguageModel(card, SETTINGS))
     device_map = dict.fromkeys(on_cpu, "cpu") | {"model.layers.2": "disk"}
-    split = TextModel(card, {**SETTINGS, "device_map": device_map}, offload=tmp_path)
+    split = LanguageModel(card, {**SETTINGS, "device_map": device_map}, offload=tmp_path)
     assert {name.split(".")[2] for name in offloaded(split.model)} == {"2"}
     found, more = read(split)
     for k in expected:
@@ -45,11 +45,11 @@ def test_a_device_map_of_memory_and_disk(card, tmp_path):
 
 
 def test_limited_memory_sends_the_rest_to_a_folder_of_ones_own(card, tmp_path):
-    expected, _ = read(TextModel(card, SETTINGS))
+    expected, _ = read(LanguageModel(card, SETTINGS))
     limited = SETTINGS | {"device_map": "auto", "max_memory": {"cpu": "100KB"}}
     with offload_folder(tmp_path / "store") as one, offload_folder(tmp_path / "store") as other:
         assert one != other  # two writers of one model
-        split = TextModel(card, limited, offload=one)
+        split = LanguageModel(card, limited, offload=one)
         assert offloaded(split.model)
         (one / "weights.dat").touch()  # as accelerate leaves them of files that cannot be read in parts
         found, _ = read(split)
@@ -61,10 +61,10 @@ def test_limited_memory_sends_the_rest_to_a_folder_of_ones_own(card, tmp_path):
 @pytest.mark.parametrize("cpu", ["150KB", "1KB"])
 def test_an_untrained_twin_is_split_as_its_model_is(card, tmp_path, cpu):
     twin = card | {"untrained": True, "seed": 3}
-    expected, nats = read(TextModel(twin, SETTINGS))
+    expected, nats = read(LanguageModel(twin, SETTINGS))
     limited = SETTINGS | {"device_map": "auto", "max_memory": {"cpu": cpu}}
     with offload_folder(tmp_path / "store") as one, offload_folder(tmp_path / "store") as other:
-        split, model = TextModel(twin, limited, offload=one), TextModel(card, limited, offload=other)
+        split, model = LanguageModel(twin, limited, offload=one), LanguageModel(card, limited, offload=other)
         assert offloaded(split.model) == offloaded(model.model) != []
         found, more = read(split)
     for k in expected:

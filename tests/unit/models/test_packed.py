@@ -8,7 +8,7 @@ import torch
 from tiny_models import SETTINGS, language_architectures, make_card
 from torch import nn
 
-from voxscale.features.text_model import TextModel
+from voxscale.features.language_model import LanguageModel
 from voxscale.models import packed
 from voxscale.models.packed import PackedLinear, pack, put_channels_last
 
@@ -71,7 +71,7 @@ def test_nothing_is_packed_without_room_or_operators(monkeypatch):
 @pytest.mark.parametrize("bits", [False, True])
 def test_a_text_model_is_packed_and_its_head_where_it_is_used(tmp_path, bits):
     card = make_card(language_architectures()["OPTForCausalLM"], tmp_path)
-    model = TextModel(card, {**SETTINGS, "bits_per_character": bits})
+    model = LanguageModel(card, {**SETTINGS, "bits_per_character": bits})
     kinds = [type(m) for m in model.model.modules()]
     assert kinds.count(PackedLinear) == 12 + bits
     assert type(model.reader.head) is (PackedLinear if bits else nn.Linear)

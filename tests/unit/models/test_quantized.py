@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card
 
 from voxscale.errors import UserError
-from voxscale.features.text_model import Story, TextModel
+from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.models.prepare import prepare_model
 
 with warnings.catch_warnings():
@@ -45,9 +45,9 @@ def folders(tmp_path_factory):
 
 
 def states(card):
-    model = TextModel(card, SETTINGS)
+    model = LanguageModel(card, SETTINGS)
     times = np.arange(len(WORDS)) / 2.0
-    passage = model.passage(Story("s", WORDS, times, times))
+    passage = model.passage(StoryWords("s", WORDS, times, times))
     return model, *model.mixed_states(passage, np.eye(passage.n_states))
 
 

@@ -94,9 +94,9 @@ def test_finished_draws_of_other_settings_are_not_taken(study, monkeypatch):
     assert fitted == [0, 1]
     study.fit(n_train=3, n_draws=2, skip_s=20)
     assert fitted == [0, 1, 0, 1]
-    feature_store.write_story(study.folder / "stories/m/a-4567.h5", {2: study.x["a"] + 1}, {})
-    links = feature_store.links(study.folder / "m.h5") | {"a": study.folder / "stories/m/a-4567.h5"}
-    feature_store.write_index(study.folder / "m.h5", links)
+    feature_store.write_features(study.folder / "stories/m/a-4567.h5", {2: study.x["a"] + 1}, {})
+    links = feature_store.feature_files(study.folder / "m.h5") | {"a": study.folder / "stories/m/a-4567.h5"}
+    feature_store.write_feature_index(study.folder / "m.h5", links)
     study.fit(n_train=5)
     assert len(fitted) == 5
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from voxscale.dataset import SubjectResponses
 from voxscale.errors import UserError
-from voxscale.features import store as feature_store
+from voxscale.features import read_features
 from voxscale.io import tables
 from voxscale.timeseries import PooledScale, zscore
 
@@ -89,7 +89,7 @@ class Features:
         Raises:
             UserError: there are not as many rows as response TRs; nothing is ever cut to fit.
         """
-        x = feature_store.read(self.path, story, self.layer)
+        x = read_features(self.path, story, self.layer)
         start, stop = self.trim
         rows, wanted = len(x) - start - stop, self.responses.n_trs(story)
         if rows != wanted:

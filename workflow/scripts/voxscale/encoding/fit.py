@@ -15,7 +15,7 @@ import pyarrow as pa
 from voxscale.dataset import SubjectResponses, open_subject
 from voxscale.encoding.data import MEANS, Features, TrainingResponses, draw_stories, read_roles
 from voxscale.errors import UserError
-from voxscale.features import store as feature_store
+from voxscale.features import feature_files
 from voxscale.io import atomic, checked, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect, hash_config
@@ -121,7 +121,7 @@ class Cell:
     def key(self, draw: int) -> str:
         """Digest of everything a draw's numbers depend on."""
         stories = self.stories(draw)
-        links = feature_store.links(self.path)
+        links = feature_files(self.path)
         about = self.responses.path.stat()
         return hash_config(
             {

@@ -1,4 +1,4 @@
-"""From a story to one row per TR and layer."""
+"""Features of stories: one row per TR and layer, made by models or controls and kept in a store."""
 
 import lazy_loader
 

@@ -1,7 +1,12 @@
-from .controls import Sources as Sources
+from .components import extract_components as extract_components
+from .controls import ControlSources as ControlSources
 from .controls import extract_controls as extract_controls
-from .reduced import reduce_features as reduce_features
 from .speech import extract_speech as extract_speech
-from .speech_memory import most_windows as most_windows
-from .speech_memory import window_bytes as window_bytes
+from .speech import speech_files as speech_files
+from .speech_windows import window_bytes as window_bytes
+from .speech_windows import windows_per_batch as windows_per_batch
+from .store import feature_attrs as feature_attrs
+from .store import feature_files as feature_files
+from .store import read_features as read_features
 from .text import extract_text as extract_text
+from .text import text_files as text_files

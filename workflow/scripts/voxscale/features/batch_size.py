@@ -1,52 +1,89 @@
 """How much a model is given at a time, kept beside its features.
 
-Sums are rounded by how they are batched. So a job that goes on after a kill, with other free memory or at a
+Rounding depends on how sums are batched. So a job that goes on after a kill, with other free memory or at a
 busier time, takes the batches that it began with, and ends with the bytes of one that was never stopped.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from voxscale.errors import UserError
 from voxscale.features.store import content_key
 from voxscale.io import read_json, write_json
+from voxscale.models import is_out_of_memory
+
+T = TypeVar("T")
 
 
 class BatchSize:
-    """A batch size that is found once for a model on a kind of device.
+    """A batch size that is halved where memory does not suffice.
 
     Args:
-        folder: where the model's features are.
-        card: model card.
-        model: the model, loaded.
-        find: estimates the size, or measures several, the best so far after each; called only where none is
-            known yet. Each is kept before the next is tried: no job repeats a trial that killed it.
-        depends: what else another size would be right for (JSON-able).
+        value: the size.
+        model: name of the model, for messages.
+        path: file that keeps the size; None to forget it.
     """
 
-    def __init__(
-        self,
+    def __init__(self, value: int, model: str, path: Path | None = None) -> None:
+        self.value, self.model, self.path = value, model, path
+
+    @classmethod
+    def kept(
+        cls,
         folder: str | Path,
         card: Mapping[str, Any],
         model: Any,
         find: Callable[[], Iterable[int]],
         **depends: Any,
-    ) -> None:
+    ) -> BatchSize:
+        """A size that is found once for a model on a kind of device.
+
+        Args:
+            folder: where the model's features are.
+            card: model card.
+            model: the model, loaded.
+            find: estimates the size, or measures several, the best so far after each; called only where none
+                is known yet. Each is kept before the next is tried: no job repeats a trial that killed it.
+            depends: what else another size would be right for (JSON-able).
+        """
         device = torch.device(model.device)
-        # Another kind of GPU has other memory, and rounds otherwise in any case.
+        # Another kind of GPU has other memory, and rounds differently in any case.
         kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         key = content_key(weights=card["weights_id"], dtype=str(model.dtype), device=kind, **depends)
-        self.path = Path(folder) / f"batch-{key}.json"
-        if not self.path.exists():
+        path = Path(folder) / f"batch-{key}.json"
+        if not path.exists():
             for size in find():
-                write_json(self.path, {"batch": size})
-        self.value = int(read_json(self.path)["batch"])
+                write_json(path, {"batch": size})
+        return cls(int(read_json(path)["batch"]), card["model"], path)
 
-    def halve(self) -> None:
-        """Take half of it from now on, here and in every job that goes on."""
-        self.value = max(1, self.value // 2)
-        write_json(self.path, {"batch": self.value})
+    def run(self, work: Callable[[int], T], refusal: str, least: int = 1) -> T:
+        """Do some work with this size; where memory is not enough, with half of it, here and in later jobs.
+
+        Args:
+            work: function of the size.
+            refusal: what the least size is and what to do, for the error.
+            least: size that is not halved.
+
+        Raises:
+            UserError: out of memory with the least size.
+        """
+        while True:
+            try:
+                return work(self.value)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.value <= least:
+                    raise UserError(
+                        f"{self.model}: out of memory with {refusal}, or set features.device_map: auto"
+                    ) from None
+            self.value = max(1, self.value // 2)
+            if self.path:
+                write_json(self.path, {"batch": self.value})
+            print(f"{self.model}: out of memory; going on with batches of {self.value}", file=sys.stderr)

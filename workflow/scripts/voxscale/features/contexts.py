@@ -13,11 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.errors import UserError
-
 
 @dataclass(frozen=True)
-class Window:
+class WordSpan:
     """One pass: the words [start, stop) go in, the states of [first, stop) are kept."""
 
     start: int
@@ -25,7 +23,7 @@ class Window:
     stop: int
 
 
-def restart_windows(sizes: Sequence[int], max_context: int, restart_at: int) -> list[Window]:
+def restart_windows(sizes: Sequence[int], max_context: int, restart_at: int) -> list[WordSpan]:
     """Cut a story into the passes between restarts.
 
     Args:
@@ -38,15 +36,17 @@ def restart_windows(sizes: Sequence[int], max_context: int, restart_at: int) -> 
         restarts with no context but itself.
 
     Raises:
-        UserError: one word alone is larger than `max_context`.
+        ValueError: one word alone is larger than `max_context`.
     """
     ends = np.concatenate([[0], np.cumsum(sizes)])  # (n + 1,)
     windows, start, first, n = [], 0, 0, len(sizes)
     while first < n:
         stop = int(np.searchsorted(ends, ends[start] + max_context, side="right")) - 1
         if stop <= first:
-            raise UserError(f"word {first} alone is longer than max_context {max_context}; raise max_context")
-        windows.append(Window(start, first, stop))
+            raise ValueError(
+                f"word {first} alone is longer than max_context {max_context}; raise max_context"
+            )
+        windows.append(WordSpan(start, first, stop))
         # The next window's first kept word is `stop`; go back while the context stays within restart_at.
         start = min(int(np.searchsorted(ends, ends[min(stop + 1, n)] - restart_at, side="left")), stop)
         first = stop
@@ -103,19 +103,19 @@ class Alignment:
     in_text: np.ndarray
 
 
-def align(
-    words: Sequence[str], offsets: Sequence[tuple[int, int]], special: Sequence[int], where: str
+def _align(
+    words: Sequence[str], offsets: Sequence[tuple[int, int]], special: Sequence[int], start: int = 0
 ) -> Alignment:
     """Find each word's last token by the tokenizer's character offsets, and audit them.
 
     Args:
-        words: words without blanks around them, none empty; the text is they, joined by single blanks.
+        words: words without blanks around them, none empty; the text joins them by single blanks.
         offsets: (T, 2) characters that each token covers.
         special: (T,) 1 for tokens that the tokenizer added to the text.
-        where: what to call the text in an error, for instance `story alice`.
+        start: number of the first word, for errors.
 
     Raises:
-        UserError: letters or digits are in no token, or a token covers parts of two words.
+        ValueError: letters or digits are in no token, or a token covers parts of two words.
     """
     text = " ".join(words)
     in_text = ~np.asarray(special, bool)
@@ -129,9 +129,7 @@ def align(
     high = np.searchsorted(word_starts, spans[:, 1], side="left") - 1
     for token in np.flatnonzero(covers & (high > low))[:1]:
         pair = " ".join(words[low[token] : high[token] + 1])
-        raise UserError(
-            f"{where}: one token covers the words {pair!r}; this tokenizer cannot tell words apart"
-        )
+        raise ValueError(f"one token covers the words {pair!r}; use a model whose tokens end with words")
     last = np.full(len(words), -1)
     owned = np.flatnonzero(covers & (high == low))
     np.maximum.at(last, low[owned], owned)
@@ -142,19 +140,17 @@ def align(
         # ASSUME: a tokenizer may drop blanks, marks and control characters, but never a letter or a digit.
         if text[place].isalnum():
             word = int(np.searchsorted(word_ends, place, side="right"))
-            raise UserError(
-                f"{where}: word {word} ({words[word]!r}) lost {text[place]!r} in the tokenizer; use another"
+            raise ValueError(
+                f"word {start + word} ({words[word]!r}) lost {text[place]!r} in the tokenizer; use another"
             )
     if (np.diff(last[last >= 0]) <= 0).any():
-        raise UserError(f"{where}: the tokenizer's offsets are not in reading order; use another tokenizer")
+        raise ValueError("the tokenizer's offsets are not in reading order; use another model")
     return Alignment(last, np.where(covers, spans[:, 1], 0), in_text)
 
 
-def _encode(tokenizer: Any, texts: list[str], where: str) -> Any:
+def _encode(tokenizer: Any, texts: list[str]) -> Any:
     if not getattr(tokenizer, "is_fast", False):
-        raise UserError(
-            f"{where}: its model has no fast tokenizer, so no character offsets; use another model"
-        )
+        raise ValueError("the model has no fast tokenizer, so no character offsets; use another model")
     return tokenizer(
         texts,
         return_offsets_mapping=True,
@@ -167,7 +163,6 @@ def _encode(tokenizer: Any, texts: list[str], where: str) -> Any:
 
 def make_passage(
     tokenizer: Any,
-    story: str,
     words: Sequence[str],
     unit: str = "words",
     max_context: int = 512,
@@ -181,47 +176,39 @@ def make_passage(
     of a story it has none.
 
     Args:
-        tokenizer: a fast tokenizer; whether it adds special tokens is its own affair.
+        tokenizer: a fast tokenizer; it may add special tokens of its own.
         unit: what the two context lengths count, `words` or `tokens` (special tokens not counted). In
             tokens, too, a context starts at a word.
         limit: most tokens that the model takes in one pass.
 
     Raises:
-        UserError: the story has no words, a window is longer than `limit`, or the audit of `align` fails.
+        ValueError: there are no words, a window is longer than `limit`, or tokens and words do not match.
     """
-    where = f"story {story}"
     stripped = [word.strip() for word in words]
     spoken = [i for i, word in enumerate(stripped) if word]
     if not spoken:
-        raise UserError(f"{where}: has no words; check its TextGrid, or leave the story out")
+        raise ValueError("has no words; check its transcript, or leave the story out")
     texts = [stripped[i] for i in spoken]
     sizes = [1] * len(texts)
     if unit == "tokens":
-        whole = _encode(tokenizer, [" ".join(texts)], where)
-        alignment = align(texts, whole["offset_mapping"][0], whole["special_tokens_mask"][0], where)
+        whole = _encode(tokenizer, [" ".join(texts)])
+        alignment = _align(texts, whole["offset_mapping"][0], whole["special_tokens_mask"][0])
         read = np.maximum.accumulate(alignment.last)
         first_token = int(np.flatnonzero(alignment.ends > 0)[0])
         sizes = np.diff(np.concatenate([[first_token - 1], np.maximum(read, first_token - 1)])).tolist()
-    try:
-        windows = restart_windows(sizes, max_context, restart_at)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from None
-    encoded = _encode(tokenizer, [" ".join(texts[w.start : w.stop]) for w in windows], where)
+    windows = restart_windows(sizes, max_context, restart_at)
+    encoded = _encode(tokenizer, [" ".join(texts[w.start : w.stop]) for w in windows])
     passes, kept = [], np.full(len(texts), -1)
     n_states = characters = 0
     for i, window in enumerate(windows):
         ids = np.asarray(encoded["input_ids"][i])
         if limit is not None and len(ids) > limit:
-            raise UserError(
-                f"{where}: {window.stop - window.start} words make {len(ids)} tokens, more than the {limit} "
+            raise ValueError(
+                f"{window.stop - window.start} words make {len(ids)} tokens, more than the {limit} "
                 "that the model takes; lower features.text.max_context"
             )
-        alignment = align(
-            texts[window.start : window.stop],
-            encoded["offset_mapping"][i],
-            encoded["special_tokens_mask"][i],
-            f"{where}, words from {spoken[window.start]}",
-        )
+        offsets, special = encoded["offset_mapping"][i], encoded["special_tokens_mask"][i]
+        alignment = _align(texts[window.start : window.stop], offsets, special, spoken[window.start])
         last = alignment.last[window.first - window.start :]
         at = last[last >= 0]
         kept[np.arange(window.first, window.stop)[last >= 0]] = n_states + np.arange(len(at))

@@ -1,39 +1,41 @@
-"""Control features: what any model's score must be seen beside. They come from no network, in one layer.
+"""Control features, which every model's score is compared with. They come from no network and have one layer.
 
-Nested models, whose truth is known, come from here too; they may have several layers, each with its noise.
+Nested models, whose true scores are known, are made here too; they may have several layers, each with its
+noise.
 
 What each control is made of, on the TR clock (T rows):
     word_rate, phoneme_rate     words or phones per second, (T, 1)
     mel                         level of each mel band in dB, (T, bands)
-    time_since_onset            how long the story has lasted, as it is and as it fades from mind, (T, 4)
-    autocorrelation             smooth random series that know nothing of the story, (T, 64)
+    time_since_onset            seconds since the sound began, and exponentials decaying from then, (T, 4)
+    autocorrelation             smooth random series that do not depend on the story, (T, 64)
     nested                      leading dimensions of the latent that drives the phantom, (T, dims), and noise
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from voxscale.errors import UserError
-from voxscale.features import sound
-from voxscale.features import store as feature_store
+from voxscale.features.extraction import Made, update_features
+from voxscale.features.sound import RATE, read_sound
+from voxscale.features.store import content_key, feature_path
 from voxscale.io import read_json, require, sha256_file, tables
 from voxscale.progress import bar
 from voxscale.versions import numbers
 
-FRAME, HOP = 400, 160  # samples of the mel control's frames: 25 ms, every 10 ms
-FLOOR = 1e-8  # power, relative to a full-scale sine: silence is -80 dB, not minus infinity
-FADING_S = (10.0, 30.0, 100.0)  # time constants of what wears off after a story's start
-SMOOTH_S = (2.0, 64.0)  # shortest and longest time constant of the random series
-N_SMOOTH = 64
+_FRAME, _HOP = 400, 160  # samples of the mel control's frames: 25 ms, every 10 ms
+_FLOOR = 1e-8  # power, relative to a full-scale sine: silence is -80 dB, not minus infinity
+_FADING_S = (10.0, 30.0, 100.0)  # time constants of what wears off after a story's start
+_SMOOTH_S = (2.0, 64.0)  # shortest and longest time constant of the random series
+_N_SMOOTH = 64
 
 
-class Sources(NamedTuple):
+class ControlSources(NamedTuple):
     """Where one story's controls come from; None where the dataset has no such file."""
 
     clock: str | Path
@@ -43,7 +45,7 @@ class Sources(NamedTuple):
     latents: str | Path | None = None
 
 
-class Ticks(NamedTuple):
+class TrTimes(NamedTuple):
     """The stimulus clock: (T,) s, start, middle and end of each TR after the start of the sound."""
 
     start: np.ndarray
@@ -51,14 +53,14 @@ class Ticks(NamedTuple):
     end: np.ndarray
 
 
-def read_ticks(path: str | Path) -> Ticks:
+def read_tr_times(path: str | Path) -> TrTimes:
     """Read a story's table `clock`."""
     table = tables.read("clock", path, ["onset_s", "mid_s"])
     start, middle = table["onset_s"].to_numpy(), table["mid_s"].to_numpy()
-    return Ticks(start, middle, 2 * middle - start)
+    return TrTimes(start, middle, 2 * middle - start)
 
 
-def rate(times: np.ndarray, ticks: Ticks) -> np.ndarray:
+def event_rate(times: np.ndarray, trs: TrTimes) -> np.ndarray:
     """Events per second in each TR.
 
     Args:
@@ -68,15 +70,15 @@ def rate(times: np.ndarray, ticks: Ticks) -> np.ndarray:
         (T, 1) float32.
     """
     times = np.sort(times)
-    counts = np.searchsorted(times, ticks.end) - np.searchsorted(times, ticks.start)
-    return (counts / (ticks.end - ticks.start)).astype(np.float32)[:, None]
+    counts = np.searchsorted(times, trs.end) - np.searchsorted(times, trs.start)
+    return (counts / (trs.end - trs.start)).astype(np.float32)[:, None]
 
 
-def mel(samples: np.ndarray, ticks: Ticks, bands: int) -> np.ndarray:
+def mel_levels(samples: np.ndarray, trs: TrTimes, bands: int) -> np.ndarray:
     """Level of each mel band in each TR: the mean over its frames of the band's dB.
 
-    ASSUME: levels are averaged in dB, near to loudness, not as power, which one loud moment would rule. A TR
-    with no sound has the level of silence.
+    ASSUME: levels are averaged in dB, close to loudness, not as power, where one loud moment would dominate.
+    A TR with no sound has the level of silence.
 
     Args:
         samples: (samples,) float32 at 16 kHz, full scale 1.
@@ -87,72 +89,72 @@ def mel(samples: np.ndarray, ticks: Ticks, bands: int) -> np.ndarray:
     from scipy.fft import rfft
     from transformers.audio_utils import mel_filter_bank
 
-    window = np.hanning(FRAME + 1)[:-1].astype(np.float32)
+    window = np.hanning(_FRAME + 1)[:-1].astype(np.float32)
     window *= 2 / window.sum()  # a full-scale sine has power 1 at its frequency
-    filters = mel_filter_bank(FRAME // 2 + 1, bands, 0.0, sound.RATE / 2, sound.RATE)  # (frequencies, bands)
-    # Frame i is centred on sample i * HOP.
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, FRAME // 2), FRAME)[::HOP]
+    filters = mel_filter_bank(_FRAME // 2 + 1, bands, 0.0, RATE / 2, RATE)  # (frequencies, bands)
+    # Frame i is centred on sample i * _HOP.
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(samples, _FRAME // 2), _FRAME)[::_HOP]
     power = np.abs(rfft(frames * window, axis=1)) ** 2 @ filters  # (frames, bands)
-    level = 10 * np.log10(power + FLOOR)
-    middle = np.arange(len(level)) * HOP / sound.RATE
+    level = 10 * np.log10(power + _FLOOR)
+    middle = np.arange(len(level)) * _HOP / RATE
     total = np.concatenate([np.zeros((1, bands)), np.cumsum(level, axis=0)])
-    a, b = np.searchsorted(middle, ticks.start), np.searchsorted(middle, ticks.end)
+    a, b = np.searchsorted(middle, trs.start), np.searchsorted(middle, trs.end)
     mean = (total[b] - total[a]) / np.maximum(b - a, 1)[:, None]
-    return np.where((b > a)[:, None], mean, 10 * np.log10(FLOOR)).astype(np.float32)
+    return np.where((b > a)[:, None], mean, 10 * np.log10(_FLOOR)).astype(np.float32)
 
 
-def time_since_onset(ticks: Ticks) -> np.ndarray:
+def time_since_onset(trs: TrTimes) -> np.ndarray:
     """Seconds since the sound began, and exponentials that fade from then on; 0 before it.
 
     Returns:
-        (T, 1 + len(FADING_S)) float32.
+        (T, 1 + len(_FADING_S)) float32.
     """
-    t = ticks.middle[:, None]
-    columns = [t, *(np.exp(-np.maximum(t, 0) / tau) for tau in FADING_S)]
+    t = trs.middle[:, None]
+    columns = [t, *(np.exp(-np.maximum(t, 0) / tau) for tau in _FADING_S)]
     return np.where(t >= 0, np.concatenate(columns, 1), 0).astype(np.float32)
 
 
-def autocorrelation(story: str, ticks: Ticks, seed: int) -> np.ndarray:
-    """Random series as smooth as features and responses are, the same whatever is told in the story.
+def autocorrelation(story: str, trs: TrTimes, seed: int) -> np.ndarray:
+    """Random series as smooth as features and responses are, the same whatever the story says.
 
-    Stationary AR(1) series of unit variance, with time constants log-spaced over `SMOOTH_S`. What they score
-    is what smoothness alone can score.
+    Stationary AR(1) series of unit variance, with time constants log-spaced over `_SMOOTH_S`. Their
+    score is what smoothness alone can reach.
 
     Returns:
-        (T, N_SMOOTH) float32.
+        (T, _N_SMOOTH) float32.
     """
     digest = hashlib.sha256(f"{seed}/{story}".encode()).digest()
-    series = np.random.default_rng(list(digest)).standard_normal((len(ticks.start), N_SMOOTH))
-    memory = np.exp(-(ticks.end[0] - ticks.start[0]) / np.geomspace(*SMOOTH_S, N_SMOOTH))
+    series = np.random.default_rng(list(digest)).standard_normal((len(trs.start), _N_SMOOTH))
+    memory = np.exp(-(trs.end[0] - trs.start[0]) / np.geomspace(*_SMOOTH_S, _N_SMOOTH))
     series[1:] *= np.sqrt(1 - memory**2)
     for t in range(1, len(series)):
         series[t] += memory * series[t - 1]
     return series.astype(np.float32)
 
 
-def nested(path: str | Path, ticks: Ticks, dims: int) -> np.ndarray:
+def read_latent(path: str | Path, trs: TrTimes, dims: int) -> np.ndarray:
     """Leading `dims` dimensions of a story's latent.
 
     Returns:
         (T, dims) float32.
 
     Raises:
-        UserError: no array, too few dimensions, or another clock.
+        UserError: the file is not an array, has too few dimensions, or another number of TRs.
     """
     path = require(path, "latent")
     try:
         latent = np.load(path, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise UserError(f"{path}: is not a NumPy array ({error}); delete it and run again") from None
-    if latent.ndim != 2 or len(latent) != len(ticks.start):
-        raise UserError(f"{path}: has shape {latent.shape} for {len(ticks.start)} clock TRs; write it again")
+    if latent.ndim != 2 or len(latent) != len(trs.start):
+        raise UserError(f"{path}: has shape {latent.shape} for {len(trs.start)} clock TRs; write it again")
     if dims > latent.shape[1]:
         raise UserError(f"{path}: has {latent.shape[1]} dimensions, not {dims}; lower the model's dims")
     return latent[:, :dims].astype(np.float32)
 
 
-def noisy(values: np.ndarray, deviations: Sequence[float], story: str) -> dict[int, np.ndarray]:
-    """Layer by layer the same values with white noise of its own: layer -> (T, dims) float32."""
+def add_noise(values: np.ndarray, deviations: Sequence[float], story: str) -> dict[int, np.ndarray]:
+    """The same values in each layer, with white noise of its own: layer -> (T, dims) float32."""
     digest = hashlib.sha256(f"noise/{story}".encode()).digest()
     rng = np.random.default_rng(list(digest))
     drawn = (rng.standard_normal(values.shape).astype(np.float32) for _ in deviations)
@@ -168,34 +170,25 @@ def _event_times(name: str, path: str | Path) -> np.ndarray:
 
 
 class _Control(NamedTuple):
-    """What a control reads, what else its numbers depend on, and how it is made."""
+    """Which of `ControlSources` a control reads, and how it is made of that file, the TRs and its setting."""
 
     source: str | None
-    depends: Callable[[Mapping[str, Any], Mapping[str, Any], str], Any]
-    make: Callable[[Any, Ticks, Any], np.ndarray]
+    make: Callable[[Any, TrTimes, Any], np.ndarray]
 
 
-CONTROLS: dict[str, _Control] = {
-    "word_rate": _Control("words", lambda *_: None, lambda path, t, _: rate(_event_times("words", path), t)),
-    "phoneme_rate": _Control(
-        "phones", lambda *_: None, lambda path, t, _: rate(_event_times("phones", path), t)
-    ),
-    "mel": _Control(
-        "audio", lambda card, settings, _: settings["mel_bands"], lambda p, t, n: mel(sound.read(p), t, n)
-    ),
-    "time_since_onset": _Control(None, lambda *_: None, lambda _, t, __: time_since_onset(t)),
-    "autocorrelation": _Control(
-        None,
-        lambda card, settings, story: [settings["seed"], story],
-        lambda _, t, seeded: autocorrelation(seeded[1], t, seeded[0]),
-    ),
-    "nested": _Control("latents", lambda card, *_: card["dims"], nested),
+_CONTROLS: dict[str, _Control] = {
+    "word_rate": _Control("words", lambda path, trs, _: event_rate(_event_times("words", path), trs)),
+    "phoneme_rate": _Control("phones", lambda path, trs, _: event_rate(_event_times("phones", path), trs)),
+    "mel": _Control("audio", lambda path, trs, bands: mel_levels(read_sound(path), trs, bands)),
+    "time_since_onset": _Control(None, lambda _, trs, __: time_since_onset(trs)),
+    "autocorrelation": _Control(None, lambda _, trs, seeded: autocorrelation(seeded[1], trs, seeded[0])),
+    "nested": _Control("latents", read_latent),
 }
 
 
 def extract_controls(
     card_path: str | Path,
-    stories: Mapping[str, Sources],
+    stories: Mapping[str, ControlSources],
     index: str | Path,
     store: str | Path,
     settings: Mapping[str, Any],
@@ -214,31 +207,34 @@ def extract_controls(
     """
     card = read_json(card_path)
     kind = "nested" if card["modality"] == "nested" else card["control"]
-    if kind not in CONTROLS:
-        known = ", ".join(name for name in CONTROLS if name != "nested")
+    if kind not in _CONTROLS:
+        known = ", ".join(name for name in _CONTROLS if name != "nested")
         raise UserError(f"config/models.yaml {card['model']}: no control {kind}; known are {known}")
-    control, deviations = CONTROLS[kind], card.get("noise") or [0.0]
-    files = {}
-    for story, sources in bar(stories.items(), card["model"], unit="story"):
-        ticks = read_ticks(sources.clock)
+    control, deviations = _CONTROLS[kind], card.get("noise") or [0.0]
+    inputs, files = {}, {}
+    for story, sources in stories.items():
+        trs = read_tr_times(sources.clock)
         path = getattr(sources, control.source) if control.source else None
         if control.source and path is None:
             raise UserError(
                 f"{card['model']}: {story} has no {control.source}; take the model out of the sweeps"
             )
-        setting = control.depends(card, settings, story)
-        key = feature_store.content_key(
+        # What the numbers depend on besides the source and the clock.
+        settings_of = {"mel": settings["mel_bands"], "autocorrelation": [settings["seed"], story]}
+        inputs[story] = path, trs, (settings_of | {"nested": card.get("dims")}).get(kind)
+        key = content_key(
             numbers=numbers("controls"),
             control=kind,
-            setting=setting,
+            setting=inputs[story][-1],
             noise=deviations,
             source=sha256_file(require(path, control.source or "")) if path is not None else None,
-            clock=[ticks.start.tolist(), ticks.end.tolist()],
+            clock=[trs.start.tolist(), trs.end.tolist()],
             on_disk=settings["on_disk"],
         )
-        files[story] = feature_store.story_path(store, card["model"], story, key)
-        if not feature_store.is_whole(files[story], range(len(deviations))):
-            layers = noisy(control.make(path, ticks, setting), deviations, story)
-            attrs = {"model": card["model"], "story": story}
-            feature_store.write_story(files[story], layers, attrs, settings["on_disk"])
-    feature_store.write_index(index, files)
+        files[story] = feature_path(store, card["model"], story, key)
+
+    def make(missing: list[str], _: list[int]) -> Iterator[Made]:
+        for story in bar(missing, card["model"], unit="story"):
+            yield story, add_noise(control.make(*inputs[story]), deviations, story), {"model": card["model"]}
+
+    update_features(index, files, range(len(deviations)), make, settings["on_disk"])

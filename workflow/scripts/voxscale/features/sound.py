@@ -11,17 +11,19 @@ from voxscale.errors import UserError
 from voxscale.io import require
 
 RATE = 16_000  # Hz, what every speech model here was made for
-BLOCK = 1 << 16  # samples that are read, and mixed, at a time: a file's channels are never in memory together
+_BLOCK = (
+    1 << 16
+)  # samples that are read, and mixed, at a time: a file's channels are never in memory together
 
 
-def read(path: str | Path, rate: int = RATE) -> np.ndarray:
+def read_sound(path: str | Path, rate: int = RATE) -> np.ndarray:
     """Read a sound file (WAV, FLAC, OGG, ...), mix its channels and resample it.
 
     Returns:
         (samples,) float32 at `rate` Hz, full scale 1.
 
     Raises:
-        UserError: the file is missing, a stub or a page, no sound, empty, or not finite.
+        UserError: the file is missing, not a sound file, empty, or has values that are not finite.
     """
     import soundfile
 
@@ -30,7 +32,7 @@ def read(path: str | Path, rate: int = RATE) -> np.ndarray:
         with soundfile.SoundFile(path) as file:
             original, mono = file.samplerate, np.empty(file.frames, np.float32)
             read = 0
-            for block in file.blocks(BLOCK, dtype="float32", always_2d=True):  # (samples, channels)
+            for block in file.blocks(_BLOCK, dtype="float32", always_2d=True):  # (samples, channels)
                 mono[read : read + len(block)] = block.mean(axis=1)
                 read += len(block)
             mono = mono[:read]

@@ -6,32 +6,24 @@ feature is causal although the encoder attends in both directions.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from voxscale.errors import UserError
-from voxscale.features import sound
-from voxscale.features import store as feature_store
+from voxscale.errors import UserError, naming
 from voxscale.features.batch_size import BatchSize
+from voxscale.features.extraction import Made, network_files, prepare_ahead, update_features
+from voxscale.features.sound import read_sound
 from voxscale.features.speech_encoder import SpeechEncoder
-from voxscale.features.speech_windows import Windows, sliding
-from voxscale.io import read_json, sha256_file, tables
-from voxscale.models import is_out_of_memory, offload_folder, resolve_device, resolve_dtype
-from voxscale.versions import numbers
+from voxscale.features.speech_windows import SoundWindows, slide_windows
+from voxscale.io import read_json, require, sha256_file, tables
+from voxscale.models import offload_folder
 
 
-class Story(NamedTuple):
-    """One story's sound and clock.
-
-    Attributes:
-        audio, digest: its sound file and the digest of its bytes.
-        clock: (m,) s, middle of each TR of the stimulus clock.
-    """
+class _StorySound(NamedTuple):
+    """One story's sound file, the digest of its bytes, and (m,) s, the middle of each TR of its clock."""
 
     name: str
     audio: Path
@@ -39,48 +31,38 @@ class Story(NamedTuple):
     clock: np.ndarray
 
 
-def read_story(name: str, audio: str | Path, clock: str | Path) -> Story:
-    """Look at one story's sound (its bytes, not yet its samples) and table `clock`.
-
-    Raises:
-        UserError: the sound is missing or a stub, or the table is not one.
-    """
-    path = sound.require(audio, "sound")
-    mids = tables.read("clock", clock, ["mid_s"])["mid_s"].to_numpy()
-    return Story(name, path, sha256_file(path), mids)
-
-
-def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any], dtype: str) -> str:
-    """Key of a story's features: everything that its numbers depend on."""
-    return feature_store.content_key(
-        numbers=numbers("speech"),
-        weights=card["weights_id"],
-        window=[settings["window_s"], settings["stride_s"], settings.get("front_end", "window")],
-        dtype=dtype,
-        on_disk=settings["on_disk"],
-        audio=story.digest,
-        clock=story.clock.tolist(),
-    )
+def _read(stories: Mapping[str, tuple[str | Path, str | Path]]) -> dict[str, _StorySound]:
+    """The sound (its bytes, not yet its samples) and the table `clock` of each story."""
+    found = {}
+    for name, (audio, clock) in stories.items():
+        path = require(audio, "sound")
+        mids = tables.read("clock", clock, ["mid_s"])["mid_s"].to_numpy()
+        found[name] = _StorySound(name, path, sha256_file(path), mids)
+    return found
 
 
-def story_files(
-    card: Mapping[str, Any], told: Sequence[Story], store: str | Path, settings: Mapping[str, Any]
+def _files(
+    card: Mapping[str, Any],
+    stories: Mapping[str, _StorySound],
+    store: str | Path,
+    settings: Mapping[str, Any],
 ) -> dict[str, Path]:
-    """Where the features of each story are, or will be, with these settings.
-
-    Args:
-        card: content of the model card.
-        store, settings: as for `extract`.
-    """
-    from transformers import AutoConfig
-
-    device = resolve_device(settings["device"])
-    kind = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
-    dtype = str(kind).removeprefix("torch.")
-    return {
-        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
-        for s in told
+    window = [settings["window_s"], settings["stride_s"], settings.get("front_end", "window")]
+    depends = {
+        name: {"window": window, "audio": story.digest, "clock": story.clock.tolist()}
+        for name, story in stories.items()
     }
+    return network_files("speech", card, depends, store, settings)
+
+
+def speech_files(
+    card: Mapping[str, Any],
+    stories: Mapping[str, tuple[str | Path, str | Path]],
+    store: str | Path,
+    settings: Mapping[str, Any],
+) -> dict[str, Path]:
+    """Where the speech features of each story are, or will be; arguments as for `extract_speech`."""
+    return _files(card, _read(stories), store, settings)
 
 
 def extract_speech(
@@ -104,67 +86,33 @@ def extract_speech(
     Raises:
         UserError: a sound, a table or the model is not what it should be.
     """
-    card = read_json(card_path)
-    if layers is not None and (outside := sorted(set(layers) - set(range(card["n_layers"] + 1)))):
+    card, heard = read_json(card_path), _read(stories)
+    every = range(card["n_layers"] + 1)
+    if layers is not None and (outside := sorted(set(layers) - set(every))):
         raise UserError(f"{card['model']}: has no layer {outside[0]}; it has 0 to {card['n_layers']}")
-    told = [read_story(name, *paths) for name, paths in stories.items()]
-    files = story_files(card, told, store, settings)
-    wanted = range(card["n_layers"] + 1) if layers is None else layers
-    missing = [s for s in told if not feature_store.is_whole(files[s.name], wanted)]
-    if missing:
-        if layers is not None:  # never take a layer away from those who link to the file
-            layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
-        with offload_folder(Path(store) / card["model"]) as offload:
-            encoder = SpeechEncoder(card, settings, layers, offload)
+    folder = Path(store) / card["model"]
+
+    def make(missing: list[str], kept: list[int]) -> Iterator[Made]:
+        with offload_folder(folder) as offload:
+            encoder = SpeechEncoder(card, settings, kept, offload)
             common = {"model": card["model"], "dtype": str(encoder.dtype).removeprefix("torch.")}
-            _extract_missing(encoder, missing, files, settings["on_disk"], common)
-    feature_store.write_index(index, files)
+            batch = BatchSize.kept(folder, card, encoder, encoder.measure_batches, window_s=encoder.window_s)
 
+            def cut(story: _StorySound) -> tuple[np.ndarray, SoundWindows]:
+                samples = read_sound(story.audio)
+                with naming(story.audio):
+                    return samples, slide_windows(
+                        len(samples), encoder.window_s, encoder.stride_s, encoder.minimum
+                    )
 
-def _windows_of(encoder: SpeechEncoder, story: Story) -> tuple[np.ndarray, Windows]:
-    samples = sound.read(story.audio)
-    try:
-        return samples, sliding(len(samples), encoder.window_s, encoder.stride_s, encoder.minimum)
-    except UserError as error:
-        raise UserError(f"{story.audio}: {error}") from None
-
-
-def _extract_missing(
-    encoder: SpeechEncoder,
-    stories: Sequence[Story],
-    files: Mapping[str, Path],
-    on_disk: str,
-    common: Mapping[str, Any],
-) -> None:
-    """Pass story after story; the next one is read while the model works.
-
-    Each is saved before the next one starts: a killed job has lost at most the story it was in.
-    """
-    folder = files[stories[0].name].parent
-    batch = BatchSize(folder, encoder.card, encoder, encoder.measure_batches, window_s=encoder.window_s)
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(_windows_of, encoder, stories[0])
-        for i, story in enumerate(stories):
-            samples, windows = coming.result()
-            if i + 1 < len(stories):
-                coming = ahead.submit(_windows_of, encoder, stories[i + 1])
-            what = f"{common['model']} {story.name} ({i + 1} of {len(stories)})"
-            while True:
-                try:
-                    layers = encoder.features(samples, windows, story.clock, batch.value, what)
-                    break
-                except RuntimeError as error:
-                    if not is_out_of_memory(error):
-                        raise
-                    if batch.value == 1:
-                        raise UserError(
-                            f"{common['model']}: out of memory with one window of {encoder.window_s:g} s; "
-                            "lower features.speech.window_s, or set features.device_map: auto"
-                        ) from None
-                batch.halve()
-                print(
-                    f"{common['model']}: out of memory; going on with batches of {batch.value}",
-                    file=sys.stderr,
+            ready = prepare_ahead([heard[name] for name in missing], cut)
+            for i, (story, (samples, windows)) in enumerate(ready, 1):
+                what = f"{card['model']} {story.name} ({i} of {len(missing)})"
+                values = batch.run(
+                    lambda size: encoder.features(samples, windows, story.clock, size, what),  # noqa: B023
+                    f"one window of {encoder.window_s:g} s; lower features.speech.window_s",
                 )
-            attrs = {**common, "story": story.name, "n_windows": len(windows)}
-            feature_store.write_story(files[story.name], layers, attrs, on_disk)
+                yield story.name, values, {**common, "n_windows": len(windows)}
+
+    files = _files(card, heard, store, settings)
+    update_features(index, files, every if layers is None else layers, make, settings["on_disk"])

@@ -1,4 +1,4 @@
-"""A speech encoder that gives the last frame of each window it is shown, at every layer.
+"""A speech encoder that gives the last frame of each window, at every layer.
 
 Two kinds are known: encoders of the waveform (HuBERT, WavLM, wav2vec 2.0, data2vec, ...) and encoders of a
 spectrogram (Whisper, ...). There is no code for any one architecture.
@@ -19,9 +19,14 @@ import torch
 from torch.nn.utils import parametrize
 
 from voxscale.errors import UserError
-from voxscale.features import sound
-from voxscale.features.speech_memory import CPU_BATCH_BYTES, most_windows, window_bytes
-from voxscale.features.speech_windows import MINIMUM, Windows
+from voxscale.features.sound import RATE
+from voxscale.features.speech_windows import (
+    CPU_BATCH_BYTES,
+    MINIMUM,
+    SoundWindows,
+    window_bytes,
+    windows_per_batch,
+)
 from voxscale.models import (
     free_bytes,
     is_out_of_memory,
@@ -35,7 +40,7 @@ from voxscale.models import (
 from voxscale.progress import bar
 from voxscale.timeseries import lanczos_weights
 
-FRAMES = 1024  # about as many as a long window has
+_FRAMES = 1024  # about as many as a long window has
 
 
 def last_valid(valid: torch.Tensor, n_in: int, n_out: int) -> torch.Tensor:
@@ -52,7 +57,7 @@ def last_valid(valid: torch.Tensor, n_in: int, n_out: int) -> torch.Tensor:
 
 
 class _FrontEnd(torch.nn.Module):
-    """A convolutional front end that lets through what it has already made of the whole story."""
+    """A convolutional front end that passes on frames already made from the whole story."""
 
     def __init__(self, convolutions: torch.nn.Module) -> None:
         super().__init__()
@@ -67,7 +72,7 @@ class SpeechEncoder:
     """A speech encoder that turns windows of sound into one frame each, at the layers asked for.
 
     Args:
-        card: model card, as `prepare` writes it.
+        card: model card, as `prepare_model` writes it.
         settings: the config's `features.speech`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all. Layer 0 is what enters the first transformer block.
         offload: folder for weights that go to disk.
@@ -118,7 +123,7 @@ class SpeechEncoder:
         if self.device.type == "meta":  # its first weights are on disk: accelerate moves the sound to them
             self.device = device
         if device.type == "cpu" and not settings["device_map"]:
-            pack(self.model, FRAMES)
+            pack(self.model, _FRAMES)
             put_channels_last(self.model)
             use_blocks(self.model)
         self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
@@ -132,8 +137,8 @@ class SpeechEncoder:
     def _can_share(self) -> bool:
         """Whether convolving the story once gives each window the very frames it would have by itself.
 
-        So it is where nothing is normalised over the time of a window, nothing is padded, and windows begin
-        on the grid of frames. With `front_end: story` the sound is normalised as one, which lets more share.
+        This holds where nothing is normalised over the time of a window, nothing is padded, and windows begin
+        on the grid of frames. With `front_end: story` the sound is normalised as a whole, so more share.
         """
         config = self.model.config
         return (
@@ -142,7 +147,7 @@ class SpeechEncoder:
             and bool(getattr(config, "conv_stride", None))
             and getattr(config, "feat_extract_norm", "layer") == "layer"
             and (self.front_end_of == "story" or not self.normalises)
-            and all(round(s * sound.RATE) % self.hop == 0 for s in (self.window_s, self.stride_s))
+            and all(round(s * RATE) % self.hop == 0 for s in (self.window_s, self.stride_s))
         )
 
     @property
@@ -165,14 +170,14 @@ class SpeechEncoder:
         return samples
 
     def _check_windows(self) -> None:
-        if self.extractor.sampling_rate != sound.RATE:
+        if self.extractor.sampling_rate != RATE:
             raise UserError(
                 f"{self.card['model']}: takes sound at {self.extractor.sampling_rate} Hz, not 16 kHz"
             )
-        if self.chunk_samples and round(self.window_s * sound.RATE) > self.chunk_samples:
+        if self.chunk_samples and round(self.window_s * RATE) > self.chunk_samples:
             raise UserError(
                 f"config key features.speech.window_s: {self.window_s} s is longer than the "
-                f"{self.chunk_samples / sound.RATE:g} s that {self.card['model']} takes; lower it"
+                f"{self.chunk_samples / RATE:g} s that {self.card['model']} takes; lower it"
             )
 
     @property
@@ -182,7 +187,7 @@ class SpeechEncoder:
 
     def _inputs(self, windows: Sequence[np.ndarray]) -> tuple[torch.Tensor, dict[str, Any], Any]:
         """Model input, further arguments, and the frames that hold sound (None: all)."""
-        settings: dict[str, Any] = {"sampling_rate": sound.RATE, "return_tensors": "pt"}
+        settings: dict[str, Any] = {"sampling_rate": RATE, "return_tensors": "pt"}
         if self.takes_waveform:  # windows of one length: nothing is padded, no mask is needed
             values = self.extractor(list(windows), **settings)["input_values"]
             return values.to(self.device, self.dtype), {}, None
@@ -237,7 +242,7 @@ class SpeechEncoder:
             (channels, frames) on the device.
         """
         frames, piece = (
-            (n - self.receptive) // self.hop + 1 for n in (len(samples), round(self.window_s * sound.RATE))
+            (n - self.receptive) // self.hop + 1 for n in (len(samples), round(self.window_s * RATE))
         )
         parts = []
         for first in range(0, frames, piece):
@@ -269,10 +274,10 @@ class SpeechEncoder:
         On a CPU one window at a time can be fastest, since the activations of more leave its caches; no trial
         there takes more memory than the job was priced at.
         """
-        window = np.random.default_rng(0).normal(0, 0.1, round(self.window_s * sound.RATE)).astype(np.float32)
+        window = np.random.default_rng(0).normal(0, 0.1, round(self.window_s * RATE)).astype(np.float32)
         read = self.reader(window)
         free = free_bytes(self.device) // 2
-        most = most_windows(
+        most = windows_per_batch(
             self._bytes_per_window(), min(free, CPU_BATCH_BYTES) if self.device.type == "cpu" else free
         )
         first, end = np.zeros(most, np.int64), np.full(most, len(window))
@@ -313,7 +318,7 @@ class SpeechEncoder:
         )
 
     def features(
-        self, samples: np.ndarray, windows: Windows, clock: np.ndarray, batch: int, what: str = "windows"
+        self, samples: np.ndarray, windows: SoundWindows, clock: np.ndarray, batch: int, what: str = "windows"
     ) -> dict[int, np.ndarray]:
         """Features of one sound on a TR clock.
 

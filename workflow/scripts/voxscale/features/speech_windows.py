@@ -1,20 +1,27 @@
-"""Sliding windows over a sound: each ends at its feature's time, so that no feature hears the future."""
+"""Sliding windows over a sound, and the memory they take in an encoder.
+
+Each window ends at its feature's time, so that no feature hears the future. The memory is estimated in one
+place for what jobs ask for and for how many windows they pass together.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from voxscale.errors import UserError
 from voxscale.features.sound import RATE
 
 MINIMUM = 400  # samples: one frame of the encoders (25 ms)
+LARGEST_BATCH = 64  # windows passed together
+CPU_BATCH_BYTES = 5e8  # a CPU's batch takes no more, unless one window does: larger ones leave the caches
 
 
 @dataclass(frozen=True)
-class Windows:
+class SoundWindows:
     """Windows [start, stop) of one sound, in samples, in the order of their ends.
 
     Attributes:
@@ -35,7 +42,7 @@ class Windows:
     def batches(self, size: int, any_length: bool = False) -> Iterator[np.ndarray]:
         """Indexes of windows to pass together: of one length each, unless the model pads them all anyway.
 
-        Padding is no way round: it changes what a group norm or an unmasked convolution sees.
+        Padding them to one length would change what a group norm or an unmasked convolution sees.
         """
         length = self.stop - self.start
         cuts = np.flatnonzero(np.diff(length)) + 1 if not any_length else []
@@ -44,7 +51,7 @@ class Windows:
                 yield same[first : first + size]
 
 
-def sliding(n_samples: int, window_s: float, stride_s: float, minimum: int = MINIMUM) -> Windows:
+def slide_windows(n_samples: int, window_s: float, stride_s: float, minimum: int = MINIMUM) -> SoundWindows:
     """Windows of `window_s`, one every `stride_s`; the early ones begin with the sound and are shorter.
 
     Args:
@@ -52,20 +59,43 @@ def sliding(n_samples: int, window_s: float, stride_s: float, minimum: int = MIN
         minimum: fewest samples of a window; an end before that has no feature.
 
     Raises:
-        UserError: the sound is shorter than one window may be, or the lengths cannot be.
+        ValueError: the sound is shorter than the shortest window, or the window or the stride is too short.
     """
     length = round(window_s * RATE)
     if length < minimum:
-        raise UserError(
-            f"config key features.speech.window_s: {window_s} s is under {minimum} samples; raise it"
-        )
+        raise ValueError(f"window_s of {window_s} s is under {minimum} samples; raise it")
     if stride_s * RATE < 1:
-        raise UserError(f"config key features.speech.stride_s: {stride_s} s is under one sample; raise it")
+        raise ValueError(f"stride_s of {stride_s} s is under one sample; raise it")
     count = int(n_samples / (stride_s * RATE) + 1e-9)
     stop = np.round(np.arange(1, count + 1) * stride_s * RATE).astype(np.int64)
     stop = stop[(stop >= minimum) & (stop <= n_samples)]
     if not len(stop):
-        raise UserError(
-            f"sound of {n_samples} samples: has no window of {minimum} samples; leave the story out"
+        raise ValueError(
+            f"a sound of {n_samples} samples has no window of {minimum} samples; leave the story out"
         )
-    return Windows(np.maximum(stop - length, 0), stop)
+    return SoundWindows(np.maximum(stop - length, 0), stop)
+
+
+def window_bytes(config: Mapping[str, Any], width: int, n_layers: int, window_s: float, item: int) -> float:
+    """Bytes that one window takes in an encoder, weights aside.
+
+    ASSUME: of a front end's first convolution, the largest tensor, five live at a time (2.6 were measured
+    with HuBERT's group norm, 4.9 with its layer norms, which transpose); and of a frame 32 times the width
+    (queries, keys, values, two widths of the MLP, spectrogram, and room to spare) and each layer's state.
+
+    Args:
+        config: of the encoder, or what config/models.yaml says of it: `transformers`' defaults for the rest.
+        item: bytes of a number.
+    """
+    if "decoder_layers" in config:  # Whisper and its kin: a spectrogram, padded to their chunk
+        first, frames = 0.0, config.get("max_source_positions", 1500)
+    else:
+        channels, strides = config.get("conv_dim", [512]), config.get("conv_stride", (5, 2, 2, 2, 2, 2, 2))
+        samples = window_s * RATE
+        first, frames = channels[0] * samples / strides[0], samples / math.prod(strides)
+    return item * (5 * first + frames * width * (32 + n_layers + 1))
+
+
+def windows_per_batch(each: float, budget: float = CPU_BATCH_BYTES) -> int:
+    """Windows of so many bytes each that may pass together within a budget."""
+    return int(min(LARGEST_BATCH, max(1, budget // each)))

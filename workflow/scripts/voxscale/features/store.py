@@ -25,7 +25,7 @@ from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.io import atomic, checked, reading, remake
 
-FORMAT = "voxscale-features-1"
+_FORMAT = "voxscale-features-1"
 
 
 def content_key(**parts: Any) -> str:
@@ -33,17 +33,17 @@ def content_key(**parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def story_path(folder: str | Path, model: str, story: str, key: str) -> Path:
+def feature_path(folder: str | Path, model: str, story: str, key: str) -> Path:
     """Where the features of `story` with this content key live under `folder`."""
     return Path(folder) / model / f"{story}-{key}.h5"
 
 
 @contextlib.contextmanager
 def _open(path: Path, index: Path | None = None) -> Iterator[h5py.File]:
-    """Open a story's file, or an index; what is wrong with it is told with a remedy.
+    """Open a story's file, or an index; an error says what to do.
 
     Args:
-        index: the index that links to a story's file. While it is there, nothing is extracted again.
+        index: the index that links to the story's file. While it exists, nothing is extracted again.
     """
     remedy = remake(index, f"it and {index}") if index else remake(path)
     try:
@@ -55,12 +55,12 @@ def _open(path: Path, index: Path | None = None) -> Iterator[h5py.File]:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remedy}") from None
     with file, reading(path, remedy):
-        if file.attrs.get("format") != FORMAT:
+        if file.attrs.get("format") != _FORMAT:
             raise UserError(f"{path}: not a feature file of this version; {remedy}")
         yield file
 
 
-def write_story(
+def write_features(
     path: str | Path, layers: Mapping[int, np.ndarray], attrs: Mapping[str, Any], dtype: str = "float32"
 ) -> None:
     """Write one story's layers, whole or not at all.
@@ -88,10 +88,10 @@ def write_story(
             file.create_dataset(str(layer), data=values.astype(dtype, copy=False), **layout)
         file.attrs.update(attrs)
         file.attrs["provenance"] = json.dumps(provenance.collect(), sort_keys=True)
-        file.attrs["format"] = FORMAT
+        file.attrs["format"] = _FORMAT
 
 
-def is_whole(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] = ()) -> bool:
+def has_features(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] = ()) -> bool:
     """Whether `path` is a readable story file that holds these layers and attributes."""
     try:
         with _open(Path(path)) as file:
@@ -100,7 +100,7 @@ def is_whole(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] 
         return False
 
 
-def held(path: str | Path) -> set[int]:
+def stored_layers(path: str | Path) -> set[int]:
     """Layers in the story file at `path`; none where there is no whole file."""
     try:
         with _open(Path(path)) as file:
@@ -109,19 +109,19 @@ def held(path: str | Path) -> set[int]:
         return set()
 
 
-def write_index(path: str | Path, files: Mapping[str, str | Path]) -> None:
+def write_feature_index(path: str | Path, files: Mapping[str, str | Path]) -> None:
     """Write a model's index: `files` maps each story to its file; links are relative to the index."""
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
         for story, target in sorted(files.items()):
             file[story] = h5py.ExternalLink(os.path.relpath(target, Path(path).parent), "/")
-        file.attrs["format"] = FORMAT
+        file.attrs["format"] = _FORMAT
 
 
-def links(path: str | Path) -> dict[str, Path]:
+def feature_files(path: str | Path) -> dict[str, Path]:
     """Story -> its file, as the index at `path` links them.
 
     Raises:
-        UserError: no such index, or not one.
+        UserError: there is no such file, or it is not an index.
     """
     path = Path(path)
     with _open(path) as file:
@@ -129,55 +129,32 @@ def links(path: str | Path) -> dict[str, Path]:
 
 
 def _story_file(path: str | Path, story: str) -> Path:
-    found = links(path)
+    found = feature_files(path)
     if story not in found:
         raise UserError(f"{path}: has no story {story}; add it to the stories and extract again")
     return found[story]
 
 
-def stories(path: str | Path) -> list[str]:
-    """Stories of the index at `path`, sorted."""
-    return sorted(links(path))
-
-
-def layers(path: str | Path) -> list[int]:
-    """Layers that every story of the index holds, ascending."""
-    held: list[set[int]] = []
-    for story_file in links(path).values():
-        with _open(story_file, Path(path)) as file:
-            held.append({int(name) for name in file})
-    return sorted(set.intersection(*held)) if held else []
-
-
-def attrs(path: str | Path, story: str) -> dict[str, Any]:
+def feature_attrs(path: str | Path, story: str) -> dict[str, Any]:
     """Attributes of one story: plain numbers and strings."""
     with _open(_story_file(path, story), Path(path)) as file:
         return {k: v.item() if isinstance(v, np.generic) else v for k, v in file.attrs.items()}
 
 
-def shape(path: str | Path, story: str, layer: int) -> tuple[int, int]:
-    """(clock TRs, width) of one layer of one story."""
-    story_file = _story_file(path, story)
-    with _open(story_file, Path(path)) as file:
-        return _layer(file, story_file, layer).shape
-
-
-def _layer(file: h5py.File, path: Path, layer: int) -> h5py.Dataset:
-    if str(layer) not in file:
-        raise UserError(f"{path}: has no layer {layer}; it holds {', '.join(sorted(file, key=int))}")
-    return file[str(layer)]
-
-
-def read(path: str | Path, story: str, layer: int, rows: slice | None = None) -> np.ndarray:
+def read_features(path: str | Path, story: str, layer: int) -> np.ndarray:
     """Features of one story and layer from the index at `path`.
 
     Returns:
-        (rows, width) float32; `rows` of the stimulus clock, default all.
+        (clock TRs, width) float32.
 
     Raises:
-        UserError: the index, the story's file or the layer is missing, truncated, or something else.
+        UserError: the index, the story's file or the layer is missing, cut off, or not what it should be.
     """
     story_file = _story_file(path, story)
     with _open(story_file, Path(path)) as file:
-        values = _layer(file, story_file, layer)[rows if rows is not None else slice(None)]
+        if str(layer) not in file:
+            raise UserError(
+                f"{story_file}: has no layer {layer}; it holds {', '.join(sorted(file, key=int))}"
+            )
+        values = file[str(layer)][:]
     return values.astype(np.float32, copy=False)

@@ -2,59 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxscale.features import store as feature_store
-from voxscale.features.text_model import Story, TextModel
+from voxscale.features.extraction import Made, network_files, prepare_ahead, update_features
+from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.io import read_json, tables
-from voxscale.models import offload_folder, resolve_device, resolve_dtype
+from voxscale.models import offload_folder
 from voxscale.progress import bar
-from voxscale.versions import numbers
 
 
-def read_story(name: str, words: str | Path, clock: str | Path) -> Story:
-    """Read one story's tables `words` and `clock`."""
-    table = tables.read("words", words)
-    middle = (table["onset_s"].to_numpy() + table["offset_s"].to_numpy()) / 2
-    mids = tables.read("clock", clock, ["mid_s"])["mid_s"].to_numpy()
-    return Story(name, table["word"].to_pylist(), middle, mids)
+def _read(stories: Mapping[str, tuple[str | Path, str | Path]]) -> dict[str, StoryWords]:
+    """The tables `words` and `clock` of each story."""
+    found = {}
+    for name, (words, clock) in stories.items():
+        table = tables.read("words", words)
+        middle = (table["onset_s"].to_numpy() + table["offset_s"].to_numpy()) / 2
+        mids = tables.read("clock", clock, ["mid_s"])["mid_s"].to_numpy()
+        found[name] = StoryWords(name, table["word"].to_pylist(), middle, mids)
+    return found
 
 
-def story_key(story: Story, card: Mapping[str, Any], settings: Mapping[str, Any], dtype: str) -> str:
-    """Key of a story's features: everything that its numbers depend on."""
-    return feature_store.content_key(
-        numbers=numbers("text"),
-        weights=card["weights_id"],
-        context=[settings["unit"], settings["max_context"], settings["restart_at"]],
-        dtype=dtype,
-        on_disk=settings["on_disk"],
-        words=story.words,
-        times=story.times.tolist(),
-        clock=story.clock.tolist(),
-    )
-
-
-def story_files(
-    card: Mapping[str, Any], told: Sequence[Story], store: str | Path, settings: Mapping[str, Any]
+def _files(
+    card: Mapping[str, Any], stories: Mapping[str, StoryWords], store: str | Path, settings: Mapping[str, Any]
 ) -> dict[str, Path]:
-    """Where the features of each story are, or will be, with these settings.
-
-    Args:
-        card: content of the model card.
-        store, settings: as for `extract`.
-    """
-    from transformers import AutoConfig
-
-    device = resolve_device(settings["device"])
-    kind = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
-    dtype = str(kind).removeprefix("torch.")
-    return {
-        s.name: feature_store.story_path(store, card["model"], s.name, story_key(s, card, settings, dtype))
-        for s in told
+    context = [settings["unit"], settings["max_context"], settings["restart_at"]]
+    depends = {
+        name: {
+            "context": context,
+            "words": story.words,
+            "times": story.times.tolist(),
+            "clock": story.clock.tolist(),
+        }
+        for name, story in stories.items()
     }
+    return network_files("text", card, depends, store, settings)
+
+
+def text_files(
+    card: Mapping[str, Any],
+    stories: Mapping[str, tuple[str | Path, str | Path]],
+    store: str | Path,
+    settings: Mapping[str, Any],
+) -> dict[str, Path]:
+    """Where the text features of each story are, or will be; arguments as for `extract_text`."""
+    return _files(card, _read(stories), store, settings)
 
 
 def extract_text(
@@ -78,36 +71,23 @@ def extract_text(
     Raises:
         UserError: a table or the model is not what it should be, or a story's words cannot be aligned.
     """
-    card = read_json(card_path)
-    told = [read_story(name, *paths) for name, paths in stories.items()]
-    files = story_files(card, told, store, settings)
-    wanted = range(card["n_layers"] + 1) if layers is None else layers
-    numbers = ["bits_per_character", "n_characters"] if settings["bits_per_character"] else []
-    missing = [s for s in told if not feature_store.is_whole(files[s.name], wanted, numbers)]
-    if missing:
-        if layers is not None:  # never take a layer away from those who link to the file
-            layers = sorted(set(layers).union(*(feature_store.held(files[s.name]) for s in missing)))
-        beside = Path(store) / card["model"]
-        with offload_folder(beside) as offload:
-            model = TextModel(card, settings, layers, offload, beside)
-            dtype = str(model.model.dtype).removeprefix("torch.")
-            _extract_missing(model, missing, files, {"model": card["model"], "dtype": dtype})
-    feature_store.write_index(index, files)
+    card, heard = read_json(card_path), _read(stories)
+    folder = Path(store) / card["model"]
 
+    def make(missing: list[str], kept: list[int]) -> Iterator[Made]:
+        with offload_folder(folder) as offload:
+            model = LanguageModel(card, settings, kept, offload, folder)
+            common = {"model": card["model"], "dtype": str(model.model.dtype).removeprefix("torch.")}
+            ready = prepare_ahead([heard[name] for name in missing], model.passage)
+            for story, passage in bar(ready, f"{card['model']} stories", len(missing), unit="story"):
+                values, numbers = model.features(story, passage)
+                yield story.name, values, {**common, **numbers}
 
-def _extract_missing(
-    model: TextModel, stories: Sequence[Story], files: Mapping[str, Path], common: Mapping[str, Any]
-) -> None:
-    """Pass story after story; the next one is tokenised while the device works.
-
-    Each is saved before the next one starts: a killed job has lost at most the story it was in.
-    """
-    with ThreadPoolExecutor(1) as ahead:
-        coming = ahead.submit(model.passage, stories[0])
-        for i, story in enumerate(bar(stories, f"{model.card['model']} stories", unit="story")):
-            passage = coming.result()
-            if i + 1 < len(stories):
-                coming = ahead.submit(model.passage, stories[i + 1])
-            layers, numbers = model.features(story, passage)
-            attrs = {**common, "story": story.name, **numbers}
-            feature_store.write_story(files[story.name], layers, attrs, model.settings["on_disk"])
+    update_features(
+        index,
+        _files(card, heard, store, settings),
+        range(card["n_layers"] + 1) if layers is None else layers,
+        make,
+        settings["on_disk"],
+        ["bits_per_character", "n_characters"] if settings["bits_per_character"] else [],
+    )

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from voxscale.errors import UserError
-from voxscale.features import store as feature_store
+from voxscale.features import feature_files, speech_files, text_files
 from voxscale.io import read_json
 from voxscale.jobs.plan import enter, load_jobs
 from voxscale.study import Study
@@ -38,15 +38,13 @@ def expected(study: Study, model: str) -> set[Path]:
     card, settings = read_json(card_path), study.feature_settings(model)
     folders = {story: Path("results/stories") / story for story in study.stories}
     if modality == "language":
-        from voxscale.features import text as of
-
-        told = [of.read_story(s, d / "words.parquet", d / "clock.parquet") for s, d in folders.items()]
+        files_of = text_files
+        inputs = {story: d / "words.parquet" for story, d in folders.items()}
     else:
-        from voxscale.features import speech as of
-
-        sounds = zip(folders.items(), study.sounds(study.stories), strict=True)
-        told = [of.read_story(s, sound, d / "clock.parquet") for (s, d), sound in sounds]
-    return set(of.story_files(card, told, STORIES, settings).values())
+        files_of = speech_files
+        inputs = dict(zip(folders, study.sounds(study.stories), strict=True))
+    stories = {story: (inputs[story], d / "clock.parquet") for story, d in folders.items()}
+    return set(files_of(card, stories, STORIES, settings).values())
 
 
 def unused(studies: Iterable[Study]) -> list[Path]:
@@ -63,7 +61,7 @@ def unused(studies: Iterable[Study]) -> list[Path]:
     for study in studies:
         for model in study.grid.used_models:
             index = FEATURES / f"{model}.h5"
-            files = set(feature_store.links(index).values()) if index.exists() else set()
+            files = set(feature_files(index).values()) if index.exists() else set()
             if study.registry[model].has_network:
                 try:
                     files |= expected(study, model)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.features import most_windows, window_bytes
+from voxscale.features import window_bytes, windows_per_batch
 from voxscale.models import item_bytes, spread_weights
 
 MB = 1e6
@@ -141,7 +141,7 @@ def extraction(
         frames = 50.0 * settings["window_s"]  # per window
         units = seconds_of_sound / settings["stride_s"] * frames
         each = window_bytes(config or {}, width, n_layers, settings["window_s"], item)
-        windows = 32 if gpu else most_windows(each)
+        windows = 32 if gpu else windows_per_batch(each)
         at_once, passes = longest * tr_s / settings["stride_s"], units / frames / windows
         batch = windows * each + SOUND_BYTES * longest * tr_s
     flops = 2.0 * n_parameters * units

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.features import store as feature_store
+from voxscale.features import feature_attrs, feature_files
 from voxscale.io import tables
 from voxscale.provenance import collect
 
@@ -21,7 +21,7 @@ PREDICTORS = {"size": (0,), "bits": (1,), "size and bits": (0, 1)}
 
 def mean_bits(index: str | Path) -> float:
     """Bits per character of a model over the text of all its stories; NaN where it has none."""
-    kept = [feature_store.attrs(index, story) for story in feature_store.stories(index)]
+    kept = [feature_attrs(index, story) for story in sorted(feature_files(index))]
     known = [(one["n_characters"], one["bits_per_character"]) for one in kept if "n_characters" in one]
     if not known:
         return np.nan

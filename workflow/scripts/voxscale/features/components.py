@@ -10,23 +10,26 @@ mean and deviation over these TRs first: of raw features the few that vary most 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voxscale.errors import UserError
-from voxscale.features import store as feature_store
+from voxscale.errors import UserError, naming
+from voxscale.features.extraction import Made, update_features
+from voxscale.features.store import content_key, feature_files, feature_path, read_features
 from voxscale.io import read_json
 from voxscale.progress import bar
 from voxscale.timeseries import PooledScale
 from voxscale.versions import numbers
 
-EXACT = 1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
+_EXACT = (
+    1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
+)
 
 
-def components(parts: Sequence[np.ndarray], width: int) -> tuple[PooledScale, np.ndarray]:
+def principal_components(parts: Sequence[np.ndarray], width: int) -> tuple[PooledScale, np.ndarray]:
     """Leading principal components of scaled features.
 
     Args:
@@ -38,16 +41,13 @@ def components(parts: Sequence[np.ndarray], width: int) -> tuple[PooledScale, np
         with its largest entry positive.
 
     Raises:
-        UserError: there are not as many components.
+        ValueError: there are not as many components.
     """
     known = PooledScale.of(parts, 0)
     x = np.concatenate([known.apply(part, 0) for part in parts]).astype(np.float64)
     if width > min(x.shape):
-        raise UserError(
-            f"config key plateau.width: {width} components of {x.shape[1]} features at {len(x)} training "
-            "TRs; lower it"
-        )
-    if min(x.shape) <= EXACT or width == min(x.shape):
+        raise ValueError(f"{width} components of {x.shape[1]} features at {len(x)} training TRs; lower it")
+    if min(x.shape) <= _EXACT or width == min(x.shape):
         found = np.linalg.svd(x, full_matrices=False)[2][:width].T
     else:
         from scipy.sparse.linalg import svds
@@ -58,7 +58,7 @@ def components(parts: Sequence[np.ndarray], width: int) -> tuple[PooledScale, np
     return known, found * np.sign(found[largest, np.arange(width)])
 
 
-def reduce_features(
+def extract_components(
     source: str | Path,
     card_path: str | Path,
     index: str | Path,
@@ -81,35 +81,38 @@ def reduce_features(
     Raises:
         UserError: a story or layer is missing, or there are fewer components than asked for.
     """
-    card, links = read_json(card_path), feature_store.links(source)
+    card, links = read_json(card_path), feature_files(source)
     start, stop = settings["trim"]
     fitted = sorted(set(training) & set(links))
     if not fitted:
         raise UserError(f"{source}: has none of the training stories; extract its features again")
-    # The name of a story's file stands for all its numbers depend on.
+    # The name of a source's file stands for all its numbers depend on.
     same = {
         "numbers": numbers("reduced"),
         "width": card["width"],
         "layers": list(layers),
         "trim": [start, stop],
+        "fitted": [links[story].name for story in fitted],
+        "on_disk": settings["on_disk"],
     }
-    same |= {"fitted": [links[story].name for story in fitted], "on_disk": settings["on_disk"]}
     files = {
-        story: feature_store.story_path(
-            store, card["model"], story, feature_store.content_key(**same, source=path.name)
-        )
+        story: feature_path(store, card["model"], story, content_key(**same, source=path.name))
         for story, path in links.items()
     }
-    missing = [story for story, path in files.items() if not feature_store.is_whole(path, layers)]
-    maps = {}
-    for layer in layers if missing else []:
-        whole = [feature_store.read(source, story, layer) for story in fitted]
-        maps[layer] = components([part[start : len(part) - stop] for part in whole], card["width"])
-    for story in bar(missing, card["model"], unit="story"):
-        reduced = {
-            layer: (known.apply(feature_store.read(source, story, layer), 0) @ found).astype(np.float32)
-            for layer, (known, found) in maps.items()
-        }
-        attrs = {"model": card["model"], "story": story, "source": card["source"]}
-        feature_store.write_story(files[story], reduced, attrs, settings["on_disk"])
-    feature_store.write_index(index, files)
+
+    def make(missing: list[str], layers: list[int]) -> Iterator[Made]:
+        maps = {}
+        for layer in layers:
+            whole = [read_features(source, story, layer) for story in fitted]
+            with naming("config key plateau.width"):
+                maps[layer] = principal_components(
+                    [part[start : len(part) - stop] for part in whole], card["width"]
+                )
+        for story in bar(missing, card["model"], unit="story"):
+            reduced = {
+                layer: (known.apply(read_features(source, story, layer), 0) @ found).astype(np.float32)
+                for layer, (known, found) in maps.items()
+            }
+            yield story, reduced, {"model": card["model"], "source": card["source"]}
+
+    update_features(index, files, layers, make, settings["on_disk"])

@@ -6,7 +6,6 @@ The approach is that of Jain & Huth 2018 (doi 10.1101/327601).
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from voxscale.errors import UserError, naming
+from voxscale.errors import naming
 from voxscale.features.batch_size import BatchSize
 from voxscale.features.contexts import Passage, make_passage
 from voxscale.models import (
     StateReader,
     free_bytes,
-    is_out_of_memory,
     load_model,
     pack,
     resolve_device,
@@ -33,7 +31,7 @@ CPU_BUDGET = 2048  # tokens per batch: larger ones leave the caches and gain not
 GPU_BUDGET = 32768
 
 
-class Story(NamedTuple):
+class StoryWords(NamedTuple):
     """One story's words and clock.
 
     Attributes:
@@ -77,15 +75,18 @@ def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
-class TextModel:
+class LanguageModel:
     """A causal LM that turns stories into features.
 
     Args:
-        card: model card, as `prepare` writes it.
+        card: model card, as `prepare_model` writes it.
         settings: the config's `features.text`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all.
         offload: folder for weights that go to disk.
-        folder: where the token budget stays once it is found; None to find it anew.
+        folder: where the token budget is kept once it is found; None to find it anew.
+
+    Attributes:
+        tokens: tokens per batch.
 
     Raises:
         UserError: the model cannot be loaded or used.
@@ -124,28 +125,31 @@ class TextModel:
         def find() -> int:
             return token_budget(settings["token_budget"], self.model, self.reader.device, whole_logits)
 
-        self._kept: BatchSize | None = None
         if folder is not None and settings["token_budget"] == "auto":
-            self._kept = BatchSize(folder, card, self.model, lambda: [find()], whole_logits=whole_logits)
-        self.budget = self._kept.value if self._kept else find()
-        self._halved = False
+            self.tokens = BatchSize.kept(
+                folder, card, self.model, lambda: [find()], whole_logits=whole_logits
+            )
+        else:
+            self.tokens = BatchSize(find(), card["model"])
 
-    def passage(self, story: Story) -> Passage:
+    def passage(self, story: StoryWords) -> Passage:
         """Tokenise a story into passes."""
-        return make_passage(
-            self.tokenizer,
-            story.name,
-            story.words,
-            self.settings["unit"],
-            self.settings["max_context"],
-            self.settings["restart_at"],
-            getattr(self.reader.config, "max_position_embeddings", None),
-        )
+        with naming(f"story {story.name}"):
+            return make_passage(
+                self.tokenizer,
+                story.words,
+                self.settings["unit"],
+                self.settings["max_context"],
+                self.settings["restart_at"],
+                getattr(self.reader.config, "max_position_embeddings", None),
+            )
 
-    def _run(self, passage: Passage) -> Iterator[tuple[np.ndarray, dict[int, torch.Tensor], float]]:
+    def _run(
+        self, passage: Passage, budget: int
+    ) -> Iterator[tuple[np.ndarray, dict[int, torch.Tensor], float]]:
         """Yield, per batch: which kept states (k,), layer -> (k, width), nats."""
         ends = np.cumsum([0, *(len(one.at) for one in passage.passes)])
-        for group in batches([len(one.ids) for one in passage.passes], self.budget):
+        for group in batches([len(one.ids) for one in passage.passes], budget):
             chosen = [passage.passes[i] for i in group]
             longest = max(len(one.ids) for one in chosen)
             # Padding repeats the last token: it follows the text, so nothing in the text can see it.
@@ -174,13 +178,14 @@ class TextModel:
             layer -> (m, width) float32, and the summed surprisal in nats.
 
         Raises:
-            UserError: out of memory even with half the token budget.
+            UserError: out of memory even with one pass at a time.
         """
         weights = mix.astype(np.float32)
-        sums: dict[int, torch.Tensor] = {}
-        total = 0.0
-        try:
-            for where, states, nats in self._run(passage):
+
+        def add(budget: int) -> tuple[dict[int, np.ndarray], float]:
+            sums: dict[int, torch.Tensor] = {}
+            total = 0.0
+            for where, states, nats in self._run(passage, budget):
                 total += nats
                 part = weights[:, where]
                 reached = np.flatnonzero(part.any(axis=1))  # a TR hears the words of a few seconds only
@@ -189,27 +194,13 @@ class TextModel:
                     if layer not in sums:
                         sums[layer] = values.new_zeros(len(mix), values.shape[1])
                     sums[layer].index_add_(0, rows.to(values.device), part.to(values.device) @ values)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
-            if self._halved:
-                raise UserError(
-                    f"{self.card['model']}: out of memory with {self.budget} tokens per batch; set a lower "
-                    "features.text.token_budget, or features.device_map: auto"
-                ) from None
-        else:
             return {layer: values.cpu().numpy() for layer, values in sums.items()}, total
-        self._halved = True
-        self.budget = max(1, self.budget // 2)
-        if self._kept:
-            self._kept.halve()
-        print(
-            f"{self.card['model']}: out of memory; going on with {self.budget} tokens a batch",
-            file=sys.stderr,
-        )
-        return self.mixed_states(passage, mix)
 
-    def features(self, story: Story, passage: Passage) -> tuple[dict[int, np.ndarray], dict[str, float]]:
+        longest = max(len(one.ids) for one in passage.passes)
+        refusal = f"one pass of {longest} tokens; set a lower features.text.max_context"
+        return self.tokens.run(add, refusal, longest)
+
+    def features(self, story: StoryWords, passage: Passage) -> tuple[dict[int, np.ndarray], dict[str, float]]:
         """Features of a story on its TR clock.
 
         Returns:

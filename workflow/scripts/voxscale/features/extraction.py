@@ -1,0 +1,91 @@
+"""What every extraction shares: stories that the store lacks are made one by one, then all are indexed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from voxscale.features import store
+from voxscale.models import resolve_device, resolve_dtype
+from voxscale.versions import numbers
+
+T, P = TypeVar("T"), TypeVar("P")
+# Story, layer -> (clock TRs, width), and numbers or strings to keep beside them.
+Made = tuple[str, Mapping[int, np.ndarray], Mapping[str, Any]]
+
+
+def network_files(
+    stage: str,
+    card: Mapping[str, Any],
+    depends: Mapping[str, Mapping[str, Any]],
+    folder: str | Path,
+    settings: Mapping[str, Any],
+) -> dict[str, Path]:
+    """Where a network's features of each story are, or will be, with these settings.
+
+    Args:
+        stage: whose version of numbers counts, `text` or `speech`.
+        card: content of the model card.
+        depends: story -> everything its features depend on besides the model and its precision.
+        folder: of the story files, `results/features/stories`.
+        settings: `device`, `dtype` and `on_disk` of the config's `features`.
+    """
+    from transformers import AutoConfig
+
+    device = resolve_device(settings["device"])
+    dtype = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
+    same = {
+        "numbers": numbers(stage),
+        "weights": card["weights_id"],
+        "dtype": str(dtype).removeprefix("torch."),
+        "on_disk": settings["on_disk"],
+    }
+    return {
+        story: store.feature_path(folder, card["model"], story, store.content_key(**same, **own))
+        for story, own in depends.items()
+    }
+
+
+def prepare_ahead(items: Sequence[T], prepare: Callable[[T], P]) -> Iterator[tuple[T, P]]:
+    """Give each item with what is prepared of it; the next one is prepared while the caller uses this one."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(prepare, items[0])
+        for item, after in zip(items, [*items[1:], None], strict=True):
+            ready = coming.result()
+            if after is not None:
+                coming = pool.submit(prepare, after)
+            yield item, ready
+
+
+def update_features(
+    index: str | Path,
+    files: Mapping[str, Path],
+    layers: Iterable[int],
+    make: Callable[[list[str], list[int]], Iterator[Made]],
+    on_disk: str,
+    attrs: Iterable[str] = (),
+) -> None:
+    """Write the features of the stories that the store lacks, and the index that links all of them.
+
+    Each story is saved before the next one is asked for: a killed job has lost one story at most.
+
+    Args:
+        index: `results/features/<model>.h5`, written last.
+        files: story -> its file.
+        layers: layers that each story's file must hold.
+        make: makes the features of the stories that it is given, in order, at the layers that it is given.
+        on_disk: float32 or float16.
+        attrs: attributes that each story's file must have.
+    """
+    wanted, attrs = set(layers), list(attrs)
+    missing = [story for story, path in files.items() if not store.has_features(path, wanted, attrs)]
+    if missing:
+        # A file that is written again keeps the layers that it had: other studies may link to it.
+        wanted = wanted.union(*(store.stored_layers(files[story]) for story in missing))
+        for story, values, noted in make(missing, sorted(wanted)):
+            store.write_features(files[story], values, {**noted, "story": story}, on_disk)
+    store.write_feature_index(index, files)
