@@ -54,7 +54,7 @@ rule scores:
 rule figures:
     """Every figure of the study."""
     input:
-        drawn("png"),
+        all_of("draw_figure", "figure"),
 
 
 onstart:

@@ -14,7 +14,7 @@ from voxscale.cluster import before_graph, before_jobs, record_in_jobs
 from voxscale.study import read_yaml
 from voxscale.dataset import NAME
 from voxscale.errors import UserError
-from voxscale.jobs import PATHS, RULES, Job, Jobs, record_of, require_schemas
+from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of, require_schemas
 from voxscale.models import availability
 from voxscale.study import Study
 from voxscale.versions import numbers
@@ -36,6 +36,7 @@ except UserError as error:
     sys.exit(f"ERROR {error}")
 
 jobs = Jobs(study)
+FIGURES = figures_of(study)
 
 
 wildcard_constraints:
@@ -47,6 +48,7 @@ wildcard_constraints:
     story=NAME,
     law="|".join(study.config["laws"]) or "none",
     selection="|".join(study.selections),
+    figure="|".join(FIGURES),
 
 
 # Responses by what they are made of: to make a damaged file anew must make no finished fit run again.
@@ -158,46 +160,13 @@ def law_selection(wildcards):
     return study.config["laws"][wildcards.law]["sweep"]
 
 
-def figure(name, category):
-    """The three files of a figure, the bitmap with its caption for Snakemake's own report."""
-    captioned = report(
-        made(f"draw_{name}")[f"{name}_png"],
-        caption=f"../workflow/report/{name}.rst",
-        category=category,
-    )
+def figure_tables(wildcards):
+    """Files of each table that a figure is drawn from, by the name of its kind."""
+    inputs = FIGURES[wildcards.figure].inputs(study)
     return {
-        "png": captioned,
-        "pdf": f"results/figures/{name}.pdf",
-        "csv": f"results/figures/{name}.csv",
+        name: [PATHS[name].format(**file) for file in files]
+        for name, files in inputs.items()
     }
-
-
-def law_tables(kind):
-    """What the figure of the chief law of a kind is drawn from."""
-    law = study.chief_laws[kind]
-    files = {"laws": "law", "points": "law_points", "curves": "law_curves"}
-    found = {key: PATHS[name].format(law=law) for key, name in files.items()}
-    return found | tables_of(study.config["laws"][law]["sweep"], "summary")
-
-
-def stacking_tables():
-    """What the figures of stacks are drawn from."""
-    return tables_of("maps", "voxels") | {
-        "stacking": all_of("stack_models", "stacking")
-    }
-
-
-# The figures that the study has enough data for.
-FIGURES = [
-    name.removeprefix("draw_")
-    for name, record in RULES.items()
-    if name.startswith("draw_") and not record.on_request and exists(name)
-]
-
-
-def drawn(kind):
-    """Files of one kind of every figure of the study."""
-    return [f"results/figures/{name}.{kind}" for name in FIGURES]
 
 
 def models_at_hand(dag):

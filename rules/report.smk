@@ -6,17 +6,16 @@ rule write_report:
     """The report: every figure with its caption, the laws' numbers, warnings, config and provenance."""
     input:
         **tables_of("all", "summary", "voxels"),
-        figures=drawn("png"),
-        numbers=drawn("csv"),
+        figures=all_of("draw_figure", "figure"),
+        numbers=all_of("draw_figure", "figure_csv"),
         validation=all_of("validate_phantom", "validation"),
-        laws=all_of("fit_law", "law"),
+        laws=all_of("fit_law", "laws"),
         law_points=all_of("fit_law", "law_points"),
         subjects=all_of("describe_subject", "subject_table"),
         what_next=all_of("fit_joint", "what_next"),
         layer_choice=all_of("profile_layers", "layer_choice"),
         template=str(HOME / "workflow/report/report.html.j2"),
         story=str(HOME / "workflow/report/story.yaml"),
-        captions=[str(HOME / f"workflow/report/{name}.rst") for name in FIGURES],
         presets=str(HOME / "config/presets.yaml"),
     output:
         **made("write_report"),

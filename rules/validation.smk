@@ -10,7 +10,7 @@ if exists("validate_phantom"):
             truth=all_of("scan_phantom", "subject_truth"),
             ceiling=all_of("estimate_ceiling", "ceiling"),
             points=PATHS["law_points"].format(law="nested"),
-            law=PATHS["law"].format(law="nested"),
+            law=PATHS["laws"].format(law="nested"),
             cards=expand(PATHS["card"], model=study.grid.used_models),
             stacking=all_of("stack_models", "stacking"),
             weights=all_of("stack_models", "stacking_weights"),
@@ -30,22 +30,3 @@ if exists("validate_phantom"):
             truth=lambda wildcards, input: folder_of(input.truth[0]),
         script:
             "../workflow/scripts/validate_phantom.py"
-
-    rule draw_validation:
-        """What was found beside what is true."""
-        input:
-            validation="results/validation.json",
-        output:
-            **figure("validation", "Validation"),
-        log:
-            log_of("draw_validation"),
-        benchmark:
-            benchmark_of("draw_validation")
-        conda:
-            "../envs/analysis.yaml"
-        resources:
-            **needs("draw_validation"),
-        params:
-            **parameters("draw_validation"),
-        script:
-            "../workflow/scripts/draw_validation.py"

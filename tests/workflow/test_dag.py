@@ -21,7 +21,7 @@ def test_one_figure_needs_no_more_than_it_shows(tmp_path):
     # Beside its own models the one that, with one of them, says which voxels are significant.
     assert models == {*demo_config()["sweeps"]["speech_size"]["models"], "tiny-opt-4"}
     assert run.rules["extract_language_features"] == 1
-    assert run.rules["draw_score_by_speech_model_size"] == 1
+    assert run.rules["draw_figure"] == 1
     assert "stack_models" not in run.rules
 
 

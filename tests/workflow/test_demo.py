@@ -139,7 +139,7 @@ def test_a_deleted_figure_is_redrawn_alone(demo):
     figure.unlink()
     run = snakemake(demo, "results/figures/map_ceiling.png")
     assert run.status == 0, run.text
-    assert run.rules == {"draw_map_ceiling": 1}
+    assert run.rules == {"draw_figure": 1}
     assert figure.read_bytes() == before, "a figure must be the same however often it is drawn"
 
 

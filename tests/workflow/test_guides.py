@@ -10,6 +10,7 @@ from labs import write_folder
 from workflow.runs import HOME
 
 from voxscale.errors import UserError
+from voxscale.jobs.figures import FIGURES
 from voxscale.jobs.plan import load_jobs
 from voxscale.report.published import PUBLISHED
 from voxscale.study.config import read_yaml
@@ -36,6 +37,7 @@ def test_what_a_lab_is_told_to_type_exists(guide):
     files = (HOME / "Snakefile", *HOME.glob("rules/*.smk"))
     rules = re.findall(r"^ *rule (\w+):", "".join(path.read_text() for path in files), flags=re.MULTILINE)
     targets = re.findall(r"^([a-z0-9-]+):", (HOME / "Makefile").read_text(), flags=re.MULTILINE)
+    figures = {figure.name for figure in FIGURES}
     typed = [line for line in commands(text) if line.startswith(("make ", "snakemake "))]
     assert len(typed) > 1
     for line in [*typed, *re.findall(r"`((?:make|snakemake) [^`\n]+)`", text)]:
@@ -46,7 +48,7 @@ def test_what_a_lab_is_told_to_type_exists(guide):
             assert first in targets, line
         elif first[0] not in "-…" and not first.startswith("results/responses/"):
             figure = first.removeprefix("results/figures/").removesuffix(".png")
-            assert first in rules or f"draw_{figure}" in rules, line
+            assert first in rules or figure in figures, line
     for file in re.findall(r"\]\(([^)h#][^)#]*)\)", text):
         assert (HOME / guide).parent.joinpath(file).exists(), file
 

@@ -135,13 +135,11 @@ def test_the_readme_opens_with_the_two_commands():
 
 
 def graph_edges(text):
-    """(rule, rule that needs it) of a Mermaid chart; the rules that draw figures are one, and
-    an edge that follows from others is left out."""
+    """(rule, rule that needs it) of a Mermaid chart, without the edges that follow from others."""
     names = {id_: name for id_, name in re.findall(r"^\s*(id\d+)\[(\w+)\]", text, flags=re.MULTILINE)}
     pairs = re.findall(r"^\s*(\w+) --> (\w+)", text, flags=re.MULTILINE)
     named = [[names.get(end, end) for end in pair] for pair in pairs]
-    merged = [["draw_figures" if end.startswith("draw_") else end for end in pair] for pair in named]
-    return set(nx.transitive_reduction(nx.DiGraph(merged)).edges)
+    return set(nx.transitive_reduction(nx.DiGraph(named)).edges)
 
 
 def test_the_readme_s_rule_graph_is_snakemake_s_own(tmp_path):

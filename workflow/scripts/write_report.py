@@ -1,6 +1,6 @@
 """The report: every figure with its caption, the laws' numbers, warnings, config and provenance."""
 
-from voxscale.figures import load
+from voxscale.figures import read_table
 from voxscale.io import read_json
 from voxscale.provenance import collect, hash_config
 from voxscale.report import log_notes, write_report
@@ -12,8 +12,11 @@ TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice",
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_report(
-            snakemake.input.figures,
-            {name: load(name, snakemake.input.get(name, [])) for name in TABLES},
+            [
+                (png, *told)
+                for png, told in zip(snakemake.input.figures, snakemake.params.figures, strict=True)
+            ],
+            {name: read_table(name, snakemake.input.get(name, [])) for name in TABLES},
             snakemake.params.config,
             collect(config=hash_config(snakemake.params.config), models=snakemake.params.models),
             snakemake.output[0],

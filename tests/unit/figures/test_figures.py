@@ -14,6 +14,7 @@ import study_tables as study
 from voxscale.figures import (
     checks,
     distributions,
+    files,
     frames,
     interactive,
     layers,
@@ -57,7 +58,7 @@ def law(made, name, **options):
 
 
 def room(made):
-    return distributions.with_room(made["voxels"], room_rows(made["scores"], made["voxels"]))
+    return room_rows(made["scores"], made["voxels"])
 
 
 FIGURES = {
@@ -66,14 +67,12 @@ FIGURES = {
     "score_by_training_hours": lambda t: law(t, "training"),
     "score_by_layer": lambda t: layers.draw_layers(t["layers"], order=list(study.MODELS)),
     "map_scores": lambda t: maps.draw_score_maps(t["scores"], t["voxels"], subjects=["UTS02"]),
-    "score_distribution": lambda t: distributions.draw_scores(t["scores"]),
-    "map_ceiling": lambda t: maps.draw_ceiling_maps(room(t)),
-    "ceiling_distribution": lambda t: distributions.draw_ceiling(room(t)),
-    "ceiling_drift": lambda t: checks.draw_drift(t["drift"]),
-    "stacking_gain": lambda t: maps.draw_gain(t["stacking"], t["voxels"]),
-    "variance_partition": lambda t: distributions.draw_variance_partition(
-        frames.with_place(t["stacking"], t["voxels"])
-    ),
+    "score_distribution": lambda t: distributions.draw_score_distribution(t["scores"]),
+    "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"], room(t)),
+    "ceiling_distribution": lambda t: distributions.draw_ceiling_distribution(t["voxels"], room(t)),
+    "ceiling_drift": lambda t: checks.draw_ceiling_drift(t["drift"]),
+    "stacking_gain": lambda t: maps.draw_stacking_gain(t["stacking"], t["voxels"]),
+    "variance_partition": lambda t: distributions.draw_variance_partition(t["stacking"], t["voxels"]),
     "long_context_artifact": lambda t: checks.draw_artifact(t["artifact"]),
     "what_next": lambda t: outlook.draw_what_next(*t["joint"]),
     "plateau": lambda t: outlook.draw_plateau(
@@ -106,11 +105,9 @@ def texts(figure):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_has_a_caption_and_named_axes(drawn, name):
+def test_a_figure_has_named_axes(drawn, name):
     figure, data = drawn[name]
     assert len(data)
-    caption = Path(__file__).parents[3] / "workflow" / "report" / f"{name}.rst"
-    assert len(caption.read_text()) > 60
     shared = [getattr(figure, f"_sup{axis}label", None) for axis in "xy"]
     for axes in (axes for axes in figure.axes if axes.get_visible() and axes.axison):
         bar = hasattr(axes, "_colorbar")
@@ -141,7 +138,7 @@ def test_nothing_is_cut_off_at_the_page(drawn, name):
 def test_saved_numbers_are_the_plotted_ones(drawn, tmp_path):
     figure, data = drawn["score_by_language_model_size"]
     paths = [tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")]
-    style.save(figure, data, *paths)
+    files.save_figure(figure, data, *paths)
     assert paths[0].read_bytes()[:4] == b"\x89PNG"
     assert paths[1].read_bytes()[:5] == b"%PDF-"
     back = pd.read_csv(paths[2])
@@ -242,16 +239,14 @@ def test_a_lone_subject_needs_no_mean(made):
         lambda t: law(t, "absent"),
         lambda t: layers.draw_layers(t["layers"].iloc[:0]),
         lambda t: maps.draw_score_maps(t["scores"], t["voxels"].assign(vertex=None, hemisphere=None)),
-        lambda t: distributions.draw_ceiling(room(t).assign(reliable=False)),
-        lambda t: checks.draw_drift(t["drift"].iloc[:0]),
+        lambda t: distributions.draw_ceiling_distribution(t["voxels"].assign(reliable=False), room(t)),
+        lambda t: checks.draw_ceiling_drift(t["drift"].iloc[:0]),
         lambda t: truth.draw_validation({"points": [], "checks": []}),
         lambda t: outlook.draw_what_next(*(table.iloc[:0] for table in t["joint"])),
         lambda t: outlook.draw_plateau(t["points"], t["laws"], *t["bits"], arms={"none": "raw"}),
         lambda t: checks.draw_artifact(t["artifact"].iloc[:0]),
-        lambda t: maps.draw_gain(t["stacking"].iloc[:0], t["voxels"]),
-        lambda t: distributions.draw_variance_partition(
-            frames.with_place(t["stacking"].iloc[:0], t["voxels"])
-        ),
+        lambda t: maps.draw_stacking_gain(t["stacking"].iloc[:0], t["voxels"]),
+        lambda t: distributions.draw_variance_partition(t["stacking"].iloc[:0], t["voxels"]),
     ],
 )
 def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
@@ -259,7 +254,7 @@ def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
     (note,) = data.note
     assert note.endswith(".")
     assert note.split()[0] in " ".join(texts(figure))
-    style.save(figure, data, *(tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")))
+    files.save_figure(figure, data, *(tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")))
 
 
 def test_another_subject_is_told_beside_the_gains(made, drawn):
@@ -289,12 +284,12 @@ def test_controls_set_every_model_beside_the_controls(drawn):
 
 
 def test_a_layer_swept_in_one_subject_is_not_compared_with_a_mean(made):
-    rows = frames.full(made["summary"])
+    rows = frames.full_training(made["summary"])
     swept = rows[(rows.model == "opt-30b") & (rows.subject == "UTS01")].assign(layer=0, mean_cv_r=0.9)
-    chosen = frames.one_layer(pd.concat([rows, swept]))
+    chosen = frames.best_layer(pd.concat([rows, swept]))
     assert set(chosen[chosen.model == "opt-30b"].layer) == {36}
     everywhere = rows[rows.model == "opt-30b"].assign(layer=0, mean_cv_r=0.9)
-    chosen = frames.one_layer(pd.concat([rows, everywhere]))
+    chosen = frames.best_layer(pd.concat([rows, everywhere]))
     assert set(chosen[chosen.model == "opt-30b"].layer) == {0}
 
 
@@ -312,7 +307,7 @@ def test_validation_counts_what_holds_and_shows_what_does_not(drawn):
 
 
 def test_ceiling_quantities_leave_unreliable_voxels_out(made):
-    table = room(made)
+    table = frames.with_room(made["voxels"], room(made))
     assert table.ccnorm[~table.reliable].isna().all()
     known = table[table.reliable & table.r.notna()]
     best = made["scores"].sort_values("cv_r").groupby(["subject", "voxel"]).r.last()
@@ -326,11 +321,11 @@ MAKE = """
 import sys
 sys.path[:0] = sys.argv[2:]
 import numpy as np, study_tables as study
-from voxscale.figures import maps, style
+from voxscale.figures import files, maps
 rng = np.random.default_rng(0)
 scores, voxels = study.scores(rng, ["opt-30b"], 40), study.voxels(rng, 40)
 drawn = maps.draw_score_maps(scores, voxels, subjects=["UTS01"])
-style.save(*drawn, *(f"{sys.argv[1]}/a.{kind}" for kind in ("png", "pdf", "csv")))
+files.save_figure(*drawn, *(f"{sys.argv[1]}/a.{kind}" for kind in ("png", "pdf", "csv")))
 """
 
 
@@ -349,7 +344,7 @@ def test_another_run_gives_the_same_bytes(tmp_path):
 
 def test_drawing_leaves_matplotlibs_settings_alone(made):
     before = dict(mpl.rcParams)
-    checks.draw_drift(made["drift"])
+    checks.draw_ceiling_drift(made["drift"])
     assert dict(mpl.rcParams) == before
 
 
@@ -363,10 +358,10 @@ def test_colours_say_what_lies_beyond_them(made):
 
 
 def test_set_names_and_counts_read_well():
-    assert frames.set_name("roi:early_auditory") == "early auditory"
-    assert frames.set_name("decile:3") == "ceiling decile 3"
-    assert frames.set_name("all") == "all"
-    assert [style.count(n) for n in (1.25e8, 1.3e9, 999_999, 42)] == ["125M", "1.3B", "1M", "42"]
+    assert frames.voxel_set_label("roi:early_auditory") == "early auditory"
+    assert frames.voxel_set_label("decile:3") == "ceiling decile 3"
+    assert frames.voxel_set_label("all") == "all"
+    assert [style.format_count(n) for n in (1.25e8, 1.3e9, 999_999, 42)] == ["125M", "1.3B", "1M", "42"]
 
 
 @pytest.mark.parametrize("name", interactive.CHARTS)

@@ -1,4 +1,4 @@
-"""Figures: each `draw_*` is pure, from tables to a figure and what it plots; `style.save` writes them."""
+"""Figures: each `draw_*` is pure, from tables to a figure and what it plots; `draw_figure` does the files."""
 
 import lazy_loader
 

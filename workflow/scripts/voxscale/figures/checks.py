@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from voxscale.figures import style
-from voxscale.figures.frames import full, one_layer, set_name
+from voxscale.figures.frames import best_layer, full_training, voxel_set_label
 from voxscale.figures.scaling import METRICS
 
 
@@ -59,7 +59,7 @@ def draw_artifact(
             where = {"x": 0.98, "y": 0.97 - 0.11 * i, "transform": axes.transAxes, "ha": "right", "va": "top"}
             where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             axes.text(s=_uncut(line), color=hues[model], fontsize=8, fontweight="bold", **where)
-        axes.set_title(set_name(voxel_set))
+        axes.set_title(voxel_set_label(voxel_set))
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + (high - low) * (0.06 + 0.15 * len(averages)))  # room for what is told
     style.hide_spare(panels, len(sets))
@@ -79,7 +79,7 @@ def draw_artifact(
 def _uncut(line: pd.DataFrame) -> str:
     """The score at the study's cut and without any, and the difference in percent where there is a score."""
     uncut, own = line.sort_values("cut_s").y.iloc[0], line.y_own.iloc[0]
-    percent = f" ({style.signed(100 * (uncut / own - 1))} %)" if own > 0.02 else ""
+    percent = f" ({style.format_signed(100 * (uncut / own - 1))} %)" if own > 0.02 else ""
     return f"{own:.2f}, uncut {uncut:.2f}{percent}".replace("-", "\u2212")
 
 
@@ -95,7 +95,7 @@ def draw_controls(
     """
     summary = summary[summary.modality != "derived"]
     summary = summary.assign(modality=summary.modality.mask(summary.model.isin(controls), "control"))
-    scores = one_layer(full(summary, voxel_set)).rename(columns={f"mean_{metric}": "score"})
+    scores = best_layer(full_training(summary, voxel_set)).rename(columns={f"mean_{metric}": "score"})
     scores = scores.dropna(subset=["score"])[["modality", "family", "model", "layer", "subject", "score"]]
     if scores.empty:
         return style.sentence("No scores to set beside each other.")
@@ -129,7 +129,7 @@ def draw_controls(
     axes.set_yticks(mean.index, mean.model, fontsize=7.5)
     axes.set_ylim(-0.6, len(mean) - 0.4)
     axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels")
+    axes.set_xlabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels")
     handles: list[Any] = [
         Line2D([], [], color=tints.get(m, "#9aa5b0"), linewidth=7, alpha=0.55, label=m) for m in order
     ]
@@ -142,7 +142,7 @@ def draw_controls(
 
 
 @style.house
-def draw_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw_ceiling_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """How the response to the test story changes from one hearing to the next.
 
     Args:

@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
+from voxscale.figures.frames import with_place, with_room
 
 
 @style.house
-def draw_scores(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw_score_distribution(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Voxel correlations of the best models: a histogram per subject, and the share of voxels above each r.
 
     Args:
@@ -69,19 +70,14 @@ def draw_scores(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def with_room(voxels: pd.DataFrame, room: pd.DataFrame) -> pd.DataFrame:
-    """Table `voxels` with what table `room` says of each voxel's chosen model: r, ccmax, ccnorm, room."""
-    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "r", "ccmax", "ccnorm", "room"]]
-    return voxels.drop(columns="ccmax").merge(chosen, on=["subject", "voxel"], how="left")
-
-
 @style.house
-def draw_ceiling(ceiling: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw_ceiling_distribution(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Noise ceilings of the reliable voxels, and how near the best model comes to them.
 
     Args:
-        ceiling: from `with_room`.
+        voxels, room: tables of these names.
     """
+    ceiling = with_room(voxels, room)
     if not ceiling.reliable.any():
         return style.sentence("No noise ceiling: the test story has no repeats.")
     hues = style.colours(sorted(ceiling.subject.unique()))
@@ -112,17 +108,18 @@ def draw_ceiling(ceiling: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 @style.house
-def draw_variance_partition(shares: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw_variance_partition(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Variance that only the semantic model, only the speech model, and both explain, by region.
 
     Args:
-        shares: table `stacking` with a column `roi`.
+        stacking, voxels: tables of these names.
     """
     parts = {
         "unique_language": ("only language", style.PALETTE[0]),
         "shared": ("shared", style.PALETTE[3]),
         "unique_speech": ("only speech", style.PALETTE[1]),
     }
+    shares = with_place(stacking, voxels)
     shares = shares.groupby(["subject", "roi"], as_index=False, sort=False)[list(parts)].mean()
     shares = shares.dropna()
     if shares.empty:

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import pandas as pd
 
-from voxscale.io import tables
 
-
-def load(
-    name: str, paths: str | Path | Sequence[str | Path], columns: list[str] | None = None
-) -> pd.DataFrame:
-    """One table, or several files of it one under the other; no rows when there are no files."""
-    paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    parts = [tables.read(name, path, columns).to_pandas() for path in paths]
-    if not parts:
-        return pd.DataFrame(columns=columns or tables.SCHEMAS[name].names)
-    return pd.concat(parts, ignore_index=True)
-
-
-def set_name(voxel_set: str) -> str:
+def voxel_set_label(voxel_set: str) -> str:
     """A voxel set as people say it: `roi:early_auditory` is `early auditory`."""
     kind, _, name = voxel_set.partition(":")
     if kind == "decile":
@@ -29,14 +13,14 @@ def set_name(voxel_set: str) -> str:
     return (name or kind).replace("_", " ")
 
 
-def full(summary: pd.DataFrame, voxel_set: str = "all") -> pd.DataFrame:
+def full_training(summary: pd.DataFrame, voxel_set: str = "all") -> pd.DataFrame:
     """Rows of each subject's largest training set, draws averaged away."""
     rows = summary[summary.voxel_set == voxel_set]
     largest = rows.groupby("subject").n_train.transform("max")
     return rows[(rows.n_train == largest) & (rows.draw == 0)]
 
 
-def one_layer(summary: pd.DataFrame) -> pd.DataFrame:
+def best_layer(summary: pd.DataFrame) -> pd.DataFrame:
     """Of each model only the layer with the best mean held-out r inside the training stories.
 
     Only layers that most of its subjects have: a layer swept in one subject is not compared with a mean.
@@ -54,3 +38,9 @@ def with_place(table: pd.DataFrame, voxels: pd.DataFrame) -> pd.DataFrame:
     placed = table.merge(place, on=["subject", "voxel"], how="left")
     placed["roi"] = placed.roi.replace("", None).fillna("no region").str.replace("_", " ")
     return placed
+
+
+def with_room(voxels: pd.DataFrame, room: pd.DataFrame) -> pd.DataFrame:
+    """Table `voxels` with what table `room` says of each voxel's chosen model: r, ccmax, ccnorm, room."""
+    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "r", "ccmax", "ccnorm", "room"]]
+    return voxels.drop(columns="ccmax").merge(chosen, on=["subject", "voxel"], how="left")

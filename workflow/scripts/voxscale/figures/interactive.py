@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from voxscale.figures import style
-from voxscale.figures.frames import set_name
+from voxscale.figures.frames import voxel_set_label
 from voxscale.figures.scaling import AXES, METRICS
 
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "star")
@@ -80,7 +80,7 @@ def size(data: pd.DataFrame) -> Chart | None:
     chart = _chart(
         [trace | {"visible": name == first} for name, traces in panels.items() for trace in traces],
         AXES[x_name],
-        METRICS[metric] + (f", {set_name(first)} voxels" if len(panels) == 1 else ""),
+        METRICS[metric] + (f", {voxel_set_label(first)} voxels" if len(panels) == 1 else ""),
         log=True,
     )
     if len(panels) > 1:
@@ -94,7 +94,7 @@ def size(data: pd.DataFrame) -> Chart | None:
                 "y": 1.14,
                 "buttons": [
                     {
-                        "label": f"{set_name(name)} voxels",
+                        "label": f"{voxel_set_label(name)} voxels",
                         "method": "update",
                         "args": [{"visible": [owner == name for owner in owners]}],
                     }
@@ -193,7 +193,7 @@ def controls(data: pd.DataFrame) -> Chart | None:
         trace["y"] = rows.model.tolist()
         traces.append(trace)
     order = {"type": "category", "categoryarray": mean.model.tolist(), "automargin": True}
-    label = f"{METRICS[data.metric.iloc[0]]}, {set_name(data.voxel_set.iloc[0])} voxels"
+    label = f"{METRICS[data.metric.iloc[0]]}, {voxel_set_label(data.voxel_set.iloc[0])} voxels"
     chart = _chart(traces, label, "", height=160 + 24 * len(mean))
     chart["layout"]["yaxis"] |= order
     return chart
@@ -207,7 +207,7 @@ def artifact(data: pd.DataFrame) -> Chart | None:
     for (voxel_set, model, subject), rows in data.groupby(["voxel_set", "model", "subject"], sort=False):
         mean = subject == "mean"
         look = {"width": 3, "size": 6} if mean else {"width": 0.8, "size": 4, "opacity": 0.45}
-        name = f"{set_name(voxel_set)}, {model}"
+        name = f"{voxel_set_label(voxel_set)}, {model}"
         look |= {"showlegend": mean, "legendgroup": name, "dash": dashes.get(model, "solid")}
         traces.append(_line(rows, "cut_s", name, hues[voxel_set], "difference", **look))
     label = f"{METRICS[data.metric.iloc[0]]}, less that at this study's cut"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from voxscale.figures import style
-from voxscale.figures.frames import set_name
+from voxscale.figures.frames import voxel_set_label
 from voxscale.figures.scaling import METRICS
 
 
@@ -66,7 +66,7 @@ def draw_layers(
         )
     style.hide_spare(panels, len(families))
     figure.supxlabel("relative depth (0: embedding, 1: last layer)", fontsize=9)
-    figure.supylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels", fontsize=9)
+    figure.supylabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels", fontsize=9)
     data = pd.concat([layers, mean.assign(subject="mean")], ignore_index=True)
     kept = ["family", "model", "layer", "depth", "subject", "score", "lo", "hi", "chosen", "best_on_test"]
     return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)

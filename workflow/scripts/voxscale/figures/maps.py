@@ -13,7 +13,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoS
 from matplotlib.figure import Figure, SubFigure
 
 from voxscale.figures import style, surface
-from voxscale.figures.frames import with_place
+from voxscale.figures.frames import with_place, with_room
 
 NO_VERTICES = (
     "No map: the dataset names no cortical vertex for its voxels (config key dataset.voxels). "
@@ -143,14 +143,15 @@ def draw_score_maps(
 
 
 def draw_ceiling_maps(
-    ceiling: pd.DataFrame, *, subjects: Sequence[str] | None = None, steps: int = 1
+    voxels: pd.DataFrame, room: pd.DataFrame, *, subjects: Sequence[str] | None = None, steps: int = 1
 ) -> tuple[Figure, pd.DataFrame]:
     """Noise ceiling, share of it reached, and room left on the cortex.
 
     Args:
-        ceiling: from `distributions.with_room`.
+        voxels, room: tables of these names.
         subjects: whom to show; the first one when not given.
     """
+    ceiling = with_room(voxels, room)
     quantities = {
         "ccmax": ("ceiling", "CCmax (correlation)", None),
         "ccnorm": ("reached", "CCnorm = r / CCmax", 1.0),
@@ -167,7 +168,9 @@ def draw_ceiling_maps(
 
 
 @style.house
-def draw_gain(stacking: pd.DataFrame, voxels: pd.DataFrame, *, steps: int = 1) -> tuple[Figure, pd.DataFrame]:
+def draw_stacking_gain(
+    stacking: pd.DataFrame, voxels: pd.DataFrame, *, steps: int = 1
+) -> tuple[Figure, pd.DataFrame]:
     """What stacking gains: where (maps of up to three subjects), in how many voxels, in which regions.
 
     Args:

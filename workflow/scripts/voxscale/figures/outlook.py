@@ -13,10 +13,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
-from voxscale.figures.frames import set_name
+from voxscale.figures.frames import voxel_set_label
 from voxscale.figures.scaling import AXES, DASH, DOTS, METRICS, law_line
 
 AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
+
+
+def _choose(table: pd.DataFrame, metric: str, voxel_set: str) -> pd.DataFrame:
+    return table[(table.metric == metric) & (table.voxel_set == voxel_set)]
 
 
 def _mean_of(table: pd.DataFrame) -> str:
@@ -26,16 +30,14 @@ def _mean_of(table: pd.DataFrame) -> str:
 
 @style.house
 def draw_what_next(
-    surface: pd.DataFrame, options: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all"
+    joint_surface: pd.DataFrame, what_next: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all"
 ) -> tuple[Figure, pd.DataFrame]:
     """Left: fitted score over parameters and hours, with lines of equal score. Right: gain of each next step.
 
     Args:
-        surface, options: tables `joint_surface` and `what_next`.
+        joint_surface, what_next: tables of these names.
     """
-    surface, options = (
-        table[(table.metric == metric) & (table.voxel_set == voxel_set)] for table in (surface, options)
-    )
+    surface, options = (_choose(table, metric, voxel_set) for table in (joint_surface, what_next))
     mean_of = _mean_of(surface)
     fitted = surface[surface.subject == mean_of]
     if fitted.empty:
@@ -77,7 +79,7 @@ def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame, metric: str)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis, values, form in (
-        (axes.xaxis, table.columns, style.count),
+        (axes.xaxis, table.columns, style.format_count),
         (axes.yaxis, table.index, lambda value, _: f"{value:.2g}"),
     ):
         axis.set_major_locator(LogLocator(subs=style.log_steps(values)))
@@ -152,10 +154,10 @@ def _wrap(option: str) -> str:
 
 @style.house
 def draw_plateau(
-    points: pd.DataFrame,
+    law_points: pd.DataFrame,
     laws: pd.DataFrame,
-    bits: pd.DataFrame,
-    fits: pd.DataFrame,
+    plateau: pd.DataFrame,
+    plateau_fits: pd.DataFrame,
     *,
     arms: Mapping[str, str],
     metric: str = "r2",
@@ -164,18 +166,18 @@ def draw_plateau(
     """Is the plateau the models' or the feature count's? Laws with and without the points where p > n.
 
     Args:
-        points, laws: tables `law_points` and `laws`.
-        bits, fits: tables `plateau` and `plateau_fits`; may be empty.
+        law_points, laws: tables of these names.
+        plateau, plateau_fits: tables of these names; may be empty.
         arms: what to call each law, the first with raw features, the others with fixed width.
     """
-    points = points[points.law.isin(arms) & (points.metric == metric) & (points.voxel_set == voxel_set)]
+    points = _choose(law_points, metric, voxel_set)
+    points = points[points.law.isin(arms)]
     points = points[points.subject == _mean_of(points)].dropna(subset=["y"])
     if points.empty:
         return style.sentence("No plateau analysis: the study has no law over the size of language models.")
     points = points.assign(family=points.group, arm=points.law.map(arms))
-    bits = (
-        bits[["model", "bits_per_character"]].drop_duplicates("model").astype({"bits_per_character": float})
-    )
+    bits = plateau[["model", "bits_per_character"]].drop_duplicates("model")
+    bits = bits.astype({"bits_per_character": float})
     points = points.merge(bits, on="model", how="left").sort_values("x")
     known = points.dropna(subset=["bits_per_character"])
     shapes = style.markers(sorted(points.family.unique()))
@@ -197,7 +199,7 @@ def draw_plateau(
     lines = _lines(left, points, laws, metric, voxel_set, arms, handles)
     style.log_axis(left, points.x.to_numpy())
     left.set_xlabel(AXES[points.x_name.iloc[0]])
-    left.set_ylabel(f"{METRICS[metric]}, {set_name(voxel_set)} voxels")
+    left.set_ylabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels")
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     if len(known):
         right = panels[0, 1]
@@ -208,8 +210,8 @@ def draw_plateau(
         right.tick_params(axis="x", rotation=30)
         right.set_xlabel("bits per character of the stories\n(better models to the right)")
         right.set_ylabel(METRICS[metric])
-        fits = fits[(fits.law == next(iter(arms))) & (fits.metric == metric) & (fits.voxel_set == voxel_set)]
-        fits = fits[fits.subject == points.subject.iloc[0]].dropna(subset=["left_out_rmse"])
+        fits = _choose(plateau_fits, metric, voxel_set).dropna(subset=["left_out_rmse"])
+        fits = fits[(fits.law == next(iter(arms))) & (fits.subject == points.subject.iloc[0])]
         told = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]
         if told:
             right.set_title("error at models left out\n" + ", ".join(told), fontsize=8, fontweight="normal")
@@ -228,8 +230,8 @@ def _lines(
     handles: list,
 ) -> Sequence[pd.DataFrame]:
     """Draw the log-linear law of raw features with and without the wide points, and of each fixed width."""
-    fits = laws[(laws.metric == metric) & (laws.voxel_set == voxel_set) & (laws.form == "log_linear")]
-    fits = fits[(fits.subject == _mean_of(points)) & (fits.group == "all")]
+    fits = _choose(laws, metric, voxel_set)
+    fits = fits[(fits.form == "log_linear") & (fits.subject == _mean_of(points)) & (fits.group == "all")]
     first, *others = arms
     wanted = [(first, "all", "law of all points", "-"), (first, "narrow", "law without them", DASH)]
     wanted += [(law, "all", f"law of {arms[law]}", DOTS) for law in others]

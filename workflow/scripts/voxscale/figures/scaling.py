@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from voxscale.figures import style
-from voxscale.figures.frames import set_name
+from voxscale.figures.frames import voxel_set_label
 from voxscale.laws import FORMS
 
 METRICS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
@@ -24,14 +24,16 @@ AXES = {
     "stories": "training data (stories)",
     "trs": "training data (TRs)",
 }
-UNITS = {"hours": "h", "width": "dimensions", "trs": "TRs", "parameters_non_embedding": "parameters"}
+X_UNITS = {"hours": "h", "width": "dimensions", "trs": "TRs", "parameters_non_embedding": "parameters"}
 DASH, DOTS = (0, (5, 2)), (0, (1.2, 1.4))
 
 
-def base_text(base: str, x_name: str) -> str:
+def base_label(base: str, x_name: str) -> str:
     """What a percentage is of, in words: `fitted value at x = 1.25e+08` becomes `... at 125M parameters`."""
-    unit = UNITS.get(x_name, x_name)
-    return re.sub(r"x = ([\d.e+-]+)", lambda found: f"{style.count(float(found[1]))} {unit}", str(base))
+    unit = X_UNITS.get(x_name, x_name)
+    return re.sub(
+        r"x = ([\d.e+-]+)", lambda found: f"{style.format_count(float(found[1]))} {unit}", str(base)
+    )
 
 
 def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
@@ -51,9 +53,9 @@ def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
         lines.append(told.replace("-", "\u2212"))
     if "percent_per_decade" in rows.index:
         share = rows.loc["percent_per_decade"]
-        shown = [style.signed(value) for value in (share.estimate, share.lo, share.hi)]
+        shown = [style.format_signed(value) for value in (share.estimate, share.lo, share.hi)]
         lines.append(f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the")
-        lines.append(base_text(share.base, x_name))
+        lines.append(base_label(share.base, x_name))
     return "\n".join(lines)
 
 
@@ -88,9 +90,9 @@ def _draw_line(axes: Axes, fit: pd.DataFrame, band: pd.DataFrame, x: pd.Series, 
 
 @style.house
 def draw_law(
-    points: pd.DataFrame,
+    law_points: pd.DataFrame,
     laws: pd.DataFrame,
-    curves: pd.DataFrame,
+    law_curves: pd.DataFrame,
     summary: pd.DataFrame,
     *,
     law: str,
@@ -102,13 +104,13 @@ def draw_law(
     """One line per subject, their mean, and a law fitted to the mean with its band; a panel per voxel set.
 
     Args:
-        points, laws, curves, summary: tables `law_points`, `laws`, `law_curves` (may be empty: no band) and
-            `summary`.
+        law_points, laws, law_curves, summary: tables of these names; without curves no band is drawn.
         form: the law to draw; the log-linear one is what the published percentages are of.
         interval: what share of resamples the band holds.
     """
     tables = {
-        name: [_choose(table, law, metric, name) for table in (points, laws, curves)] for name in voxel_sets
+        name: [_choose(table, law, metric, name) for table in (law_points, laws, law_curves)]
+        for name in voxel_sets
     }
     tables = {name: parts for name, parts in tables.items() if parts[0].y.notna().any()}
     if not tables:
@@ -120,9 +122,9 @@ def draw_law(
         mine = mine.dropna(subset=["y"])
         data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, form, interval)
         told.append(data.assign(metric=metric, voxel_set=name))
-        axes.set_ylabel(f"{METRICS[metric]}, {set_name(name)} voxels")
+        axes.set_ylabel(f"{METRICS[metric]}, {voxel_set_label(name)} voxels")
         if several:
-            axes.set_title(f"{set_name(name)} voxels")
+            axes.set_title(f"{voxel_set_label(name)} voxels")
             axes.set_ylabel(METRICS[metric])
             axes.legend(handles=laws_drawn, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5)
         else:

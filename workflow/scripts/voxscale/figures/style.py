@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -14,8 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-from voxscale.io import atomic
 
 NO_END = "no end"  # of an interval
 P = ParamSpec("P")
@@ -82,17 +79,6 @@ def grid(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = WI
     return figure, figure.subplots(rows, columns, **options)
 
 
-def save(figure: Figure, data: pd.DataFrame, png: str | Path, pdf: str | Path, csv: str | Path) -> None:
-    """Write a figure and what it plots; the same figure gives the same bytes on every run."""
-    with mpl.rc_context(RC):
-        with atomic(png) as temporary:
-            figure.savefig(temporary, dpi=160, metadata={"Software": None})
-        with atomic(pdf) as temporary:
-            figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
-        with atomic(csv) as temporary:
-            data.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-
-
 @house
 def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
     """What stands in a figure's place when the study has nothing to plot there."""
@@ -102,7 +88,7 @@ def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.DataFrame({"note": [text]})
 
 
-def signed(value: float, digits: int = 0) -> str:
+def format_signed(value: float, digits: int = 0) -> str:
     """A number with its sign, a true minus, and no sign when it rounds to nothing; infinity is `no end`."""
     if np.isinf(value):
         return NO_END
@@ -133,7 +119,7 @@ def sizes(names: Iterable[str], largest: float = 6.5) -> dict[str, float]:
     return {name: max(largest * 0.75**i, 2.5) for i, name in enumerate(names)}
 
 
-def count(value: float, _: Any = None) -> str:
+def format_count(value: float, _: Any = None) -> str:
     """A count as people say it: 125M, 1.3B."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * 0.9995:
@@ -150,7 +136,7 @@ def log_steps(values: Sequence[float]) -> tuple[float, ...]:
     return (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 
 
-def log_axis(axes: Axes, values: Sequence[float], form: Any = count) -> None:
+def log_axis(axes: Axes, values: Sequence[float], form: Any = format_count) -> None:
     """A logarithmic x axis around the values, with readable ticks."""
     values = np.asarray(values, float)
     axes.set_xscale("log")

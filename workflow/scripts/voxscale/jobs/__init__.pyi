@@ -1,3 +1,4 @@
+from .figures import figures_of as figures_of
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
 from .record import CELL as CELL

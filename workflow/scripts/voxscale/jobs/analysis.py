@@ -114,11 +114,10 @@ RULES = (
     Rule(
         "fit_law",
         outputs={
-            "law": "results/laws/{law}.parquet",
+            "laws": "results/laws/{law}.parquet",
             "law_points": "results/laws/{law}-points.parquet",
             "law_curves": "results/laws/{law}-curves.parquet",
         },
-        schemas={"law": "laws"},
         jobs=lambda study: [{"law": law} for law in study.config["laws"]],
         need=lambda sizes, law: _resampling(sizes, sizes.study.law_cells(law)),
         params={

@@ -146,18 +146,8 @@ def duration(seconds: float) -> str:
 
 def report(rows: Sequence[Row]) -> str:
     """The table of rules, the disk of each stage and what to know about the fits' size."""
-    figures = [row for row in rows if row.rule.startswith("draw_")]
-    shown = [row for row in rows if row not in figures]
-    if figures:
-        drawn = Row("draw_*")
-        for row in figures:
-            for key in ("jobs", "done", "outdated", "core_hours", "disk_mb", "seconds"):
-                setattr(drawn, key, getattr(drawn, key) + getattr(row, key))
-            drawn.memory_mb = max(drawn.memory_mb, row.memory_mb)
-            drawn.longest_s = max(drawn.longest_s, row.longest_s)
-        shown.insert(-1, drawn)
     total = Row("all")
-    for row in shown:
+    for row in rows:
         for key in ("jobs", "done", "outdated", "core_hours", "gpu_hours", "disk_mb"):
             setattr(total, key, getattr(total, key) + getattr(row, key))
         total.memory_mb = max(total.memory_mb, row.memory_mb)
@@ -187,7 +177,7 @@ def report(rows: Sequence[Row]) -> str:
                 duration(row.longest_s),
                 size(row.disk_mb),
             )
-            for row in (*shown, total)
+            for row in (*rows, total)
         ),
     )
     lines.insert(-1, "")

@@ -133,8 +133,7 @@ def report(seen: Sequence[Seen], cells: bool = False) -> str:
     rules: dict[str, Counter[str]] = {}
     fits: dict[str, Counter[str]] = {}
     for job, state, _ in seen:
-        rule = "draw_*" if job.rule.startswith("draw_") else job.rule
-        rules.setdefault(rule, Counter())[state] += 1
+        rules.setdefault(job.rule, Counter())[state] += 1
         if job.rule == "fit_encoding":
             group = f"{job.wildcards['model']} n_train={job.wildcards['n_train']}"
             fits.setdefault(group, Counter())[state] += 1

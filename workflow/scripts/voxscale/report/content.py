@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxscale.figures import NO_END, base_text, count, full, one_layer, set_name, signed
+from voxscale.figures import (
+    NO_END,
+    base_label,
+    best_layer,
+    format_count,
+    format_signed,
+    full_training,
+    voxel_set_label,
+)
 from voxscale.laws import FORMS
 
 METRIC = {"r": "r", "r2": "signed r²"}
@@ -95,12 +103,12 @@ def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str,
             {
                 "law": law if group == "all" else f"{law}, {group}",
                 "subject": _who(subject),
-                "voxels": set_name(voxel_set),
+                "voxels": voxel_set_label(voxel_set),
                 "metric": METRIC[metric],
                 "points": f"{fit.n_points.iloc[0]}" + ("" if points == "all" else f" ({points})"),
                 "per decade": between(named["per_decade"], "{:+.2g}") if "per_decade" in named else None,
                 "% per decade": between(percent, "{:+.0f}") if percent else None,
-                "of the": base_text(percent.base, x_names.get(law, "x")) if percent else None,
+                "of the": base_label(percent.base, x_names.get(law, "x")) if percent else None,
             }
         )
     return rows
@@ -118,7 +126,7 @@ def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "law": law if group == "all" else f"{law}, {group}",
                 "subject": _who(subject),
-                "voxels": set_name(voxel_set),
+                "voxels": voxel_set_label(voxel_set),
                 "metric": METRIC[metric],
                 "points": points,
                 "form": form.replace("_", "-") + (", preferred" if fit.preferred.iloc[0] else ""),
@@ -179,7 +187,7 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
 
 def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per model: its size, and its score at the layer chosen inside the training stories."""
-    scores = one_layer(full(summary))
+    scores = best_layer(full_training(summary))
     rows = []
     order = {"language": 0, "speech": 1, "nested": 2, "control": 3}
     parts = sorted(
@@ -198,8 +206,8 @@ def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
                 "model": model,
                 "kind": first.modality,
                 "family": first.family,
-                "parameters": count(size) if size == size and size else None,
-                "without embeddings": count(body) if body == body and body else None,
+                "parameters": format_count(size) if size == size and size else None,
+                "without embeddings": format_count(body) if body == body and body else None,
                 "layers": int(first.n_layers),
                 "width": None if pd.isna(first.width) else int(first.width),
                 "layer": int(first.layer),
@@ -303,9 +311,9 @@ def facts(
     slopes = slopes[slopes.metric == "r2"]
     for kind, law in chief_laws.items():
         for row in slopes[slopes.law == law].itertuples():
-            base = base_text(row.base, x_names.get(law, "x"))
+            base = base_label(row.base, x_names.get(law, "x"))
             label = f"{kind} law, signed r² per decade, of the {base}"
             if not (np.isnan(row.lo) or np.isnan(row.hi)):
-                label = f"[{signed(row.lo)}, {signed(row.hi)}] {label}"
-            found.append({"value": f"{signed(row.estimate)} %", "label": label})
+                label = f"[{format_signed(row.lo)}, {format_signed(row.hi)}] {label}"
+            found.append({"value": f"{format_signed(row.estimate)} %", "label": label})
     return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -18,7 +16,7 @@ import yaml
 from markupsafe import Markup
 
 from voxscale.errors import UserError
-from voxscale.figures import interactive, set_name
+from voxscale.figures import interactive, voxel_set_label
 from voxscale.io import atomic
 from voxscale.io import tables as schemas
 from voxscale.report import content as content
@@ -29,23 +27,16 @@ CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
 PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
 
 
-def caption(path: Path) -> Markup:
-    """A figure's caption from its reStructuredText: one paragraph, in which only literals are marked up."""
-    text = html.escape(" ".join(path.read_text().split()))
-    return Markup(re.sub(r"``(.+?)``", r"<code>\1</code>", text))
-
-
 def png_size(data: bytes) -> tuple[int, int]:
     """Width and height in pixels, from the header of a PNG."""
     return struct.unpack(">II", data[16:24])
 
 
-def read_figure(png: Path, captions: Path, number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def read_figure(png: Path, caption: str, number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """A figure for the template, and its interactive chart if it has one.
 
     Args:
         png: the figure; its numbers lie beside it as `.csv`.
-        captions: folder of `<figure>.rst`.
 
     Raises:
         UserError: not a PNG.
@@ -58,7 +49,6 @@ def read_figure(png: Path, captions: Path, number: int) -> tuple[dict[str, Any],
         return {"name": png.stem, "note": data.note.iloc[0]}, None
     chart = interactive.chart(png.stem, data) if len(data) else None
     width, height = png_size(image)
-    told = caption(captions / f"{png.stem}.rst")
     small = csv.exists() and csv.stat().st_size <= CSV_BYTES
     figure = {
         "name": png.stem,
@@ -66,7 +56,7 @@ def read_figure(png: Path, captions: Path, number: int) -> tuple[dict[str, Any],
         "file": f"figures/{png.name}",
         "png": base64.b64encode(image).decode(),
         "csv": base64.b64encode(csv.read_bytes()).decode() if small else None,
-        "caption": told,
+        "caption": caption,
         "alt": png.stem.replace("_", " "),
         "width": width,
         "height": height,
@@ -87,7 +77,7 @@ def _choice_rows(choice: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "model": row.model,
-            "voxels": set_name(row.voxel_set),
+            "voxels": voxel_set_label(row.voxel_set),
             "chosen for": row.unit,
             "metric": row.metric,
             "layer chosen in training": row.by_cv,
@@ -156,7 +146,7 @@ def _words(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write_report(
-    figures: Sequence[str | Path],
+    figures: Sequence[tuple[str | Path, str, str]],
     tables: Mapping[str, pd.DataFrame],
     config: Mapping[str, Any],
     provenance: Mapping[str, Any],
@@ -173,11 +163,11 @@ def write_report(
     """Write the report.
 
     Args:
-        figures: PNG files named after the story's figures, their numbers beside them.
+        figures: PNG (its numbers beside it as `.csv`), title of the section that shows it, caption; of each.
         tables: frames by name, see `section_tables`; one that is absent counts as empty.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
-        template: `report.html.j2`, with `story.yaml` and the captions beside it.
+        template: `report.html.j2`, with `story.yaml` beside it.
         presets: `config/presets.yaml` as read.
         validation: comparison with the phantom's truth, if there is one.
         chief_laws: the law of language models, of speech models and of training data that is told.
@@ -200,17 +190,15 @@ def write_report(
         {"title": "Config", "text": yaml.safe_dump(plain, sort_keys=False)},
         {"title": "Provenance", "text": json.dumps(rest, indent=1, sort_keys=True, default=str)},
     ]
-    known = {Path(path).stem: Path(path) for path in figures}
     charts, number, told = {}, 0, []
     for section in yaml.safe_load((template.parent / "story.yaml").read_text()):
         drawn = []
-        for name in section.get("figures", []):
-            if name in known:
-                figure, chart = read_figure(known[name], template.parent, number + 1)
-                number += figure["note"] is None
-                drawn.append(figure)
-                if chart:
-                    charts[name] = chart
+        for png, _, caption in (figure for figure in figures if figure[1] == section["title"]):
+            figure, chart = read_figure(Path(png), caption, number + 1)
+            number += figure["note"] is None
+            drawn.append(figure)
+            if chart:
+                charts[figure["name"]] = chart
         key, text = section["id"], section.get("text", "").format(**_words(config))
         if key == "warnings" and not warned:
             text = f"None: nothing in this study asks for caution. {text}"
@@ -220,7 +208,7 @@ def write_report(
             "codes": codes if key == "provenance" else [],
             "warnings": warned if key == "warnings" else [],
         }
-        if any(part.values()) or (text and not section.get("figures")):
+        if any(part.values()) or key == "warnings":
             told.append({"id": key, "title": section["title"], "text": text, **part})
     dataset = config.get("dataset", {})
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)

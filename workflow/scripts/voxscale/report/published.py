@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxscale.figures import UNITS, base_text, count, full, set_name
+from voxscale.figures import X_UNITS, base_label, format_count, full_training, voxel_set_label
 from voxscale.report.content import METRIC, between, percentages
 
 LEAST_R = 0.01  # ASSUME: a mean score below tells nothing, least of all in percent
@@ -53,14 +53,16 @@ def published_rows(
         law = chief_laws.get(kind, "")
         x = x_names.get(law, "x")
         mine = [
-            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, of the {base_text(row.base, x)}"
-            f"{_fitted(points, row, x)}"
+            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, "
+            f"of the {base_label(row.base, x)}{_fitted(points, row, x)}"
             for row in ours[ours.law == law].itertuples()
         ]
         answers.append("; ".join(mine) or None)
     networks = summary[summary.modality.isin(["language", "speech"])]
-    largest = full(networks)
-    everywhere = pd.concat([largest, *(full(networks, s) for s in networks.voxel_set.unique() if s != "all")])
+    largest = full_training(networks)
+    everywhere = pd.concat(
+        [largest, *(full_training(networks, s) for s in networks.voxel_set.unique() if s != "all")]
+    )
     answers += [
         _best_voxel(largest),
         _depths(largest),
@@ -85,7 +87,8 @@ def _fitted(points: pd.DataFrame, law: Any, x_name: str) -> str:
     ].x
     if x.empty:
         return ""
-    return f" (fitted to {len(x)} points, {count(x.min())} to {count(x.max())} {UNITS.get(x_name, x_name)})"
+    span = f"{format_count(x.min())} to {format_count(x.max())} {X_UNITS.get(x_name, x_name)}"
+    return f" (fitted to {len(x)} points, {span})"
 
 
 def _best_voxel(largest: pd.DataFrame) -> str | None:
@@ -117,7 +120,7 @@ def _near_ceiling(scores: pd.DataFrame) -> str | None:
     if known.empty:
         return None
     best = known.sort_values("mean_ccnorm").iloc[-1]
-    where = set_name(best.voxel_set)
+    where = voxel_set_label(best.voxel_set)
     return f"at most {best.mean_ccnorm:.0%} of it on average, over {where} ({best.model}, {best.subject})"
 
 
@@ -127,4 +130,4 @@ def _inflation(scores: pd.DataFrame) -> str | None:
     if known.empty:
         return None
     best = known.assign(share=known.mean_r_uncut / known.mean_r - 1).sort_values("share").iloc[-1]
-    return f"{best.share:+.0%} over {set_name(best.voxel_set)} ({best.model}, {best.subject})"
+    return f"{best.share:+.0%} over {voxel_set_label(best.voxel_set)} ({best.model}, {best.subject})"

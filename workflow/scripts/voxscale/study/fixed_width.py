@@ -8,7 +8,7 @@ from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.models import ModelEntry
-from voxscale.study.law_figures import chief_laws
+from voxscale.study.chief_laws import chief_laws
 
 
 def arm_of(name: str) -> str:

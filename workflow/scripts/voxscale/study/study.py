@@ -11,11 +11,11 @@ from typing import Any
 from voxscale.cortex import NO_PLACES
 from voxscale.errors import UserError
 from voxscale.study.checks import check
+from voxscale.study.chief_laws import chief_laws
 from voxscale.study.config import complete, merge, read_yaml
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm, arm_of
 from voxscale.study.grid import Cell, Grid
-from voxscale.study.law_figures import chief_laws
 from voxscale.study.representatives import map_cells, models_of, reference_cells
 
 

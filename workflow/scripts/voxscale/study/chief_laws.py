@@ -1,4 +1,4 @@
-"""Which law each figure of scores against size shows: told by what the law runs over, whatever its name."""
+"""The chief law of each kind: the kind follows from what the law runs over, whatever its name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from typing import Any
 
 from voxscale.models import ModelEntry
 
-FIGURES = {
-    "language": "score_by_language_model_size",
-    "speech": "score_by_speech_model_size",
-    "training": "score_by_training_hours",
-}
+KINDS = ("language", "speech", "training")
 OF_DATA = ("hours", "stories", "trs")
 
 
@@ -22,7 +18,7 @@ def kind(law: str, config: Mapping[str, Any], registry: Mapping[str, ModelEntry]
         return "training"
     models = config["sweeps"].get(spec["sweep"], {"models": []})["models"]
     modalities = {registry[model].modality for model in models if model in registry}
-    return modalities.pop() if len(modalities) == 1 and modalities <= set(FIGURES) else None
+    return modalities.pop() if len(modalities) == 1 and modalities <= set(KINDS) else None
 
 
 def chief_laws(config: Mapping[str, Any], registry: Mapping[str, ModelEntry]) -> dict[str, str]:
@@ -31,4 +27,4 @@ def chief_laws(config: Mapping[str, Any], registry: Mapping[str, ModelEntry]) ->
     for law in config["laws"]:
         if of := kind(law, config, registry):
             found.setdefault(of, law)
-    return {of: found[of] for of in FIGURES if of in found}
+    return {of: found[of] for of in KINDS if of in found}

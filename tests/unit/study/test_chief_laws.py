@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voxscale.jobs import Jobs
+from voxscale.jobs import figures_of
 from voxscale.study.study import Study
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -28,8 +28,9 @@ def study(laws, **more):
 def test_any_name_has_its_figure(kind, law, figure):
     found = study({"mine": law})
     assert found.chief_laws == {kind: "mine"}
-    assert Jobs(found).exists(f"draw_{figure}")
-    assert Jobs(found).exists("draw_plateau") == (kind == "language")
+    assert figure in figures_of(found)
+    assert figures_of(found)[figure].options(found)["law"] == "mine"
+    assert ("plateau" in figures_of(found)) == (kind == "language")
 
 
 def test_the_first_of_a_kind_is_shown():

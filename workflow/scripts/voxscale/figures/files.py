@@ -1,0 +1,62 @@
+"""From the files of a study's tables to the files of a figure: PNG, PDF and the plotted numbers as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from voxscale import figures
+from voxscale.figures.style import RC
+from voxscale.io import atomic, read_json, tables
+
+
+def draw_figure(
+    draw: str,
+    inputs: Mapping[str, Sequence[str | Path]],
+    options: Mapping[str, Any],
+    png: str | Path,
+    pdf: str | Path,
+    csv: str | Path,
+) -> None:
+    """Read tables, draw a figure from them and write it.
+
+    Args:
+        draw: name of a drawing function of this room.
+        inputs: files of each of its tables, by the name of its argument, which is the table's own; a table
+            of one `.json` file is passed as read.
+        options: its other arguments.
+    """
+    frames = {
+        name: read_json(*paths) if Path(paths[0]).suffix == ".json" else read_table(name, paths)
+        for name, paths in inputs.items()
+    }
+    save_figure(*getattr(figures, draw)(**frames, **options), png, pdf, csv)
+
+
+def read_table(
+    name: str, paths: str | Path | Sequence[str | Path], columns: list[str] | None = None
+) -> pd.DataFrame:
+    """One table, or several files of it one under the other; no rows when there are no files."""
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    parts = [tables.read(name, path, columns).to_pandas() for path in paths]
+    if not parts:
+        return pd.DataFrame(columns=columns or tables.SCHEMAS[name].names)
+    return pd.concat(parts, ignore_index=True)
+
+
+def save_figure(
+    figure: Figure, data: pd.DataFrame, png: str | Path, pdf: str | Path, csv: str | Path
+) -> None:
+    """Write a figure and what it plots; the same figure gives the same bytes on every run."""
+    with mpl.rc_context(RC):
+        with atomic(png) as temporary:
+            figure.savefig(temporary, dpi=160, metadata={"Software": None})
+        with atomic(pdf) as temporary:
+            figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
+        with atomic(csv) as temporary:
+            data.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
