@@ -25,6 +25,10 @@ pycortex: install ## pycortex beside the rest: regions, maps and flatmaps of ds0
 demo: install ## the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
+# Refused for a stage whose numbers have changed but not its version.
+golden: install ## write tests/golden anew, for a stage whose version was raised
+	PYTHONPATH=workflow/scripts OMP_NUM_THREADS=1 $(BIN)/python tests/golden_check.py
+
 # No SLURM in them: where slurm.conf is left but no daemon, each of its commands waits for nine seconds.
 test: install ## all tests
 	SLURM_CONF=/dev/null OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

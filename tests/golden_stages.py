@@ -1,0 +1,506 @@
+"""What each stage of `voxscale.versions` computes on a tiny input: its golden numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from voxscale.io import tables
+
+N_KEPT = 8  # values of an array that are compared one by one; the rest by its mean
+ROOT = Path(__file__).parents[1]
+STORY = {"a": 40, "b": 50, "t": 60}  # TRs
+
+
+def kept(values: Any) -> list[float]:
+    """Some values of an array, the mean of those that are finite, and how many they are."""
+    flat = np.asarray(values, np.float64).ravel()
+    finite = flat[np.isfinite(flat)]
+    some = flat[np.unique(np.linspace(0, len(flat) - 1, N_KEPT).astype(int))] if len(flat) else flat
+    return [*some.tolist(), float(finite.mean()) if len(finite) else 0.0, len(finite)]
+
+
+def of_frame(frame: pd.DataFrame, name: str) -> dict[str, list[float]]:
+    """The columns of a frame that hold numbers or flags and are not the same all over."""
+    numeric = frame.select_dtypes(["number", "bool"])
+    return {f"{name}.{column}": kept(numeric[column]) for column in numeric if frame[column].nunique() > 1}
+
+
+QUANTITY = {"laws": ["form", "parameter"], "what_next": ["option", "unit"]}  # rows of several quantities
+
+
+def of_tables(folder: Path, **paths: str) -> dict[str, list[float]]:
+    """The columns of tables on disk, by table, and by quantity where a column holds several."""
+    found = {}
+    for name, path in paths.items():
+        frame = tables.read(name, folder / path).to_pandas()
+        if name in QUANTITY:
+            for quantity, part in frame.groupby(QUANTITY[name]):
+                found |= of_frame(part, ".".join([name, *quantity]))
+        else:
+            found |= of_frame(frame, name)
+    return found
+
+
+def of_features(index: Path) -> dict[str, list[float]]:
+    """Every layer of every story, and the numbers kept beside them."""
+    from voxscale.features import store
+
+    found = {}
+    for story in store.stories(index):
+        for layer in store.layers(index):
+            found[f"{story}.{layer}"] = kept(store.read(index, story, layer))
+        numbers = store.attrs(index, story).items()
+        found |= {f"{story}.{key}": [value] for key, value in numbers if isinstance(value, int | float)}
+    return found
+
+
+def phantom(folder: Path) -> dict[str, list[float]]:
+    import made_phantom as made
+
+    from voxscale.phantom import expectation
+
+    subject, signal, (words, sounds) = made.subject(), made.signal(), made.drives()
+    known = {"words": words["story0"], "sound": sounds["story0"], "scale": subject.scale}
+    known |= {"place": subject.voxels.vertex, "signal": signal["test"]}
+    known["heard"] = made.hear(subject, signal, "test", made.REPEATS, 1)
+    known["ceiling"] = expectation.ceiling(subject, signal, made.TEST, made.SKIP, made.REPEATS)
+    return {name: kept(values) for name, values in known.items()}
+
+
+def stories(folder: Path) -> dict[str, list[float]]:
+    import labs
+
+    from voxscale.dataset import read_story
+
+    labs.write_folder(folder)
+    found = {}
+    for story, transcript in (("walk", "words/walk.tsv"), ("swim", "words/swim.TextGrid")):
+        paths = {name: folder / f"{story}-{name}.parquet" for name in ("words", "phones", "clock")}
+        trs = {"tr_s": labs.TR_S, "trim": (3, 2)}
+        read_story(folder / transcript, folder / "trs.tsv", story, **paths, **trs)
+        here = of_tables(folder, **{name: path.name for name, path in paths.items()})
+        found |= {f"{story}.{name}": values for name, values in here.items()}
+    return found
+
+
+def responses(folder: Path) -> dict[str, list[float]]:
+    import labs
+
+    from voxscale.dataset import open_subject, prepare_responses
+
+    labs.write_folder(folder)
+    sources = {story: [folder / f"responses/anna/{story}.npz"] for story in labs.STORIES}
+    prepare_responses(folder / "anna.h5", sources, folder / "trs.tsv", ["exam"])
+    subject, whole = open_subject(folder / "anna.h5"), slice(None)
+    found = {story: kept(subject.read(story, whole)) for story in labs.STORIES}
+    return found | {"repeats": kept(subject.repeats("exam", whole))}
+
+
+def models(folder: Path) -> dict[str, list[float]]:
+    from tiny_models import WORDS, language_architectures
+    from transformers import AutoModel
+
+    from voxscale.models import prepare_model
+
+    words = write_story(folder, "a", WORDS)[0]
+    card = prepare_model(language_architectures()["OPTForCausalLM"], folder / "opt.json", [words])
+    found = {key: [value] for key, value in card.items() if isinstance(value, int)}
+    weights = AutoModel.from_pretrained(card["path"]).state_dict()
+    return found | {name: kept(values.numpy()) for name, values in sorted(weights.items())[:8]}
+
+
+def write_story(folder: Path, story: str, words: list[str]) -> tuple[Path, Path]:
+    """Tables `words` and `clock` of a story at two words a second."""
+    n, m = len(words), len(words) // 4 + 8
+    onset, mid = np.arange(n) * 0.5, 2.0 * np.arange(m) - 9
+    spoken = {"story": [story] * n, "index": range(n), "onset_s": onset, "offset_s": onset + 0.3}
+    clock = {"story": [story] * m, "row": range(m), "onset_s": mid - 1, "mid_s": mid}
+    paths = folder / f"{story}-words.parquet", folder / f"{story}-clock.parquet"
+    tables.write("words", spoken | {"word": words}, paths[0])
+    tables.write("clock", clock | {"in_response": [True] * m}, paths[1])
+    return paths
+
+
+def text(folder: Path) -> dict[str, list[float]]:
+    from tiny_models import SETTINGS, WORDS, language_architectures, make_card
+
+    from voxscale.features import extract_text
+
+    card = make_card(replace(language_architectures()["OPTForCausalLM"], slug="opt"), folder / "opt")
+    (folder / "opt.json").write_text(json.dumps(card))
+    told = {"a": write_story(folder, "a", WORDS)}
+    extract_text(folder / "opt.json", told, folder / "opt.h5", folder / "stories", SETTINGS)
+    return of_features(folder / "opt.h5")
+
+
+def write_sound(folder: Path, story: str) -> Path:
+    import soundfile
+    from tiny_speech import noise
+
+    from voxscale.features.sound import RATE
+
+    soundfile.write(folder / f"{story}.wav", noise(4.0), RATE)
+    return folder / f"{story}.wav"
+
+
+def speech(folder: Path) -> dict[str, list[float]]:
+    from tiny_models import WORDS
+    from tiny_speech import SETTINGS, make_cards
+
+    from voxscale.features import extract_speech
+
+    told = {"a": (write_sound(folder, "a"), write_story(folder, "a", WORDS)[1])}
+    found = {}
+    for name, card in make_cards(lambda name: folder / name, ["hubert", "whisper"]).items():
+        paths = folder / f"{name}/card.json", told, folder / f"{name}.h5", folder / "stories"
+        extract_speech(*paths, SETTINGS | {"on_disk": "float32", "stride_s": 0.5, "device": "cpu"})
+        found |= {f"{card['model']}.{key}": values for key, values in of_features(paths[2]).items()}
+    return found
+
+
+def controls(folder: Path) -> dict[str, list[float]]:
+    from tiny_models import WORDS
+
+    from voxscale.features import Sources, extract_controls
+
+    words, clock = write_story(folder, "a", WORDS)
+    latents = np.random.default_rng(0).normal(size=(len(tables.read("clock", clock)), 6))
+    np.save(folder / "a.npy", latents)
+    source = Sources(clock, words, None, write_sound(folder, "a"), folder / "a.npy")
+    known = [
+        {"control": name, "modality": "control", "dims": None}
+        for name in ("word_rate", "mel", "time_since_onset", "autocorrelation")
+    ]
+    found = {}
+    for card in [*known, {"control": None, "modality": "nested", "dims": 4}]:
+        name = card["control"] or "nested"
+        (folder / f"{name}.json").write_text(json.dumps(card | {"model": name}))
+        paths = folder / f"{name}.json", {"a": source}, folder / f"{name}.h5", folder / "stories"
+        extract_controls(*paths, {"mel_bands": 8, "seed": 0, "on_disk": "float32"})
+        found |= {f"{name}.{key}": values for key, values in of_features(paths[2]).items()}
+    return found
+
+
+def reduced(folder: Path) -> dict[str, list[float]]:
+    from voxscale.features import reduce_features, store
+
+    rng = np.random.default_rng(0)
+    mixing, files = rng.normal(size=(3, 12)) * [[5], [3], [1.5]], {}
+    for story, n in STORY.items():
+        values = rng.normal(size=(n, 3)) @ mixing + 0.5 * rng.normal(size=(n, 12)) + 5
+        files[story] = folder / f"src-{story}.h5"
+        store.write_story(files[story], {2: values.astype(np.float32)}, {})
+    store.write_index(folder / "src.h5", files)
+    (folder / "card.json").write_text(json.dumps({"model": "m-pca3", "width": 3, "source": "m"}))
+    paths = folder / "src.h5", folder / "card.json", folder / "m.h5", folder / "stories"
+    reduce_features(*paths, ["a", "b"], [2], {"trim": [4, 2], "on_disk": "float32"})
+    return of_features(folder / "m.h5")
+
+
+def encoding(folder: Path) -> dict[str, list[float]]:
+    import cell_study
+
+    from voxscale.encoding import predict_cell, weigh_cell
+
+    study = cell_study.made_study(folder)
+    # Of the smallest alphas of the default grid several fit these voxels alike: rounding would choose.
+    changes = {"n_train": 3, "alphas": {"log10_min": -1, "log10_max": 2, "n": 7}}
+    study.fit(n_draws=2, **changes)
+    found = of_tables(folder, scores="scores.parquet")
+    arguments = {**study.arguments(**changes), "scores": folder / "scores.parquet"}
+    predict_cell(**arguments, predictions_out=folder / "predictions.h5")
+    weigh_cell(**arguments, weights_out=folder / "weights.h5")
+    for name, parts in {
+        "moments": ["moments"],
+        "predictions": ["oof", "test"],
+        "weights": ["weights"],
+    }.items():
+        with h5py.File(folder / f"{name}.h5") as file:
+            found |= {f"{name}.{part}": kept(file[part]) for part in parts}
+    return found
+
+
+def banded(folder: Path) -> dict[str, list[float]]:
+    import cell_study
+
+    from voxscale.encoding import fit_banded
+    from voxscale.features import store
+
+    study = cell_study.made_study(folder)
+    given = study.arguments(alphas={"log10_min": -1, "log10_max": 2, "n": 7})
+    rng = np.random.default_rng(1)
+    files = {story: folder / f"other-{story}.h5" for story in study.x}
+    for story, values in study.x.items():
+        other = rng.standard_normal((len(values), 4)) + values[:, :4]
+        store.write_story(files[story], {1: other.astype(np.float32)}, {})
+    store.write_index(folder / "other.h5", files)
+    del given["features"]
+    given["cell"] |= {"model": "banded-two", "layer": 0}
+    bands = [{"model": "m", "layer": 2}, {"model": "other", "layer": 1}]
+    outputs = {"scores_out": folder / "scores.parquet", "bands_out": folder / "bands.parquet"}
+    fit_banded([folder / "m.h5", folder / "other.h5"], **given, **outputs, bands=bands, samples=5)
+    return of_tables(folder, scores="scores.parquet", bands="bands.parquet")
+
+
+def ceiling(folder: Path) -> dict[str, list[float]]:
+    from voxscale.scores import estimate_ceiling
+
+    rng = np.random.default_rng(0)
+    signal = np.linspace(0, 1.5, 30)[:, None] * rng.normal(size=(30, 120))
+    repeats = (signal + rng.normal(size=(5, 30, 120))).astype(np.float32)
+    subject = SimpleNamespace(
+        n_voxels=30,
+        voxels=np.arange(100, 130),
+        test_stories=["t"],
+        n_repeats=lambda story: 5,
+        repeats=lambda story, part: repeats[:, part],
+    )
+    settings = {"skip_s": 40, "tr_s": 2.0, "floor": None, "interval": 0.9}
+    with mock.patch("voxscale.scores.ceiling.open_subject", return_value=subject):
+        paths = folder / "ceiling.parquet", folder / "drift.parquet"
+        estimate_ceiling("S1.h5", *paths, "S1", settings, {100 + i: "AB"[i % 2] for i in range(30)})
+    return of_tables(folder, ceiling="ceiling.parquet", drift="drift.parquet")
+
+
+class Cells(NamedTuple):
+    """Cells of nested models and two subjects: their scores, moments and cards."""
+
+    cells: list[tuple[str, int, str, int]]
+    scores: list[Path]
+    moments: list[Path]
+    cards: list[Path]
+
+
+def write_cells(folder: Path, sizes=(4, 16, 64), voxels=12) -> Cells:
+    """A study whose scores follow from its moments."""
+    from simulated_study import nested, write_moments
+
+    found = Cells([], [], [], [])
+    for size in sizes:
+        found.cards.append(folder / f"nested-{size}.json")
+        about = {"model": f"nested-{size}", "family": "nested", "modality": "nested", "n_layers": 1}
+        about |= {"width": size, "parameters": 1000 * size, "parameters_non_embedding": 900 * size}
+        found.cards[-1].write_text(json.dumps(about))
+    for i, subject in enumerate(("S1", "S2")):
+        predicted, observed, _ = nested(np.array(sizes), voxels=voxels, trs=400, seed=10 + i)
+        for size, p in zip(sizes, predicted, strict=True):
+            r = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(p, observed, strict=True)])
+            known = {"model": f"nested-{size}", "layer": 1, "subject": subject, "n_train": 5, "draw": 0}
+            columns = {name: [value] * voxels for name, value in known.items()}
+            columns |= {"voxel": range(voxels), "r": r, "r_uncut": r + 0.1, "cv_r": 0.9 * r}
+            columns |= {"p": np.where(r > 0.1, 0.001, 0.5), "alpha": np.ones(voxels)}
+            columns |= {"alpha_edge": np.arange(voxels) % 3 - 1, "n_features": [4 * size] * voxels}
+            columns |= {"train_trs": [300] * voxels, "train_hours": [0.2] * voxels}
+            name = f"{subject}-{size}"
+            tables.write("scores", columns, folder / f"{name}.parquet")
+            found.cells.append(tuple(known[key] for key in ("model", "layer", "subject", "n_train")))
+            found.scores.append(folder / f"{name}.parquet")
+            found.moments.append(write_moments(folder / f"{name}.h5", p[None], observed, {"t": 400}))
+    return found
+
+
+RESAMPLED = {"skip_s": 40, "tr_s": 2.0, "block_trs": 10, "draws": 50, "interval": 0.9, "seed": 0}
+
+
+def scores(folder: Path) -> dict[str, list[float]]:
+    from voxscale.scores import gather_scores, measure_artifact, measure_room, profile_layers
+
+    study, ceilings, regions = write_cells(folder), [], {}
+    for subject in ("S1", "S2"):
+        schema, n = tables.SCHEMAS["ceiling"], 12
+        columns = {name: np.linspace(0.1, 0.9, n) for name in schema.names}
+        columns |= {"subject": [subject] * n, "voxel": range(n), "n_repeats": [5] * n}
+        ceilings.append(folder / f"{subject}-ceiling.parquet")
+        tables.write("ceiling", columns | {"reliable": np.arange(n) >= 2}, ceilings[-1])
+        regions[subject] = folder / f"{subject}.tsv"
+        rows = [f"{i}\tleft\t{i}\t{'AC' if i < 6 else 'n/a'}\n" for i in range(n)]
+        regions[subject].write_text("voxel\themisphere\tvertex\troi\n" + "".join(rows))
+    names = ("all", "summary", "voxels", "room", "layers", "layer_choice", "artifact")
+    paths = {name: folder / f"{name}.parquet" for name in names}
+    settings = {"fdr": 0.05, "n_alphas": 15, "skip_s": 40, "tr_s": 2.0}
+    references = [(study.scores[i], study.moments[i]) for i in (2, 5)]
+    gathered = paths["all"], paths["summary"], paths["voxels"]
+    gather_scores(study.scores, study.cards, ceilings, regions, *gathered, references, settings)
+    measure_room(paths["all"], paths["voxels"], paths["room"])
+    chosen = study.scores[:3], study.moments[:3], paths["summary"], paths["voxels"]
+    profile_layers(study.cells[:3], *chosen, paths["layers"], paths["layer_choice"], RESAMPLED)
+    measure_artifact(study.cells[2:3], study.moments[2:3], paths["voxels"], paths["artifact"], RESAMPLED)
+    return of_tables(folder, **{name: paths[name].name for name in names[1:]})
+
+
+def stacking(folder: Path) -> dict[str, list[float]]:
+    from voxscale.stacking import stack_subject
+
+    rng, lengths, n = np.random.default_rng(0), {"a": 150, "b": 100, "t": 120}, 12
+    first, second, noise = ({s: rng.normal(size=(n, m)) for s, m in lengths.items()} for _ in range(3))
+    observed = {s: (5 + first[s] + 0.7 * second[s] + noise[s]).astype(np.float32) for s in lengths}
+    subject = SimpleNamespace(
+        n_voxels=n, voxels=np.arange(n), n_trs=lengths.get, read=lambda story, part: observed[story][part]
+    )
+    paths, cards = [], []
+    for model, source, modality in (("lm", first, "language"), ("sp", second, "speech")):
+        paths.append(folder / f"{model}.h5")
+        with h5py.File(paths[-1], "w") as file:
+            file["oof"] = np.concatenate([source["a"], source["b"]], 1).astype(np.float32)
+            file["test"], file["voxel"] = source["t"].astype(np.float32), subject.voxels
+            for role, names in (("train", ["a", "b"]), ("test", ["t"])):
+                file.create_dataset(f"{role}_story", data=names, dtype=h5py.string_dtype())
+                file[f"{role}_trs"] = [lengths[name] for name in names]
+        cards.append(folder / f"{model}.json")
+        cards[-1].write_text(json.dumps({"modality": modality}))
+    outputs = folder / "stacking.parquet", folder / "weights.parquet"
+    cells = [("lm", 3, "S", 2), ("sp", 1, "S", 2)]
+    settings = RESAMPLED | {"zscore_test": "story", "memory_gb": 4}
+    with mock.patch("voxscale.stacking.subject.open_subject", return_value=subject):
+        stack_subject(paths, cards, folder / "S.h5", *outputs, cells, settings)
+    return of_tables(folder, stacking="stacking.parquet", stacking_weights="weights.parquet")
+
+
+def laws(folder: Path) -> dict[str, list[float]]:
+    from simulated_study import summary_row, write_voxels
+
+    from voxscale.features import store
+    from voxscale.laws import analyse_plateau, fit_joint, fit_law
+
+    sizes = (4, 8, 16, 32, 64)
+    study = write_cells(folder, sizes)
+    cells = [(model, layer, subject, n) for model, layer, subject, _ in study.cells for n in (2, 4, 8)]
+    rows = [
+        summary_row(model=model, subject=subject, n_train=n, train_hours=n / 4)
+        | {"parameters": 1000 * int(model.split("-")[1]), "width": int(model.split("-")[1])}
+        for model, _, subject, n in cells
+    ]
+    tables.write("summary", rows, folder / "summary.parquet")
+    write_voxels(folder / "voxels.parquet", ["S1", "S2"], 12)
+    inputs = folder / "summary.parquet", folder / "voxels.parquet"
+    settings = RESAMPLED | {"layer_choice": "cv"}
+    outputs = [folder / f"{name}.parquet" for name in ("laws", "law_points", "law_curves")]
+    spec = {"sweep": "x", "x": "parameters", "voxels": ["all"], "n_draws": 1}
+    at_once = [cell for cell in cells if cell[3] == 8]
+    fit_law("size", at_once, study.moments, *inputs, *outputs, spec=spec, settings=settings)
+    # More stories: a share of the noise goes.
+    joint, moments = [folder / f"{name}.parquet" for name in ("joint", "joint_surface", "what_next")], []
+    for i, (_, _, _, n) in enumerate(cells):
+        moments.append(folder / f"joint-{i}.h5")
+        moments[-1].write_bytes(study.moments[i // 3].read_bytes())
+        with h5py.File(moments[-1], "a") as file:
+            file["moments"][:, :, 2:4] *= 1 + 2 / n  # sums of squares: as if noise were added
+    fit_joint(cells, moments, *inputs, *joint, {"voxels": ["all"], "n_draws": 1}, settings)
+    indices = {}
+    for size in sizes:
+        known = {"n_words": 100, "n_characters": 500 + size, "bits_per_character": 2 - 0.1 * np.log2(size)}
+        store.write_story(folder / f"{size}-a.h5", {0: np.zeros((4, 2), np.float32)}, known)
+        indices[f"nested-{size}"] = folder / f"{size}.index.h5"
+        store.write_index(indices[f"nested-{size}"], {"a": folder / f"{size}-a.h5"})
+    plateau = folder / "plateau.parquet", folder / "plateau_fits.parquet"
+    analyse_plateau(outputs[1], indices, *plateau)
+    paths = [*outputs, *joint, *plateau]
+    return of_tables(folder, **{path.stem: path.name for path in paths})
+
+
+def study_frames() -> dict[str, pd.DataFrame]:
+    """Tables of a small made-up study."""
+    import study_tables as study
+
+    rng = np.random.default_rng(0)
+    summary = study.summary(rng)
+    points = pd.concat([study.law_points(summary, law) for law in ("language", "speech", "training")])
+    found = {"summary": summary, "law_points": points, "subjects": study.subjects()}
+    found["laws"] = pd.concat([study.laws(part) for _, part in points.groupby("law")])
+    return found | {
+        "voxels": study.voxels(rng, 40),
+        "layer_choice": study.layer_choice(),
+        "what_next": study.joint()[1],
+    }
+
+
+def figures(folder: Path) -> dict[str, list[float]]:
+    import matplotlib.pyplot as plt
+
+    from voxscale.figures import draw_law
+
+    made = study_frames()
+    curves = pd.DataFrame(columns=[field.name for field in tables.SCHEMAS["law_curves"]])
+    frames = [made[name] for name in ("law_points", "laws")]
+    figure, drawn = draw_law(*frames, curves, made["summary"], law="language")
+    plt.close(figure)
+    return of_frame(drawn, "csv")
+
+
+class _Cells(HTMLParser):
+    """Texts of a page's table cells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside, self.found = False, []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.inside = tag == "td" or (self.inside and tag != "tr")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside and tag != "td"
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.found.append(data)
+
+
+def report(folder: Path) -> dict[str, list[float]]:
+    import study_tables as study
+
+    from voxscale.report import write_report
+
+    config = {
+        "dataset": {"kind": "phantom", "root": "results/phantom", "subjects": list(study.SUBJECTS)},
+        "laws": {"language": {"x": "parameters"}, "speech": {"x": "parameters"}, "training": {"x": "hours"}},
+    }
+    template = ROOT / "workflow/report/report.html.j2"
+    chief = {kind: kind for kind in ("language", "speech", "training")}
+    write_report([], study_frames(), config, {}, folder / "report.html", template=template, chief_laws=chief)
+    page = _Cells()
+    page.feed((folder / "report.html").read_text())
+    text = " ".join(page.found).replace("−", "-").replace(",", "")
+    numbers = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
+    return {"cells": [len(numbers), *numbers[:: max(1, len(numbers) // 60)], float(np.mean(numbers))]}
+
+
+class Stage(NamedTuple):
+    """How a stage's golden numbers are made in a folder, and how far they may differ on another machine.
+
+    Float32 sums differ by the processor; searches and resamples pass such differences on.
+    """
+
+    compute: Callable[[Path], Mapping[str, list[float]]]
+    tolerance: float = 1e-4
+
+
+STAGES = {
+    "phantom": Stage(phantom),
+    "stories": Stage(stories),
+    "responses": Stage(responses),
+    "models": Stage(models),
+    "text": Stage(text),
+    "speech": Stage(speech, 1e-3),
+    "controls": Stage(controls),
+    "reduced": Stage(reduced),
+    "encoding": Stage(encoding, 1e-3),
+    "banded": Stage(banded, 1e-3),
+    "ceiling": Stage(ceiling),
+    "scores": Stage(scores),
+    "stacking": Stage(stacking, 1e-3),
+    "laws": Stage(laws, 1e-3),
+    "figures": Stage(figures),
+    "report": Stage(report, 1e-2),
+}
