@@ -255,7 +255,7 @@ def banded(folder: Path) -> dict[str, list[float]]:
 
 
 def ceiling(folder: Path) -> dict[str, list[float]]:
-    from voxscale.scores import estimate_ceiling
+    from voxscale.scores import write_ceiling
 
     rng = np.random.default_rng(0)
     signal = np.linspace(0, 1.5, 30)[:, None] * rng.normal(size=(30, 120))
@@ -270,7 +270,7 @@ def ceiling(folder: Path) -> dict[str, list[float]]:
     settings = {"skip_s": 40, "tr_s": 2.0, "floor": None, "interval": 0.9}
     with mock.patch("voxscale.scores.ceiling.open_subject", return_value=subject):
         paths = folder / "ceiling.parquet", folder / "drift.parquet"
-        estimate_ceiling("S1.h5", *paths, "S1", settings, {100 + i: "AB"[i % 2] for i in range(30)})
+        write_ceiling("S1.h5", *paths, "S1", settings, {100 + i: "AB"[i % 2] for i in range(30)})
     return of_tables(folder, ceiling="ceiling.parquet", drift="drift.parquet")
 
 
@@ -315,7 +315,7 @@ RESAMPLED = {"skip_s": 40, "tr_s": 2.0, "block_trs": 10, "draws": 50, "interval"
 
 
 def scores(folder: Path) -> dict[str, list[float]]:
-    from voxscale.scores import gather_scores, measure_artifact, measure_room, profile_layers
+    from voxscale.scores import gather_scores, write_artifact, write_layers, write_room
 
     study, ceilings, regions = write_cells(folder), [], {}
     for subject in ("S1", "S2"):
@@ -333,15 +333,15 @@ def scores(folder: Path) -> dict[str, list[float]]:
     references = [(study.scores[i], study.moments[i]) for i in (2, 5)]
     gathered = paths["all"], paths["summary"], paths["voxels"]
     gather_scores(study.scores, study.cards, ceilings, regions, *gathered, references, settings)
-    measure_room(paths["all"], paths["voxels"], paths["room"])
+    write_room(paths["all"], paths["voxels"], paths["room"])
     chosen = study.scores[:3], study.moments[:3], paths["summary"], paths["voxels"]
-    profile_layers(study.cells[:3], *chosen, paths["layers"], paths["layer_choice"], RESAMPLED)
-    measure_artifact(study.cells[2:3], study.moments[2:3], paths["voxels"], paths["artifact"], RESAMPLED)
+    write_layers(study.cells[:3], *chosen, paths["layers"], paths["layer_choice"], RESAMPLED)
+    write_artifact(study.cells[2:3], study.moments[2:3], paths["voxels"], paths["artifact"], RESAMPLED)
     return of_tables(folder, **{name: paths[name].name for name in names[1:]})
 
 
 def stacking(folder: Path) -> dict[str, list[float]]:
-    from voxscale.stacking import stack_subject
+    from voxscale.stacking import write_stacking
 
     rng, lengths, n = np.random.default_rng(0), {"a": 150, "b": 100, "t": 120}, 12
     first, second, noise = ({s: rng.normal(size=(n, m)) for s, m in lengths.items()} for _ in range(3))
@@ -364,7 +364,7 @@ def stacking(folder: Path) -> dict[str, list[float]]:
     cells = [("lm", 3, "S", 2), ("sp", 1, "S", 2)]
     settings = RESAMPLED | {"zscore_test": "story", "memory_gb": 4}
     with mock.patch("voxscale.stacking.subject.open_subject", return_value=subject):
-        stack_subject(paths, cards, folder / "S.h5", *outputs, cells, settings)
+        write_stacking(paths, cards, folder / "S.h5", *outputs, cells, settings)
     return of_tables(folder, stacking="stacking.parquet", stacking_weights="weights.parquet")
 
 
@@ -372,7 +372,7 @@ def laws(folder: Path) -> dict[str, list[float]]:
     from simulated_study import summary_row, write_voxels
 
     from voxscale.features import store
-    from voxscale.laws import analyse_plateau, fit_joint, fit_law
+    from voxscale.laws import write_joint, write_law, write_plateau
 
     sizes = (4, 8, 16, 32, 64)
     study = write_cells(folder, sizes)
@@ -389,7 +389,7 @@ def laws(folder: Path) -> dict[str, list[float]]:
     outputs = [folder / f"{name}.parquet" for name in ("laws", "law_points", "law_curves")]
     spec = {"sweep": "x", "x": "parameters", "voxels": ["all"], "n_draws": 1}
     at_once = [cell for cell in cells if cell[3] == 8]
-    fit_law("size", at_once, study.moments, *inputs, *outputs, spec=spec, settings=settings)
+    write_law("size", at_once, study.moments, *inputs, *outputs, spec=spec, settings=settings)
     # More stories: a share of the noise goes.
     joint, moments = [folder / f"{name}.parquet" for name in ("joint", "joint_surface", "what_next")], []
     for i, (_, _, _, n) in enumerate(cells):
@@ -397,7 +397,7 @@ def laws(folder: Path) -> dict[str, list[float]]:
         moments[-1].write_bytes(study.moments[i // 3].read_bytes())
         with h5py.File(moments[-1], "a") as file:
             file["moments"][:, :, 2:4] *= 1 + 2 / n  # sums of squares: as if noise were added
-    fit_joint(cells, moments, *inputs, *joint, {"voxels": ["all"], "n_draws": 1}, settings)
+    write_joint(cells, moments, *inputs, *joint, {"voxels": ["all"], "n_draws": 1}, settings)
     indices = {}
     for size in sizes:
         known = {"n_words": 100, "n_characters": 500 + size, "bits_per_character": 2 - 0.1 * np.log2(size)}
@@ -405,7 +405,7 @@ def laws(folder: Path) -> dict[str, list[float]]:
         indices[f"nested-{size}"] = folder / f"{size}.index.h5"
         store.write_index(indices[f"nested-{size}"], {"a": folder / f"{size}-a.h5"})
     plateau = folder / "plateau.parquet", folder / "plateau_fits.parquet"
-    analyse_plateau(outputs[1], indices, *plateau)
+    write_plateau(outputs[1], indices, *plateau)
     paths = [*outputs, *joint, *plateau]
     return of_tables(folder, **{path.stem: path.name for path in paths})
 

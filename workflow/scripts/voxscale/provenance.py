@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
 import json
@@ -16,8 +15,6 @@ from typing import Any
 import voxscale
 
 SCRIPTS = Path(voxscale.__file__).parents[1]
-# Modules that bring results in and out, and change none.
-CARRIERS = frozenset({"errors", "io", "progress", "provenance", "schemas", "tables"})
 PACKAGES = ("snakemake", "torch", "transformers", "numpy", "scipy", "h5py", "pyarrow")
 
 
@@ -31,40 +28,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[package] = "absent"
     return found
-
-
-@functools.cache
-def _imports(file: Path) -> tuple[str, frozenset[Path]]:
-    """A source without its comments, and the files of the library that it imports, anywhere in it."""
-    tree = ast.parse(file.read_text())
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "voxscale":
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    places = [SCRIPTS.joinpath(*name.split(".")) for name in names]
-    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
-    found = frozenset(f for f in files if f.exists() and f.parent != SCRIPTS and f.stem not in CARRIERS)
-    return ast.unparse(tree), found - {SCRIPTS / "voxscale/__init__.py"}
-
-
-@functools.cache
-def code_hash(name: str) -> str:
-    """Twelve hex digits that change when code changes: that of a script, and all of the library it uses.
-
-    Comments and layout do not count, nor do the modules that only carry results (`CARRIERS`).
-
-    Args:
-        name: path under `workflow/scripts` without its ending: `fit_encoding`, `voxscale/encoding`.
-    """
-    seen: set[Path] = set()
-    left = [SCRIPTS / f"{name}.py"]
-    while left:
-        file = left.pop()
-        if file not in seen:
-            seen.add(file)
-            left += _imports(file)[1]
-    texts = [f"{file.relative_to(SCRIPTS)}\n{_imports(file)[0]}" for file in sorted(seen)]
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 @functools.cache
