@@ -24,6 +24,7 @@ import measures
 import sections
 import yaml
 
+from voxscale.dataset import PROSE
 from voxscale.features import sound
 from voxscale.features import store as feature_store
 from voxscale.features.sound import RATE
@@ -31,7 +32,7 @@ from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import slide_windows
 from voxscale.models.build import build
 from voxscale.models.loading import load_model, resolve_device
-from voxscale.models.registry import ModelEntry, load_registry
+from voxscale.models.registry import MODELS, ModelEntry, load_registry
 from voxscale.phantom import prose, speech
 
 WINDOW_S, STRIDE_S, WINDOWS = 16.1, 0.1, 4
@@ -56,8 +57,8 @@ WAYS = {
 
 
 def make_card(slug: str, folder: Path, **extractor: Any) -> dict[str, Any]:
-    """A model of config/models.yaml with random weights, built in the hub's format."""
-    entry = load_registry(yaml.safe_load((ROOT / "config" / "models.yaml").read_text()))[slug]
+    """A published model with random weights, built in the hub's format."""
+    entry = load_registry(yaml.safe_load(MODELS.read_text()))[slug]
     made = dict(entry.build or {"seed": 0, "feature_extractor": EXTRACTORS.get(slug)})
     made["feature_extractor"] = {**made["feature_extractor"], **extractor}
     path = folder / f"{slug}-{len(extractor)}"
@@ -68,7 +69,7 @@ def make_card(slug: str, folder: Path, **extractor: Any) -> dict[str, Any]:
 
 def told(name: str, seconds: float | None = None) -> np.ndarray:
     """A story of the phantom, or its first seconds, as the synthesiser tells it: float32 at 16 kHz."""
-    text = prose.read(ROOT / "config" / "phantom" / "stories", [name])[name]
+    text = prose.read(PROSE, [name])[name]
     spoken = speech.speak(text, name).sound.astype(np.float32) / 32768
     return spoken if seconds is None else spoken[: round(seconds * RATE)]
 

@@ -20,12 +20,13 @@ import measures
 import sections
 import yaml
 
+from voxscale.dataset import PROSE
 from voxscale.features import store as feature_store
 from voxscale.features.contexts import Pass
 from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.models.loading import load_model, resolve_device
 from voxscale.models.prepare import prepare_model
-from voxscale.models.registry import ModelEntry, load_registry
+from voxscale.models.registry import MODELS, ModelEntry, load_registry
 
 RESTARTS, MAX_CONTEXT, RESTART_AT = 8, 512, 256
 SETTINGS = {
@@ -47,7 +48,7 @@ WAYS = {
 
 def story() -> StoryWords:
     """Prose of the phantom, as long as eight restarts: 2.5 words a second, as people tell stories."""
-    prose = sorted((ROOT / "config" / "phantom" / "stories").glob("*.txt"))
+    prose = sorted(PROSE.glob("*.txt"))
     words = " ".join(path.read_text() for path in prose).split()
     n = MAX_CONTEXT + (RESTARTS - 1) * (MAX_CONTEXT - RESTART_AT + 1)
     words = (words * (n // len(words) + 1))[:n]
@@ -58,7 +59,7 @@ def make_card(folder: Path) -> dict:
     """OPT-125M's shape with random weights and a tokenizer that makes 1.25 tokens a word."""
     from voxscale.models.build import build
 
-    entry = load_registry(yaml.safe_load((ROOT / "config" / "models.yaml").read_text()))["opt-125m"]
+    entry = load_registry(yaml.safe_load(MODELS.read_text()))["opt-125m"]
     entry = ModelEntry(**{**entry.as_dict(), "hub": None, "build": {"seed": 0}})
     if not (folder / "model").exists():
         # The tokenizer alone is trained small; the model keeps OPT's vocabulary.

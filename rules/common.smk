@@ -12,7 +12,7 @@ from voxscale.cortex import pycortex
 from voxscale.jobs import status
 from voxscale.cluster import before_graph, before_jobs, record_in_jobs
 from voxscale.study import read_yaml
-from voxscale.dataset import NAME
+from voxscale.dataset import NAME, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of, require_schemas
 from voxscale.models import availability
@@ -30,7 +30,7 @@ try:
         require_schemas()
     else:
         record_in_jobs()
-    study = Study.load(config, HOME / "config")
+    study = Study.load(config)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     sys.exit(f"ERROR {error}")

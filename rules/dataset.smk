@@ -6,10 +6,7 @@ if exists("scan_phantom"):
     rule write_phantom_stimuli:
         """The phantom's stories in the published layout, and what in them drives its voxels."""
         input:
-            [
-                str(HOME / f"config/phantom/stories/{story}.txt")
-                for story in study.stories
-            ],
+            [str(PROSE / f"{story}.txt") for story in study.stories],
         output:
             study.phantom_stimuli,
             **made("write_phantom_stimuli"),
@@ -24,7 +21,6 @@ if exists("scan_phantom"):
         params:
             **parameters("write_phantom_stimuli"),
             truth=lambda wildcards, output: folder_of(output.drives),
-            prose=lambda wildcards: str(HOME / "config/phantom/stories"),
         script:
             "../workflow/scripts/write_phantom_stimuli.py"
 

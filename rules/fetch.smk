@@ -1,4 +1,4 @@
-# Needs: the published dataset's manifest (config/ds003020/manifest.tsv) and its server.
+# Needs: the published dataset's manifest (voxscale/dataset/ds003020/manifest.tsv) and its server.
 # Makes: the files a study needs under dataset.root, and a mark for each part that is complete and checked.
 
 if exists("fetch_dataset"):

@@ -16,7 +16,6 @@ rule write_report:
         layer_choice=all_of("profile_layers", "layer_choice"),
         template=str(HOME / "workflow/report/report.html.j2"),
         story=str(HOME / "workflow/report/story.yaml"),
-        presets=str(HOME / "config/presets.yaml"),
     output:
         **made("write_report"),
     log:

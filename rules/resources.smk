@@ -19,6 +19,5 @@ rule compare_resources:
     params:
         **parameters("compare_resources"),
         config=config,
-        folder=str(HOME / "config"),
     script:
         "../workflow/scripts/compare_resources.py"

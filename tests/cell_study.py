@@ -10,7 +10,7 @@ import numpy as np
 from voxscale.encoding import fit as encoding
 from voxscale.features import store as feature_store
 from voxscale.io import tables
-from voxscale.study.config import merge, read_yaml
+from voxscale.study.config import PRESETS, merge, read_yaml
 
 HOME = Path(__file__).parents[1]
 STORIES = {"a": 40, "b": 55, "c": 48, "d": 62, "e": 45, "t": 70, "u": 64}
@@ -20,7 +20,7 @@ COLUMNS = np.arange(VOXELS) * 2 + 1  # the dataset's own numbers of the voxels t
 
 
 def settings_of(preset="strict", **changes):
-    presets = read_yaml(HOME / "config/presets.yaml")[preset]
+    presets = read_yaml(PRESETS)[preset]
     given = {
         "delays": [1, 2],
         "form": "auto",

@@ -1,7 +1,6 @@
-"""Every language architecture of config/models.yaml at tiny size, for tests."""
+"""Every language architecture of models.yaml at tiny size, for tests."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import yaml
@@ -9,9 +8,8 @@ import yaml
 from voxscale.features.language_model import StoryWords
 from voxscale.models.build import build
 from voxscale.models.fetch import digest_folder
-from voxscale.models.registry import load_registry
+from voxscale.models.registry import MODELS, load_registry
 
-MODELS = Path(__file__).parents[1] / "config" / "models.yaml"
 SMALL = {
     "ffn_dim": 64,
     "intermediate_size": 64,
@@ -40,7 +38,7 @@ WORDS = (  # noqa: SIM905
 
 
 def registry():
-    """The whole of config/models.yaml."""
+    """The whole of models.yaml."""
     return load_registry(yaml.safe_load(MODELS.read_text()))
 
 

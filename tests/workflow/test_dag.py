@@ -10,6 +10,7 @@ from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny
 
 from voxscale.jobs import status
 from voxscale.jobs.plan import load_jobs, survey
+from voxscale.models import MODELS
 from voxscale.study.config import read_yaml
 
 
@@ -81,9 +82,7 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     config["encoding"]["seed"] = 0
     # Another model of the same name, and a training story less, are followed to all that is made of them.
     other_model, story_less = copy.deepcopy(config), copy.deepcopy(config)
-    other_model["models"] = {
-        "tiny-opt-1": read_yaml(HOME / "config/models.yaml")["tiny-opt-1"] | {"build": {"seed": 9}}
-    }
+    other_model["models"] = {"tiny-opt-1": read_yaml(MODELS)["tiny-opt-1"] | {"build": {"seed": 9}}}
     story_less["dataset"]["training_stories"].pop()
     for changed in (other_model, story_less):
         run, found = snakemake(tmp_path, "--dry-run", scores, config=changed), planned(changed)

@@ -14,12 +14,14 @@ import pytest
 HOME = Path(__file__).parents[2]
 SNAKEFILE = """
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 sys.path.insert(0, {scripts!r})
-from voxscale.dataset import open_dataset
+from voxscale.dataset import open_dataset, published
 from voxscale.jobs import record_of
 
-dataset = open_dataset({config!r}, "tables", "results/dataset")
+published.TABLES = Path("tables/ds003020")
+dataset = open_dataset({config!r}, "results/dataset")
 study = SimpleNamespace(dataset=dataset)
 
 exists = lambda rule: True

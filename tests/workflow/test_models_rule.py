@@ -5,12 +5,12 @@ import json
 import pytest
 import yaml
 from hub import COMMIT, Hub
-from workflow.runs import HOME, snakemake, tiny_config
+from workflow.runs import snakemake, tiny_config
 
-from voxscale.models import load_registry
+from voxscale.models import MODELS, load_registry
 from voxscale.models.build import build
 
-TINY = yaml.safe_load((HOME / "config/models.yaml").read_text())["tiny-opt-1"]
+TINY = yaml.safe_load(MODELS.read_text())["tiny-opt-1"]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_without_a_network_a_model_that_is_not_in_the_cache_is_named(tmp_path, h
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     run = snakemake(tmp_path, "models", config=config_with(mine=published("lab/tiny")))
     assert run.status != 0
-    assert "ERROR config/models.yaml mine: lab/tiny (revision main) is not in the local cache" in run.text
+    assert "ERROR config key models.mine: lab/tiny (revision main) is not in the local cache" in run.text
     assert "make models" in run.text
     assert hub.sent == []
     assert run.jobs == []

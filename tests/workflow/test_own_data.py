@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from workflow.runs import HOME, snakemake, tiny_config
+from workflow.runs import snakemake, tiny_config
 
 from voxscale.dataset.responses import open_subject
 from voxscale.dataset.textgrid import read_textgrid
@@ -35,7 +35,7 @@ def published(tmp_path_factory):
         "training_stories": TRAINING,
         "skip_s": 20,
     }
-    write_stimuli(root, root / "truth", settings, HOME / "config/phantom/stories")
+    write_stimuli(root, root / "truth", settings)
     scans = {}
     for subject in SUBJECTS:
         scan_subject(root, root / "truth", subject)

@@ -9,5 +9,4 @@ if "snakemake" in globals():
             snakemake.params.root,
             snakemake.params.truth,
             snakemake.params.settings,
-            snakemake.params.prose,
         )

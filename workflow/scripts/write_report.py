@@ -5,7 +5,7 @@ from voxscale.io import read_json
 from voxscale.provenance import collect, hash_config
 from voxscale.report import log_notes, write_report
 from voxscale.script import script
-from voxscale.study import read_yaml
+from voxscale.study import PRESETS, read_yaml
 
 TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "what_next")
 
@@ -21,7 +21,7 @@ if "snakemake" in globals():
             collect(config=hash_config(snakemake.params.config), models=snakemake.params.models),
             snakemake.output[0],
             template=snakemake.input.template,
-            presets=read_yaml(snakemake.input.presets),
+            presets=read_yaml(PRESETS),
             validation=read_json(snakemake.input.validation) if snakemake.input.get("validation") else None,
             chief_laws=snakemake.params.chief_laws,
             untrained=snakemake.params.untrained,

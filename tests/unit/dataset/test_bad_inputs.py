@@ -240,7 +240,7 @@ def test_model_folders(tmp_path, weights, kind):
         (folder / file.name).write_bytes(file.read_bytes())
     change(folder)
     entry = replace(small(registry()["opt-125m"]), build=None, path=str(folder))
-    with pytest.raises(UserError, match=f"models.yaml opt-125m: .*{line}") as error:
+    with pytest.raises(UserError, match=f"models.opt-125m: .*{line}") as error:
         prepare_model(entry, tmp_path / "card.json")
     one_line(error)
     assert not (tmp_path / "card.json").exists()
@@ -258,7 +258,7 @@ def test_weights_that_are_cut_off(tmp_path, weights):
 def test_a_gguf_file_that_is_none(tmp_path):
     (tmp_path / "m.gguf").write_text("hello")
     entry = replace(small(registry()["llama-7b"]), build=None, path=str(tmp_path), gguf_file="m.gguf")
-    with pytest.raises(UserError, match=r"models.yaml llama-7b: .*m\.gguf cannot be read") as error:
+    with pytest.raises(UserError, match=r"models.llama-7b: .*m\.gguf cannot be read") as error:
         prepare_model(entry, tmp_path / "card.json")
     one_line(error)
 
@@ -275,7 +275,7 @@ def test_model_entries(kind):
     change, line = ENTRIES[kind]
     architecture = {"class": "OPTForCausalLM", "n_layers": 1, "width": 8}
     entry = {"modality": "language", "hub": "a/b", "architecture": architecture} | change
-    with pytest.raises(UserError, match=f"models.yaml mine: {line}") as error:
+    with pytest.raises(UserError, match=f"models.mine: {line}") as error:
         load_registry({"mine": entry})
     one_line(error)
 
@@ -299,6 +299,6 @@ def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
         "smollm2-135m": "no folder",
         "tiny-opt-2": "no model class OPTForCausalML",
     }.items():
-        assert f"config/models.yaml {slug}: " in str(error.value)
+        assert f"config key models.{slug}: " in str(error.value)
         assert told in str(error.value)
     assert "tiny-opt-1" not in str(error.value)

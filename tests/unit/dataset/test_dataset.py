@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from voxscale.dataset.base import open_dataset
-from voxscale.dataset.published import read_manifest
+from voxscale.dataset.base import PROSE, open_dataset
+from voxscale.dataset.published import TABLES, read_manifest
 from voxscale.errors import UserError
-
-TABLES = Path(__file__).parents[3] / "config"
 
 
 def published(tmp_path="data", **changes):
@@ -19,9 +17,9 @@ def published(tmp_path="data", **changes):
         "subjects": ["UTS01", "UTS02", "UTS03"],
         "test_stories": ["wheretheressmoke"],
         "training_stories": "all",
-        "defects": "config/ds003020/defects.tsv",
+        "defects": "published",
     }
-    return open_dataset(config | changes, TABLES, "marks")
+    return open_dataset(config | changes, "marks")
 
 
 def test_the_published_dataset_is_planned_without_its_files():
@@ -90,9 +88,9 @@ def test_rules_wait_for_marks_not_for_published_files(tmp_path):
 
 
 def test_the_tables_of_the_published_dataset_agree():
-    manifest = read_manifest(TABLES / "ds003020/manifest.tsv")
-    trs = json.loads((TABLES / "ds003020/respdict.json").read_text())
-    sessions = json.loads((TABLES / "ds003020/sess_to_story.json").read_text())
+    manifest = read_manifest(TABLES / "manifest.tsv")
+    trs = json.loads((TABLES / "respdict.json").read_text())
+    sessions = json.loads((TABLES / "sess_to_story.json").read_text())
     assert len(manifest) == 851
     assert len(trs) == 84
     for story in trs:
@@ -115,19 +113,19 @@ def test_a_test_story_that_one_subject_lacks_is_left_out_for_it():
 
 
 def test_the_phantom_is_planned_before_it_is_written(tmp_path):
-    stories = sorted(path.stem for path in (TABLES / "phantom/stories").glob("*.txt"))
+    stories = sorted(path.stem for path in PROSE.glob("*.txt"))
     config = {
         "kind": "phantom",
         "root": str(tmp_path / "phantom"),
         "subjects": ["UTS01"],
         "test_stories": stories[:1],
     }
-    dataset = open_dataset(config, TABLES)
+    dataset = open_dataset(config)
     dataset.check()
     assert dataset.training("UTS01") == stories[1:]
     assert dataset.n_trs(stories[0]) is None
     assert dataset.story_inputs(stories[0]) == [dataset.transcript(stories[0]), dataset.clocks]
-    few = open_dataset(config | {"training_stories": stories[3:5]}, TABLES)
+    few = open_dataset(config | {"training_stories": stories[3:5]})
     assert few.stories == [*stories[3:5], stories[0]]
 
 
@@ -161,6 +159,7 @@ MANIFEST = "path\tbytes\talgorithm\tdigest\n"
         ),
         ({"subjects": ["UTS01"], "test_stories": ["treasureisland"]}, "and the table of known defects"),
         ({"defects": "nowhere.tsv"}, "nowhere.tsv: no such file"),
+        ({"kind": "phantom"}, "dataset.defects: no table was published for phantom; give a file of your own"),
         ({"kind": "ds000000"}, "dataset.kind: ds000000 is unknown"),
     ],
 )

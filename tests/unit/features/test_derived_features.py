@@ -116,7 +116,7 @@ def test_few_components_of_many_features_are_the_exact_ones(monkeypatch):
 
 def study(**changes):
     config = yaml.safe_load((CONFIG / "demo.yaml").read_text())
-    return Study.load(config | {"plateau": {"width": 16}} | changes, CONFIG)
+    return Study.load(config | {"plateau": {"width": 16}} | changes)
 
 
 def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():

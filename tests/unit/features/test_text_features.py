@@ -1,4 +1,4 @@
-"""Text features against one forward pass per word, in every architecture of config/models.yaml."""
+"""Text features against one forward pass per word, in every architecture of models.yaml."""
 
 import math
 import threading

@@ -14,7 +14,7 @@ PUBLISHED = {
         "root": "ds003020",
         "subjects": ["UTS01", "UTS02", "UTS03"],
         "test_stories": ["wheretheressmoke"],
-        "defects": "config/ds003020/defects.tsv",
+        "defects": "published",
     },
     "encoding": {"preset": "paper", "memory_gb": 64},
     "sweeps": {"sizes": {"models": ["opt-125m", "llama-7b"], "layers": "all"}},

@@ -13,7 +13,7 @@ from voxscale.errors import UserError
 from voxscale.features.store import write_features
 from voxscale.jobs import resources
 from voxscale.jobs.resources import Need
-from voxscale.models import load_registry
+from voxscale.models import MODELS, load_registry
 from voxscale.models.counting import count_entry
 from voxscale.ridge import make_folds, make_plan
 from voxscale.ridge.budget import Sizes, flops
@@ -44,7 +44,7 @@ def test_a_retry_asks_for_more_of_both():
 
 @pytest.mark.parametrize("slug", ["opt-125m", "opt-30b", "llama-7b", "whisper-large", "hubert-large"])
 def test_parameters_are_those_of_the_real_architecture(slug):
-    entry = load_registry(read_yaml(HOME / "config/models.yaml"))[slug]
+    entry = load_registry(read_yaml(MODELS))[slug]
     vocab = (entry.vocab or 0) if entry.modality == "language" else 0
     estimate = resources.parameters(entry.width, entry.n_layers, vocab, entry.config)
     assert estimate == pytest.approx(count_entry(entry).total, rel=0.08)

@@ -16,7 +16,7 @@ from voxscale.errors import UserError
 from voxscale.jobs import Job, Jobs
 from voxscale.jobs.resources import PLAIN
 from voxscale.jobs.sizes import VOXELS, Sizes
-from voxscale.models import load_registry
+from voxscale.models import MODELS, load_registry
 from voxscale.models.counting import count_entry
 from voxscale.study.config import complete, read_yaml
 from voxscale.study.study import Study
@@ -26,9 +26,9 @@ HOME = Path(__file__).parents[3]
 
 def study(root, kind):
     config = {"dataset": settings(root, kind), "sweeps": {"s": {"models": ["word_rate"]}}}
-    full = complete(config, HOME / "config/schema.yaml", HOME / "config/presets.yaml")
+    full = complete(config)
     registry = load_registry({"word_rate": {"modality": "control"}})
-    return Study(full, registry, open_dataset(full["dataset"], HOME / "config"))
+    return Study(full, registry, open_dataset(full["dataset"]))
 
 
 @pytest.mark.parametrize("suffix", ["hf5", "npy", "npz"])
@@ -63,7 +63,7 @@ def test_files_that_cannot_be_read_are_left_to_the_job_that_says_so(tmp_path):
 @pytest.mark.parametrize("slug", ["whisper-large", "whisper-tiny", "hubert-large", "opt-1.3b"])
 def test_what_is_loaded_is_the_whole_model(tmp_path, slug):
     write_folder(tmp_path)
-    registry = load_registry(read_yaml(HOME / "config/models.yaml"))
+    registry = load_registry(read_yaml(MODELS))
     sizes = Sizes(replace(study(tmp_path, "folder"), registry=registry))
     assert sizes.loaded(slug) == pytest.approx(count_entry(registry[slug]).whole, rel=0.08)
 

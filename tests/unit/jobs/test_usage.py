@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from workflow.runs import HOME, tiny_config
+from workflow.runs import tiny_config
 
 from voxscale.errors import UserError
 from voxscale.jobs import usage
@@ -44,7 +44,7 @@ def test_the_latest_run_of_each_job_is_compared(jobs):
 
 def test_the_page_has_a_row_for_each_rule(jobs, tmp_path):
     leave(Job("fit_encoding", CELL), {"s": 12.5, "max_rss": 400})
-    usage.write_comparison(tmp_path / "page.html", tiny_config(), HOME / "config")
+    usage.write_comparison(tmp_path / "page.html", tiny_config())
     page = (tmp_path / "page.html").read_text()
     assert page.count("<tr>") == 2
     assert "<td>fit_encoding</td><td>1</td>" in page

@@ -3,11 +3,12 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from huggingface_hub import errors as hub_errors
-from tiny_models import MODELS, WORDS, language_architectures, registry, small
+from tiny_models import WORDS, language_architectures, registry, small
 
 from voxscale.errors import UserError
 from voxscale.io import tables
@@ -124,7 +125,9 @@ def test_the_list_names_what_the_paper_used():
 
 
 def test_every_key_of_an_entry_is_explained():
-    text = (MODELS.parent / "README.md").read_text().split("## An entry of `config/models.yaml`")[1]
+    text = (
+        (Path(__file__).parents[3] / "config/README.md").read_text().split("## An entry under `models:`")[1]
+    )
     assert set(re.findall(r"^- `(\w+)`:", text, flags=re.MULTILINE)) == KEYS
     assert all(f"`{key}`" in text for key in ARCHITECTURE)
 
@@ -162,7 +165,7 @@ def shaped(**changes):
     ],
 )
 def test_bad_entries_are_named(entry, says):
-    with pytest.raises(UserError, match=f"models.yaml bad: .*{says}"):
+    with pytest.raises(UserError, match=f"models.bad: .*{says}"):
         load_registry({"bad": entry})
     with pytest.raises(UserError, match="a model's name"):
         load_registry({"Bad Name": {"modality": "control"}})
@@ -223,10 +226,10 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
     with pytest.raises(UserError, match="no words to train"):
         prepare_model(entry, tmp_path / "made.json")
     with pytest.raises(
-        UserError, match=r"^config/models\.yaml \S+: transformers has no model class OPTForCausalML"
+        UserError, match=r"^config key models\.\S+: transformers has no model class OPTForCausalML"
     ):
         prepare_model(replace(entry, model_class="OPTForCausalML"), tmp_path / "m.json", words)
-    with pytest.raises(UserError, match=r"^config/models\.yaml \S+: OPTConfig is the class of no model"):
+    with pytest.raises(UserError, match=r"^config key models\.\S+: OPTConfig is the class of no model"):
         prepare_model(replace(entry, model_class="OPTConfig"), tmp_path / "m.json", words)
     config = json.loads((tmp_path / "made/config.json").read_text())
     config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import shutil
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import soundfile
 from praatio import textgrid
 
+from voxscale.dataset import PROSE
 from voxscale.errors import UserError
 from voxscale.phantom import cortex, grids, prose, speech
 from voxscale.phantom.brain import noise_within
@@ -212,7 +212,7 @@ def test_variance_of_slow_noise_about_its_mean():
 
 
 def test_the_stories_of_the_repository_are_sound():
-    stories = prose.read(Path(__file__).parents[3] / "config/phantom/stories")
+    stories = prose.read(PROSE)
     assert len(stories) >= 13
     for name, text in stories.items():
         assert 350 < len(prose.words(text)) < 1000, name

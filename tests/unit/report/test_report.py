@@ -20,6 +20,7 @@ from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.page import png_size, read_figure, write_report
 from voxscale.report.published import published_rows
+from voxscale.study import PRESETS, read_yaml
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "workflow" / "report" / "report.html.j2"
@@ -82,7 +83,7 @@ def page(tables, figures, tmp_path_factory):
         {"versions": {"voxscale": "0.1", "numpy": "2"}, "models": {"opt-125m": "abc"}, "code": "c0de"},
         out,
         template=TEMPLATE,
-        presets=yaml.safe_load((ROOT / "config" / "presets.yaml").read_text()),
+        presets=read_yaml(PRESETS),
         validation=study.validation(),
         chief_laws=CHIEF,
         notes=["stories/x: 3 values are not finite"],

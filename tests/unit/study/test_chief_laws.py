@@ -14,7 +14,7 @@ LANGUAGE = {"sweep": "language_size", "x": "parameters"}
 
 def study(laws, **more):
     demo = yaml.safe_load((CONFIG / "demo.yaml").read_text())
-    return Study.load(demo | {"laws": laws} | more, CONFIG)
+    return Study.load(demo | {"laws": laws} | more)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def study(dataset=None, models=("tiny-opt-1",), own_models=(), **more):
     demo = yaml.safe_load((CONFIG / "demo.yaml").read_text())
     sweeps = {"size": {"models": list(models)}}
     config = {"dataset": dataset or demo["dataset"], "models": dict(own_models), "sweeps": sweeps}
-    return Study.load(config | more, CONFIG)
+    return Study.load(config | more)
 
 
 def added(found):

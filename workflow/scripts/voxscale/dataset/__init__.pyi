@@ -1,4 +1,5 @@
 from .base import NAME as NAME
+from .base import PROSE as PROSE
 from .base import Dataset as Dataset
 from .base import open_dataset as open_dataset
 from .fetch import fetch_files as fetch_files

@@ -37,6 +37,7 @@ from voxscale.errors import UserError
 from voxscale.io import read_rows, require
 
 NAME = r"[A-Za-z0-9_-]+"  # of subjects and stories, which paths and rules are made of
+PROSE = Path(__file__).with_name("phantom")  # the text of each of the phantom's stories
 TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
 
 
@@ -57,16 +58,16 @@ class Dataset(ABC):
 
     Args:
         config: the completed config's `dataset` block.
-        tables: the workflow's `config/` folder, where the tables about published datasets are.
         markers: folder of the files that say a download is complete (`results/dataset`).
     """
 
     kind: str
+    published_defects: Path | None = None
 
-    def __init__(self, config: Mapping[str, Any], tables: str | Path, markers: str | Path) -> None:
+    def __init__(self, config: Mapping[str, Any], markers: str | Path) -> None:
         self.config = config
         self.root = Path(config["root"])
-        self.tables, self.markers = Path(tables), Path(markers)
+        self.markers = Path(markers)
         self.subjects: tuple[str, ...] = tuple(config["subjects"])
         self.tr_s: float = config.get("tr_s", 2.0)
         self.trim: tuple[int, int] = tuple(config.get("trim", (10, 5)))
@@ -86,16 +87,18 @@ class Dataset(ABC):
         """
         if not self.config.get("defects"):
             return []
-        path = self._table(self.config["defects"])
+        path = self.config["defects"]
+        if path == "published":
+            path = self.published_defects
+        if path is None:
+            raise UserError(
+                f"config key dataset.defects: no table was published for {self.kind}; give a file of your own"
+            )
         rows = read_rows(path, ("subject", "story", "what", "exclude"))
         for number, row in enumerate(rows, start=2):
             if row["exclude"].lower() not in TRUE + FALSE:
                 raise UserError(f"{path}: line {number}: exclude is {row['exclude']!r}; write yes or no")
         return rows
-
-    def _table(self, name: str) -> Path:
-        """A table that the config names: from the working directory, else from the workflow's own folder."""
-        return Path(name) if Path(name).exists() else self.tables.parent / name
 
     def excluded(self, subject: str) -> dict[str, str]:
         """Stories of `subject` that the table of known defects leaves out, and why."""
@@ -319,7 +322,7 @@ class Phantom(Dataset):
 
     @cached_property
     def _all(self) -> list[str]:
-        return sorted(path.stem for path in (self.tables / "phantom/stories").glob("*.txt"))
+        return sorted(path.stem for path in PROSE.glob("*.txt"))
 
     def published(self, subject: str) -> list[str]:
         return list(self._all)
@@ -350,13 +353,10 @@ class Phantom(Dataset):
         self.stories  # noqa: B018  a rule writes the rest
 
 
-def open_dataset(
-    config: Mapping[str, Any], tables: str | Path = "config", markers: str | Path = "results/dataset"
-) -> Dataset:
+def open_dataset(config: Mapping[str, Any], markers: str | Path = "results/dataset") -> Dataset:
     """The dataset that a completed config's `dataset` block describes; see the module's text.
 
     Args:
-        tables: the workflow's `config/` folder.
         markers: where the rule that fetches a dataset leaves its marks.
     """
     from voxscale.dataset.own import Bids, Folder
@@ -365,4 +365,4 @@ def open_dataset(
     kinds = {kind.kind: kind for kind in (Phantom, OpenNeuro, Folder, Bids)}
     if config["kind"] not in kinds:
         raise UserError(f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(kinds)}")
-    return kinds[config["kind"]](config, tables, markers)
+    return kinds[config["kind"]](config, markers)

@@ -12,6 +12,8 @@ from voxscale.dataset.clock import Clock, read_clocks
 from voxscale.errors import UserError
 from voxscale.io import read_json, read_rows
 
+TABLES = Path(__file__).with_name("ds003020")
+
 
 class Remote(NamedTuple):
     """A published file: path in the dataset, size in bytes, MD5 digest in hex."""
@@ -52,15 +54,16 @@ class OpenNeuro(Phantom):
     """
 
     kind = "ds003020"
+    published_defects = TABLES / "defects.tsv"
 
     @cached_property
     def manifest(self) -> dict[str, Remote]:
         """Published files by path."""
-        return read_manifest(self.tables / "ds003020/manifest.tsv")
+        return read_manifest(TABLES / "manifest.tsv")
 
     @cached_property
     def _published(self) -> dict[str, list[str]]:
-        known = list(read_json(self.tables / "ds003020/respdict.json"))  # in the order of the sessions
+        known = list(read_json(TABLES / "respdict.json"))  # in the order of the sessions
         found: dict[str, list[str]] = {}
         for path in map(Path, self.manifest):
             if path.match("derivative/preprocessed_data/*/*.hf5"):
@@ -75,7 +78,7 @@ class OpenNeuro(Phantom):
 
     @cached_property
     def all_clocks(self) -> dict[str, Clock]:
-        return read_clocks(self.tables / "ds003020/respdict.json", self.tr_s, self.trim)
+        return read_clocks(TABLES / "respdict.json", self.tr_s, self.trim)
 
     @property
     def pycortex_db(self) -> Path:
@@ -85,7 +88,7 @@ class OpenNeuro(Phantom):
     @property
     def transforms(self) -> Path:
         """JSON file: subject -> name of its pycortex transform."""
-        return self.tables / "ds003020/subject_xfms.json"
+        return TABLES / "subject_xfms.json"
 
     @property
     def places_voxels(self) -> bool:

@@ -209,7 +209,7 @@ def extract_controls(
     kind = "nested" if card["modality"] == "nested" else card["control"]
     if kind not in _CONTROLS:
         known = ", ".join(name for name in _CONTROLS if name != "nested")
-        raise UserError(f"config/models.yaml {card['model']}: no control {kind}; known are {known}")
+        raise UserError(f"config key models.{card['model']}: no control {kind}; known are {known}")
     control, deviations = _CONTROLS[kind], card.get("noise") or [0.0]
     inputs, files = {}, {}
     for story, sources in stories.items():

@@ -84,7 +84,7 @@ def window_bytes(config: Mapping[str, Any], width: int, n_layers: int, window_s:
     (queries, keys, values, two widths of the MLP, spectrogram, and room to spare) and each layer's state.
 
     Args:
-        config: of the encoder, or what config/models.yaml says of it: `transformers`' defaults for the rest.
+        config: of the encoder, or what the model's entry says of it: `transformers`' defaults for the rest.
         item: bytes of a number.
     """
     if "decoder_layers" in config:  # Whisper and its kin: a spectrogram, padded to their chunk

@@ -30,7 +30,7 @@ def paint_flatmap(
 
     Args:
         values: (voxels,) in the order of the response files; NaN is left blank.
-        transform: name of the subject's transform (`config/ds003020/subject_xfms.json`).
+        transform: name of the subject's transform (`subject_xfms.json`).
         database: pycortex filestore.
         path: file to write, .png or .pdf.
         limits: values at the ends of the colour bar.

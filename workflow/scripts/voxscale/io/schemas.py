@@ -9,7 +9,7 @@ def _column(name: str, kind: pa.DataType, unit: str, description: str, null: boo
     return pa.field(name, kind, nullable=null, metadata={"unit": unit, "description": description})
 
 
-MODEL = _column("model", pa.string(), "name", "model slug of config/models.yaml")
+MODEL = _column("model", pa.string(), "name", "model's name in the config")
 LAYER = _column("layer", pa.int32(), "index", "layer; 0 is the embedding output")
 SUBJECT = _column("subject", pa.string(), "name", "subject as the dataset names it")
 N_TRAIN = _column("n_train", pa.int32(), "stories", "training stories")

@@ -87,7 +87,7 @@ def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: 
             raise UserError(f"{path}: is not a study's config; see config/README.md")
         config = merge(config, part)
     enter(directory)
-    return Jobs(Study.load(config, HOME / "config"))
+    return Jobs(Study.load(config))
 
 
 def enter(directory: str | Path) -> None:

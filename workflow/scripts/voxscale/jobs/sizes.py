@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from voxscale.dataset import readers
+from voxscale.dataset import PROSE, readers
 from voxscale.errors import UserError
 from voxscale.jobs import resources
 from voxscale.study import Cell, Study
@@ -40,7 +40,7 @@ class Sizes:
         if limit is not None:
             words = limit * (2 if story in self.study.config["dataset"]["test_stories"] else 1)
         else:
-            text = self.study.dataset.tables / f"phantom/stories/{story}.txt"
+            text = PROSE / f"{story}.txt"
             words = len(text.read_text().split()) if text.exists() else STORY_TRS * 4
         seconds = 60 * words / phantom["words_per_minute"]
         return max(10, round(1.2 * seconds / self.study.config["dataset"]["tr_s"]))

@@ -111,14 +111,13 @@ def summarise(found: Sequence[Usage]) -> list[tuple[str, ...]]:
     return rows
 
 
-def write_comparison(output: str | Path, config: Mapping[str, Any], folder: str | Path) -> None:
+def write_comparison(output: str | Path, config: Mapping[str, Any]) -> None:
     """Write the table of predicted beside measured memory and time as a page.
 
     Args:
         config: the study's config, as Snakemake read it.
-        folder: the workflow's `config/`.
     """
-    found = usages(Jobs(Study.load(config, Path(folder))))
+    found = usages(Jobs(Study.load(config)))
     rows = [f"<tr>{''.join(f'<th>{html.escape(name)}</th>' for name in HEADER)}</tr>"]
     rows += [
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in summarise(found)

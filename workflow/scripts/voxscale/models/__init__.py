@@ -1,4 +1,4 @@
-"""Models: what config/models.yaml says of them, getting or building them, counting and loading them.
+"""Models: what their entries say of them, getting or building them, counting and loading them.
 
 `registry` imports nothing heavy, so that a study can be planned on a login node; the others need torch.
 """

@@ -9,6 +9,7 @@ from .packed import pack as pack
 from .packed import put_channels_last as put_channels_last
 from .prepare import prepare_model as prepare_model
 from .quiet import silence as silence
+from .registry import MODELS as MODELS
 from .registry import ModelEntry as ModelEntry
 from .registry import load_registry as load_registry
 from .spread import item_bytes as item_bytes

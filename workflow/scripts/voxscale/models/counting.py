@@ -91,5 +91,5 @@ def count(cls: Any, config: Any) -> Counts:
 
 
 def count_entry(entry: ModelEntry) -> Counts:
-    """Count an entry's parameters from what config/models.yaml says of it."""
+    """Count an entry's parameters from its entry."""
     return count(model_class(entry), config_of(entry))

@@ -135,7 +135,7 @@ def prepare_model(
     """Build or fetch one model and write its card.
 
     Args:
-        entry: from config/models.yaml.
+        entry: of the model.
         card_path: `results/models/<model>.json`; a built or converted model goes into the folder beside it.
         words: word tables (parquet) that a built language model's tokenizer is trained on.
         cache_dir: the hub's cache; default as `huggingface_hub` has it.

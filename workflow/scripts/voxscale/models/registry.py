@@ -1,4 +1,4 @@
-"""The model entries of config/models.yaml, checked, with nothing downloaded and no torch imported."""
+"""Model entries, of models.yaml and of a study's `models:`; checking them needs no torch and no network."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
 
+MODELS = Path(__file__).with_name("models.yaml")  # entries that every study has
 KINDS = {
     **dict.fromkeys(("hub", "revision", "family", "path", "gguf_file", "control", "dtype"), str),
     **dict.fromkeys(("seed", "dims"), int),
@@ -31,7 +33,7 @@ TOLD = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a m
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model as config/models.yaml describes it.
+    """One model as its entry describes it.
 
     Attributes:
         slug: file-safe name.
@@ -84,7 +86,7 @@ class ModelEntry:
     @property
     def where(self) -> str:
         """Where a user finds the entry."""
-        return f"config/models.yaml {self.slug}"
+        return f"config key models.{self.slug}"
 
     @property
     def hears(self) -> bool:
@@ -104,7 +106,7 @@ class ModelEntry:
 
 def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -> dict[str, Any]:
     """Follow `like:`, the entry's own keys winning over those of the entry it is like."""
-    where = f"config/models.yaml {slug}"
+    where = f"config key models.{slug}"
     entry = models[slug]
     if not isinstance(entry, Mapping):
         raise UserError(f"{where}: must be a mapping; see config/README.md")
@@ -153,7 +155,7 @@ def _is_deviation(value: Any) -> bool:
 
 
 def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
-    where = f"config/models.yaml {slug}"
+    where = f"config key models.{slug}"
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", slug):
         raise UserError(f"{where}: a model's name may hold a-z, 0-9, dot, dash, underscore; rename it")
     raw = _resolve(slug, models)
@@ -185,14 +187,14 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
 
 
 def load_registry(models: Mapping[str, Any]) -> dict[str, ModelEntry]:
-    """Check every entry of config/models.yaml.
+    """Check every model's entry.
 
     Args:
-        models: the file's content, slug -> entry.
+        models: slug -> entry.
 
     Raises:
         UserError: an entry has an unknown key, lacks one, or one of its values cannot be.
     """
     if not isinstance(models, Mapping):
-        raise UserError("config/models.yaml: must map each model's name to its entry; mend it")
+        raise UserError("config key models: must map each model's name to its entry; fix it")
     return {slug: _entry(slug, models) for slug in models}

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxscale.dataset import PROSE
 from voxscale.errors import UserError
 from voxscale.io import atomic, read_json, write_json
 from voxscale.phantom import brain, cortex, expectation, grids, latents, prose, speech
@@ -159,7 +160,7 @@ def _lines(expected: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def write_stimuli(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Path) -> None:
+def write_stimuli(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Path = PROSE) -> None:
     """Write the stories of the phantom under `root`, and what in them drives voxels under `truth`.
 
     Args:

@@ -168,7 +168,7 @@ def write_report(
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
         template: `report.html.j2`, with `story.yaml` beside it.
-        presets: `config/presets.yaml` as read.
+        presets: the presets, name -> their settings.
         validation: comparison with the phantom's truth, if there is one.
         chief_laws: the law of language models, of speech models and of training data that is told.
         untrained: models that are controls although they are networks.

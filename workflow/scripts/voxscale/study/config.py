@@ -16,6 +16,9 @@ from yaml.composer import ComposerError
 
 from voxscale.errors import UserError
 
+SCHEMA = Path(__file__).with_name("schema.yaml")
+PRESETS = Path(__file__).with_name("presets.yaml")
+
 
 def _is_integer(_: Any, value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
@@ -108,22 +111,20 @@ def _explain(error: ValidationError) -> str:
     return f"config key {where}: {error.message}; see config/README.md"
 
 
-def complete(config: Mapping[str, Any], schema: Path, presets: Path) -> dict[str, Any]:
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """Check a study's config against the closed schema and fill in the preset and the defaults.
 
     Args:
         config: as read from `config/<study>.yaml`.
-        schema: `config/schema.yaml`.
-        presets: `config/presets.yaml`.
 
     Raises:
         UserError: a key is unknown, missing or of the wrong kind; the line names it.
     """
-    rules = read_yaml(schema)
+    rules = read_yaml(SCHEMA)
     if (error := best_match(Validator(rules).iter_errors(config))) is not None:
         raise UserError(_explain(error))
     preset = config.get("encoding", {}).get("preset", "strict")
-    full = merge(read_yaml(presets)[preset], config)
+    full = merge(read_yaml(PRESETS)[preset], config)
     _fill(full, rules)
     for sweep in full["sweeps"].values():
         _fill(sweep, rules["properties"]["sweeps"]["additionalProperties"])

@@ -71,7 +71,7 @@ class Grid:
             UserError: the slug is not in the registry; the line names the key that asked for it.
         """
         if slug not in self.models:
-            raise UserError(f"config key {where}: unknown model {slug}; add it to config/models.yaml")
+            raise UserError(f"config key {where}: unknown model {slug}; add it under models:")
         return self.models[slug]
 
     def layers(self, slug: str, spec: Any, where: str) -> list[int]:

@@ -36,22 +36,21 @@ class Study:
     left_out: Sequence[str] = ()
 
     @classmethod
-    def load(cls, config: Mapping[str, Any], folder: Path) -> Study:
+    def load(cls, config: Mapping[str, Any]) -> Study:
         """Check a config and put the study together.
 
         Args:
             config: as Snakemake read it.
-            folder: the workflow's `config/`, with schema, presets and models.
 
         Raises:
             UserError: anything in the config that cannot work, in one line.
         """
         from voxscale.dataset import open_dataset
-        from voxscale.models import load_registry
+        from voxscale.models import MODELS, load_registry
 
-        full = complete(config, folder / "schema.yaml", folder / "presets.yaml")
-        registry = load_registry(merge(read_yaml(folder / "models.yaml"), full["models"]))
-        dataset = open_dataset(full["dataset"], folder)
+        full = complete(config)
+        registry = load_registry(merge(read_yaml(MODELS), full["models"]))
+        dataset = open_dataset(full["dataset"])
         dataset.check()
         full, registry, left_out = add_controls(full, registry, dataset)
         full, registry = add_arm(full, registry)
