@@ -13,16 +13,16 @@ if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         write_report(
             [
-                (png, *told)
-                for png, told in zip(snakemake.input.figures, snakemake.params.figures, strict=True)
+                (png, *said)
+                for png, said in zip(snakemake.input.figures, snakemake.params.figures, strict=True)
             ],
-            {name: read_table(name, snakemake.input.get(name, [])) for name in TABLES},
+            {name: read_table(name, snakemake.input[name]) for name in TABLES},
             snakemake.params.config,
             collect(config=hash_config(snakemake.params.config), models=snakemake.params.models),
             snakemake.output[0],
             template=snakemake.input.template,
             presets=read_yaml(PRESETS),
-            validation=read_json(snakemake.input.validation) if snakemake.input.get("validation") else None,
+            validation=read_json(*snakemake.input.validation) if snakemake.input.validation else None,
             chief_laws=snakemake.params.chief_laws,
             untrained=snakemake.params.untrained,
             stories=snakemake.params.stories,
