@@ -10,20 +10,21 @@ from simulated_study import chain, joint_points, nested, resampled
 
 from voxscale.encoding.fit import correlate
 from voxscale.laws.fit import fit_group
-from voxscale.laws.forms import FORMS, fit, implied
+from voxscale.laws.forms import FORMS, fit_form, implied_quantities
 from voxscale.laws.likelihood import form_criterion, resampled_covariance
 from voxscale.scores.significant import error_at_zero, training_p
-from voxscale.statistics.bootstrap import (
+from voxscale.statistics import (
     block_counts,
     block_sums,
     blocks_of,
     draw_weights,
     effective_blocks,
+    false_discovery,
     interval,
     mean_scores,
+    permutation_p,
     run_length,
 )
-from voxscale.statistics.significance import false_discovery, permutation_p
 
 SIZES = np.array([4.0, 8, 16, 32, 64])
 X = np.geomspace(1e8, 1e11, 9)
@@ -54,8 +55,8 @@ def slopes(studies: int) -> Iterator[Row]:
             scores = resampled(predicted, observed, seed)
             r = (0.05 + 0.08 * np.log10(SIZES))[:, None] * factor
             for m, name in enumerate(("slope of r", "slope of r²")):
-                truth = fit(line, SIZES, (r ** (m + 1)).mean(1)[None])[0][0, 1]
-                slope = fit(line, SIZES, scores[:, :, m])[0][:, 1]
+                truth = fit_form(line, SIZES, (r ** (m + 1)).mean(1)[None])[0][0, 1]
+                slope = fit_form(line, SIZES, scores[:, :, m])[0][:, 1]
                 lo, hi = interval(slope[0], slope[1:], LEVEL, -(-trs // 10))
                 hit[name].append(bool(lo < truth < hi))
             point = scores[:, -1, 0]
@@ -133,7 +134,9 @@ def parameters(studies: int) -> Iterator[Row]:
         for name, values in (TRUTH | {"learning_curve": [0.5, 5e9]}).items():
             form, values = FORMS[name], np.array(values)
             truth = dict(zip(form.parameters, values, strict=True))
-            truth |= {key: float(value[0]) for key, (value, _) in implied(form, X, values[None]).items()}
+            truth |= {
+                key: float(value[0]) for key, (value, _) in implied_quantities(form, X, values[None]).items()
+            }
             hit: dict[str, list[bool]] = {key: [] for key in wanted[name]}
             for seed in range(studies):
                 predicted, observed, _ = nested(
@@ -158,7 +161,7 @@ def data_laws(studies: int) -> Iterator[Row]:
                 lambda _, d: 0.1 + 0.08 * np.log10(d), [1.0], hours, spread=spread, seed=seed
             )
             y = np.stack([point.y["all"][:, 0] for point in points], 1)
-            slope = fit(FORMS["log_linear"], np.array(hours, float), y)[0][:, 1]
+            slope = fit_form(FORMS["log_linear"], np.array(hours, float), y)[0][:, 1]
             lo, hi = interval(slope[0], slope[1:], LEVEL, BLOCKS)
             hits.append(bool(lo < 0.08 < hi))
         label = f"90% interval of a slope over hours, 5 draws that vary by {100 * spread:.0f} %, 300 test TRs"
@@ -174,7 +177,7 @@ def pooled_laws(studies: int) -> Iterator[Row]:
                 resampled(*nested(SIZES, voxels=12, trs=n, seed=3 * seed + i)[:2], (seed, n))
                 for i, n in enumerate(trs)
             ]
-            slope = fit(FORMS["log_linear"], SIZES, np.mean(y, 0)[:, :, 0])[0][:, 1]
+            slope = fit_form(FORMS["log_linear"], SIZES, np.mean(y, 0)[:, :, 0])[0][:, 1]
             lo, hi = interval(slope[0], slope[1:], LEVEL, min(trs) // 10)
             hits.append(bool(lo < 0.08 < hi))
         yield (
@@ -268,7 +271,7 @@ def families(studies: int) -> Iterator[Row]:
         r = targets[order][:, None] * np.linspace(0.5, 1.5, 20)
         y = resampled(*chain(r, 300, seed=seed), seed)[:, np.argsort(order), 0]
         for label, labels in zip(hit, (names, None), strict=True):
-            slope = fit(FORMS["log_linear"], x, y, families=labels)[0][:, 1]
+            slope = fit_form(FORMS["log_linear"], x, y, families=labels)[0][:, 1]
             lo, hi = interval(slope[0], slope[1:], LEVEL, 30)
             hit[label].append(bool(lo < 0.04 < hi))
     for (label, hits), wanted in zip(hit.items(), ("85–95 %", "far less: Simpson's paradox"), strict=True):

@@ -27,8 +27,8 @@ from simulated_study import joint_points, layer_scores, smooth
 
 from voxscale.laws.joint import joint_rows
 from voxscale.scores import ceiling
-from voxscale.stacking.stack import TestRows, stack_block
-from voxscale.statistics.significance import false_discovery, permutation_p
+from voxscale.stacking.stack import ScoredRows, stack_block
+from voxscale.statistics import false_discovery, permutation_p
 
 SURFACES = {
     "bilinear": lambda n, d: (
@@ -110,7 +110,7 @@ def stacks(studies: int) -> Iterator[Row]:
     own, other, both, noise = rng.normal(size=(4, voxels, train + test))
     y = own + 0.5 * other + 0.8 * both + 1.5 * noise
     members = np.array([own + 0.8 * both, 0.5 * other + 0.8 * both])
-    rows = TestRows.of({"test": test}, 0, 10, 300, 0, LEVEL)
+    rows = ScoredRows.of({"test": test}, 0, 10, 300, 0, LEVEL)
     columns, _ = stack_block(
         members[..., :train], members[..., train:], y[:, :train], y[:, train:], ["language", "speech"], rows
     )

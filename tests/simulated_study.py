@@ -9,9 +9,10 @@ import numpy as np
 from scipy import signal
 
 from voxscale.io import tables
+from voxscale.laws.likelihood import aicc
 from voxscale.laws.points import Point
 from voxscale.ridge import RidgeProblem, solve, story_folds
-from voxscale.statistics.bootstrap import block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.statistics import block_counts, block_sums, blocks_of, draw_weights, mean_scores
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
 
@@ -64,6 +65,12 @@ def resampled(predicted, observed, seed, draws=300):
     whole = slice(0, len(observed))
     models = [[(whole, block_sums(p, observed, blocks))] for p in predicted]
     return np.stack([mean_scores(parts, blocks.n, counts, sets)[:, 0] for parts in models], 1)
+
+
+def plain_aicc(rss, points, parameters):
+    """AICc of a fit whose points have independent errors of one unknown variance."""
+    # A perfect fit of rounding size is not better than another perfect fit.
+    return aicc(points * np.log(max(rss / points, 1e-20)), points, parameters)
 
 
 def joint_points(surface, sizes, hours, voxels=20, trs=300, spread=0.06, seed=0, draws=300):

@@ -11,7 +11,7 @@ from voxscale.encoding import fit as encoding
 from voxscale.encoding.data import Features, TrainingResponses
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.statistics.bootstrap import correlations
+from voxscale.statistics import correlations
 
 
 @pytest.fixture

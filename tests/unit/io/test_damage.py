@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from voxscale.dataset.responses import FORMAT, open_subject
+from voxscale.encoding.moments import MomentsFile
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
 from voxscale.io import tables
 from voxscale.io.hdf5 import checked
-from voxscale.statistics.bootstrap import Moments
 
 VALUES = np.random.default_rng(0).normal(size=(70, 40)).astype(np.float32)
 
@@ -38,7 +38,7 @@ def moments(folder):
         file.create_dataset("moments", data=values, **checked(values.shape, (1, 14, 5, 4096)))
         file["voxel"], file["n"], file["start_tr"] = np.arange(40), np.full(14, 10), np.arange(14) * 10
         file.create_dataset("story", data=["story"] * 14, dtype=h5py.string_dtype())
-    return path, lambda: next(Moments(path).read(0, np.ones(14, bool)))[1], values[0]
+    return path, lambda: next(MomentsFile(path).read(0, np.ones(14, bool)))[1], values[0]
 
 
 def flip(path, where):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from scipy import optimize
-from simulated_study import nested, resampled
+from simulated_study import nested, plain_aicc, resampled
 
-from voxscale.laws.forms import FORMS, aicc, family_offsets, fit, implied, largest_error
+from voxscale.laws.forms import FORMS, family_offsets, fit_form, implied_quantities, largest_error
 from voxscale.laws.likelihood import form_criterion, resampled_covariance
 
 SIZES = np.array([1.25e8, 3.5e8, 1.3e9, 2.7e9, 6.7e9, 1.3e10, 3e10])
@@ -23,7 +23,7 @@ def test_exact_data_give_back_their_parameters(name):
     x, parameters = TRUTH[name]
     form = FORMS[name]
     y = form.value(x, np.array(parameters))
-    found, rss = fit(form, x, y[None], ceiling=0.5)
+    found, rss = fit_form(form, x, y[None], ceiling=0.5)
     np.testing.assert_allclose(found[0], parameters, rtol=1e-4)
     assert rss[0] < 1e-12
 
@@ -36,7 +36,7 @@ def test_no_start_of_scipy_finds_a_better_fit(name, points):
     rng = np.random.default_rng(1)
     y = form.value(x, np.array(parameters)) + 0.008 * rng.normal(size=(6, len(x)))
     ceiling = 0.2
-    _, rss = fit(form, x, y, ceiling)
+    _, rss = fit_form(form, x, y, ceiling)
     scale = np.exp(np.log(x).mean())
     low = {"a": -np.inf, "b": -np.inf, "c": -np.inf, "alpha": -2, "k": 1e-3}
     high = {"a": np.inf, "b": np.inf, "c": np.inf, "alpha": 2, "k": 1e3}
@@ -66,7 +66,7 @@ def test_right_form_wins(name):
     for _ in range(40):
         y = form.value(x, np.array(truth[name])) + 0.003 * rng.normal(size=9)
         scores = {
-            other: aicc(fit(FORMS[other], x, y[None])[1][0], 9, len(FORMS[other].parameters))
+            other: plain_aicc(fit_form(FORMS[other], x, y[None])[1][0], 9, len(FORMS[other].parameters))
             for other in ("log_linear", "power", "saturating")
         }
         wins += min(scores, key=scores.get) == name
@@ -85,32 +85,32 @@ def test_few_points_and_holes_fail_softly():
     x = SIZES[:4]
     y = np.array([[0.1, 0.12, 0.13, 0.15], [0.1, np.nan, 0.1, 0.2], [0.1, 0.1, 0.1, 0.1]])
     for form in FORMS.values():
-        parameters, rss = fit(form, x, y)
+        parameters, rss = fit_form(form, x, y)
         assert np.isfinite(rss[[0, 2]]).all()
         assert np.isnan(rss[1])
         assert np.isnan(parameters[1, 0])
-        assert np.isnan(fit(form, x[:1], y[:1, :1])[1]).all()
-    assert np.isnan(aicc(0.1, 4, 2)), "with four points the correction divides by zero"
-    assert np.isfinite(aicc(0.1, 5, 2))
+        assert np.isnan(fit_form(form, x[:1], y[:1, :1])[1]).all()
+    assert np.isnan(plain_aicc(0.1, 4, 2)), "with four points the correction divides by zero"
+    assert np.isfinite(plain_aicc(0.1, 5, 2))
     assert np.isnan(largest_error(FORMS["saturating"], x[:3], y[0, :3]))
 
 
 def test_plateau_stays_at_or_below_the_ceiling():
     y = FORMS["log_linear"].value(SIZES, np.array([-0.5, 0.08]))
     for name in ("saturating", "learning_curve"):
-        parameters, _ = fit(FORMS[name], SIZES, np.array([y, y + 0.1]), ceiling=0.35)
+        parameters, _ = fit_form(FORMS[name], SIZES, np.array([y, y + 0.1]), ceiling=0.35)
         assert (parameters[:, 0] <= 0.35 + 1e-12).all()
 
 
 def test_percent_names_its_base():
     parameters = np.array([[-0.1, 0.02]])
-    found = implied(FORMS["log_linear"], SIZES, parameters)
+    found = implied_quantities(FORMS["log_linear"], SIZES, parameters)
     base = -0.1 + 0.02 * np.log10(1.25e8)
     assert found["per_decade"][0][0] == pytest.approx(0.02)
     assert found["percent_per_decade"][0][0] == pytest.approx(100 * 0.02 / base)
     assert found["percent_per_decade"][1] == "fitted value at x = 1.25e+08"
     assert found["percent_over_range"][0][0] == pytest.approx(2 * np.log10(240) / base)
-    below = implied(FORMS["log_linear"], SIZES, np.array([[-9.0, 0.02]]))
+    below = implied_quantities(FORMS["log_linear"], SIZES, np.array([[-9.0, 0.02]]))
     assert np.isnan(below["percent_per_decade"][0][0]), "no percentage of a score below zero"
 
 
@@ -141,8 +141,8 @@ def test_families_at_different_levels_do_not_make_a_slope():
     form = FORMS["log_linear"]
     y = (0.02 * np.log10(IN_FAMILIES) + LEVELS)[None, :6]
     x, families = IN_FAMILIES[:6], FAMILIES[:6]
-    assert fit(form, x, y)[0][0, 1] < 0
-    parameters, rss = fit(form, x, y, families=families)
+    assert fit_form(form, x, y)[0][0, 1] < 0
+    parameters, rss = fit_form(form, x, y, families=families)
     assert parameters[0, 1] == pytest.approx(0.02)
     assert parameters[0, 0] == pytest.approx(LEVELS[:6].mean())
     assert rss[0] < 1e-20
@@ -157,7 +157,7 @@ def test_families_are_what_a_column_for_each_makes(name):
     form = FORMS[name]
     rng = np.random.default_rng(5)
     y = 0.5 - 20 * IN_FAMILIES**-0.3 + LEVELS + 0.004 * rng.normal(size=(5, 7))
-    _, rss = fit(form, IN_FAMILIES, y, 2.0, FAMILIES)
+    _, rss = fit_form(form, IN_FAMILIES, y, 2.0, FAMILIES)
     member = (np.unique(FAMILIES)[:, None] == FAMILIES).astype(float)
     for study, found in zip(y, rss, strict=True):
         best = np.inf
@@ -173,6 +173,6 @@ def test_families_are_what_a_column_for_each_makes(name):
 
 def test_families_of_one_point_tell_no_slope():
     y = np.array([[0.1, 0.2, 0.3]])
-    parameters, _ = fit(FORMS["log_linear"], SIZES[:3], y, families=np.array(["a", "b", "c"]))
+    parameters, _ = fit_form(FORMS["log_linear"], SIZES[:3], y, families=np.array(["a", "b", "c"]))
     assert np.isnan(parameters).all()
     assert np.isnan(largest_error(FORMS["log_linear"], SIZES[:3], y[0], families=np.array(["a", "b", "c"])))

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 from scipy import optimize, stats
-from simulated_study import joint_points, summary_row, write_moments, write_voxels
+from simulated_study import joint_points, plain_aicc, summary_row, write_moments, write_voxels
 
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.laws.forms import aicc
 from voxscale.laws.joint import (
-    _span,
+    _median_interval,
     another_subject,
     corner_error,
     joint_rows,
@@ -17,7 +16,7 @@ from voxscale.laws.joint import (
     what_next,
     write_joint,
 )
-from voxscale.laws.likelihood import weights
+from voxscale.laws.likelihood import akaike_weights
 from voxscale.laws.points import Point
 from voxscale.laws.surfaces import SURFACES, fit_surface
 
@@ -43,7 +42,7 @@ def test_right_surface_wins_and_predicts_the_corner(name):
     rng = np.random.default_rng(0)
     y = TRUTH[name](N, D) + 0.002 * rng.normal(size=len(N))
     score = {
-        form: aicc(fit_surface(surface, N, D, y[None], 0.5).rss[0], len(N), surface.n_parameters)
+        form: plain_aicc(fit_surface(surface, N, D, y[None], 0.5).rss[0], len(N), surface.n_parameters)
         for form, surface in SURFACES.items()
     }
     assert min(score, key=score.get) == name
@@ -70,9 +69,9 @@ def test_search_is_as_good_as_scipy():
 
 def test_one_endless_gain_narrows_no_interval():
     gains = np.random.default_rng(0).normal(10, 2, 1000)
-    finite = _span(gains, 0.9, 4)
+    finite = _median_interval(gains, 0.9, 4)
     gains[gains.argmax()] = np.inf
-    endless = _span(gains, 0.9, 4)
+    endless = _median_interval(gains, 0.9, 4)
     assert endless[1] == pytest.approx(finite[1], abs=0.3)
     assert endless[2] > finite[2] - 0.3
 
@@ -93,9 +92,9 @@ def test_gains_are_those_of_the_surface():
 
 def test_forms_share_the_resamples_by_their_weights():
     deviances, parameters = {"a": 10.0, "b": 8.0 + 2 * np.log(3)}, {"a": 3, "b": 4}
-    shares = weights(deviances, parameters, points=12, n_units=10**9)
+    shares = akaike_weights(deviances, parameters, points=12, n_units=10**9)
     assert shares == pytest.approx({"a": 0.75, "b": 0.25})
-    few = weights({"a": 10.0, "b": 20.0}, {"a": 3, "b": 3}, points=12, n_units=30)
+    few = akaike_weights({"a": 10.0, "b": 20.0}, {"a": 3, "b": 3}, points=12, n_units=30)
     assert few["b"] / few["a"] == pytest.approx(np.exp(-5 * 6 / 19)), "30 blocks tell the covariance badly"
     each = share_out(shares, 100)
     assert (each.count("a"), each.count("b")) == (75, 25)

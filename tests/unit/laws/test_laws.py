@@ -8,17 +8,9 @@ from simulated_study import nested, summary_row, write_moments, write_voxels
 from voxscale.encoding.fit import correlate, scored_rows
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.laws.fit import fit_group, preferred, write_law
-from voxscale.laws.points import blocks_by_subject, ceiling_bounds, choose_cells, pool, score_points
-from voxscale.statistics.bootstrap import (
-    Moments,
-    block_counts,
-    block_sums,
-    blocks_of,
-    draw_weights,
-    interval,
-    mean_scores,
-)
+from voxscale.laws.fit import fit_group, preferred_form, write_law
+from voxscale.laws.points import ceiling_bounds, choose_cells, points_provenance, pool, score_points
+from voxscale.statistics import block_counts, block_sums, blocks_of, draw_weights, interval, mean_scores
 
 SIZES = np.array([4, 8, 16, 32, 64])
 SETTINGS = {"skip_s": 100, "tr_s": 2.0, "draws": 100, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
@@ -230,9 +222,9 @@ def test_subjects_with_other_test_stories_are_resampled_apart(tmp_path):
     write_voxels(tmp_path / "voxels.parquet", ["A", "B", "C"], 10)
     settings = SETTINGS | {"skip_s": 0}
     about = {cell: {"model": cell[0], "layer": 1, "wide": False, "x": 1.0, "n_draws": 1} for cell in cells}
-    opened = {cell: Moments(path) for cell, path in zip(cells, moments, strict=True)}
-    points = score_points(opened, about, tmp_path / "voxels.parquet", ["all"], "x", settings)
-    assert blocks_by_subject(points) == {"A": 40, "B": 70, "C": 40}
+    files = dict(zip(cells, moments, strict=True))
+    points = score_points(files, about, tmp_path / "voxels.parquet", ["all"], "x", settings)
+    assert points_provenance(points, {}, {})["test_blocks"] == {"A": 40, "B": 70, "C": 40}
     y = {subject: mine[0].y["all"][:, 0] for subject, mine in points.items()}
     np.testing.assert_array_equal(y["A"], y["C"])
     assert abs(np.corrcoef(y["A"][1:], y["B"][1:])[0, 1]) < 0.35, "100 resamples of another story"
@@ -296,9 +288,9 @@ def test_law_over_models_takes_the_largest_training_set():
 
 
 def test_preferred_falls_back_on_the_largest_point():
-    assert preferred({"a": (3.0, 0.1), "b": (2.0, 9.0), "c": (np.nan, 0.0)}) == "b"
-    assert preferred({"a": (np.nan, 0.1), "b": (np.nan, 0.05)}) == "b"
-    assert preferred({"a": (np.nan, np.nan)}) is None
+    assert preferred_form({"a": (3.0, 0.1), "b": (2.0, 9.0), "c": (np.nan, 0.0)}) == "b"
+    assert preferred_form({"a": (np.nan, 0.1), "b": (np.nan, 0.05)}) == "b"
+    assert preferred_form({"a": (np.nan, np.nan)}) is None
 
 
 def test_mistakes_name_their_key(study, tmp_path):
@@ -306,7 +298,7 @@ def test_mistakes_name_their_key(study, tmp_path):
         run(study, SPEC | {"x": "parameters"})
     with pytest.raises(UserError, match=r"laws\.size: UTS01 has no voxel set roi:V1"):
         run(study, SPEC | {"voxels": ["roi:V1"]})
-    with pytest.raises(UserError, match=r"block_trs: UTS01's test stories have 0 such blocks"):
+    with pytest.raises(UserError, match=r"block_trs: UTS01: the test stories have 0 blocks"):
         run(study, settings=SETTINGS | {"skip_s": 9000})
     with pytest.raises(UserError, match="lacks cell new 1 UTS01 5"):
         run(study, cells=[("new", 1, "UTS01", 5)], moments=["x"])

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from scipy import optimize, stats
+from simulated_study import plain_aicc
 
-from voxscale.laws.forms import FORMS, aicc, fit
+from voxscale.laws.forms import FORMS, fit_form
 from voxscale.laws.likelihood import form_criterion, resampled_covariance
 
 X = np.geomspace(1e8, 1e11, 9)
@@ -28,7 +29,7 @@ def test_points_that_err_alone_have_the_plain_criterion(name):
     y = points(name, 0.003 * np.random.default_rng(0).normal(size=9))
     for other, form in FORMS.items():
         found = form_criterion(form, X, y, np.zeros((9, 9)))
-        plain = aicc(fit(form, X, y[None])[1][0], 9, len(form.parameters))
+        plain = plain_aicc(fit_form(form, X, y[None])[1][0], 9, len(form.parameters))
         # They differ by a constant of all forms, 9, and by how finely the scatter is searched.
         assert found - 9 == pytest.approx(plain, abs=0.5), other
 
@@ -82,7 +83,7 @@ def test_the_right_form_wins_more_often_when_errors_are_known_to_go_together():
         y = points("log_linear", noise)
         together = {name: form_criterion(FORMS[name], X, y, WALK) for name in list(TRUTH)[:3]}
         alone = {
-            name: aicc(fit(FORMS[name], X, y[None])[1][0], 9, len(FORMS[name].parameters))
+            name: plain_aicc(fit_form(FORMS[name], X, y[None])[1][0], 9, len(FORMS[name].parameters))
             for name in together
         }
         wins["together"] += min(together, key=together.get) == "log_linear"

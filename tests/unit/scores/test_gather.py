@@ -14,7 +14,7 @@ from voxscale.dataset.voxel_tables import read_regions, read_voxels
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.scores.gather import gather_scores
-from voxscale.scores.voxel_sets import choose_sets, deciles, read_sets
+from voxscale.scores.voxel_sets import deciles, read_sets
 
 VOXELS = 40
 SETTINGS = {"fdr": 0.05, "n_alphas": 15, "skip_s": 0, "tr_s": 2.0}
@@ -146,13 +146,13 @@ def test_voxels_without_a_score_are_counted_and_never_zero(study, tmp_path):
 
 def test_sets_come_back_by_subject(study):
     run(study)
-    ids, sets, ccmax = read_sets(study["outputs"][2])["UTS01"]
-    assert ids.tolist() == list(range(5, 45))
-    np.testing.assert_allclose(ccmax, np.linspace(0.1, 0.9, VOXELS))
-    assert [int(sets[f"decile:{i}"].sum()) for i in range(1, 11)] == [2] * 10
-    assert list(choose_sets(sets, ["all", "rois"], "x", "UTS01")) == ["all", "roi:AC"]
-    with pytest.raises(UserError, match=r"laws\.x: UTS01 has no voxel set roi:V1; known are all, reliable"):
-        choose_sets(sets, ["roi:V1"], "laws.x", "UTS01")
+    mine = read_sets(study["outputs"][2])["UTS01"]
+    assert mine.voxels.tolist() == list(range(5, 45))
+    np.testing.assert_allclose(mine.ccmax, np.linspace(0.1, 0.9, VOXELS))
+    assert [int(mine.members[f"decile:{i}"].sum()) for i in range(1, 11)] == [2] * 10
+    assert list(mine.choose(["all", "rois"], "x")) == ["all", "roi:AC"]
+    with pytest.raises(UserError, match=r"laws\.x: UTS01 has no voxel set roi:V1; use one of all, reliable"):
+        mine.choose(["roi:V1"], "laws.x")
     study["regions"].write_text('voxel\troi\n5\t"AC\n6\tV1\n')
     assert read_regions(study["regions"]) == {5: '"AC', 6: "V1"}
     assert deciles(np.array([np.nan, 0.5]), np.array([True, True])).tolist() == [0, 1]
@@ -161,7 +161,9 @@ def test_sets_come_back_by_subject(study):
 def test_bad_input_names_its_file(study, tmp_path):
     again = tmp_path / "again.parquet"
     tables.write("scores", cell_columns(), again)
-    with pytest.raises(UserError, match=r"again\.parquet: has model=a, layer=1, .* as .*a-3\.parquet has"):
+    with pytest.raises(
+        UserError, match=r"again\.parquet: has model=a, layer=1, .* which is also in .*a-3\.parquet"
+    ):
         run(study, paths=[*study["paths"], again])
     assert not study["outputs"][0].exists()
     assert not list(tmp_path.rglob("*.part*")), "nothing half-written stays"

@@ -7,8 +7,7 @@ from simulated_study import chain, smooth
 from voxscale.encoding.fit import correlate
 from voxscale.ridge import RidgeProblem, solve, story_folds
 from voxscale.scores.significant import error_at_zero, training_p
-from voxscale.statistics.bootstrap import block_sums, blocks_of, jackknife_error
-from voxscale.statistics.significance import false_discovery
+from voxscale.statistics import block_sums, blocks_of, false_discovery, jackknife_error
 
 
 def error_of(predicted, observed):

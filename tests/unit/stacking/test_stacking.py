@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from voxscale.stacking.stack import TestRows, error_gram, stack_block
+from voxscale.stacking.stack import ScoredRows, error_gram, stack_block
 
 VOXELS, TRAIN, TEST = 60, 3000, 900
 
 
 def rows(skip=20, draws=200):
-    return TestRows.of({"a": TEST - 300, "b": 300}, skip, 10, draws, 0, 0.9)
+    return ScoredRows.of({"a": TEST - 300, "b": 300}, skip, 10, draws, 0, 0.9)
 
 
 def sources(seed=0):

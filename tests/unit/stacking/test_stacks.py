@@ -10,7 +10,7 @@ import pytest
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.stacking import subject as stacks
-from voxscale.stacking.stack import TestRows, stack_block
+from voxscale.stacking.stack import ScoredRows, stack_block
 from voxscale.timeseries.standardize import zscore
 
 VOXELS, LENGTHS = 23, {"a": 300, "b": 200, "t": 180}
@@ -50,14 +50,14 @@ def study(tmp_path, monkeypatch):
 
 
 def test_tables_are_those_of_all_voxels_at_once(study, monkeypatch):
-    monkeypatch.setattr(stacks, "slices", lambda n, *_: [slice(0, 9), slice(9, n)])
+    monkeypatch.setattr(stacks, "voxel_slices", lambda n, *_: [slice(0, 9), slice(9, n)])
     stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     found = tables.read("stacking", study["sources"][3]).to_pandas()
     a, b, responses = study["truth"]
     keep = np.r_[0:100, 120:500]
     y = np.concatenate([zscore(responses[s], 1) for s in ("a", "b")], 1)[:, keep]
     oof = np.array([np.concatenate([x["a"], x["b"]], 1)[:, keep] for x in (a, b)])
-    rows = TestRows.of({"t": 180}, 30, 10, 50, 0, 0.9)
+    rows = ScoredRows.of({"t": 180}, 30, 10, 50, 0, 0.9)
     test = np.array([a["t"], b["t"]])
     columns, weights = stack_block(oof, test, y, zscore(responses["t"], 1), ["language", "speech"], rows)
     for name in ("r_stacked", "gain", "gain_lo", "unique_language", "shared"):
@@ -77,8 +77,8 @@ def test_predictions_of_something_else_are_refused(study):
         stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     with h5py.File(study["paths"][0], "a") as file:
         file["test_trs"][0] = 99
-    with pytest.raises(UserError, match=r"lm\.h5: was not predicted for .*S\.h5"):
+    with pytest.raises(UserError, match=r"lm\.h5: its voxels or stories are not those of .*S\.h5"):
         stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     study["paths"][1].write_text("cut")
-    with pytest.raises(UserError, match=r"sp\.h5: holds no predictions"):
+    with pytest.raises(UserError, match=r"sp\.h5: not a file of predictions"):
         stacks.write_stacking(*study["sources"], CELLS, SETTINGS)

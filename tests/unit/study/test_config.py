@@ -78,7 +78,7 @@ def test_significant_voxels_are_those_of_the_maps_models(demo):
 def test_blocks_that_cannot_be_resampled_are_told_before_any_fit():
     first = read_yaml(CONFIG / "first.yaml")
     Study.load(first)
-    with pytest.raises(UserError, match=r"scoring\.block_trs: UTS03's test stories have 1 such blocks after"):
+    with pytest.raises(UserError, match=r"scoring\.block_trs: UTS03: the test stories have 1 blocks"):
         Study.load(merge(first, {"scoring": {"block_trs": 1000}}))
 
 

@@ -5,3 +5,4 @@ from .data import with_means as with_means
 from .fit import fit_cell as fit_cell
 from .fit import predict_cell as predict_cell
 from .fit import weigh_cell as weigh_cell
+from .moments import MomentsFile as MomentsFile

@@ -5,12 +5,12 @@
     saturating      c − a·x^−alpha      c at most the noise ceiling, a >= 0, alpha > 0
     learning_curve  c·x/(x + k)         c at most the noise ceiling, for amounts of data
 
-Each form has at most one parameter that is not linear. A fit tries a whole grid of it, solves the linear ones
-exactly at each value, and narrows down around the best: the global optimum, with no start to choose, so that
-four points are enough for it to be found again in every resample.
+Each form has at most one nonlinear parameter. A fit tries a whole grid of its values, solves for the linear
+parameters exactly at each, and narrows the grid around the best: this finds the global optimum without a
+starting value, so that even four points give it in every resample.
 
-Points may be in families, each with an offset of its own, so that the law is that within families: families
-that differ in level and in size would else make a slope, or hide one (Simpson's paradox).
+Points may be in families, each with an offset of its own. The law is then the one within families: otherwise,
+families that differ in level and in size would make a slope, or hide one (Simpson's paradox).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GOLDEN = (np.sqrt(5) - 1) / 2
+_GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Form:
         constant: whether a constant is added.
         bounded: whether the plateau is held at or below the ceiling.
         rescale: (offset, slope, nonlinear, x scale) -> parameters in the units of x.
-        value: (x, parameters (..., n)) -> (..., points).
+        curve: (x, *parameters) -> the law at x.
     """
 
     name: str
@@ -45,31 +45,11 @@ class Form:
     constant: bool
     bounded: bool
     rescale: Callable[..., list[np.ndarray]]
-    value: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    curve: Callable[..., np.ndarray]
 
-
-def _columns(parameters: np.ndarray) -> tuple[np.ndarray, ...]:
-    return tuple(parameters[..., i, None] for i in range(parameters.shape[-1]))
-
-
-def _saturating(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    c, a, alpha = _columns(parameters)
-    return c - a * x**-alpha
-
-
-def _power(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    a, alpha = _columns(parameters)
-    return a * x**alpha
-
-
-def _log_linear(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    a, b = _columns(parameters)
-    return a + b * np.log10(x)
-
-
-def _learning_curve(x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
-    c, k = _columns(parameters)
-    return c * x / (x + k)
+    def value(self, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
+        """The law at x (points,): parameters (..., n) -> (..., points)."""
+        return self.curve(x, *np.moveaxis(parameters[..., None, :], -1, 0))
 
 
 FORMS: dict[str, Form] = {
@@ -83,7 +63,7 @@ FORMS: dict[str, Form] = {
             True,
             False,
             lambda offset, slope, _, scale: [offset - slope * np.log10(scale), slope],
-            _log_linear,
+            lambda x, a, b: a + b * np.log10(x),
         ),
         Form(
             "power",
@@ -93,7 +73,7 @@ FORMS: dict[str, Form] = {
             False,
             False,
             lambda _, slope, alpha, scale: [slope * scale**-alpha, alpha],
-            _power,
+            lambda x, a, alpha: a * x**alpha,
         ),
         Form(
             "saturating",
@@ -103,7 +83,7 @@ FORMS: dict[str, Form] = {
             True,
             True,
             lambda offset, slope, alpha, scale: [offset, slope * scale**alpha, alpha],
-            _saturating,
+            lambda x, c, a, alpha: c - a * x**-alpha,
         ),
         Form(
             "learning_curve",
@@ -113,80 +93,32 @@ FORMS: dict[str, Form] = {
             False,
             True,
             lambda _, slope, k, scale: [slope, k * scale],
-            _learning_curve,
+            lambda x, c, k: c * x / (x + k),
         ),
     )
 }
 
 
-@dataclass(frozen=True)
-class _Families:
-    """Families of points: member (families, points), 1 where a point is in a family."""
-
-    member: np.ndarray
-
-    @classmethod
-    def of(cls, labels: np.ndarray) -> _Families:
-        return cls((np.unique(labels)[:, None] == labels).astype(float))
-
-    def means(self, values: np.ndarray) -> np.ndarray:
-        """Means over each family: (..., points) -> (..., families)."""
-        return values @ self.member.T / self.member.sum(1)
-
-    def within(self, values: np.ndarray) -> np.ndarray:
-        """Values (..., points) about the mean of their family."""
-        return values - self.means(values) @ self.member
-
-    def offsets(self, f: np.ndarray, y: np.ndarray, slope: np.ndarray) -> np.ndarray:
-        """Each family's offset beside slope·f: slope of `_each` or `_all`, with one axis more, families."""
-        y = self.means(y) if slope.ndim == 1 else self.means(y)[:, None]
-        return y - slope[..., None] * self.means(f)
+def _family_means(values: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """Means over each family: values (..., points), member (families, points) -> (..., families)."""
+    return values @ member.T / member.sum(1)
 
 
-def _each(
-    form: Form, f: np.ndarray, y: np.ndarray, ceiling: float, families: _Families | None
-) -> tuple[np.ndarray, ...]:
-    """Best offset and slope of y ≈ offset + slope·f, and rss, (studies,) each; f, y: (studies, points)."""
-    g, z = (f, y) if families is None else (families.within(f), families.within(y))
-    yy, sy, fy = np.einsum("sp,sp->s", z, z), z.sum(1), np.einsum("sp,sp->s", g, z)
-    return _in_families(form, f, y, _linear(form, g, fy, yy, sy, ceiling), ceiling, families)
+def _fit_linear(
+    form: Form, f: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Best offset and slope of y ≈ offset + slope·f, and rss, (...,) each.
 
+    Args:
+        f, y: (..., points), which are broadcast against each other.
+        member: (families, points), 1 where a point is in a family. The offset is then the mean over points
+            of the families' offsets, and rss is infinite where the plateau of a family is too high.
+    """
+    g, z = (f, y) if member is None else (x - _family_means(x, member) @ member for x in (f, y))
+    ff, fy, yy = (np.einsum("...p,...p->...", *pair) for pair in ((g, g), (g, z), (z, z)))
+    n, sf, sy = f.shape[-1], g.sum(-1), z.sum(-1)
 
-def _all(
-    form: Form, f: np.ndarray, y: np.ndarray, ceiling: float, families: _Families | None
-) -> tuple[np.ndarray, ...]:
-    """The same with every f (grid, points) tried on every y (studies, points): (studies, grid) each."""
-    g, z = (f, y) if families is None else (families.within(f), families.within(y))
-    yy, sy = np.einsum("sp,sp->s", z, z)[:, None], z.sum(1)[:, None]
-    return _in_families(form, f, y, _linear(form, g, z @ g.T, yy, sy, ceiling), ceiling, families)
-
-
-def _in_families(
-    form: Form,
-    f: np.ndarray,
-    y: np.ndarray,
-    found: tuple[np.ndarray, ...],
-    ceiling: float,
-    families: _Families | None,
-) -> tuple[np.ndarray, ...]:
-    """Offset that is the mean over points, slope and rss; infinite where a family's plateau is too high."""
-    if families is None:
-        return found
-    _, slope, rss = found
-    offsets = families.offsets(f, y, slope)
-    if form.bounded:
-        rss = np.where(offsets.max(-1) > ceiling, np.inf, rss)
-    size = families.member.sum(1)
-    return offsets @ size / size.sum(), slope, rss
-
-
-def _linear(
-    form: Form, f: np.ndarray, fy: np.ndarray, yy: np.ndarray, sy: np.ndarray, ceiling: float
-) -> tuple[np.ndarray, ...]:
-    """Offset, slope and rss from sums over points: fy = Σfy, yy = Σy², sy = Σy."""
-    n, ff, sf = f.shape[1], np.einsum("gp,gp->g", f, f), f.sum(1)
-
-    def rss(offset: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
+    def rss_of(offset: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
         square = yy + n * offset**2 + slope**2 * ff
         return np.maximum(square + 2 * (offset * slope * sf - offset * sy - slope * fy), 0.0)
 
@@ -194,22 +126,28 @@ def _linear(
         slope = fy / ff
         if form.bounded:
             slope = np.clip(slope, 0.0, ceiling)
-        return np.zeros_like(slope), slope, rss(0.0, slope)
+        return np.zeros_like(slope), slope, rss_of(0.0, slope)
     slope = (fy - sf * sy / n) / (ff - sf**2 / n)
     offset = (sy - slope * sf) / n
     if form.bounded:
-        # A plateau above the ceiling goes onto it; a law that falls is flat. Both are edges of one convex
+        # A plateau above the ceiling is set to it; a law that falls is flat. Both are edges of one convex
         # problem, so the best point of the edges is the optimum whenever the free one lies outside.
         steep = np.maximum((fy - ceiling * sf) / ff, 0.0)
         flat = np.minimum(sy / n, ceiling) + np.zeros_like(slope)
-        edge = rss(ceiling, steep) <= rss(flat, 0.0)
+        edge = rss_of(ceiling, steep) <= rss_of(flat, 0.0)
         outside = (offset > ceiling) | (slope < 0)
         slope = np.where(outside, np.where(edge, steep, 0.0), slope)
         offset = np.where(outside, np.where(edge, ceiling, flat), offset)
-    return offset, slope, rss(offset, slope)
+    rss = rss_of(offset, slope)
+    if member is None:
+        return offset, slope, rss
+    offsets = _family_means(y, member) - slope[..., None] * _family_means(f, member)
+    if form.bounded:
+        rss = np.where(offsets.max(-1) > ceiling, np.inf, rss)
+    return offsets @ member.sum(1) / len(member.T), slope, rss
 
 
-def fit(
+def fit_form(
     form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares fit of one form to many studies.
@@ -232,38 +170,37 @@ def fit(
     within = sum(len(np.unique(x[labels == label])) - 1 for label in np.unique(labels)) + 1
     if within < len(form.parameters) or not whole.any():
         return parameters, rss
-    known = None if families is None else _Families.of(labels)
+    member = None if families is None else (np.unique(labels)[:, None] == labels).astype(float)
     scale = np.exp(np.log(x).mean())
     u, y = x / scale, y[whole]
-    at = _search(form, u, y, ceiling, known) if len(form.grid) else np.zeros(len(y))
-    basis = form.basis(u, at) + np.zeros_like(y)
-    offset, slope, rss[whole] = _each(form, basis, y, ceiling, known)
+    at = _search(form, u, y, ceiling, member) if len(form.grid) else np.zeros(len(y))
+    offset, slope, rss[whole] = _fit_linear(form, form.basis(u, at) + np.zeros_like(y), y, ceiling, member)
     parameters[whole] = np.stack(form.rescale(offset, slope, at, scale), -1)
     return parameters, rss
 
 
 def _search(
-    form: Form, u: np.ndarray, y: np.ndarray, ceiling: float, families: _Families | None
+    form: Form, u: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
 ) -> np.ndarray:
     """Best nonlinear parameter of each study: (studies,)."""
-    best = _all(form, form.basis(u, form.grid), y, ceiling, families)[2].argmin(1)
+    best = _fit_linear(form, form.basis(u, form.grid), y[:, None], ceiling, member)[2].argmin(1)
     low = form.grid[np.maximum(best - 1, 0)]
     high = form.grid[np.minimum(best + 1, len(form.grid) - 1)]
 
     def rss(at: np.ndarray) -> np.ndarray:
-        return _each(form, form.basis(u, at), y, ceiling, families)[2]
+        return _fit_linear(form, form.basis(u, at), y, ceiling, member)[2]
 
     # Golden section: each round keeps one of its two inner values for the next.
-    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     rss_left, rss_right = rss(left), rss(right)
     for _ in range(30):
         better = rss_left < rss_right
         low, high = np.where(better, low, left), np.where(better, right, high)
-        new = np.where(better, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        new = np.where(better, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
         rss_new = rss(new)
         left, right = np.where(better, new, right), np.where(better, left, new)
         rss_left, rss_right = np.where(better, rss_new, rss_right), np.where(better, rss_left, rss_new)
-    return high if families is not None and form.bounded else (low + high) / 2
+    return high if member is not None and form.bounded else (low + high) / 2
 
 
 def family_offsets(
@@ -274,24 +211,12 @@ def family_offsets(
     return {str(name): left[:, families == name].mean(1) for name in np.unique(families)}
 
 
-def aicc(rss: np.ndarray | float, points: int, parameters: int) -> np.ndarray:
-    """Akaike's criterion corrected for few points, the noise variance counted as a parameter: like `rss`.
-
-    NaN where the correction is not defined: a form with as many parameters as that cannot be judged by it.
-    """
-    k, rss = parameters + 1, np.asarray(rss, float)
-    if points - k - 1 <= 0:
-        return np.full(rss.shape, np.nan)[()]
-    # A perfect fit of rounding size is not better than another perfect fit.
-    return points * np.log(np.maximum(rss / points, 1e-20)) + 2 * k + 2 * k * (k + 1) / (points - k - 1)
-
-
 def largest_error(
     form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
 ) -> float:
-    """Predicted less observed at the largest x, by a fit that has not seen it; NaN where too few are left.
+    """Predicted minus observed at the largest x, by a fit to the other points; NaN where too few are left.
 
-    With families it is the largest x of those that have another point, which tells the offset.
+    With families it is the largest x of the families that have another point, which gives their offset.
     """
     labels = np.zeros(len(x), int) if families is None else np.unique(families, return_inverse=True)[1]
     several = np.bincount(labels)[labels] > 1
@@ -299,7 +224,7 @@ def largest_error(
         return np.nan
     largest = several & (x == x[several].max())
     rest = None if families is None else families[~largest]
-    parameters, _ = fit(form, x[~largest], y[None, ~largest], ceiling, rest)
+    parameters, _ = fit_form(form, x[~largest], y[None, ~largest], ceiling, rest)
     predicted = form.value(x[largest], parameters)[0]
     if rest is not None:
         known = family_offsets(form, x[~largest], y[None, ~largest], parameters, rest)
@@ -307,8 +232,10 @@ def largest_error(
     return float((predicted - y[largest]).mean())
 
 
-def implied(form: Form, x: np.ndarray, parameters: np.ndarray) -> dict[str, tuple[np.ndarray, str | None]]:
-    """Quantities that all forms share: name -> (values (studies,), what a percentage is of).
+def implied_quantities(
+    form: Form, x: np.ndarray, parameters: np.ndarray
+) -> dict[str, tuple[np.ndarray, str | None]]:
+    """Quantities that all forms share: name -> (values (studies,), the base of a percentage).
 
     per_decade: rise over the first decade from the smallest x, in the metric. percent_per_decade: the same as
     a percentage of the fitted value at the smallest x. percent_over_range: rise from smallest to largest x.

@@ -11,19 +11,18 @@ import numpy as np
 
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.laws.fit import preferred
-from voxscale.laws.likelihood import corrected, resampled_covariance, surface_deviance, weights
-from voxscale.laws.points import POOLED, Point, blocks_by_subject, choose_cells, describe_cells, read_points
-from voxscale.laws.surfaces import SURFACES, Fitted, fit_surface
-from voxscale.provenance import collect
+from voxscale.laws.fit import preferred_form
+from voxscale.laws.likelihood import aicc, akaike_weights, resampled_covariance, surface_deviance
+from voxscale.laws.points import POOLED, Point, points_provenance, read_points
+from voxscale.laws.surfaces import SURFACES, FittedSurface, fit_surface
 from voxscale.statistics import METRICS, interval, outer_share
 
-GRID = 13  # values of N and of D in the drawn surface
-HOURS_SEARCHED = np.geomspace(1, 1000, 300)  # times the hours there are
+_GRID = 13  # values of N and of D in the drawn surface
+_HOURS_SEARCHED = np.geomspace(1, 1000, 300)  # times the hours there are
 
 
 def corner_error(name: str, n: np.ndarray, d: np.ndarray, y: np.ndarray, ceiling: float) -> float:
-    """Predicted less observed where both N and D are largest, by a fit that has not seen that corner.
+    """Predicted minus observed where both N and D are largest, by a fit without the points of that corner.
 
     The corner is every point of the largest model with more than the median hours. NaN: too few are left.
     """
@@ -36,7 +35,7 @@ def corner_error(name: str, n: np.ndarray, d: np.ndarray, y: np.ndarray, ceiling
     return float(np.mean(errors))
 
 
-def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[str, str, np.ndarray]]:
+def what_next(fitted: FittedSurface, n: float, d: float, larger: float) -> list[tuple[str, str, np.ndarray]]:
     """Options, from the largest model and all hours there are: (option, unit, gains (studies,)).
 
     Args:
@@ -54,24 +53,24 @@ def what_next(fitted: Fitted, n: float, d: float, larger: float) -> list[tuple[s
         percent = {name: 100 * gain / np.where(now > 0, now, np.nan) for name, gain in options.items()}
     rows = [(name, "metric", gain) for name, gain in options.items()]
     rows += [(name, "% of the fitted score now", gain) for name, gain in percent.items()]
-    # Iso-performance: hours that bring what twice the parameters bring; more than are searched count as inf.
-    along = np.stack([fitted.value(n, d * times) for times in HOURS_SEARCHED])
+    # Iso-performance: hours with the same gain as twice the parameters; inf where they are not in the search.
+    along = np.stack([fitted.value(n, d * times) for times in _HOURS_SEARCHED])
     wanted = fitted.value(2 * n, d)
     reached = along >= wanted
-    first = np.maximum(reached.argmax(0), 1)  # between the last one below and the first one above: a line
+    first = np.maximum(reached.argmax(0), 1)  # a line between the last one below and the first one above
     (below, above), each = (along[first - i, np.arange(along.shape[1])] for i in (1, 0)), first - 1
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.clip((wanted - below) / (above - below), 0, 1)
-    times = HOURS_SEARCHED[each] + np.nan_to_num(share) * (HOURS_SEARCHED[first] - HOURS_SEARCHED[each])
+    times = _HOURS_SEARCHED[each] + np.nan_to_num(share) * (_HOURS_SEARCHED[first] - _HOURS_SEARCHED[each])
     hours = np.where(reached.any(0), d * (times - 1), np.inf)
     return [*rows, ("hours worth twice the parameters", "h", hours)]
 
 
 def share_out(shares: Mapping[str, float], resamples: int) -> list[str]:
-    """A form for each resample, each form as often as its share says.
+    """A form for each resample, each form in proportion to its share.
 
-    A gain is an extrapolation, and the forms differ most there: an interval that holds on to one form leaves
-    out how uncertain the form is. It is therefore that of a mixture of all forms, by their Akaike weights.
+    A gain is an extrapolation, where the forms differ most: the interval from one form would leave out how
+    uncertain the form is. It is therefore that of a mixture of all forms, by their Akaike weights.
     """
     ends = np.cumsum(list(shares.values()))
     names = list(shares)
@@ -83,9 +82,9 @@ def share_out(shares: Mapping[str, float], resamples: int) -> list[str]:
 def another_subject(
     points: Mapping[str, list[Point]], name: str, m: int, level: float
 ) -> tuple[float, float, float] | None:
-    """What one more subject takes from the half width of the interval of the subjects' mean best score.
+    """Change of the half width of the interval of the subjects' mean best score with one more subject.
 
-    The half width is t·spread/√subjects; how uncertain the spread itself is, is known from chi-square.
+    The half width is t·spread/√subjects; the uncertainty of the spread itself follows from chi-square.
 
     ASSUME: the next subject differs from these as these differ from each other, and as a normal variable.
 
@@ -120,44 +119,43 @@ def joint_rows(
     covariance = resampled_covariance(y[1:], n_blocks)
     fits, judged, deviances, rows = {}, {}, {}, []
     for form, surface in SURFACES.items():
-        about = {"form": form, "n_parameters": surface.n_parameters, "n_points": len(n)}
+        row = key | {"form": form, "n_parameters": surface.n_parameters, "n_points": len(n)}
+        row |= dict.fromkeys(("rss", "aicc", "corner_error"), np.nan)
+        rows.append(row)
         if len(n) <= surface.n_parameters:
-            rows.append(key | about | {"rss": np.nan, "aicc": np.nan, "corner_error": np.nan})
             continue
         fits[form] = fit_surface(surface, n, d, y, ceiling)
-        error = corner_error(form, n, d, y[0], ceiling)
         deviances[form] = surface_deviance(surface, n, d, y[0], covariance, ceiling)
-        criterion = corrected(deviances[form], len(n), surface.n_parameters)
-        judged[form] = criterion, abs(error)
-        found = {"rss": float(fits[form].rss[0]), "aicc": criterion, "corner_error": error}
-        rows.append(key | about | found)
-    best = preferred(judged)
-    if best is None:
-        return [row | {"preferred": False} for row in rows], [], []
+        row["rss"] = float(fits[form].rss[0])
+        row["aicc"] = aicc(deviances[form], len(n), surface.n_parameters)
+        row["corner_error"] = corner_error(form, n, d, y[0], ceiling)
+        judged[form] = row["aicc"], abs(row["corner_error"])
+    best = preferred_form(judged)
     rows = [row | {"preferred": row["form"] == best} for row in rows]
+    if best is None:
+        return rows, [], []
     key["form"] = best
-    sizes = np.unique(n)
-    larger = sizes[-1] / sizes[-2]
     surface_rows = []
     measured = dict(zip(zip(n, d, strict=True), y[0], strict=True))
-    grid = itertools.product(*(np.geomspace(each.min(), 2 * each.max(), GRID) for each in (n, d)))
+    grid = itertools.product(*(np.geomspace(each.min(), 2 * each.max(), _GRID) for each in (n, d)))
     for at in [*grid, *measured]:
         values = fits[best].value(*at)
         lo, hi = interval(values[0], values[1:], level, n_blocks)
         where = {"parameters": at[0], "hours": at[1], "observed": measured.get(at, np.nan)}
         surface_rows.append(key | where | {"fitted": values[0], "lo": lo, "hi": hi})
     next_rows = []
-    options = {form: what_next(fit, n.max(), d.max(), larger) for form, fit in fits.items()}
+    sizes = np.unique(n)
+    options = {form: what_next(fit, n.max(), d.max(), sizes[-1] / sizes[-2]) for form, fit in fits.items()}
     counts = {form: SURFACES[form].n_parameters for form in deviances}
-    each = share_out(weights(deviances, counts, len(n), n_blocks), len(y) - 1)
+    each = share_out(akaike_weights(deviances, counts, len(n), n_blocks), len(y) - 1)
     for i, (option, unit, _) in enumerate(options[best]):
         gains = np.array([options[form][i][2][1 + resample] for resample, form in enumerate(each)])
-        gain, lo, hi = _span(gains, level, n_blocks)
+        gain, lo, hi = _median_interval(gains, level, n_blocks)
         next_rows.append(key | {"option": option, "unit": unit, "gain": gain, "lo": lo, "hi": hi})
     return rows, surface_rows, next_rows
 
 
-def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float, float]:
+def _median_interval(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float, float]:
     """Median and interval of a gain over resamples."""
     known = gains[~np.isnan(gains)]
     if not len(known):
@@ -165,7 +163,7 @@ def _span(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float,
     gain = np.median(known)
     if np.isfinite(known).all():
         return float(gain), *map(float, interval(gain, known, level, n_blocks))
-    # Hours without end: percentiles without a shift, which infinity does not harm.
+    # Infinitely many hours: plain percentiles, which infinity does not harm.
     share = outer_share(level, n_blocks)
     lo, hi = np.quantile(known, [share, 1 - share], method="nearest")
     return float(gain), float(lo), float(hi)
@@ -185,39 +183,30 @@ def write_joint(
     """Write tables `joint`, `joint_surface` and `what_next`.
 
     Args:
-        cells: (model, layer, subject, n_train) of several models at several sizes of training set.
+        cells, moments, summary, voxels, settings: see `read_points`; several models at several sizes of
+            training set.
         spec: voxels, from the config's `joint`; n_draws of its sweep.
-        settings: as for `voxscale.laws.fit.write_law`.
 
     Raises:
         UserError: fewer than two models or two sizes of training set; a model without parameters.
     """
-    where = "config key joint"
-    table = tables.read("summary", summary)
-    sizes = describe_cells(table, cells, "parameters", where, spec["n_draws"])
-    about = {
-        cell: row | {"parameters": sizes[cell]["x"]}
-        for cell, row in describe_cells(table, cells, "hours", where, spec["n_draws"]).items()
-    }
-    chosen = choose_cells(about, "hours", settings["layer_choice"])
-    if len({cell[0] for cell in chosen}) < 2 or len({cell[3] for cell in chosen}) < 2:
+    where, level = "config key joint", settings["interval"]
+    if len({cell[0] for cell in cells}) < 2 or len({cell[3] for cell in cells}) < 2:
         raise UserError(f"{where}.sweep: needs at least two models at two n_train; name such a sweep")
-    files = {tuple(cell): path for cell, path in zip(cells, moments, strict=True)}
-    files = {cell: files[cell] for cell in chosen}
-    points = read_points(files, about, voxels, spec, False, where, settings)
+    points = read_points(cells, moments, summary, voxels, "hours", spec, where, settings)
+    for point in itertools.chain(*points.values()):
+        if not point.about["parameters"]:
+            raise UserError(f"{where}.sweep: model {point.about['model']} has no parameters; leave it out")
     found: tuple[list[dict], list[dict], list[dict]] = ([], [], [])
     for subject, mine in points.items():
-        for name in mine[0].y:
-            for m, metric in enumerate(METRICS):
-                for rows, new in zip(
-                    found, joint_rows(subject, mine, name, m, settings["interval"]), strict=True
-                ):
-                    rows += new
-                if subject == POOLED and (change := another_subject(points, name, m, settings["interval"])):
-                    key = {"subject": subject, "metric": metric, "voxel_set": name, "form": "none"}
-                    row = {"option": "another subject", "unit": "half width of the mean's interval"}
-                    found[2].append(key | row | dict(zip(("gain", "lo", "hi"), change, strict=True)))
-    provenance = collect(spec=dict(spec), settings=dict(settings), test_blocks=blocks_by_subject(points))
+        for name, m in itertools.product(mine[0].y, range(len(METRICS))):
+            for rows, new in zip(found, joint_rows(subject, mine, name, m, level), strict=True):
+                rows += new
+            if subject == POOLED and (change := another_subject(points, name, m, level)):
+                row = {"subject": subject, "metric": METRICS[m], "voxel_set": name, "form": "none"}
+                row |= {"option": "another subject", "unit": "half width of the mean's interval"}
+                found[2].append(row | dict(zip(("gain", "lo", "hi"), change, strict=True)))
+    provenance = points_provenance(points, spec, settings)
     names = ("joint", "joint_surface", "what_next")
     for name, rows, path in zip(names, found, (output, output_surface, output_next), strict=True):
         tables.write(name, rows, path, provenance)

@@ -1,13 +1,13 @@
 """Which form of law do points support? Likelihoods of points whose errors are correlated.
 
-Points of one test set err together: what a resample adds to a score it adds to that of the next model too.
-Residuals of a fit look smaller and smoother than the errors are, and a form that bends follows them. So forms
-are compared under the points' own covariance, which resampling tells, and beside it a scatter of each point
-alone, since models lie off any law for reasons that no test set knows:
+The errors of points from one test set are correlated: where a resample raises the score of one model, it
+raises that of the next too. The residuals of a fit look smaller and smoother than these errors, and a curved
+form follows them. So forms are compared under the points' own covariance, estimated by resampling, plus an
+independent scatter of each point, since models lie off any law for reasons other than the test set:
 
     y ~ N(form, covariance + scatter² · identity)
 
-The scatter is the most likely one of each form, and counts as a parameter of it.
+The scatter is the most likely one for each form, and counts as one of its parameters.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from voxscale.laws.forms import Form
 from voxscale.laws.surfaces import Surface, fit_surface
 from voxscale.statistics import freedom, spread_lost
 
-SCATTERS = np.geomspace(1e-6, 10, 29)  # scatter², as a share of the points' variance
-LEAST_SHRINKING = 0.1
-COARSE = 4  # of so many scatters one is tried on a surface, whose fit takes longer
-ROUNDS = 4  # in which the grid of a form's nonlinear parameter is narrowed
+_SCATTERS = np.geomspace(1e-6, 10, 29)  # scatter², as a share of the points' variance
+_LEAST_SHRINKING = 0.1
+_COARSE = 4  # only every fourth scatter is tried on a surface, whose fit takes longer
+_ROUNDS = 4  # of narrowing the grid of a form's nonlinear parameter
 
 
 def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
     """Covariance of points from their bootstrap resamples: (points, points).
 
-    What is fitted to few points has resamples far out, whose variance is large or has no end: spreads are
-    those of the middle 68 % of resamples, correlations those of their normal scores.
+    Resamples of a quantity fitted to few points can lie far out, so that their variance is large or infinite:
+    spreads are those of the middle 68 % of resamples, correlations those of their normal scores.
 
     Args:
         resamples: (resamples, points); those that are not finite are left out.
-        n_units: blocks that were resampled, see `bootstrap.interval`.
+        n_units: number of blocks that were resampled, see `voxscale.statistics.interval`.
     """
     known = resamples[np.isfinite(resamples).all(1)]
     if len(known) < 2:
@@ -48,8 +48,8 @@ def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
     return correlation * np.outer(spread, spread) * spread_lost(n_units)
 
 
-def whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each scatter: what makes errors independent and of variance 1, and their covariance's size.
+def _whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each scatter: a matrix that makes errors independent with variance 1, and the covariance's size.
 
     Args:
         covariance: (points, points); y: (points,), which gives scatters their scale.
@@ -59,11 +59,11 @@ def whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nd
     """
     values, vectors = np.linalg.eigh(covariance)
     scale = max(float(np.trace(covariance)) / len(y), float(np.var(y)), 1e-18)
-    variances = np.maximum(values, 0) + scale * SCATTERS[:, None]
+    variances = np.maximum(values, 0) + scale * _SCATTERS[:, None]
     return vectors.T / np.sqrt(variances)[:, :, None], np.log(variances).sum(1)
 
 
-def corrected(deviance: float, points: int, parameters: int) -> float:
+def aicc(deviance: float, points: int, parameters: int) -> float:
     """Akaike's criterion corrected for few points (AICc), the scatter counted as a parameter.
 
     NaN where the correction is not defined: a form with as many parameters as that cannot be judged by it.
@@ -94,7 +94,7 @@ def form_criterion(
         return np.nan
     labels = np.zeros(len(x)) if families is None else families
     constants = (labels[:, None] == np.unique(labels)).astype(float)[:, : None if form.constant else 0]
-    whiten, log_determinant = whitenings(covariance, y)
+    whiten, log_determinant = _whitenings(covariance, y)
     u = x / np.exp(np.log(x).mean())
 
     def deviances(grid: np.ndarray) -> np.ndarray:
@@ -103,11 +103,11 @@ def form_criterion(
         return _bounded(form, basis, whiten @ constants, whiten @ y, ceiling) + log_determinant[:, None]
 
     grid = form.grid if len(form.grid) else np.zeros(1)
-    for _ in range(ROUNDS if len(grid) > 1 else 1):
+    for _ in range(_ROUNDS if len(grid) > 1 else 1):
         found = deviances(grid)
         best = found.min(0).argmin()
         grid = np.linspace(grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)], 21)
-    return corrected(found.min(), len(x), len(form.parameters) - form.constant + constants.shape[1])
+    return aicc(found.min(), len(x), len(form.parameters) - form.constant + constants.shape[1])
 
 
 def surface_deviance(
@@ -119,21 +119,21 @@ def surface_deviance(
     ceiling: float = 1.0,
 ) -> float:
     """Least -2 log likelihood of a surface: n, d, y (points,), the rest as for `form_criterion`."""
-    whiten, log_determinant = whitenings(covariance, y)
+    whiten, log_determinant = _whitenings(covariance, y)
     deviances = [
         fit_surface(surface, n, d, y[None], ceiling, whitening=each).rss[0] + size
-        for each, size in zip(whiten[::COARSE], log_determinant[::COARSE], strict=True)
+        for each, size in zip(whiten[::_COARSE], log_determinant[::_COARSE], strict=True)
     ]
     return float(min(deviances))
 
 
-def weights(
+def akaike_weights(
     deviances: Mapping[str, float], parameters: Mapping[str, int], points: int, n_units: int
 ) -> dict[str, float]:
     """Akaike weights of forms: how likely each is the best of them (Burnham & Anderson 2002).
 
-    Misfits look too large under a covariance that few units told, and forms too well known: deviances are
-    shrunk as its inverse is (Hartlap et al. 2007, doi:10.1051/0004-6361:20066170).
+    Under a covariance estimated from few units, misfits look too large and the choice of form too certain:
+    deviances are shrunk as its inverse is (Hartlap et al. 2007, doi:10.1051/0004-6361:20066170).
 
     Args:
         deviances: -2 log likelihood of each form.
@@ -142,7 +142,7 @@ def weights(
         n_units: blocks that were resampled.
     """
     free = freedom(n_units)
-    shrink = max((free - points - 1) / free, LEAST_SHRINKING)
+    shrink = max((free - points - 1) / free, _LEAST_SHRINKING)
     criteria = {name: shrink * value + 2 * parameters[name] for name, value in deviances.items()}
     shares = {name: np.exp((min(criteria.values()) - value) / 2) for name, value in criteria.items()}
     return {name: share / sum(shares.values()) for name, share in shares.items()}
@@ -157,7 +157,7 @@ def _bounded(form: Form, f: np.ndarray, ones: np.ndarray, y: np.ndarray, ceiling
     if not form.constant:
         held = np.clip(slope, 0, ceiling)
         return rss + (held - slope) ** 2 * ff
-    # A law that falls is flat; a plateau above the ceiling goes onto it.
+    # A law that falls is flat; a plateau above the ceiling is set to it.
     flat = _project(np.zeros_like(f[:, :1]), ones, y)[1]
     offsets = np.linalg.pinv(ones)[:, None] @ (y[:, None] - slope[..., None] * f)[..., None]
     high = (offsets[..., 0] > ceiling).any(-1)
@@ -169,7 +169,7 @@ def _bounded(form: Form, f: np.ndarray, ones: np.ndarray, y: np.ndarray, ceiling
 
 
 def _project(f: np.ndarray, ones: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Free slope and sum of squares: (scatters, grid) each; what the constants explain is taken out first."""
+    """Free slope and sum of squares: (scatters, grid) each; the constants' part is taken out first."""
     basis = np.linalg.qr(ones)[0]
     f = f - (f @ basis) @ np.swapaxes(basis, 1, 2)
     y = y - np.einsum("tpk,tqk,tq->tp", basis, basis, y)

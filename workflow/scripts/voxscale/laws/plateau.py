@@ -1,7 +1,7 @@
-"""Is a plateau the size's or the model's? Scores against how well each model predicts the stories' text.
+"""Does a plateau depend on size or on text prediction? Scores against how well models predict the stories.
 
 Bits per character of the same stories compare models with any tokenizer. If scores follow them better than
-they follow size, models stop gaining where they stop predicting better.
+they follow size, scores stop rising where models stop predicting better.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from voxscale.features import feature_attrs, feature_files
 from voxscale.io import tables
 from voxscale.provenance import collect
 
-PREDICTORS = {"size": (0,), "bits": (1,), "size and bits": (0, 1)}
+_PREDICTORS = {"size": (0,), "bits": (1,), "size and bits": (0, 1)}
 
 
-def mean_bits(index: str | Path) -> float:
+def _mean_bits(index: str | Path) -> float:
     """Bits per character of a model over the text of all its stories; NaN where it has none."""
     kept = [feature_attrs(index, story) for story in sorted(feature_files(index))]
     known = [(one["n_characters"], one["bits_per_character"]) for one in kept if "n_characters" in one]
@@ -30,7 +30,7 @@ def mean_bits(index: str | Path) -> float:
 
 
 def left_out_error(design: np.ndarray, y: np.ndarray) -> float:
-    """Root mean squared error of a linear fit at each point, by the fit that has not seen it.
+    """Root mean squared error of a linear fit at each point, by a fit to the others.
 
     Args:
         design: (points, predictors), without the constant.
@@ -67,7 +67,7 @@ def compare_predictors(
         y = np.array([row["y"] for row in rows])
         x = np.array([[np.log10(row["x"]), row["bits_per_character"]] for row in rows])
         key = {"law": law, "subject": subject, "metric": metric, "voxel_set": name, "n_points": len(y)}
-        for predictor, columns in PREDICTORS.items():
+        for predictor, columns in _PREDICTORS.items():
             error = left_out_error(x[:, list(columns)], y)
             fits.append(key | {"predictor": predictor, "left_out_rmse": error, "spread": float(y.std())})
     return known, fits
@@ -82,7 +82,7 @@ def write_plateau(
         points: table `law_points` of a law over language models.
         features: model -> its feature index.
     """
-    bits = {model: mean_bits(path) for model, path in features.items()}
+    bits = {model: _mean_bits(path) for model, path in features.items()}
     rows, fits = compare_predictors(tables.read("law_points", points).to_pylist(), bits)
     tables.write("plateau", rows, output, collect())
     tables.write("plateau_fits", fits, output_fits, collect())

@@ -1,7 +1,7 @@
 """Points of scaling laws: scores of a study's cells in every resample of test blocks and training draws.
 
-Every resample draws test blocks (the same for all cells of a subject) and weighs training draws (the same for
-all sizes), and scores every point anew.
+Each resample draws test blocks (the same for all cells of a subject) and weights of the training draws (the
+same for all sizes), and computes the score of every point.
 """
 
 from __future__ import annotations
@@ -15,20 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxscale.errors import UserError
+from voxscale.encoding import MomentsFile
+from voxscale.errors import UserError, naming
+from voxscale.io import tables
 from voxscale.progress import bar
-from voxscale.scores import choose_sets, read_sets
-from voxscale.statistics import (
-    METRICS,
-    Blocks,
-    Moments,
-    block_counts,
-    cell_scores,
-    check_same_test,
-    draw_weights,
-    require_blocks,
-    skipped_trs,
-)
+from voxscale.provenance import collect
+from voxscale.scores import cell_scores, check_same_test, read_sets
+from voxscale.statistics import METRICS, TimeBlocks, block_counts, draw_weights, require_blocks, skipped_trs
 
 POOLED = "pooled"
 DATA = {"hours": "train_hours", "stories": "n_train", "trs": "train_trs"}
@@ -41,8 +34,8 @@ class Point:
 
     Args:
         about: model, layer, n_train, family, wide, n_draws of the cell.
-        x: where it stands.
-        n_blocks: test blocks that it rests on.
+        x: size of the model or amount of data.
+        n_blocks: number of test blocks that are scored.
         y: set -> (resamples, metrics); row 0 is the real test set.
         ceiling: set -> (metrics,) largest score that the noise ceilings of its voxels allow.
     """
@@ -57,11 +50,11 @@ class Point:
 def describe_cells(
     summary: pa.Table, cells: Iterable[Sequence[Any]], x: str, where: str, n_draws: int
 ) -> dict[tuple, dict]:
-    """What the summary says of each cell, its draws averaged: (model, layer, subject, n_train) -> row.
+    """Rows of the summary for each cell, its draws averaged: (model, layer, subject, n_train) -> row.
 
     Args:
-        n_draws: draws that the law's own sweep asks for. A cell that another sweep shares may have more; only
-            these first ones are common to all points of the law.
+        n_draws: number of draws in the law's own sweep. A cell that is also in another sweep may have more;
+            only these first ones are common to all points of the law.
 
     Raises:
         UserError: a cell has no summary, or its model no such x.
@@ -76,8 +69,8 @@ def describe_cells(
             name = " ".join(str(part) for part in cell)
             raise UserError(f"results/tables/summary.parquet: lacks cell {name}; gather the scores again")
         draws = rows[cell]
-        values = [row[X_COLUMNS[x]] for row in draws]
-        if None in values or not all(value > 0 for value in values):
+        values = [row[X_COLUMNS[x]] or 0 for row in draws]
+        if not min(values) > 0:
             raise UserError(f"{where}.x: model {cell[0]} has no {x}; choose another x or other models")
         found[cell] = draws[0] | {
             "x": float(np.mean(values)),
@@ -90,11 +83,11 @@ def describe_cells(
 
 
 def choose_cells(about: Mapping[tuple, dict], x: str, layer_choice: str) -> list[tuple]:
-    """Cells that are points: of several layers the chosen one; for a law over models the largest n_train.
+    """Cells that are points: the chosen one of several layers; for a law over models the largest n_train.
 
     Args:
         layer_choice: `cv`: the layer with the best held-out score inside the training stories; `test`: with
-            the best test score, which flatters models with more layers.
+            the best test score, which favours models with more layers.
     """
     rank = {"cv": "mean_cv_r", "test": "mean_r"}[layer_choice]
     layers: dict[tuple, list[tuple]] = {}
@@ -110,8 +103,8 @@ def choose_cells(about: Mapping[tuple, dict], x: str, layer_choice: str) -> list
 def ceiling_bounds(ccmax: np.ndarray, sets: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Largest mean r and mean r² that the voxels' ceilings allow: set -> (metrics,).
 
-    ASSUME: a ceiling that noise made too high counts in full, so that the bound errs upwards; without any
-    ceiling it is 1.
+    ASSUME: a ceiling that is too high by chance counts in full, so that the bound is rather too high; without
+    any ceiling it is 1.
 
     Args:
         ccmax: (voxels,); 0 where it is undefined, NaN where a voxel has no score either.
@@ -125,76 +118,69 @@ def ceiling_bounds(ccmax: np.ndarray, sets: Mapping[str, np.ndarray]) -> dict[st
 
 
 def score_points(
-    cells: Mapping[tuple, Moments],
+    moments: Mapping[tuple, str | Path],
     about: Mapping[tuple, dict],
     voxels: str | Path,
-    wanted: list[str],
+    wanted: Sequence[str],
     where: str,
     settings: Mapping[str, Any],
 ) -> dict[str, list[Point]]:
     """Points of every subject.
 
-    Subjects tested on the same TRs share their resamples, as they share the stimulus; others have their own.
-
     Args:
+        moments: (model, layer, subject, n_train) -> file of each cell that is a point.
         about: of `describe_cells`; its n_draws are the draws averaged.
+        voxels: table `voxels`.
+        wanted: voxel sets, which config key `where` names.
         settings: skip_s, tr_s, draws, interval, seed.
 
     Raises:
         UserError: cells of one subject tested on different TRs; too few of them; other voxels than `voxels`.
     """
-    cut = skipped_trs(settings)
-    tests = _tests(cells)
-    sharing: list[Blocks] = []
-    counts = {}
-    for subject, blocks in tests.items():
-        n_blocks = require_blocks(blocks, cut, subject)
-        if not any(blocks.same(other) for other in sharing):
-            sharing.append(blocks)
-        seed = settings["seed"], next(i for i, other in enumerate(sharing) if blocks.same(other))
-        counts[subject] = block_counts(n_blocks, settings["draws"], seed)
     known = read_sets(voxels)
+    cells = {cell: MomentsFile(path, known[cell[2]].voxels, voxels) for cell, path in moments.items()}
+    counts = _block_counts(cells, settings)
     points: dict[str, list[Point]] = {}
-    for cell, moments in bar(cells.items(), "resample", unit="cell"):
-        subject = cell[2]
-        ids, sets, ccmax = known[subject]
-        if not np.array_equal(moments.voxels, ids):
-            raise UserError(f"{moments.path}: has other voxels than {voxels}; fit the cell again")
-        sets = choose_sets(sets, wanted, where, subject)
-        n_draws = about[cell]["n_draws"]
+    for cell, opened in bar(cells.items(), "resample", unit="cell"):
+        mine, resamples = known[cell[2]], counts[cell[2]]
+        sets, n_blocks = mine.choose(wanted, where), resamples.shape[1]
         # (draws, resamples, sets, metrics)
-        scores = cell_scores(moments, cut, counts[subject], sets, n_draws)
-        n_blocks = counts[subject].shape[1]
+        scores = cell_scores(opened, skipped_trs(settings), resamples, sets, about[cell]["n_draws"])
         weights = draw_weights(
             len(scores), settings["draws"], settings["seed"], settings["interval"], n_blocks
         )
-        mean = np.einsum("drsm,rd->srm", scores, weights)
-        points.setdefault(subject, []).append(
-            Point(
-                about[cell],
-                about[cell]["x"],
-                n_blocks,
-                dict(zip(sets, mean, strict=True)),
-                ceiling_bounds(ccmax, sets),
-            )
-        )
+        y = dict(zip(sets, np.einsum("drsm,rd->srm", scores, weights), strict=True))
+        point = Point(about[cell], about[cell]["x"], n_blocks, y, ceiling_bounds(mine.ccmax, sets))
+        points.setdefault(mine.subject, []).append(point)
     return points
 
 
-def _tests(cells: Mapping[tuple, Moments]) -> dict[str, Blocks]:
-    """Test blocks of each subject, the same in all of its cells."""
-    by_subject: dict[str, list[Moments]] = {}
-    for (_, _, subject, _), moments in cells.items():
-        by_subject.setdefault(subject, []).append(moments)
-    for mine in by_subject.values():
+def _block_counts(cells: Mapping[tuple, MomentsFile], settings: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Resamples of each subject's test blocks: subject -> (1 + draws, blocks).
+
+    Subjects tested on the same TRs share their resamples, as they share the stimulus; others have their own.
+    """
+    by_subject: dict[str, list[MomentsFile]] = {}
+    for cell, opened in cells.items():
+        by_subject.setdefault(cell[2], []).append(opened)
+    tests: list[TimeBlocks] = []  # that differ
+    counts = {}
+    for subject, mine in by_subject.items():
         check_same_test(mine)
-    return {subject: mine[0].blocks for subject, mine in by_subject.items()}
+        blocks = mine[0].blocks
+        with naming(f"config key scoring.block_trs: {subject}"):
+            n_blocks = require_blocks(blocks, skipped_trs(settings))
+        if not any(blocks.same(other) for other in tests):
+            tests.append(blocks)
+        number = next(i for i, other in enumerate(tests) if blocks.same(other))
+        counts[subject] = block_counts(n_blocks, settings["draws"], (settings["seed"], number))
+    return counts
 
 
 def pool(points: Mapping[str, list[Point]], over_models: bool) -> list[Point]:
     """Mean over subjects at the points that all of them have.
 
-    ASSUME: the subjects are these subjects; the pooled interval does not speak of others.
+    ASSUME: the law is about these subjects; the pooled interval does not extend to others.
     """
 
     def key(point: Point) -> tuple:
@@ -225,27 +211,38 @@ def pool(points: Mapping[str, list[Point]], over_models: bool) -> list[Point]:
 
 
 def read_points(
-    moments: Mapping[tuple, str | Path],
-    about: Mapping[tuple, dict],
+    cells: Sequence[Sequence[Any]],
+    moments: Sequence[str | Path],
+    summary: str | Path,
     voxels: str | Path,
+    x: str,
     spec: Mapping[str, Any],
-    over_models: bool,
     where: str,
     settings: Mapping[str, Any],
 ) -> dict[str, list[Point]]:
-    """Points of every subject as `score_points` has them and, of several subjects, those of their mean.
+    """Points of a law from its cells: of every subject and, if there are several, of their mean.
 
     Args:
-        moments: file of each cell that is a point.
-        spec: voxels, the sets wanted.
+        cells: (model, layer, subject, n_train) of a sweep.
+        moments: their files, in the same order.
+        summary, voxels: the gathered tables.
+        x: a key of `X_COLUMNS`.
+        spec: voxels, the sets wanted; n_draws of the sweep.
+        where: the config key of the law.
+        settings: skip_s, tr_s, draws, interval, seed, layer_choice.
     """
-    opened = {cell: Moments(path) for cell, path in moments.items()}
-    points = score_points(opened, about, voxels, list(spec["voxels"]), where, settings)
-    if len(points) > 1 and (pooled := pool(points, over_models)):
+    about = describe_cells(tables.read("summary", summary), cells, x, where, spec["n_draws"])
+    files = dict(zip(map(tuple, cells), moments, strict=True))
+    chosen = {cell: files[cell] for cell in choose_cells(about, x, settings["layer_choice"])}
+    points = score_points(chosen, about, voxels, spec["voxels"], where, settings)
+    if len(points) > 1 and (pooled := pool(points, x not in DATA)):
         points = points | {POOLED: pooled}
     return points
 
 
-def blocks_by_subject(points: Mapping[str, list[Point]]) -> dict[str, int]:
-    """Test blocks that each subject's points rest on."""
-    return {subject: mine[0].n_blocks for subject, mine in points.items() if mine}
+def points_provenance(
+    points: Mapping[str, list[Point]], spec: Mapping[str, Any], settings: Mapping[str, Any], **extra: Any
+) -> dict[str, Any]:
+    """Provenance of a law, with the number of test blocks that each subject's points rest on."""
+    blocks = {subject: mine[0].n_blocks for subject, mine in points.items() if mine}
+    return collect(spec=dict(spec), settings=dict(settings), test_blocks=blocks, **extra)

@@ -4,7 +4,7 @@
     curve       (a + b·log10 N)·D/(D + k)
     powers      c − a·N^−alpha − b·D^−beta, c at most the noise ceiling
 
-Nonlinear parameters are searched on a grid that is narrowed around the best; the others are solved exactly.
+Nonlinear parameters are searched on a grid that is narrowed around the best; linear ones are solved exactly.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Surface:
         linear, nonlinear: names of its parameters.
         ranges: (lowest, highest) of each nonlinear parameter, spaced by their logarithm.
         design: (n, d, *nonlinear) -> (points, linear) matrix; n and d in units of their geometric means.
-        plateau: whether the first column is a plateau, held at or below the ceiling.
+        plateau: whether the first column is a plateau, which is at most the ceiling.
     """
 
     name: str
@@ -67,12 +67,12 @@ SURFACES: dict[str, Surface] = {
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedSurface:
     """A surface fitted to many studies.
 
     Args:
         surface: its form.
-        scale: geometric means of N and D, which its parameters are in units of.
+        scale: geometric means of N and D, the units of its parameters.
         linear: (studies, linear); nonlinear: (studies, nonlinear).
         rss: (studies,).
     """
@@ -121,7 +121,7 @@ def fit_surface(
     ceiling: float = 1.0,
     steps: int = 13,
     whitening: np.ndarray | None = None,
-) -> Fitted:
+) -> FittedSurface:
     """Least-squares fit.
 
     Args:
@@ -139,7 +139,7 @@ def fit_surface(
     studies = len(y)
     if not surface.nonlinear:
         linear, rss = _solve((whiten @ surface.design(u, v))[None], y, plateau)
-        return Fitted(surface, scale, linear[0], np.empty((studies, 0)), rss[0])
+        return FittedSurface(surface, scale, linear[0], np.empty((studies, 0)), rss[0])
     best = np.full(studies, np.inf)
     linear = np.full((studies, len(surface.linear)), np.nan)
     nonlinear = np.full((studies, len(surface.nonlinear)), np.nan)
@@ -167,4 +167,4 @@ def fit_surface(
             ]
             search(rows, ranges)
         span = [s ** (2 / (steps - 1)) for s in span]
-    return Fitted(surface, scale, linear, nonlinear, best)
+    return FittedSurface(surface, scale, linear, nonlinear, best)

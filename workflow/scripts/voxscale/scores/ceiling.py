@@ -2,7 +2,7 @@
 
 Signal power is the mean covariance of two different repeats, so noise that is independent between repeats
 adds nothing to it on average, however few the repeats (Sahani & Linden 2003; Schoppe et al. 2016,
-doi:10.3389/fncom.2016.00010). All that follows is a function of the repeats x repeats covariances of a voxel.
+doi:10.3389/fncom.2016.00010). Everything is computed from the repeats x repeats covariances of a voxel.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def repeat_covariances(repeats: Sequence[np.ndarray]) -> np.ndarray:
     return total / trs
 
 
-def powers(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _powers(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Signal power and noise power of one repeat: (voxels,) each; signal power may come out below 0."""
     n = covariances.shape[-1]
     own = np.trace(covariances, axis1=-2, axis2=-1)
@@ -47,9 +47,9 @@ def powers(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return signal, own / n - signal
 
 
-def explainable(covariances: np.ndarray) -> np.ndarray:
-    """Share of signal in one repeat's variance, SP/(SP + NP), with its bias taken out: (voxels,)."""
-    signal, noise = powers(covariances)
+def _explainable(covariances: np.ndarray) -> np.ndarray:
+    """Unbiased share of signal in the variance of one repeat, SP/(SP + NP): (voxels,)."""
+    signal, noise = _powers(covariances)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(signal + noise > 0, signal / (signal + noise), np.nan)
 
@@ -63,23 +63,25 @@ def ccmax(share: np.ndarray, n: int) -> np.ndarray:
         return np.sqrt(np.where(share > 0, n * share / (1 + (n - 1) * share), np.nan))
 
 
-def intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
+def _intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
     """Intervals of the signal power P and of the ceiling: lo, hi of each, (voxels,).
 
-    Two repeats covary by the signal power, by what each one's noise shares with the signal by chance (of
-    variance a), and by what the two noises share (of variance b). Of n repeats the mean covariance has
-    variance 4a/n + 2b/(n(n - 1)). The covariances' scatter about their repeats' means tells b. An interval
-    holds every P that is not further from the estimate than its own variance allows (a score interval, as
-    Wilson's of a share): where there is no signal there is no a. A jackknife takes b for a there and is too
-    wide; resampling repeats with replacement pairs a repeat with itself and raises every signal power.
+    The covariance of two repeats is the signal power, plus the chance covariance of each one's noise with the
+    signal (of variance a), plus that of the two noises (of variance b). The mean covariance of n repeats has
+    variance 4a/n + 2b/(n(n - 1)). The scatter of the covariances about the means of their repeats gives b.
+    An interval holds every P that is not further from the estimate than its own variance allows (a score
+    interval, as Wilson's for a proportion): where there is no signal, a is 0. A jackknife takes b for a there
+    and is too wide; resampling repeats with replacement pairs a repeat with itself and raises every signal
+    power.
 
-    CCmax² = 1 - N/M, with N the noise power and M = nP + N, which err independently: their logarithms add.
+    CCmax² = 1 - N/M, with N the noise power and M = nP + N, whose errors are independent: the variances of
+    their logarithms add.
 
-    ASSUME: the signal varies as fast as the noise does, so that a = bP/N; a signal that is smoothed over 6
-    TRs more costs an interval some 2 % of its coverage (measured).
+    ASSUME: the signal varies as fast as the noise, so that a = bP/N; if the signal is smoother by 6 TRs, the
+    coverage of an interval is some 2 % lower (measured).
 
     Returns:
-        NaN with fewer than three repeats; the ends of a ceiling that is not above 0 are 0.
+        NaN with fewer than three repeats; an end of a ceiling that is not above 0 is 0.
     """
     from scipy import special
 
@@ -87,7 +89,7 @@ def intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
     if n < 3:
         return tuple(np.full((4, len(covariances)), np.nan))
     apart = ~np.eye(n, dtype=bool)
-    signal, noise = powers(covariances)
+    signal, noise = _powers(covariances)
     noise = np.maximum(noise, 1e-30)
     scatter = np.where(apart, covariances - signal[:, None, None], 0.0)
     free = n * (n - 1) // 2 - 1
@@ -110,25 +112,22 @@ def intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
     return lo, hi, *(np.sqrt(-np.expm1(-end)) for end in ends)
 
 
-def repeat_agreement(covariances: np.ndarray) -> np.ndarray:
+def _repeat_agreement(covariances: np.ndarray) -> np.ndarray:
     """Correlation of each repeat with the mean of the others: (voxels, repeats)."""
-    n = covariances.shape[-1]
     own = np.diagonal(covariances, axis1=1, axis2=2)  # (voxels, repeats)
     row = covariances.sum(2)
     others = covariances.sum((1, 2))[:, None] - 2 * row + own  # variance of the others' sum
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (
-            np.where((own > 0) & (others > 0), (row - own) / np.sqrt(own * others), np.nan) if n > 1 else own
-        )
+        return np.where((own > 0) & (others > 0), (row - own) / np.sqrt(own * others), np.nan)
 
 
 def ceiling_columns(
     repeats: Sequence[np.ndarray], level: float = 0.9, floor: float | None = None
 ) -> dict[str, np.ndarray]:
-    """Ceiling of some voxels.
+    """Noise ceiling of some voxels.
 
-    ASSUME: a voxel is reliable when the interval of its signal power lies above 0; elsewhere a normalised
-    score would divide by noise. With `floor` no voxel is masked and ceilings below it count as the floor.
+    ASSUME: a voxel is reliable if the interval of its signal power lies above 0; in other voxels a normalised
+    score would be divided by noise. With `floor`, no voxel is masked and lower ceilings are set to it.
 
     Args:
         repeats: for each test story (repeats, voxels, TRs), the first seconds already left out.
@@ -139,12 +138,12 @@ def ceiling_columns(
     """
     covariances = repeat_covariances(repeats)
     n = covariances.shape[-1]
-    signal, noise = powers(covariances)
-    share = explainable(covariances)
-    lo, hi, ccmax_lo, ccmax_hi = intervals(covariances, level)
+    signal, noise = _powers(covariances)
+    share = _explainable(covariances)
+    lo, hi, ccmax_lo, ccmax_hi = _intervals(covariances, level)
     # A constant voxel, or one with NaN, has no ceiling at all.
     dead = ~(signal + noise > 0)
-    agreement = repeat_agreement(covariances)
+    agreement = _repeat_agreement(covariances)
     trend = np.arange(n) - (n - 1) / 2
     columns = {
         "n_repeats": np.full(len(signal), n),
@@ -175,10 +174,13 @@ def _empty(voxels: int) -> dict[str, np.ndarray]:
 
 
 def _repeats(subject: SubjectResponses, part: slice, skip: int) -> list[np.ndarray]:
-    heard = [story for story in subject.test_stories if subject.n_repeats(story) > 1]
-    # ASSUME: stories with fewer repeats than the most repeated one are left out: a ceiling is for one number.
-    most = max((subject.n_repeats(story) for story in heard), default=0)
-    return [subject.repeats(story, part)[:, :, skip:] for story in heard if subject.n_repeats(story) == most]
+    repeated = [story for story in subject.test_stories if subject.n_repeats(story) > 1]
+    # ASSUME: stories with fewer repeats than the most repeated one are left out: one ceiling, one number of
+    # repeats.
+    most = max((subject.n_repeats(story) for story in repeated), default=0)
+    return [
+        subject.repeats(story, part)[:, :, skip:] for story in repeated if subject.n_repeats(story) == most
+    ]
 
 
 def write_ceiling(
@@ -195,8 +197,8 @@ def write_ceiling(
     Args:
         responses: `results/responses/<subject>.h5`.
         settings: skip_s, tr_s, floor (or None), interval.
-        regions: voxel -> region, for the drift table; without it only region `all` is there.
-        step: voxels held at a time.
+        regions: voxel -> region, for the drift table; without it the table has only region `all`.
+        step: number of voxels in memory at a time.
     """
     source = open_subject(responses)
     skip = skipped_trs(settings)
@@ -211,11 +213,11 @@ def write_ceiling(
         )
         for name, values in found.items():
             columns.setdefault(name, []).append(values)
-    heard = max((source.n_repeats(story) for story in source.test_stories), default=0)
-    if heard < 3:
+    most = max((source.n_repeats(story) for story in source.test_stories), default=0)
+    if most < 3:
         print(
-            f"WARNING {subject}: its test stories have {heard} repeats; a noise ceiling needs 2, and 3 to "
-            "tell which voxels are reliable",
+            f"WARNING {subject}: its test stories have {most} repeats; a noise ceiling needs 2, and 3 to "
+            "show which voxels are reliable",
             file=sys.stderr,
         )
     whole = {name: np.concatenate(values) for name, values in columns.items()}

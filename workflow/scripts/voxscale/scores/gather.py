@@ -1,6 +1,6 @@
-"""All cells in three tables: every voxel's score, a summary of each cell, and what is known of each voxel.
+"""All cells in three tables: every voxel's score, a summary of each cell, and the properties of each voxel.
 
-Cells stream through one at a time, so memory is that of the largest cell however many there are.
+Cells are read one at a time, so memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from voxscale.errors import UserError
 from voxscale.io import atomic, read_json, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect
-from voxscale.scores.significant import Significant
-from voxscale.scores.voxel_sets import deciles, voxel_sets
+from voxscale.scores.significant import reference_p, significant
+from voxscale.scores.voxel_sets import VoxelSets, deciles, sets_of
 from voxscale.statistics import false_discovery
 
 KEY = ("model", "layer", "subject", "n_train", "draw")
-ROW_GROUP = 1 << 19  # rows; some 20 MB a group
+_ROW_GROUP = 1 << 19  # rows; some 20 MB a group
 
 
 def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
@@ -51,7 +51,7 @@ def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
 def _write_cells(
     paths: Sequence[str | Path], output: str | Path, provenance: Mapping[str, Any]
 ) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
-    """Write all cells into one table, giving each draw as it passes.
+    """Write all cells into one table, and yield each draw that was written.
 
     Raises:
         UserError: two files hold the same draw of the same cell.
@@ -69,10 +69,10 @@ def _write_cells(
             for key, part in read_cell(path):
                 if key in seen:
                     cell = ", ".join(f"{name}={value}" for name, value in zip(KEY, key, strict=True))
-                    raise UserError(f"{path}: has {cell}, as {seen[key]} has; delete the one that is wrong")
+                    raise UserError(f"{path}: has {cell}, which is also in {seen[key]}; delete the wrong one")
                 seen[key] = path
                 waiting.append(part.cast(tables.SCHEMAS["scores"]).replace_schema_metadata(schema.metadata))
-                if sum(len(table) for table in waiting) >= ROW_GROUP:
+                if sum(len(table) for table in waiting) >= _ROW_GROUP:
                     writer.write_table(pa.concat_tables(waiting))
                     waiting.clear()
                 yield key, part
@@ -80,7 +80,7 @@ def _write_cells(
             writer.write_table(pa.concat_tables(waiting))
 
 
-def summarise(
+def set_means(
     columns: Mapping[str, np.ndarray], sets: Mapping[str, np.ndarray], ccmax: np.ndarray, fdr: float
 ) -> Iterator[dict[str, Any]]:
     """Scores of one draw of one cell, averaged over each set of voxels. Voxels without a score are counted.
@@ -122,7 +122,7 @@ def summarise(
 
 
 def read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """What the summary takes from the model cards, by slug."""
+    """Columns of the summary that come from the model cards, by slug."""
     cards = {}
     for path in paths:
         card = read_json(path)
@@ -158,30 +158,26 @@ def gather_scores(
         cards: model cards.
         ceilings: table `ceiling` of every subject.
         voxel_tables: subject -> the dataset's voxel table, or None.
-        references: `scores.parquet` and moments of the cells that make voxels significant, the same for all
-            selections of cells that are gathered.
+        references: `scores.parquet` and moments of the cells that decide which voxels are significant, the
+            same for all selections of cells that are gathered.
         settings: fdr, the false discovery rate; n_alphas, skip_s and tr_s of the fits.
 
     Raises:
         UserError: a file is missing or damaged, a cell comes twice, a subject's voxels differ between files.
     """
-    fdr = settings["fdr"]
     provenance = collect(**settings)
     models = read_cards(cards)
     for key, _ in _write_cells(scores, output_scores, provenance):
         if key[0] not in models:
             raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
-    subjects = _voxels(ceilings, voxel_tables, Significant(references, settings))
-    tables.write(
-        "voxels",
-        pa.concat_tables([subject["table"] for subject in subjects.values()]),
-        output_voxels,
-        provenance,
-    )
+    known = reference_p(references, settings)
+    parts = [_voxel_table(tables.read("ceiling", path), voxel_tables, known, settings) for path in ceilings]
+    tables.write("voxels", pa.concat_tables(parts), output_voxels, provenance)
+    subjects = {found.subject: found for found in map(sets_of, parts)}
     rows = []
     for path in bar(scores, "summarise", unit="cell"):
         for key, part in read_cell(path):
-            rows += _summary_rows(path, key, part, models[key[0]], subjects, fdr)
+            rows += _summary_rows(path, key, part, models[key[0]], subjects, settings["fdr"])
     tables.write("summary", rows, output_summary, provenance)
 
 
@@ -190,7 +186,7 @@ def _summary_rows(
     key: tuple[Any, ...],
     part: pa.Table,
     card: Mapping[str, Any],
-    subjects: Mapping[str, Mapping[str, Any]],
+    subjects: Mapping[str, VoxelSets],
     fdr: float,
 ) -> list[dict[str, Any]]:
     cell = dict(zip(KEY, key, strict=True))
@@ -198,7 +194,7 @@ def _summary_rows(
     subject = subjects.get(cell["subject"])
     if subject is None:
         raise UserError(f"{path}: subject {cell['subject']} has no noise ceiling; give its table too")
-    if not np.array_equal(columns["voxel"], subject["voxel"]):
+    if not np.array_equal(columns["voxel"], subject.voxels):
         raise UserError(f"{path}: its voxels are not those of {cell['subject']}'s ceiling; make both again")
     trs, features = int(columns["train_trs"][0]), int(columns["n_features"][0])
     about = card | {
@@ -208,45 +204,32 @@ def _summary_rows(
         "n_features": features,
         "wide": features > trs,
     }
-    return [cell | about | row for row in summarise(columns, subject["sets"], subject["ccmax"], fdr)]
+    ccmax = np.where(subject.members["reliable"], subject.ccmax, np.nan)
+    return [cell | about | row for row in set_means(columns, subject.members, ccmax, fdr)]
 
 
-def _voxels(
-    ceilings: Sequence[str | Path],
+def _voxel_table(
+    ceiling: pa.Table,
     voxel_tables: Mapping[str, str | Path | None],
-    chosen: Significant,
-) -> dict[str, dict[str, Any]]:
-    found = {}
-    for path in ceilings:
-        ceiling = tables.read("ceiling", path)
-        subject = ceiling["subject"][0].as_py()
-        voxels, reliable = ceiling["voxel"].to_numpy(), ceiling["reliable"].to_numpy()
-        ccmax = ceiling["ccmax"].to_numpy()
-        known = read_voxels(voxel_tables.get(subject))
-        about = [known.get(int(voxel), {}) for voxel in voxels]
-        significant, name = chosen.of(subject, voxels)
-        tenth = deciles(ccmax, reliable)
-        roi = np.array([row.get("roi") or "" for row in about])
-        table = pa.table(
-            {
-                "subject": [subject] * len(voxels),
-                "voxel": voxels,
-                "hemisphere": pa.array([row.get("hemisphere") for row in about], pa.string()),
-                "vertex": pa.array([row.get("vertex") for row in about], pa.int32()),
-                "roi": pa.array([text or None for text in roi.tolist()], pa.string()),
-                "ccmax": ccmax,
-                "explainable": ceiling["explainable"].to_numpy(),
-                "reliable": reliable,
-                "decile": pa.array(tenth, pa.int32(), mask=tenth == 0),
-                "significant": significant,
-                "reference": [name] * len(voxels),
-            }
-        )
-        columns = {"reliable": reliable, "significant": significant, "decile": tenth, "roi": roi}
-        found[subject] = {
-            "table": table,
+    references: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    settings: Mapping[str, Any],
+) -> pa.Table:
+    """Table `voxels` of one subject."""
+    subject, voxels = ceiling["subject"][0].as_py(), ceiling["voxel"].to_numpy()
+    known = read_voxels(voxel_tables.get(subject))
+    about = [known.get(int(voxel), {}) for voxel in voxels]
+    mine = references.get(subject, {})
+    tenth = deciles(ceiling["ccmax"].to_numpy(), ceiling["reliable"].to_numpy())
+    return pa.table(
+        {
+            "subject": [subject] * len(voxels),
             "voxel": voxels,
-            "sets": voxel_sets(columns),
-            "ccmax": np.where(reliable, ccmax, np.nan),
+            "hemisphere": pa.array([row.get("hemisphere") for row in about], pa.string()),
+            "vertex": pa.array([row.get("vertex") for row in about], pa.int32()),
+            "roi": pa.array([row.get("roi") or None for row in about], pa.string()),
+            **{name: ceiling[name] for name in ("ccmax", "explainable", "reliable")},
+            "decile": pa.array(tenth, pa.int32(), mask=tenth == 0),
+            "significant": significant(mine, voxels, settings["fdr"]),
+            "reference": [" or ".join(mine) or "none"] * len(voxels),
         }
-    return found
+    )

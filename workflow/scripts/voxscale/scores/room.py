@@ -1,4 +1,4 @@
-"""How near each voxel's score comes to its noise ceiling, and what room is left."""
+"""How close each voxel's score is to its noise ceiling, and how much room is left."""
 
 from __future__ import annotations
 

@@ -2,14 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxscale.errors import UserError
 from voxscale.io import tables
+
+_GROUPS = {"rois": "roi:", "deciles": "decile:"}  # a name in the config -> how the names of its sets begin
+
+
+@dataclass(frozen=True)
+class VoxelSets:
+    """One subject's voxels and the sets they are in.
+
+    Args:
+        subject: its name.
+        voxels: (voxels,) columns of the dataset's response files.
+        members: name of a set -> (voxels,) bool.
+        ccmax: (voxels,) noise ceiling; where it is undefined, 0 if a voxel varies over repeats, else NaN.
+    """
+
+    subject: str
+    voxels: np.ndarray
+    members: dict[str, np.ndarray]
+    ccmax: np.ndarray
+
+    def choose(self, wanted: Sequence[str], where: str) -> dict[str, np.ndarray]:
+        """The sets of these names; `rois` and `deciles` mean all of their kind.
+
+        Args:
+            where: the config key that names them.
+
+        Raises:
+            UserError: the subject has no such set.
+        """
+        chosen = {}
+        for name in wanted:
+            matching = [key for key in self.members if is_wanted(key, [name])]
+            if not matching and name not in _GROUPS:
+                known = ", ".join([key for key in self.members if not key.startswith("decile:")] + [*_GROUPS])
+                raise UserError(f"{where}: {self.subject} has no voxel set {name}; use one of {known}")
+            chosen |= {key: self.members[key] for key in matching}
+        return chosen
+
+
+def is_wanted(name: str, wanted: Sequence[str]) -> bool:
+    """Whether a set is among those wanted, by its name or as one of a kind."""
+    return name in wanted or any(kind in wanted and name.startswith(start) for kind, start in _GROUPS.items())
 
 
 def deciles(ccmax: np.ndarray, reliable: np.ndarray) -> np.ndarray:
@@ -21,59 +65,22 @@ def deciles(ccmax: np.ndarray, reliable: np.ndarray) -> np.ndarray:
     return found
 
 
-def voxel_sets(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Every set of one subject's voxels: name -> (voxels,) bool.
-
-    Args:
-        columns: reliable, significant (bool), decile (int, 0: none), roi (str, "": none).
-    """
-    sets = {
-        "all": np.ones(len(columns["reliable"]), bool),
-        "reliable": columns["reliable"],
-        "significant": columns["significant"],
-    }
-    regions = sorted(set(columns["roi"]) - {""})
-    sets |= {f"roi:{region}": columns["roi"] == region for region in regions}
-    if columns["decile"].any():
-        sets |= {f"decile:{tenth}": columns["decile"] == tenth for tenth in range(1, 11)}
-    return sets
+def sets_of(table: pa.Table) -> VoxelSets:
+    """The sets of one subject's rows of table `voxels`."""
+    members = {"all": np.ones(table.num_rows, bool)}
+    members |= {name: table[name].to_numpy() for name in ("reliable", "significant")}
+    roi = np.array(pc.fill_null(table["roi"], "").to_pylist(), str)
+    members |= {f"roi:{name}": roi == name for name in sorted(set(roi.tolist()) - {""})}
+    tenth = pc.fill_null(table["decile"], 0).to_numpy()
+    if tenth.any():
+        members |= {f"decile:{i}": tenth == i for i in range(1, 11)}
+    varies = np.isfinite(table["explainable"].to_numpy())
+    ccmax = np.where(varies, np.nan_to_num(table["ccmax"].to_numpy()), np.nan)
+    return VoxelSets(table["subject"][0].as_py(), table["voxel"].to_numpy(), members, ccmax)
 
 
-def read_sets(path: str | Path) -> dict[str, tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]]:
-    """Sets of all subjects from table `voxels`: subject -> (voxel ids, sets, ccmax).
-
-    A ccmax that is undefined is 0 where a voxel varies over repeats, NaN where it does not.
-    """
+def read_sets(path: str | Path) -> dict[str, VoxelSets]:
+    """Sets of all subjects in table `voxels`, by subject."""
     table = tables.read("voxels", path)
-    found = {}
-    for subject in pc.unique(table["subject"]).to_pylist():
-        part = table.filter(pc.equal(table["subject"], subject))
-        columns = {
-            "reliable": part["reliable"].to_numpy(),
-            "significant": part["significant"].to_numpy(),
-            "decile": pc.fill_null(part["decile"], 0).to_numpy(),
-            "roi": np.array(pc.fill_null(part["roi"], "").to_pylist()),
-        }
-        varies = np.isfinite(part["explainable"].to_numpy())
-        ccmax = np.where(varies, np.nan_to_num(part["ccmax"].to_numpy()), np.nan)
-        found[subject] = part["voxel"].to_numpy(), voxel_sets(columns), ccmax
-    return found
-
-
-def choose_sets(
-    sets: Mapping[str, np.ndarray], wanted: list[str], where: str, subject: str
-) -> dict[str, np.ndarray]:
-    """The sets that a config names; `rois` and `deciles` stand for all of their kind.
-
-    Raises:
-        UserError: the subject has no such set.
-    """
-    chosen = {}
-    for name in wanted:
-        prefix = {"rois": "roi:", "deciles": "decile:"}.get(name)
-        matching = [key for key in sets if (key.startswith(prefix) if prefix else key == name)]
-        if not matching and not prefix:
-            known = ", ".join(key for key in sets if not key.startswith("decile:"))
-            raise UserError(f"{where}: {subject} has no voxel set {name}; known are {known}, rois, deciles")
-        chosen |= {key: sets[key] for key in matching}
-    return chosen
+    subjects = pc.unique(table["subject"]).to_pylist()
+    return {subject: sets_of(table.filter(pc.equal(table["subject"], subject))) for subject in subjects}

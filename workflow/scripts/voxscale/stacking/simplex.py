@@ -1,20 +1,20 @@
 """Many small quadratic programs at once: the convex combination with the least squared error.
 
 With E the Gram matrix of the members' errors, weights w that are not negative and sum to 1 have the error
-w'Ew. Its minimum is the point of the members' convex hull that is nearest to zero, found by an active set:
-solve on the members in use, step back to the first weight that would turn negative and drop it, else take in
-the member that lowers the error most. It ends at the exact solution after finitely many steps (Wolfe 1976,
-doi:10.1007/BF01580381).
+w'Ew. Its minimum is the point of the members' convex hull that is nearest to zero, found with an active set:
+solve for the members in use; if a weight would become negative, step back to where it is 0 and drop it, else
+add the member that lowers the error most. This ends at the exact solution after finitely many steps (Wolfe
+1976, doi:10.1007/BF01580381).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-RIDGE = 1e-12  # relative; only so that members with equal errors do not make a singular matrix
+_RIDGE = 1e-12  # relative; keeps members with equal errors from making a singular matrix
 
 
-def solve(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
+def convex_weights(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
     """Weights of the least w'Ew on the simplex, exactly, for every voxel.
 
     Args:
@@ -28,7 +28,7 @@ def solve(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
     weights = np.full((n_voxels, members), np.nan)
     size = np.trace(errors, axis1=1, axis2=2) / members
     open_ = np.flatnonzero(np.isfinite(errors).all((1, 2)) & (size > 0))
-    e = errors[open_] / size[open_, None, None] + RIDGE * np.eye(members)
+    e = errors[open_] / size[open_, None, None] + _RIDGE * np.eye(members)
     active = np.zeros((len(open_), members), bool)
     active[np.arange(len(open_)), np.diagonal(e, axis1=1, axis2=2).argmin(1)] = True
     w = active.astype(float)
@@ -38,7 +38,7 @@ def solve(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
             return weights
         target = _on_active(e, active)
         negative = active & (target <= 0)
-        # A member taken in for a gain of rounding size can come out negative at once: nothing is to gain.
+        # A member added for a gain of rounding size can become negative at once: nothing is left to gain.
         at = np.arange(len(open_))
         stuck = (newest >= 0) & negative[at, newest]
         inside = ~negative.any(1)
@@ -50,7 +50,7 @@ def solve(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
         active[back] &= ~first[back]
         w[~active] = 0.0
         newest[:] = -1
-        # Where the solution lies inside: is there a member whose entry lowers the error?
+        # Where no weight is negative: is there a member whose addition lowers the error?
         slope = (e @ w[..., None])[..., 0]
         level = (w * slope).sum(1)
         entry = np.where(active, np.inf, slope).argmin(1)
@@ -73,17 +73,3 @@ def _on_active(e: np.ndarray, active: np.ndarray) -> np.ndarray:
     system = np.where(both, e, 0.0) + np.where(active, 0.0, 1.0)[:, :, None] * np.eye(members)
     found = np.linalg.solve(system, active.astype(float)[..., None])[..., 0]
     return found / found.sum(1, keepdims=True)
-
-
-def residual(errors: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Largest violation of the optimality conditions, relative to E's mean diagonal: (voxels,).
-
-    At the optimum every member in use has the slope (Ew)_i = w'Ew, no other has a smaller one, no weight is
-    negative, and the weights sum to 1.
-    """
-    members = errors.shape[1]
-    size = np.trace(errors, axis1=1, axis2=2) / members
-    slope = (errors @ weights[..., None])[..., 0] / size[:, None]
-    excess = slope - (weights * slope).sum(1, keepdims=True)
-    parts = [-excess, weights * np.abs(excess), -weights, np.abs(weights.sum(1, keepdims=True) - 1)]
-    return np.concatenate(parts, 1).max(1)

@@ -1,7 +1,7 @@
-"""Stacks of models: for each voxel the convex combination of predictions that errs least inside training.
+"""Stacks of models: for each voxel the convex combination of predictions with the least error in training.
 
 Weights come from out-of-fold predictions of the training stories and are scored on the test stories, which
-they have not seen. From the same predictions: what language and speech models explain alone and together.
+they do not depend on. From the same predictions: what language and speech models explain alone and together.
 Source: Lin, Naselaris, Kay & Wehbe 2024, Stacked regressions and structured variance partitioning.
 """
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.stacking.simplex import solve
-from voxscale.statistics import Blocks, block_counts, block_sums, blocks_of, interval, resampled_r
+from voxscale.stacking.simplex import convex_weights
+from voxscale.statistics import TimeBlocks, block_counts, block_sums, blocks_of, interval, resampled_r
 
-GROUPS = ("language", "speech")
+_GROUPS = ("language", "speech")
 
 
 @dataclass(frozen=True)
-class TestRows:
+class ScoredRows:
     """Which test TRs are scored, and in which blocks they are resampled.
 
     Args:
@@ -31,16 +31,14 @@ class TestRows:
     """
 
     rows: np.ndarray
-    blocks: Blocks
+    blocks: TimeBlocks
     counts: np.ndarray
     level: float
-
-    __test__ = False  # not a test case, whatever its name
 
     @classmethod
     def of(
         cls, lengths: Mapping[str, int], skip: int, block: int, draws: int, seed: int, level: float
-    ) -> TestRows:
+    ) -> ScoredRows:
         """Rows of test stories of these lengths (TRs), with `skip` TRs left out at the start of each."""
         ends = np.cumsum(list(lengths.values()))
         rows = [np.arange(end - max(n - skip, 0), end) for n, end in zip(lengths.values(), ends, strict=True)]
@@ -76,8 +74,8 @@ def combine(weights: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 def _both(first: np.ndarray, second: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Least-squares weights of two stacks beside an intercept: (voxels, 2).
 
-    ASSUME: language and speech together are a free sum of their two stacks. A convex one cannot add two parts
-    of a response that are independent, and would call some of either's own variance unexplained.
+    ASSUME: language and speech together are a free sum of their two stacks. A convex sum cannot add two
+    independent parts of a response, and would leave some of the variance that either explains unexplained.
     """
     x = np.stack([first, second], 1).astype(np.float64)
     x -= x.mean(2, keepdims=True)
@@ -97,14 +95,14 @@ def stack_block(
     y_train: np.ndarray,
     y_test: np.ndarray,
     modalities: Sequence[str],
-    rows: TestRows,
+    rows: ScoredRows,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Stack some voxels.
 
     Args:
         oof: (members, voxels, training TRs) out-of-fold predictions.
         test: (members, voxels, test TRs).
-        y_train, y_test: (voxels, TRs) responses, scaled as the fits scaled them.
+        y_train, y_test: (voxels, TRs) responses, scaled as in the fits.
         modalities: of each member; `language` and `speech` are partitioned.
 
     Returns:
@@ -112,7 +110,7 @@ def stack_block(
         and the weights (voxels, members).
     """
     gram = error_gram(oof, y_train)
-    weights = solve(gram)
+    weights = convex_weights(gram)
     own = np.diagonal(gram, axis1=1, axis2=2)
     known = np.isfinite(own).all(1)
     best = np.where(known, np.nan_to_num(own, nan=np.inf).argmin(1), -1)
@@ -120,10 +118,10 @@ def stack_block(
     r["best"] = rows.scores(test[best, np.arange(test.shape[1])], y_test)
     r["best"][:, best < 0] = np.nan
     stacks = {}
-    for group in GROUPS:
+    for group in _GROUPS:
         members = np.flatnonzero([modality == group for modality in modalities])
         if len(members):
-            shares = solve(gram[:, members[:, None], members])
+            shares = convex_weights(gram[:, members[:, None], members])
             stacks[group] = combine(shares, oof[members]), combine(shares, test[members])
             r[group] = rows.scores(stacks[group][1], y_test)
         else:
@@ -134,7 +132,7 @@ def stack_block(
     return columns | _partition(stacks, y_train, y_test, r, rows), weights
 
 
-def _with_interval(name: str, values: np.ndarray, rows: TestRows) -> dict[str, np.ndarray]:
+def _with_interval(name: str, values: np.ndarray, rows: ScoredRows) -> dict[str, np.ndarray]:
     lo, hi = rows.interval(values)
     return {name: values[0], f"{name}_lo": lo, f"{name}_hi": hi}
 
@@ -144,11 +142,11 @@ def _partition(
     y_train: np.ndarray,
     y_test: np.ndarray,
     r: Mapping[str, np.ndarray],
-    rows: TestRows,
+    rows: ScoredRows,
 ) -> dict[str, np.ndarray]:
     """Unique and shared explained variance on the test set, as signed r²."""
-    if len(stacks) == len(GROUPS):
-        (oof_a, test_a), (oof_b, test_b) = (stacks[group] for group in GROUPS)
+    if len(stacks) == len(_GROUPS):
+        (oof_a, test_a), (oof_b, test_b) = (stacks[group] for group in _GROUPS)
         free = _both(oof_a, oof_b, y_train)
         joint = rows.scores(free[:, :1] * test_a + free[:, 1:] * test_b, y_test)
     else:
@@ -176,8 +174,8 @@ def weight_rows(
     }
 
 
-def slices(n_voxels: int, members: int, trs: int, memory_gb: float) -> Iterator[slice]:
-    """Voxel slices whose predictions, errors and products of all members fit into the memory."""
+def voxel_slices(n_voxels: int, members: int, trs: int, memory_gb: float) -> Iterator[slice]:
+    """Slices of voxels whose predictions, errors and products of all members fit into the memory."""
     step = max(16, int(memory_gb * 1e9 / (trs * (members * 24 + 64))))
     for start in range(0, n_voxels, step):
         yield slice(start, min(start + step, n_voxels))

@@ -16,7 +16,7 @@ from voxscale.errors import UserError
 from voxscale.io import read_json, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect
-from voxscale.stacking.stack import TestRows, slices, stack_block, weight_rows
+from voxscale.stacking.stack import ScoredRows, stack_block, voxel_slices, weight_rows
 from voxscale.statistics import skipped_trs
 
 
@@ -25,8 +25,8 @@ def _stories(file: h5py.File, role: str) -> dict[str, int]:
     return dict(zip(names.tolist(), trs.tolist(), strict=True))
 
 
-class Predictions:
-    """Predictions of one member on disk; nothing stays open between reads.
+class _PredictionsFile:
+    """Predictions of one member on disk; the file is open only while it is read.
 
     Attributes:
         order: voxels, training stories and test stories of its rows and columns, each story with its TRs.
@@ -44,7 +44,9 @@ class Predictions:
             raise UserError(f"{path}: no such file; predict the cell again") from None
         except (OSError, KeyError) as error:
             detail = str(error).splitlines()[0]
-            raise UserError(f"{path}: holds no predictions ({detail}); delete it and run again") from None
+            raise UserError(
+                f"{path}: not a file of predictions ({detail}); delete it and run again"
+            ) from None
 
     def read(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
         """Out-of-fold (v, training TRs) and test (v, test TRs) predictions of some voxels."""
@@ -77,21 +79,25 @@ def write_stacking(
     labels = [f"{member['model']} layer {member['layer']}" for member in members]
     modalities = [read_json(card)["modality"] for card in cards]
     subject = open_subject(responses)
-    opened = [Predictions(path) for path in predictions]
+    opened = [_PredictionsFile(path) for path in predictions]
     voxels, train, test = opened[0].order
     if voxels != subject.voxels.tolist() or any(subject.n_trs(s) != n for s, n in (train | test).items()):
-        raise UserError(f"{opened[0].path}: was not predicted for {responses} as it is; predict it again")
+        raise UserError(
+            f"{opened[0].path}: its voxels or stories are not those of {responses}; predict the cell again"
+        )
     for member in opened:
         if member.order != opened[0].order:
-            raise UserError(f"{member.path}: has other voxels or stories than {opened[0].path}; predict both")
+            raise UserError(
+                f"{member.path}: has other voxels or stories than {opened[0].path}; predict both again"
+            )
     y = TrainingResponses(subject, list(train))
-    rows = TestRows.of(
+    rows = ScoredRows.of(
         test, skipped_trs(settings), *(settings[key] for key in ("block_trs", "draws", "seed", "interval"))
     )
     columns: list[dict[str, np.ndarray]] = []
     weights: list[np.ndarray] = []
     trs = sum(train.values()) + sum(test.values()) + 5 * settings["draws"]
-    parts = list(slices(len(voxels), len(opened), trs, min(settings["memory_gb"], 2.0)))
+    parts = list(voxel_slices(len(voxels), len(opened), trs, min(settings["memory_gb"], 2.0)))
     for part in bar(parts, "stack"):
         oof, predicted = (np.stack(arrays) for arrays in zip(*(m.read(part) for m in opened), strict=True))
         y_train = y[part]

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-FEWEST_PAIRS = 20  # pairs of blocks to measure the widening with
-LEAST_WIDENING = 0.25
+_FEWEST_PAIRS = 20  # pairs of blocks to measure the widening with
+_LEAST_WIDENING = 0.25
 
 
 def whole_blocks(lengths: Sequence[int], block: int, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of whole blocks, none across two stories, and the rows that are left at each story's end.
+    """Rows of whole blocks, none across two stories, and the rows left over at the end of each story.
 
     Args:
         lengths: TRs of each test story, in the order they are concatenated.
@@ -45,10 +45,9 @@ def permutation_p(
 ) -> np.ndarray:
     """One-sided p of each voxel's test correlation, the responses permuted in blocks of TRs.
 
-    Blocks keep the autocorrelation of the noise but for what reaches across their borders, which `_widening`
-    gives back. A permutation is the same for all voxels and, with one seed, for all models. No permutation
-    correlates anything anew: block-by-block products hold every one of them, so that all permutations are one
-    matrix product.
+    Blocks keep the autocorrelation of the noise except across their borders, which `_widening` corrects for.
+    A permutation is the same for all voxels and, with one seed, for all models. The products of every two
+    blocks are computed once, so that all permutations are one matrix product.
 
     Args:
         predicted: (voxels, test TRs).
@@ -66,7 +65,7 @@ def permutation_p(
         return np.full(len(predicted), np.nan, np.float32)
     scored = np.concatenate([rows.ravel(), rest])
     order = np.array([np.random.default_rng((seed, i)).permutation(n_blocks) for i in range(permutations)])
-    # ASSUME: the incomplete block at a story's end stays in place; it is in every permutation alike.
+    # ASSUME: the incomplete block at the end of a story stays in place in every permutation.
     chosen = np.zeros((permutations, n_blocks, n_blocks), np.float32)
     chosen[np.arange(permutations)[:, None], np.arange(n_blocks), order] = 1
     chosen = chosen.reshape(permutations, -1).T  # (blocks², permutations)
@@ -83,11 +82,11 @@ def permutation_p(
         fixed = (x[:, whole:] * y[:, whole:]).sum(1)
         r = np.trace(inside, axis1=1, axis2=2) + fixed
         null = inside.reshape(len(x), -1) @ chosen  # (v, permutations)
-        # Widened around the mean over all permutations.
+        # The null distribution is widened around its mean over all permutations.
         mean, wider = inside.sum((1, 2)) / n_blocks, _widening(inside, follows)
         null *= wider[:, None]
         null += ((1 - wider) * mean + fixed)[:, None]
-        # Equal up to rounding counts as reached: the identity may be among the permutations.
+        # Equal up to rounding counts as reached: the real order may be among the permutations.
         beyond = (null >= r[:, None] - 1e-6).sum(1)
         p[part] = np.where(np.isfinite(r), (beyond + 1) / (permutations + 1), np.nan)
     return p
@@ -96,9 +95,9 @@ def permutation_p(
 def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
     """How much wider the null distribution is than that of permuted blocks: (v,).
 
-    Neighbouring blocks are correlated where they meet. Their products then vary together in the real order,
-    and not in a permuted one, whose spread is too small: p <= 0.05 for 5.5 to 6 % of null voxels at 10 TRs.
-    What they share is measured where there is no signal, in the products of blocks that are apart.
+    Neighbouring blocks are correlated where they meet. Their products vary together in the real order but not
+    in a permuted one, whose spread is too small: p <= 0.05 for 5.5 to 6 % of null voxels at 10 TRs. The
+    shared part is measured where there is no signal, in the products of blocks that are not neighbours.
 
     Args:
         products: (v, blocks, blocks) of predicted block b with observed block c.
@@ -108,18 +107,18 @@ def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
     n = len(follows)
     apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n))) > 1
     used = (apart & np.outer(follows, follows)).astype(np.float32)
-    if used.sum() < FEWEST_PAIRS:
+    if used.sum() < _FEWEST_PAIRS:
         return np.ones(len(products), np.float32)
     shared = np.einsum("vbc,vbc,bc->v", first, second, used, optimize=True)
     own = np.einsum("vbc,bc->v", (first**2 + second**2) / 2, used, optimize=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = 1 + 2 * follows.sum() / (n + 1) * shared / own
-    return np.sqrt(np.clip(variance, LEAST_WIDENING, None))
+    return np.sqrt(np.clip(variance, _LEAST_WIDENING, None))
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
     """Rows centred and of length 1; NaN where a row is constant or has NaN."""
-    # Relative to the row's own size: under a large penalty predictions are tiny, and yet they vary.
+    # Relative to the row's own size: under a large penalty, predictions are tiny but do vary.
     largest = np.abs(x).max(1, initial=0)
     x = x.astype(np.float32) - x.mean(1, dtype=np.float64).astype(np.float32)[:, None]
     length = np.sqrt((x.astype(np.float64) ** 2).sum(1))
@@ -132,14 +131,15 @@ def false_discovery(p: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p (q values) over the voxels that have one.
 
     Args:
-        p: (voxels,); NaN marks voxels that were not tested, which count for nothing.
+        p: (voxels,); NaN for voxels that were not tested, which are left out.
 
     Returns:
         q: (voxels,) float64, NaN where p is NaN. A voxel is significant at rate f where q <= f.
     """
+    from scipy.stats import false_discovery_control  # takes a while to import
+
     q = np.full(len(p), np.nan)
-    tested = np.flatnonzero(np.isfinite(p))
-    order = tested[np.argsort(p[tested], kind="stable")]
-    ranked = np.asarray(p, np.float64)[order] * len(order) / np.arange(1, len(order) + 1)
-    q[order] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 1.0)
+    tested = np.isfinite(p)
+    if tested.any():
+        q[tested] = false_discovery_control(np.asarray(p, np.float64)[tested])
     return q

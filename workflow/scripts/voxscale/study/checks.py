@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
 
 if TYPE_CHECKING:
@@ -85,4 +85,5 @@ def _check_test(study: Study, subject: str) -> None:
             raise UserError(f"config key scoring.skip_s: {told}; lower it")
     if lengths and None not in lengths.values():
         skip = skipped_trs(study.bootstrap_settings)
-        require_blocks(blocks_of(lengths, study.config["scoring"]["block_trs"], skip), skip, subject)
+        with naming(f"config key scoring.block_trs: {subject}"):
+            require_blocks(blocks_of(lengths, study.config["scoring"]["block_trs"], skip), skip)

@@ -1,23 +1,19 @@
-"""Scores from block sums against direct recomputation from the TRs; intervals against known truth."""
+"""Blocks of test TRs and their sums; intervals from resamples against known truth."""
 
-import h5py
 import numpy as np
 import pytest
 
-from voxscale.errors import UserError
-from voxscale.statistics.bootstrap import (
-    ACROSS,
-    Moments,
+from voxscale.statistics import (
     block_counts,
     block_sums,
     blocks_of,
-    cell_scores,
-    check_same_test,
     correlations,
     interval,
     outer_share,
+    require_blocks,
     spread_lost,
 )
+from voxscale.statistics.intervals import ACROSS
 
 LENGTHS = {"a": 64, "b": 47}
 
@@ -28,61 +24,12 @@ def simulated(voxels=9, seed=0):
     return 0.02 * p + 0.3, y + 0.4 * p
 
 
-def stored(path, sums, blocks):
-    with h5py.File(path, "w") as file:
-        file["moments"] = sums.astype(np.float32)
-        file["voxel"] = np.arange(sums.shape[-1])
-        file["n"], file["start_tr"] = blocks.n, blocks.start_tr
-        file.create_dataset("story", data=[str(s) for s in blocks.story], dtype=h5py.string_dtype())
-    return Moments(path)
-
-
-def test_resampled_scores_are_those_of_the_resampled_trs(tmp_path):
-    p, y = simulated()
-    p[3] = 0.7  # no prediction: no correlation, and no part in any mean
-    blocks = blocks_of(LENGTHS, 10)
-    moments = stored(tmp_path / "m.h5", block_sums(p, y, blocks)[None], blocks)
-    cut = 20
-    kept = blocks.kept(cut)
-    assert kept.sum() == 5 + 3
-    counts = block_counts(kept.sum(), 6, seed=1)
-    sets = {"all": np.ones(9, bool), "some": np.arange(9) > 4, "none": np.zeros(9, bool)}
-    found = cell_scores(moments, cut, counts, sets)[0]
-
-    edges = np.concatenate([[0], np.cumsum(blocks.n)])
-    rows = [np.arange(edges[b], edges[b + 1]) for b in np.flatnonzero(kept)]
-    for i, count in enumerate(counts):
-        taken = np.concatenate([np.tile(rows[b], int(count[b])) for b in range(len(rows))])
-        r = np.array([np.corrcoef(p[v, taken], y[v, taken])[0, 1] if v != 3 else np.nan for v in range(9)])
-        np.testing.assert_allclose(found[i, 0], [np.nanmean(r), np.nanmean(r * abs(r))], atol=2e-6)
-        np.testing.assert_allclose(found[i, 1], [r[5:].mean(), (r * abs(r))[5:].mean()], atol=2e-6)
-    assert np.isnan(found[:, 2]).all()
-
-
 def test_constant_series_has_no_correlation():
     p, y = simulated()
     y[0], p[1], p[2] = 3.0, 1e-3, np.nan
     blocks = blocks_of(LENGTHS, 10)
     sums = block_sums(p, y, blocks).astype(np.float32).astype(np.float64)
     assert np.isnan(correlations(sums.sum(0), blocks.n.sum())).tolist() == [True] * 3 + [False] * 6
-
-
-def test_sweep_that_shortens_the_test_set_is_refused(tmp_path):
-    p, y = simulated()
-    blocks, fewer = blocks_of(LENGTHS, 10), blocks_of({"a": 64}, 10)
-    one = stored(tmp_path / "one.h5", block_sums(p, y, blocks)[None], blocks)
-    two = stored(tmp_path / "two.h5", block_sums(p[:, :64], y[:, :64], fewer)[None], fewer)
-    check_same_test([one, one])
-    with pytest.raises(UserError, match=r"two\.h5: was tested on other TRs than .*one\.h5"):
-        check_same_test([one, two])
-
-
-def test_file_that_holds_no_moments(tmp_path):
-    (tmp_path / "x.h5").write_text("half a file")
-    with pytest.raises(UserError, match="holds no moments"):
-        Moments(tmp_path / "x.h5")
-    with pytest.raises(UserError, match="no such file"):
-        Moments(tmp_path / "y.h5")
 
 
 def test_interval_covers_a_mean_of_few_blocks_at_its_level():
@@ -138,3 +85,9 @@ def test_blocks_begin_anew_behind_what_is_skipped():
     assert blocks.n[blocks.kept(67)].sum() == 98 - 67, "all TRs that scores are of, and no others"
     assert blocks.start_tr[blocks.story == "b"].tolist() == [0, 10, 20, 30, 40, 50]
     assert blocks_of({"a": 95}, 10, 20).same(blocks_of({"a": 95}, 10))
+
+
+def test_one_block_cannot_be_resampled():
+    assert require_blocks(blocks_of({"a": 95}, 10), 60) == 4
+    with pytest.raises(ValueError, match="have 1 blocks of TRs after the skipped seconds"):
+        require_blocks(blocks_of({"a": 95}, 10), 90)

@@ -1,0 +1,107 @@
+"""Blocks of test TRs, and the sums over each block that any score can be computed from.
+
+For each block of 10 test TRs: the sums of p, y, p², y² and p·y (p predicted, y observed). Sums add up, so any
+set of blocks, each counted any number of times, has its correlation at once: a resampled test set, a cut of
+the first seconds, a held-out half. Nothing is predicted or read again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TimeBlocks:
+    """Blocks of test TRs.
+
+    Args:
+        n: (blocks,) TRs in each block.
+        story: (blocks,) its test story.
+        start_tr: (blocks,) first TR of the block in its story.
+    """
+
+    n: np.ndarray
+    story: np.ndarray
+    start_tr: np.ndarray
+
+    def kept(self, cut_trs: float) -> np.ndarray:
+        """(blocks,) bool: blocks with no TR among the first `cut_trs` of their story."""
+        return self.start_tr >= cut_trs
+
+    def same(self, other: TimeBlocks) -> bool:
+        """Whether both are blocks of the same TRs."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("n", "story", "start_tr")
+        )
+
+
+def blocks_of(lengths: Mapping[str, int], block: int, skip: int = 0) -> TimeBlocks:
+    """Cut test stories into blocks, none across two stories.
+
+    A new block starts after the first `skip` TRs of a story, which are not scored: each block is scored
+    wholly or not at all. The last block before that TR, and the last of a story, may be shorter.
+    """
+    found = []
+    for story, length in lengths.items():
+        edges = [*range(0, min(skip, length), block), *range(min(skip, length), length, block), length]
+        found += [(end - start, story, start) for start, end in itertools.pairwise(edges)]
+    n, story, start = zip(*found, strict=True)
+    return TimeBlocks(np.array(n), np.array(story), np.array(start))
+
+
+def skipped_trs(settings: Mapping[str, Any]) -> int:
+    """TRs at the start of each test story that are not scored: all that begin in its first `skip_s`."""
+    return math.ceil(settings["skip_s"] / settings["tr_s"] - 1e-9)
+
+
+def require_blocks(blocks: TimeBlocks, cut_trs: float) -> int:
+    """Number of blocks that are scored: at least two, so that they can be resampled.
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    n_blocks = int(blocks.kept(cut_trs).sum())
+    if n_blocks < 2:
+        raise ValueError(
+            f"the test stories have {n_blocks} blocks of TRs after the skipped seconds, and at least 2 are "
+            "needed; use shorter blocks or skip less"
+        )
+    return n_blocks
+
+
+def block_sums(predicted: np.ndarray, observed: np.ndarray, blocks: TimeBlocks) -> np.ndarray:
+    """Moments of predictions: (blocks, 5, voxels) float64 sums of p, y, p², y², p·y.
+
+    Args:
+        predicted: (voxels, test TRs), stories concatenated in the order of `blocks`.
+        observed: (voxels, test TRs).
+    """
+    edges = np.concatenate([[0], np.cumsum(blocks.n)[:-1]])
+    p, y = predicted.astype(np.float64), observed.astype(np.float64)
+    sums = [np.add.reduceat(x, edges, axis=1).T for x in (p, y, p * p, y * y, p * y)]
+    return np.stack(sums, axis=1)
+
+
+def correlations(sums: np.ndarray, n: np.ndarray | float) -> np.ndarray:
+    """Pearson r from sums.
+
+    Args:
+        sums: (..., 5, voxels) sums of p, y, p², y², p·y.
+        n: (...) number of TRs in the sums.
+
+    Returns:
+        (..., voxels); NaN where p or y does not vary, never 0.
+    """
+    n = np.asarray(n, np.float64)[..., None]
+    p, y, pp, yy, py = np.moveaxis(sums, -2, 0)
+    var_p, var_y = pp - p * p / n, yy - y * y / n
+    with np.errstate(invalid="ignore", divide="ignore"):
+        # Sums are stored as float32: a variance below their rounding counts as 0.
+        usable = (var_p > 1e-6 * pp) & (var_y > 1e-6 * yy)
+        return np.where(usable, (py - p * y / n) / np.sqrt(var_p * var_y), np.nan)
