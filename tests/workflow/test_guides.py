@@ -15,7 +15,7 @@ from voxscale.jobs.plan import load_jobs
 from voxscale.report.published import PUBLISHED
 from voxscale.study.config import read_yaml
 
-GUIDES = ("README.md", "docs/reproduce.md", "docs/slurm.md", "docs/datasets.md")
+GUIDES = ("README.md", "docs/reproduce.md", "docs/cluster.md", "docs/dataset.md")
 OWN = "config/mine.yaml"  # written by the lab
 
 
@@ -71,7 +71,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path, monkeypatch):
 
 def test_the_example_of_an_own_study_is_a_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = (HOME / "docs/datasets.md").read_text().partition("## A whole study of your own\n")[2]
+    text = (HOME / "docs/dataset.md").read_text().partition("## A whole study of your own\n")[2]
     text = text.partition("\n## ")[0]
     (example,) = blocks(text, "yaml")
     write_folder(tmp_path / "lab")
