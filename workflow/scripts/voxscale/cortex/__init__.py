@@ -1,4 +1,4 @@
-"""The cortical surfaces that voxels lie on."""
+"""The cortical surfaces on which voxels lie: fsaverage5, and the pycortex surfaces of ds003020."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""One cell: a model's layer fitted to a subject's responses."""
+"""One cell: a layer of a model, or several bands of features, fitted to the responses of a subject."""
 
 import lazy_loader
 

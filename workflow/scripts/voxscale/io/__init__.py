@@ -1,4 +1,4 @@
-"""Files that appear whole, checked and described."""
+"""Reading and writing files: each is written completely or not at all, with checks, units and provenance."""
 
 import lazy_loader
 

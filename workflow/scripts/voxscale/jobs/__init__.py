@@ -1,4 +1,4 @@
-"""The jobs of a study, what they cost and how far they are."""
+"""The rules' records, the jobs of a study, their cost, and how far they are."""
 
 import lazy_loader
 

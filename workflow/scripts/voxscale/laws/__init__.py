@@ -1,4 +1,4 @@
-"""Scaling laws: forms, points, fits with intervals."""
+"""Scaling laws: their forms, the points, and fits with intervals."""
 
 import lazy_loader
 

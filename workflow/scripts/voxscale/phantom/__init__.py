@@ -1,8 +1,8 @@
-"""The phantom: a dataset in the layout of ds003020 whose truth is known.
+"""The phantom: a simulated dataset in the layout of ds003020, whose truth is known.
 
-Stories are prose of our own, spoken by a synthesiser (`prose`, `speech`, `grids`). What drives the voxels is
-made of the words and of the sound (`latents`), where they sit and how they answer is in `cortex` and `brain`,
-what must be found is in `expectation`, and `validation` compares it with what was found.
+Stories are our own prose, spoken by a synthesiser (`prose`, `speech`, `grids`). The latent variables that
+drive the voxels come from the words and the sound (`latents`); `cortex` and `brain` define where voxels are
+and how they respond; `expectation` computes the true results, and `validation` compares ours with them.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""The report page."""
+"""The report: one page with all results of a study."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""From all cells to tables per voxel and voxel set."""
+"""From the scores of all cells to tables per voxel and voxel set; noise ceilings."""
 
 import lazy_loader
 

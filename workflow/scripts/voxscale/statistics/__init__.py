@@ -1,4 +1,4 @@
-"""Blocks, resampling, intervals and significance, knowing nothing of a study."""
+"""Blocks of time, resampling, intervals and significance, independent of any study."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""From a config to a checked study."""
+"""From a config to a checked study: models, sweeps, cells and selections."""
 
 import lazy_loader
 
