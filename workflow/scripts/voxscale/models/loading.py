@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,53 @@ def _place(
         )
 
 
+# Parameters that only training reads; a pass in eval mode is the same whatever they hold.
+_TRAINING_ONLY = ("masked_spec_embed",)
+_NAMED = 3  # weights that a message names
+
+
+def _first(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _in_encoder(model: Any, name: str) -> bool:
+    """Whether a parameter is part of the encoder; of a model without a decoder all are."""
+    if not model.config.is_encoder_decoder:
+        return True
+    encoder = model.get_encoder()
+    prefix = next(prefix for prefix, module in model.named_modules() if module is encoder)
+    return name.startswith(f"{prefix}.")
+
+
+def _check_loaded(model: Any, report: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    """Refuse a model whose files lack weights: transformers fills them with random numbers.
+
+    Args:
+        report: what `from_pretrained` says of the names it found, missed and could not use.
+
+    Raises:
+        UserError: weights that change the features are missing or have another shape.
+    """
+    missing = {
+        name
+        for name in report["missing_keys"]
+        if not name.endswith(_TRAINING_ONLY) and _in_encoder(model, name)
+    }
+    wrong = {name for name, *_ in report["mismatched_keys"]}
+    unused = report["unexpected_keys"]
+    if missing or wrong:
+        what = f"has no weights for {_first(missing)}" if missing else f"has other shapes for {_first(wrong)}"
+        beside = f", but has {_first(unused)}, which this model does not have" if unused else ""
+        raise UserError(
+            f"{card['path']}: {what}{beside}; these would be random numbers: "
+            f"get the whole model again, or correct the entry of {card['model']}"
+        )
+    if unused:
+        print(f"{card['model']}: weights in its files that are not used: {_first(unused)}", file=sys.stderr)
+
+
 def load_model(
     card: Mapping[str, Any],
     auto_class: Any,
@@ -181,10 +228,13 @@ def load_model(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the libraries, none of the user's making
-            model = auto_class.from_pretrained(card["path"], dtype=kind, **(placed if device_map else {}))
+            model, report = auto_class.from_pretrained(
+                card["path"], dtype=kind, output_loading_info=True, **(placed if device_map else {})
+            )
     except Exception as error:  # each format and kind of quantization has exceptions of its own
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{card['path']}: cannot be loaded ({detail}); prepare {card['model']} again"
         ) from None
+    _check_loaded(model, report, card)
     return model.eval() if device_map else model.eval().to(device)
