@@ -36,9 +36,14 @@ def literal_frame(card, window):
         model = model.get_encoder()
         frames = -(-len(window) // 160)  # spectrogram frames centred on sound
         last = (frames - 1) // 2  # the second convolution takes every other one, from the first on
+    return literal_states(model, inputs[extractor.model_input_names[0]], last).numpy()
+
+
+def literal_states(model, values, last=-1):
+    """(layers, width): one frame at each layer; what leaves the encoder is the last one."""
     with torch.no_grad():
-        states = model(inputs[extractor.model_input_names[0]], output_hidden_states=True).hidden_states
-    return torch.stack([state[0, last] for state in states]).numpy()
+        output = model(values, output_hidden_states=True)
+    return torch.stack([x[0, last] for x in (*output.hidden_states[:-1], output.last_hidden_state)])
 
 
 def test_every_class_of_the_list_is_compared_with_single_windows():
@@ -100,16 +105,23 @@ def test_a_front_end_for_the_whole_story_differs_only_in_its_normalisation(cards
     ours = np.concatenate([encoder.reader(x)(start[i : i + 1], stop[i : i + 1]) for i in range(3)])
     _, model = literal_model(cards["hubert-normalised"]["path"])
     whole = torch.from_numpy((x - x.mean()) / x.std())
-    with torch.no_grad():
-        literal = [
-            torch.stack([h[0, -1] for h in model(whole[None, a:b], output_hidden_states=True).hidden_states])
-            for a, b in zip(start, stop, strict=True)
-        ]
+    literal = [literal_states(model, whole[None, a:b]) for a, b in zip(start, stop, strict=True)]
     np.testing.assert_allclose(ours, torch.stack(literal), atol=1e-4)
     # A group norm runs over the time of each window; it is never shared.
     assert not speech_encoder.SpeechEncoder(
         cards["hubert"], SETTINGS | {"front_end": "story"}
     ).shares_front_end
+
+
+@pytest.mark.parametrize("name", ["hubert-layer-norm", "wavlm-layer-norm", "wav2vec2"])
+def test_the_last_layer_of_every_architecture_has_passed_the_final_norm(cards, name):
+    encoder = speech_encoder.SpeechEncoder(cards[name], SETTINGS, [2])
+    norm = encoder.model.encoder.layer_norm
+    seen = []
+    handle = norm.register_forward_hook(lambda _, __, normed: seen.append(normed))
+    last = encoder([noise(1.0)])[0, 0]
+    handle.remove()
+    assert np.array_equal(last, seen[-1][0, -1].numpy())
 
 
 def test_only_the_layers_asked_for(cards):

@@ -74,7 +74,8 @@ class SpeechEncoder:
     Args:
         card: model card, as `prepare_model` writes it.
         settings: the config's `features.speech`, with `device` and `device_map` of `features`.
-        layers: layers to keep; None for all. Layer 0 is what enters the first transformer block.
+        layers: layers to keep; None for all. Layer 0 is what enters the first transformer block, the last one
+            what leaves the encoder, its final norm included.
         offload: folder for weights that go to disk.
 
     Raises:
@@ -215,7 +216,7 @@ class SpeechEncoder:
         self, values: torch.Tensor, arguments: Mapping[str, Any], mask: torch.Tensor | None
     ) -> np.ndarray:
         try:
-            states = self.model(values, output_hidden_states=self.layers, **arguments).hidden_states
+            output = self.model(values, output_hidden_states=self.layers, **arguments)
         except NotImplementedError:
             # What torch says of weights that are not in memory: WavLM reads those of its attention past the
             # modules that would bring them.
@@ -223,15 +224,18 @@ class SpeechEncoder:
                 f"{self.card['model']}: cannot be run with weights on disk; raise features.max_memory.cpu, "
                 "or leave features.device_map out"
             ) from None
-        count, n_out = states[self.layers[0]].shape[:2]
-        last = (
-            torch.full((count,), n_out - 1)
-            if mask is None
-            else last_valid(mask.sum(-1), mask.shape[-1], n_out)
-        )
-        rows = torch.arange(count)
-        kept = [states[layer] for layer in self.layers]  # each (batch, frames, width), on its layer's device
-        kept = [x[rows.to(x.device), last.to(x.device)].to(self.device, torch.float32) for x in kept]
+        rows, kept = torch.arange(len(values)), []
+        for layer in self.layers:
+            # What leaves the encoder has passed its final norm; the last of `hidden_states` has not where the
+            # norms stand in front of the blocks (hubert-large, wavlm-large, ...).
+            x = output.last_hidden_state if layer == self.card["n_layers"] else output.hidden_states[layer]
+            n_out = x.shape[1]
+            last = (
+                torch.full((len(x),), n_out - 1)
+                if mask is None
+                else last_valid(mask.sum(-1), mask.shape[-1], n_out)
+            )
+            kept.append(x[rows.to(x.device), last.to(x.device)].to(self.device, torch.float32))
         return torch.stack(kept, 1).cpu().numpy()
 
     @torch.inference_mode()
