@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from voxscale.features import store
-from voxscale.models import resolve_device, resolve_dtype
+from voxscale.models import open_config, resolve_device, resolve_dtype
 from voxscale.versions import numbers
 
 T, P = TypeVar("T"), TypeVar("P")
@@ -34,10 +34,8 @@ def network_files(
         folder: of the story files, `results/features/stories`.
         settings: `device`, `dtype` and `on_disk` of the config's `features`.
     """
-    from transformers import AutoConfig
-
     device = resolve_device(settings["device"])
-    dtype = resolve_dtype(settings["dtype"], device, AutoConfig.from_pretrained(card["path"]))
+    dtype = resolve_dtype(settings["dtype"], device, open_config(card["path"]))
     same = {
         "numbers": numbers(stage),
         "weights": card["weights_id"],

@@ -20,6 +20,7 @@ from voxscale.models import (
     StateReader,
     free_bytes,
     load_model,
+    open_tokenizer,
     pack,
     resolve_device,
     silence,
@@ -100,7 +101,7 @@ class LanguageModel:
         offload: str | Path | None = None,
         folder: str | Path | None = None,
     ) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         silence()
         self.card, self.settings = card, settings
@@ -118,7 +119,7 @@ class LanguageModel:
         if device.type == "cpu" and not settings["device_map"]:
             pack(self.model, CPU_BUDGET, self.surprisal)
             use_blocks(self.model)
-        self.tokenizer = AutoTokenizer.from_pretrained(card["path"])
+        self.tokenizer = open_tokenizer(card["path"])
         self.reader = StateReader(self.model, layers, self.surprisal)
         whole_logits = self.surprisal and not self.reader.head_is_all
 

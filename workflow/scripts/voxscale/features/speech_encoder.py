@@ -31,6 +31,7 @@ from voxscale.models import (
     free_bytes,
     is_out_of_memory,
     load_model,
+    open_extractor,
     pack,
     put_channels_last,
     resolve_device,
@@ -89,14 +90,14 @@ class SpeechEncoder:
         layers: Sequence[int] | None = None,
         offload: str | Path | None = None,
     ) -> None:
-        from transformers import AutoFeatureExtractor, AutoModel
+        from transformers import AutoModel
 
         silence()
         self.card, self.window_s, self.stride_s = card, settings["window_s"], settings["stride_s"]
         self.front_end_of = settings.get("front_end", "window")
         self.layers = list(range(card["n_layers"] + 1)) if layers is None else list(layers)
         try:
-            self.extractor = AutoFeatureExtractor.from_pretrained(card["path"])
+            self.extractor = open_extractor(card["path"])
         except (OSError, ValueError) as error:
             detail = str(error).splitlines()[0]
             raise UserError(

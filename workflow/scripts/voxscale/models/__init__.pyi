@@ -5,6 +5,9 @@ from .loading import load_model as load_model
 from .loading import offload_folder as offload_folder
 from .loading import resolve_device as resolve_device
 from .loading import resolve_dtype as resolve_dtype
+from .opening import open_config as open_config
+from .opening import open_extractor as open_extractor
+from .opening import open_tokenizer as open_tokenizer
 from .packed import pack as pack
 from .packed import put_channels_last as put_channels_last
 from .prepare import prepare_model as prepare_model

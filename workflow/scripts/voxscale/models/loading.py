@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from voxscale.errors import UserError
+from voxscale.models.opening import NO_OWN_CODE, open_config, refuse_own_code
 from voxscale.models.quiet import silence
 from voxscale.models.spread import size_bytes
 
@@ -197,11 +198,9 @@ def load_model(
     Raises:
         UserError: the files are gone or are not this model.
     """
-    from transformers import AutoConfig
-
     silence()
     try:
-        config = AutoConfig.from_pretrained(card["path"])
+        config = open_config(card["path"])
     except (OSError, ValueError) as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{card['path']}: not a readable model ({detail}); prepare it again") from None
@@ -216,7 +215,7 @@ def load_model(
     if card.get("untrained"):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(card["seed"])
-            model = auto_class.from_config(config, dtype=kind).eval()
+            model = auto_class.from_config(config, dtype=kind, **NO_OWN_CODE).eval()
         return _place(model, device_map, limits, offload) if device_map else model.to(device)
     if device_map is None and getattr(config, "quantization_config", None):
         device_map = {"": str(device)}  # quantized weights are put where they belong, never moved
@@ -229,9 +228,14 @@ def load_model(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the libraries, none of the user's making
             model, report = auto_class.from_pretrained(
-                card["path"], dtype=kind, output_loading_info=True, **(placed if device_map else {})
+                card["path"],
+                dtype=kind,
+                output_loading_info=True,
+                **NO_OWN_CODE,
+                **(placed if device_map else {}),
             )
     except Exception as error:  # each format and kind of quantization has exceptions of its own
+        refuse_own_code(error, card["path"])
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
             f"{card['path']}: cannot be loaded ({detail}); prepare {card['model']} again"

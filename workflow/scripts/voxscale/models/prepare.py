@@ -11,6 +11,7 @@ from typing import Any
 from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file, tables, write_json
+from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
 from voxscale.models.registry import DTYPES, ModelEntry
 
 
@@ -21,11 +22,13 @@ def _texts(words: Iterable[str | Path]) -> list[str]:
 def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
     """Unpack a GGUF file once into the hub's format: reading it takes longer than a short story's pass."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
     with _readable(entry, source / str(entry.gguf_file)):
-        AutoTokenizer.from_pretrained(source, gguf_file=entry.gguf_file).save_pretrained(folder)
-        read = AutoModelForCausalLM.from_pretrained(source, gguf_file=entry.gguf_file, dtype=torch.float32)
+        open_tokenizer(source, gguf_file=entry.gguf_file).save_pretrained(folder)
+        read = AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=entry.gguf_file, dtype=torch.float32, **NO_OWN_CODE
+        )
     # A model that came from a GGUF file refuses to be saved; the same weights in a plain one do not.
     config = read.config
     del config.quantization_config
@@ -39,6 +42,8 @@ def _readable(entry: ModelEntry, what: Path) -> Iterator[None]:
     """Tell what transformers cannot read as a user's mistake."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:  # each configuration, tokenizer and format has exceptions of its own
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
@@ -52,16 +57,14 @@ def _check_front(entry: ModelEntry, folder: Path) -> None:
     Raises:
         UserError: it is missing, or a tokenizer does not tell where its tokens stand in the text.
     """
-    from transformers import AutoFeatureExtractor, AutoTokenizer
-
     if entry.modality == "speech":
         with _readable(entry, folder / "preprocessor_config.json"):
-            AutoFeatureExtractor.from_pretrained(folder)
+            open_extractor(folder)
         return
     if not any(folder.glob("*token*")) and not any(folder.glob("vocab*")):
         raise UserError(f"{entry.where}: {folder} has no tokenizer; put the model's own there")
     with _readable(entry, folder / "tokenizer.json"):
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = open_tokenizer(folder)
     if not tokenizer.is_fast:
         raise UserError(f"{entry.where}: {folder} has a tokenizer without offsets; add its tokenizer.json")
 
@@ -171,15 +174,13 @@ def prepare_model(
 def _network(
     entry: ModelEntry, card_path: Path, words: Iterable[str | Path], cache_dir: Any, allow_quantized: bool
 ) -> dict[str, Any]:
-    from transformers import AutoConfig
-
     from voxscale.models.counting import count, model_class
     from voxscale.models.quiet import silence
 
     silence()
     folder, identity = _get(entry, card_path.with_suffix(""), words, cache_dir)
     with _readable(entry, folder / "config.json"):
-        config = AutoConfig.from_pretrained(folder)
+        config = open_config(folder)
     _check_shape(entry, config, str(folder))
     _check_dtype(entry, config, str(folder))
     if getattr(config, "quantization_config", None) and not allow_quantized:
