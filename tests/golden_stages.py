@@ -163,7 +163,7 @@ def speech(folder: Path) -> dict[str, list[float]]:
 
     told = {"a": (write_sound(folder, "a"), write_story(folder, "a", WORDS)[1])}
     found = {}
-    for name, card in make_cards(lambda name: folder / name, ["hubert", "whisper"]).items():
+    for name, card in make_cards(lambda name: folder / name, ["hubert", "hubert-layer-norm", "whisper"]).items():
         paths = folder / f"{name}/card.json", told, folder / f"{name}.h5", folder / "stories"
         extract_speech(*paths, SETTINGS | {"on_disk": "float32", "stride_s": 0.5, "device": "cpu"})
         found |= {f"{card['model']}.{key}": values for key, values in of_features(paths[2]).items()}

@@ -5,7 +5,7 @@ import pytest
 from golden_stages import STAGES
 
 from voxscale import versions
-from voxscale.features import reduced
+from voxscale.features import components as reduced
 
 
 def test_every_stage_has_golden_numbers():

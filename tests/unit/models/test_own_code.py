@@ -11,7 +11,7 @@ import tiny_speech
 
 from voxscale.errors import UserError
 from voxscale.features.speech_encoder import SpeechEncoder
-from voxscale.features.text_model import TextModel
+from voxscale.features.language_model import LanguageModel
 from voxscale.models.prepare import prepare_model
 
 CODE = """
@@ -61,7 +61,7 @@ def test_a_language_model_with_code_of_its_own_is_refused(tmp_path, mark, file):
     with pytest.raises(UserError, match="never run"):
         prepare_model(own, tmp_path / "card.json")
     with pytest.raises(UserError, match="never run"):
-        TextModel(card, tiny_models.SETTINGS)
+        LanguageModel(card, tiny_models.SETTINGS)
     assert not mark.exists()
 
 
@@ -78,5 +78,5 @@ def test_code_beside_a_model_that_transformers_knows_is_left_alone(tmp_path, mar
     entry = tiny_models.language_architectures()["LlamaForCausalLM"]
     card = tiny_models.make_card(entry, tmp_path / "model")
     give_code(tmp_path / "model", mark, "config.json", keep_type=True)
-    TextModel(card, tiny_models.SETTINGS)
+    LanguageModel(card, tiny_models.SETTINGS)
     assert not mark.exists()
