@@ -58,10 +58,10 @@ def of_features(index: Path) -> dict[str, list[float]]:
     from voxscale.features import store
 
     found = {}
-    for story in store.stories(index):
-        for layer in store.layers(index):
-            found[f"{story}.{layer}"] = kept(store.read(index, story, layer))
-        numbers = store.attrs(index, story).items()
+    for story, file in sorted(store.feature_files(index).items()):
+        for layer in sorted(store.stored_layers(file)):
+            found[f"{story}.{layer}"] = kept(store.read_features(index, story, layer))
+        numbers = store.feature_attrs(index, story).items()
         found |= {f"{story}.{key}": [value] for key, value in numbers if isinstance(value, int | float)}
     return found
 
@@ -163,7 +163,9 @@ def speech(folder: Path) -> dict[str, list[float]]:
 
     told = {"a": (write_sound(folder, "a"), write_story(folder, "a", WORDS)[1])}
     found = {}
-    for name, card in make_cards(lambda name: folder / name, ["hubert", "hubert-layer-norm", "whisper"]).items():
+    for name, card in make_cards(
+        lambda name: folder / name, ["hubert", "hubert-layer-norm", "whisper"]
+    ).items():
         paths = folder / f"{name}/card.json", told, folder / f"{name}.h5", folder / "stories"
         extract_speech(*paths, SETTINGS | {"on_disk": "float32", "stride_s": 0.5, "device": "cpu"})
         found |= {f"{card['model']}.{key}": values for key, values in of_features(paths[2]).items()}
@@ -173,12 +175,12 @@ def speech(folder: Path) -> dict[str, list[float]]:
 def controls(folder: Path) -> dict[str, list[float]]:
     from tiny_models import WORDS
 
-    from voxscale.features import Sources, extract_controls
+    from voxscale.features import ControlSources, extract_controls
 
     words, clock = write_story(folder, "a", WORDS)
     latents = np.random.default_rng(0).normal(size=(len(tables.read("clock", clock)), 6))
     np.save(folder / "a.npy", latents)
-    source = Sources(clock, words, None, write_sound(folder, "a"), folder / "a.npy")
+    source = ControlSources(clock, words, None, write_sound(folder, "a"), folder / "a.npy")
     known = [
         {"control": name, "modality": "control", "dims": None}
         for name in ("word_rate", "mel", "time_since_onset", "autocorrelation")
@@ -194,18 +196,18 @@ def controls(folder: Path) -> dict[str, list[float]]:
 
 
 def reduced(folder: Path) -> dict[str, list[float]]:
-    from voxscale.features import reduce_features, store
+    from voxscale.features import extract_components, store
 
     rng = np.random.default_rng(0)
     mixing, files = rng.normal(size=(3, 12)) * [[5], [3], [1.5]], {}
     for story, n in STORY.items():
         values = rng.normal(size=(n, 3)) @ mixing + 0.5 * rng.normal(size=(n, 12)) + 5
         files[story] = folder / f"src-{story}.h5"
-        store.write_story(files[story], {2: values.astype(np.float32)}, {})
-    store.write_index(folder / "src.h5", files)
+        store.write_features(files[story], {2: values.astype(np.float32)}, {})
+    store.write_feature_index(folder / "src.h5", files)
     (folder / "card.json").write_text(json.dumps({"model": "m-pca3", "width": 3, "source": "m"}))
     paths = folder / "src.h5", folder / "card.json", folder / "m.h5", folder / "stories"
-    reduce_features(*paths, ["a", "b"], [2], {"trim": [4, 2], "on_disk": "float32"})
+    extract_components(*paths, ["a", "b"], [2], {"trim": [4, 2], "on_disk": "float32"})
     return of_features(folder / "m.h5")
 
 
@@ -244,8 +246,8 @@ def banded(folder: Path) -> dict[str, list[float]]:
     files = {story: folder / f"other-{story}.h5" for story in study.x}
     for story, values in study.x.items():
         other = rng.standard_normal((len(values), 4)) + values[:, :4]
-        store.write_story(files[story], {1: other.astype(np.float32)}, {})
-    store.write_index(folder / "other.h5", files)
+        store.write_features(files[story], {1: other.astype(np.float32)}, {})
+    store.write_feature_index(folder / "other.h5", files)
     del given["features"]
     given["cell"] |= {"model": "banded-two", "layer": 0}
     bands = [{"model": "m", "layer": 2}, {"model": "other", "layer": 1}]
@@ -401,9 +403,9 @@ def laws(folder: Path) -> dict[str, list[float]]:
     indices = {}
     for size in sizes:
         known = {"n_words": 100, "n_characters": 500 + size, "bits_per_character": 2 - 0.1 * np.log2(size)}
-        store.write_story(folder / f"{size}-a.h5", {0: np.zeros((4, 2), np.float32)}, known)
+        store.write_features(folder / f"{size}-a.h5", {0: np.zeros((4, 2), np.float32)}, known)
         indices[f"nested-{size}"] = folder / f"{size}.index.h5"
-        store.write_index(indices[f"nested-{size}"], {"a": folder / f"{size}-a.h5"})
+        store.write_feature_index(indices[f"nested-{size}"], {"a": folder / f"{size}-a.h5"})
     plateau = folder / "plateau.parquet", folder / "plateau_fits.parquet"
     write_plateau(outputs[1], indices, *plateau)
     paths = [*outputs, *joint, *plateau]

@@ -23,13 +23,13 @@ def test_numbers_are_the_golden_ones(stage):
 @pytest.fixture
 def moved(monkeypatch):
     """Components in another order: the numbers of stage `reduced` are no longer the golden ones."""
-    components = reduced.components
+    components = reduced.principal_components
 
     def turned(parts, width):
         known, found = components(parts, width)
         return known, found[:, ::-1]
 
-    monkeypatch.setattr(reduced, "components", turned)
+    monkeypatch.setattr(reduced, "principal_components", turned)
     return golden_check.computed("reduced")
 
 
