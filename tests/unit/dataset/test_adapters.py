@@ -21,7 +21,7 @@ from labs import (
 )
 from published import words_of
 
-from voxscale.dataset.base import open_dataset
+from voxscale.dataset import open_dataset
 from voxscale.dataset.responses import open_subject
 from voxscale.dataset.voxel_tables import kept_voxels
 from voxscale.errors import UserError

@@ -12,7 +12,7 @@ from labs import SHAPE, put, run, save, settings, text, write_bids, write_folder
 from tiny_models import WORDS, registry, small
 from transformers import AutoModelForCausalLM
 
-from voxscale.dataset.base import open_dataset
+from voxscale.dataset import open_dataset
 from voxscale.errors import UserError
 from voxscale.models import availability, load_registry
 from voxscale.models.build import build

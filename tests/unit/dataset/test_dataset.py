@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from voxscale.dataset.base import PROSE, open_dataset
+from voxscale.dataset import open_dataset
+from voxscale.dataset.base import PROSE
 from voxscale.dataset.published import TABLES, read_manifest
 from voxscale.errors import UserError
 

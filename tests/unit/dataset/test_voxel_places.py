@@ -10,8 +10,7 @@ import pytest
 from published import write_kept, write_published
 
 from voxscale.cortex import pycortex, read_fsaverage5
-from voxscale.dataset import voxel_places
-from voxscale.dataset.base import open_dataset
+from voxscale.dataset import open_dataset, voxel_places
 from voxscale.dataset.preparation import prepare_responses
 from voxscale.dataset.voxel_tables import read_regions, read_voxels
 from voxscale.errors import UserError

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from labs import STORIES, settings, write_bids, write_folder
 
-from voxscale.dataset import readers
-from voxscale.dataset.base import open_dataset
+from voxscale.dataset import open_dataset, readers
 from voxscale.errors import UserError
 from voxscale.jobs import Job, Jobs
 from voxscale.jobs.resources import PLAIN

@@ -1,8 +1,9 @@
+from . import readers as readers
 from .base import NAME as NAME
 from .base import PROSE as PROSE
 from .base import Dataset as Dataset
-from .base import open_dataset as open_dataset
 from .fetch import fetch_files as fetch_files
+from .kinds import open_dataset as open_dataset
 from .preparation import prepare_responses as prepare_responses
 from .responses import SubjectResponses as SubjectResponses
 from .responses import open_subject as open_subject

@@ -351,18 +351,3 @@ class Phantom(Dataset):
 
     def check(self) -> None:
         self.stories  # noqa: B018  a rule writes the rest
-
-
-def open_dataset(config: Mapping[str, Any], markers: str | Path = "results/dataset") -> Dataset:
-    """The dataset that a completed config's `dataset` block describes; see the module's text.
-
-    Args:
-        markers: where the rule that fetches a dataset leaves its marks.
-    """
-    from voxscale.dataset.own import Bids, Folder
-    from voxscale.dataset.published import OpenNeuro
-
-    kinds = {kind.kind: kind for kind in (Phantom, OpenNeuro, Folder, Bids)}
-    if config["kind"] not in kinds:
-        raise UserError(f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(kinds)}")
-    return kinds[config["kind"]](config, markers)

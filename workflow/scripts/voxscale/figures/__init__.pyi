@@ -1,3 +1,4 @@
+from . import interactive as interactive
 from .checks import draw_artifact as draw_artifact
 from .checks import draw_ceiling_drift as draw_ceiling_drift
 from .checks import draw_controls as draw_controls

@@ -1,3 +1,4 @@
+from . import tables as tables
 from .files import atomic as atomic
 from .files import read_json as read_json
 from .files import require_writable as require_writable

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.cortex import NO_PLACES
+from voxscale.dataset import open_dataset
 from voxscale.errors import UserError
+from voxscale.models import MODELS, load_registry
 from voxscale.study.checks import check
 from voxscale.study.chief_laws import chief_laws
 from voxscale.study.config import complete, merge, read_yaml
@@ -45,9 +47,6 @@ class Study:
         Raises:
             UserError: anything in the config that cannot work, in one line.
         """
-        from voxscale.dataset import open_dataset
-        from voxscale.models import MODELS, load_registry
-
         full = complete(config)
         registry = load_registry(merge(read_yaml(MODELS), full["models"]))
         dataset = open_dataset(full["dataset"])
