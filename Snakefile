@@ -64,7 +64,7 @@ onstart:
 
 
 onsuccess:
-    print(study.farewell(), file=sys.stderr)
+    print(status.farewell(PATHS["report"]), file=sys.stderr)
 
 
 onerror:

@@ -29,7 +29,7 @@ from voxscale.features import extract_speech, extract_text, read_features
 from voxscale.io.files import read_json, write_json
 from voxscale.jobs.plan import load_jobs
 from voxscale.provenance import hash_config
-from voxscale.study.study import Study
+from voxscale.study import Study, feature_settings, fit_settings
 
 # As the study has it otherwise; bits per character are no feature.
 SAME: dict[str, Any] = {"dtype": "float32", "on_disk": "float32", "bits_per_character": False}
@@ -106,7 +106,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
             Path(f"results/responses/{subject}.h5"),
             tables,
             cell,
-            {**study.fit_settings(), **means, "permutations": 0},
+            {**fit_settings(study), **means, "permutations": 0},
         )
         fitted.append(fit_draw(this, 0))
     rows = np.concatenate([read_features(index, s, layer) for s in stories])
@@ -142,7 +142,7 @@ def rows_of(study: Study, model: str, plans: list[tuple[Change, list[Change]]], 
     """One row per change: likeness of the features, mean r, and how r and α change over voxels."""
     rows = []
     for base, changes in plans:
-        start = study.feature_settings(model.removesuffix(NORMALISING)) | SAME | base
+        start = feature_settings(study, model.removesuffix(NORMALISING)) | SAME | base
         first = run(study, model, start, folder)
         told = ", ".join(["float32", *(f"{k}: {v}" for k, v in base.items())])
         rows.append(f"| {model} | {told} | 1 | {np.nanmean(first.r):.4f} | | | | |")

@@ -11,13 +11,13 @@ from snakemake.exceptions import WorkflowError
 from voxscale.cortex import pycortex
 from voxscale.jobs import status
 from voxscale.cluster import before_graph, before_jobs, record_in_jobs
-from voxscale.study import read_yaml
 from voxscale.dataset import NAME, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of, require_schemas
+from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import availability
-from voxscale.study import Study
 from voxscale.versions import numbers
+from voxscale.study import load_study, read_yaml
 
 try:
     # Snakemake's own reader lets a key be there twice. JSON may hold what YAML does not.
@@ -30,7 +30,7 @@ try:
         require_schemas()
     else:
         record_in_jobs()
-    study = Study.load(config)
+    study = load_study(config)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     sys.exit(f"ERROR {error}")

@@ -8,7 +8,7 @@ if exists("scan_phantom"):
         input:
             [str(PROSE / f"{story}.txt") for story in study.stories],
         output:
-            study.phantom_stimuli,
+            phantom_stimuli(study),
             **made("write_phantom_stimuli"),
         log:
             log_of("write_phantom_stimuli"),
@@ -30,7 +30,7 @@ if exists("scan_phantom"):
             truth=PATHS["stimuli_truth"],
             drives=PATHS["drives"],
         output:
-            study.phantom_scans("{subject}"),
+            phantom_scans(study, "{subject}"),
             **made("scan_phantom"),
         log:
             log_of("scan_phantom"),

@@ -97,7 +97,7 @@ rule extract_control_features:
         card=PATHS["card"],
         words=expand(PATHS["words"], story=study.stories),
         phones=expand(PATHS["phones"], story=study.stories),
-        latents=study.latents,
+        latents=latents(study),
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
         **made("extract_control_features"),

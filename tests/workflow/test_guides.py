@@ -10,6 +10,7 @@ from labs import write_folder
 from workflow.runs import HOME
 
 from voxscale.errors import UserError
+from voxscale.jobs import status
 from voxscale.jobs.figures import FIGURES
 from voxscale.jobs.plan import load_jobs
 from voxscale.report.published import PUBLISHED
@@ -117,10 +118,10 @@ def test_the_guide_names_the_keys_that_a_lab_edits():
 
 def test_the_last_word_names_a_report_only_where_there_is_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    study = load_jobs(None, tmp_path).study
-    assert study.farewell() == "Done with what was asked for; the report comes with the whole study."
+    report = "results/report.html"
+    assert status.farewell(report) == "Done with what was asked for; the report comes with the whole study."
     (tmp_path / "results").mkdir()
-    (tmp_path / "results/report.html").touch()
-    said = study.farewell()
+    (tmp_path / report).touch()
+    said = status.farewell(report)
     assert said == f"Done. Open {tmp_path}/results/report.html; tables and figures are beside it."
     assert said.replace(str(tmp_path), "…") in (HOME / "docs/reproduce.md").read_text()

@@ -14,7 +14,7 @@ from voxscale.io.files import write_json
 from voxscale.jobs import Job, Jobs
 from voxscale.jobs.features import feature_numbers
 from voxscale.models.registry import load_registry
-from voxscale.study.study import Study
+from voxscale.study import feature_settings, law_spec, load_study
 from voxscale.versions import NUMBERS
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -116,7 +116,7 @@ def test_few_components_of_many_features_are_the_exact_ones(monkeypatch):
 
 def study(**changes):
     config = yaml.safe_load((CONFIG / "demo.yaml").read_text())
-    return Study.load(config | {"plateau": {"width": 16}} | changes)
+    return load_study(config | {"plateau": {"width": 16}} | changes)
 
 
 def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
@@ -127,12 +127,12 @@ def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
     for own, raw in zip(found.law_cells("language_fixed"), plain.law_cells("language"), strict=True):
         assert own == raw._replace(model=f"{raw.model}-pca16")
     assert set(plain.grid.cells()) < set(found.grid.cells())
-    assert found.law_spec("language_fixed")["voxels"] == found.law_spec("language")["voxels"]
+    assert law_spec(found, "language_fixed")["voxels"] == law_spec(found, "language")["voxels"]
     assert found.models_of("derived") == found.law_models("language_fixed")
     assert found.map_cells == plain.map_cells, "what is reduced is no model of its own"
     assert set(feature_numbers(found, "tiny-opt-4-pca16")) == {"reduced", "text"}
-    settings = found.feature_settings("tiny-opt-4-pca16")
-    assert settings["source"] == found.feature_settings("tiny-opt-4")
+    settings = feature_settings(found, "tiny-opt-4-pca16")
+    assert settings["source"] == feature_settings(found, "tiny-opt-4")
     assert not set(settings["training"]) & set(found.config["dataset"]["test_stories"])
     assert list(found.plateau_arms) == ["language", "language_fixed"]
     assert list(plain.plateau_arms) == ["language"]

@@ -18,6 +18,7 @@ from voxscale.io.files import read_json, write_json
 from voxscale.jobs import prune
 from voxscale.jobs.plan import load_jobs
 from voxscale.models.build import build
+from voxscale.study import feature_settings
 
 ENTRY = language_architectures()["OPTForCausalLM"]
 
@@ -46,12 +47,15 @@ def write_story(name, words):
 
 def study(models=("opt",), stories=("a", "b"), **settings):
     """The part of a study that pruning asks."""
+    both = {"max_memory": None, **SETTINGS, **settings}
     kinds = {"opt": ("language", True), "word_rate": ("control", False)}
     return SimpleNamespace(
         grid=SimpleNamespace(used_models=list(models)),
-        registry={m: SimpleNamespace(modality=kinds[m][0], has_network=kinds[m][1]) for m in models},
+        registry={
+            m: SimpleNamespace(modality=kinds[m][0], has_network=kinds[m][1], source=None) for m in models
+        },
         stories=list(stories),
-        feature_settings=lambda _: {**SETTINGS, **settings},
+        config={"features": {"text": both, **both}},
     )
 
 
@@ -59,7 +63,11 @@ def run(one, stories=None):
     folders = {s: prune.Path("results/stories") / s for s in stories or one.stories}
     paths = {s: (d / "words.parquet", d / "clock.parquet") for s, d in folders.items()}
     extract_text(
-        "results/models/opt.json", paths, "results/features/opt.h5", prune.STORIES, one.feature_settings("")
+        "results/models/opt.json",
+        paths,
+        "results/features/opt.h5",
+        prune.STORIES,
+        feature_settings(one, "opt"),
     )
     return feature_store.feature_files("results/features/opt.h5")
 
@@ -132,7 +140,7 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
         write_story(story, WORDS)
         prune.Path(path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.random.default_rng(i).normal(0, 0.1, 4000), 16000)
-    settings = one.feature_settings("tiny-hubert-1")
+    settings = feature_settings(one, "tiny-hubert-1")
     clocks = [prune.Path("results/stories") / s / "clock.parquet" for s in one.stories]
     sources = dict(zip(one.stories, zip(one.sounds(one.stories), clocks, strict=True), strict=True))
     index = prune.FEATURES / "tiny-hubert-1.h5"

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from voxscale.jobs import figures_of
-from voxscale.study.study import Study
+from voxscale.study import load_study
 
 CONFIG = Path(__file__).parents[3] / "config"
 LANGUAGE = {"sweep": "language_size", "x": "parameters"}
@@ -14,7 +14,7 @@ LANGUAGE = {"sweep": "language_size", "x": "parameters"}
 
 def study(laws, **more):
     demo = yaml.safe_load((CONFIG / "demo.yaml").read_text())
-    return Study.load(demo | {"laws": laws} | more)
+    return load_study(demo | {"laws": laws} | more)
 
 
 @pytest.mark.parametrize(

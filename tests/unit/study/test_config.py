@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from voxscale.errors import UserError
-from voxscale.study.config import complete, merge, read_yaml
-from voxscale.study.study import Study
+from voxscale.study import law_drawn, law_spec, load_study, merge, read_yaml
+from voxscale.study.config import complete
 
 CONFIG = Path(__file__).parents[3] / "config"
 
@@ -54,32 +54,32 @@ def test_a_law_takes_its_voxel_sets_from_its_models(demo):
     config = merge(demo, {"laws": {"speech": {"drawn": ["roi:auditory"]}}})
     for law in config["laws"].values():
         law.pop("voxels", None)
-    study = Study.load(config)
-    assert study.law_spec("language")["voxels"] == ["all", "significant"]
-    assert study.law_drawn("language") == ["all"]
-    assert study.law_spec("speech")["voxels"] == ["all", "significant", "rois"]
-    assert study.law_drawn("speech") == ["roi:auditory"]
-    assert "drawn" not in study.law_spec("speech"), "what is drawn changes no number"
+    study = load_study(config)
+    assert law_spec(study, "language")["voxels"] == ["all", "significant"]
+    assert law_drawn(study, "language") == ["all"]
+    assert law_spec(study, "speech")["voxels"] == ["all", "significant", "rois"]
+    assert law_drawn(study, "speech") == ["roi:auditory"]
+    assert "drawn" not in law_spec(study, "speech"), "what is drawn changes no number"
     config["laws"]["language"]["drawn"] = ["roi:auditory"]
     with pytest.raises(UserError, match=r"laws\.language\.drawn: roi:auditory is not in its voxels"):
-        Study.load(config)
+        load_study(config)
 
 
 def test_significant_voxels_are_those_of_the_maps_models(demo):
-    study = Study.load(demo)
+    study = load_study(demo)
     assert set(study.reference_cells) == set(study.map_cells), "none is chosen by its score"
     models = {study.registry[cell.model].modality: cell.model for cell in study.map_cells}
     config = merge(demo, {"maps": models})
     sizes = {name: sweep | {"subjects": study.subjects[:1]} for name, sweep in demo["sweeps"].items()}
-    lone = Study.load(merge(config, {"sweeps": sizes}))
+    lone = load_study(merge(config, {"sweeps": sizes}))
     assert {cell.subject for cell in lone.reference_cells} == {study.subjects[0]}
 
 
 def test_blocks_that_cannot_be_resampled_are_told_before_any_fit():
     first = read_yaml(CONFIG / "first.yaml")
-    Study.load(first)
+    load_study(first)
     with pytest.raises(UserError, match=r"scoring\.block_trs: UTS03: the test stories have 1 blocks"):
-        Study.load(merge(first, {"scoring": {"block_trs": 1000}}))
+        load_study(merge(first, {"scoring": {"block_trs": 1000}}))
 
 
 def test_the_given_config_is_left_alone(demo):

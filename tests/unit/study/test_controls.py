@@ -7,7 +7,7 @@ import yaml
 from labs import settings, write_folder
 
 from voxscale.errors import UserError
-from voxscale.study.study import Study
+from voxscale.study import load_study
 
 CONFIG = Path(__file__).parents[3] / "config"
 FEATURES = ["word_rate", "phoneme_rate", "mel", "time_since_onset", "autocorrelation"]
@@ -17,7 +17,7 @@ def study(dataset=None, models=("tiny-opt-1",), own_models=(), **more):
     demo = yaml.safe_load((CONFIG / "demo.yaml").read_text())
     sweeps = {"size": {"models": list(models)}}
     config = {"dataset": dataset or demo["dataset"], "models": dict(own_models), "sweeps": sweeps}
-    return Study.load(config | more)
+    return load_study(config | more)
 
 
 def added(found):

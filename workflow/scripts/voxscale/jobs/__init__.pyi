@@ -1,3 +1,7 @@
+from . import status as status
+from .data import latents as latents
+from .data import phantom_scans as phantom_scans
+from .data import phantom_stimuli as phantom_stimuli
 from .figures import figures_of as figures_of
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs

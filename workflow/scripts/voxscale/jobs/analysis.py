@@ -11,7 +11,15 @@ from voxscale.jobs.data import per_subject
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
 from voxscale.jobs.resources import Need
 from voxscale.jobs.sizes import REPEATS, Sizes
-from voxscale.study import Cell, Study
+from voxscale.study import (
+    Cell,
+    Study,
+    bootstrap_settings,
+    ceiling_settings,
+    fit_settings,
+    joint_spec,
+    law_spec,
+)
 
 
 def _listed(cells: Sequence[Cell]) -> list[list[Any]]:
@@ -81,7 +89,7 @@ RULES = (
         need=lambda sizes, subject: resources.ceiling(
             sizes.voxels(subject), sizes.test_trs(subject), REPEATS
         ),
-        params={"settings": lambda study, w: study.ceiling_settings},
+        params={"settings": lambda study, w: ceiling_settings(study)},
         numbers=("ceiling",),
     ),
     Rule(
@@ -94,7 +102,7 @@ RULES = (
         need=_stacking,
         params={
             "cells": lambda study, w: _listed(study.stacking_cells(w["subject"])),
-            "settings": lambda study, w: study.fit_settings() | study.bootstrap_settings,
+            "settings": lambda study, w: fit_settings(study) | bootstrap_settings(study),
         },
         numbers=("stacking",),
     ),
@@ -122,8 +130,8 @@ RULES = (
         need=lambda sizes, law: _resampling(sizes, sizes.study.law_cells(law)),
         params={
             "cells": lambda study, w: _listed(study.law_cells(w["law"])),
-            "spec": lambda study, w: study.law_spec(w["law"]),
-            "settings": lambda study, w: study.bootstrap_settings,
+            "spec": lambda study, w: law_spec(study, w["law"]),
+            "settings": lambda study, w: bootstrap_settings(study),
         },
         numbers=("laws",),
     ),
@@ -138,8 +146,8 @@ RULES = (
         need=lambda sizes: _resampling(sizes, sizes.study.joint_cells),
         params={
             "cells": lambda study, w: _listed(study.joint_cells),
-            "spec": lambda study, w: study.joint_spec,
-            "settings": lambda study, w: study.bootstrap_settings,
+            "spec": lambda study, w: joint_spec(study),
+            "settings": lambda study, w: bootstrap_settings(study),
         },
         numbers=("laws",),
     ),
@@ -164,7 +172,7 @@ RULES = (
         need=_profiling,
         params={
             "cells": lambda study, w: _listed(study.profile_cells),
-            "settings": lambda study, w: study.bootstrap_settings,
+            "settings": lambda study, w: bootstrap_settings(study),
         },
         numbers=("scores",),
     ),
@@ -180,7 +188,7 @@ RULES = (
         need=lambda sizes: _resampling(sizes, sizes.study.map_cells),
         params={
             "cells": lambda study, w: _listed(study.map_cells),
-            "settings": lambda study, w: study.bootstrap_settings,
+            "settings": lambda study, w: bootstrap_settings(study),
         },
         numbers=("scores",),
     ),

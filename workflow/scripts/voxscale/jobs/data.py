@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from voxscale.jobs import resources
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
@@ -72,6 +73,29 @@ def _placing(sizes: Sizes, subject: str) -> Need:
     return plain(5e7, 40.0 * sizes.voxels(subject), held=1.5e9, seconds=120)
 
 
+def latents(study: Study) -> list[str]:
+    """The phantom's latent of each story, which only the nested family is made of; none of other datasets."""
+    folder = study.dataset.root / "derivative/latents"
+    return [str(folder / f"{story}.npy") for story in study.stories] if _is_phantom(study) else []
+
+
+def phantom_stimuli(study: Study) -> list[str]:
+    """Every file of the phantom's stories that another rule reads."""
+    transcripts = {str(study.dataset.transcript(story)) for story in study.stories}
+    return sorted({str(study.dataset.clocks), *latents(study), *study.sounds(study.stories), *transcripts})
+
+
+def phantom_scans(study: Study, subject: str) -> list[str]:
+    """Every file of one subject of the phantom that another rule reads."""
+    scans = [str(path) for story in study.stories for path in study.dataset.response(subject, story)]
+    return [*scans, str(study.dataset.root / f"derivative/voxels/{subject}.tsv")]
+
+
+def _phantom_settings(study: Study, w: Wildcards) -> dict[str, Any]:
+    chosen = {key: study.config["dataset"][key] for key in ("test_stories", "training_stories")}
+    return {**study.config["phantom"], **chosen, "skip_s": study.config["scoring"]["skip_s"]}
+
+
 RULES = (
     Rule(
         "fetch_dataset",
@@ -92,7 +116,7 @@ RULES = (
         need=_writing_stimuli,
         params={
             "root": lambda study, w: study.dataset.root,
-            "settings": lambda study, w: study.phantom_settings,
+            "settings": _phantom_settings,
         },
         numbers=("phantom",),
     ),

@@ -29,7 +29,7 @@ def _of_figure(fact: Callable[[Figure, Study], Any]) -> Parameter:
 
 _REPORT: dict[str, Parameter] = {
     "config": lambda study, w: study.config,
-    "models": lambda study, w: study.revisions,
+    "models": lambda study, w: {m: study.registry[m].revision for m in study.grid.used_models},
     "figures": lambda study, w: [[figure.category, figure.caption] for figure in figures_of(study).values()],
     "chief_laws": lambda study, w: study.chief_laws,
     "untrained": lambda study, w: study.untrained,

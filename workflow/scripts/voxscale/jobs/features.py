@@ -9,7 +9,7 @@ from voxscale.jobs import resources
 from voxscale.jobs.record import Parameter, Rule, Wildcards
 from voxscale.jobs.resources import Need, plain
 from voxscale.jobs.sizes import Sizes
-from voxscale.study import Study
+from voxscale.study import Study, feature_settings
 from voxscale.versions import numbers
 
 # Stage of `voxscale.versions` that makes the features of a modality.
@@ -55,7 +55,7 @@ def _extracting(sizes: Sizes, model: str) -> Need:
         entry.vocab or 0,
         sizes.clock_trs,
         sizes.study.dataset.tr_s,
-        sizes.study.feature_settings(model),
+        feature_settings(sizes.study, model),
         weight_bytes=entry.weight_bytes,
         loaded=sizes.loaded(model),
         config=entry.config,
@@ -87,7 +87,7 @@ def _reducing(sizes: Sizes, model: str) -> Need:
 
 _EXTRACTING: dict[str, Parameter] = {
     "stories": lambda study, w: study.stories,
-    "settings": lambda study, w: study.feature_settings(w["model"]),
+    "settings": lambda study, w: feature_settings(study, w["model"]),
 }
 _HEARING = _EXTRACTING | {"audio": lambda study, w: study.sounds(study.stories)}
 _FEATURES = {"features": "results/features/{model}.h5"}
@@ -146,7 +146,7 @@ RULES = (
                 "trim": study.config["dataset"]["trim"],
                 "on_disk": study.config["features"]["on_disk"],
             },
-            "features": lambda study, w: study.feature_settings(w["model"]),
+            "features": lambda study, w: feature_settings(study, w["model"]),
             "extractor": lambda study, w: feature_numbers(study, w["model"]),
         },
         numbers=("reduced",),

@@ -11,7 +11,7 @@ from typing import Any
 
 from voxscale.jobs.analysis import has_truth
 from voxscale.jobs.record import Wildcards
-from voxscale.study import Study
+from voxscale.study import Study, law_drawn
 
 Inputs = Mapping[str, Sequence[Wildcards]]
 
@@ -71,7 +71,7 @@ def _law_figure(kind: str, name: str, caption: str) -> Figure:
 
     def options(study: Study) -> dict[str, Any]:
         law, interval = study.chief_laws[kind], study.config["bootstrap"]["interval"]
-        return {"law": law, "interval": interval, "voxel_sets": study.law_drawn(law)}
+        return {"law": law, "interval": interval, "voxel_sets": law_drawn(study, law)}
 
     caption += (
         " Significant voxels, where they are shown, are the same in every law: those that the models of the "

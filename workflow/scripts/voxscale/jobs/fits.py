@@ -11,7 +11,7 @@ from voxscale.jobs.features import feature_numbers
 from voxscale.jobs.record import CELL, Parameter, Rule, Wildcards, light
 from voxscale.jobs.resources import Need
 from voxscale.jobs.sizes import Sizes
-from voxscale.study import Cell, Study
+from voxscale.study import Cell, Study, feature_settings, fit_settings
 
 
 def _wildcards(cells: Iterable[Cell]) -> list[Wildcards]:
@@ -118,7 +118,7 @@ def _cell(study: Study, w: Wildcards) -> dict[str, Any]:
 
 _ENCODING: dict[str, Parameter] = {
     "cell": _cell,
-    "settings": lambda study, w: study.fit_settings(),
+    "settings": lambda study, w: fit_settings(study),
     "extractor": lambda study, w: feature_numbers(study, w["model"]),
 }
 
@@ -134,7 +134,7 @@ RULES = (
         need=_fitting,
         threads=_threads_of_fit,
         gpu=_on_gpu,
-        params=_ENCODING | {"features": lambda study, w: study.feature_settings(w["model"])},
+        params=_ENCODING | {"features": lambda study, w: feature_settings(study, w["model"])},
         numbers=("encoding",),
     ),
     Rule(
@@ -159,9 +159,9 @@ RULES = (
             "bands": lambda study, w: study.bands(w["banded"]),
             "cell": lambda study, w: study.banded_cell(**w)._asdict(),
             "samples": lambda study, w: study.config["banded"][w["banded"]]["samples"],
-            "settings": lambda study, w: study.fit_settings(),
+            "settings": lambda study, w: fit_settings(study),
             "features": lambda study, w: [
-                study.feature_settings(band["model"]) for band in study.bands(w["banded"])
+                feature_settings(study, band["model"]) for band in study.bands(w["banded"])
             ],
             "extractors": lambda study, w: [
                 feature_numbers(study, band["model"]) for band in study.bands(w["banded"])

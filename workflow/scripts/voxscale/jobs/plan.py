@@ -19,7 +19,7 @@ from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
 from voxscale.jobs.resources import Need
 from voxscale.jobs.rules import STAGES
-from voxscale.study import Study, merge, read_yaml
+from voxscale.study import load_study, merge, read_yaml
 
 HOME = Path(__file__).parents[4]
 OUTDATED = "are out of date: settings or inputs have changed; running the workflow makes them again"
@@ -87,7 +87,7 @@ def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: 
             raise UserError(f"{path}: is not a study's config; see config/README.md")
         config = merge(config, part)
     enter(directory)
-    return Jobs(Study.load(config))
+    return Jobs(load_study(config))
 
 
 def enter(directory: str | Path) -> None:

@@ -18,7 +18,7 @@ from voxscale.errors import UserError
 from voxscale.features import feature_files, speech_files, text_files
 from voxscale.io import read_json
 from voxscale.jobs.plan import enter, load_jobs
-from voxscale.study import Study
+from voxscale.study import Study, feature_settings
 
 FEATURES = Path("results/features")
 STORIES = FEATURES / "stories"
@@ -35,7 +35,7 @@ def expected(study: Study, model: str) -> set[Path]:
     card_path = Path(f"results/models/{model}.json")
     if not card_path.exists():
         raise UserError(f"{card_path}: no such file; run the study first")
-    card, settings = read_json(card_path), study.feature_settings(model)
+    card, settings = read_json(card_path), feature_settings(study, model)
     folders = {story: Path("results/stories") / story for story in study.stories}
     if modality == "language":
         files_of = text_files

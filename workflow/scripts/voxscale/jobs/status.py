@@ -165,6 +165,18 @@ def tell_failures(jobs: Jobs) -> None:
     notify(failures(survey(jobs, [], [], running=False)))
 
 
+def farewell(report: str | Path) -> str:
+    """What to look at when a run has ended well.
+
+    Args:
+        report: path of the study's report.
+    """
+    path = Path(report).absolute()
+    if not path.exists():
+        return "Done with what was asked for; the report comes with the whole study."
+    return f"Done. Open {path}; tables and figures are beside it."
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the state; 0, or 1 after one line about a mistake."""
     parser = argparse.ArgumentParser(prog="voxscale status", description=__doc__.splitlines()[0])

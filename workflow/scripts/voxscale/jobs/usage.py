@@ -13,7 +13,7 @@ from voxscale.errors import UserError
 from voxscale.io import atomic
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.plan import load_jobs
-from voxscale.study import Study
+from voxscale.study import load_study
 
 # A job's memory is polled; of the shortest ones the peak is missed.
 SHORTEST_S = 3.0
@@ -117,7 +117,7 @@ def write_comparison(output: str | Path, config: Mapping[str, Any]) -> None:
     Args:
         config: the study's config, as Snakemake read it.
     """
-    found = usages(Jobs(Study.load(config)))
+    found = usages(Jobs(load_study(config)))
     rows = [f"<tr>{''.join(f'<th>{html.escape(name)}</th>' for name in HEADER)}</tr>"]
     rows += [
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in summarise(found)

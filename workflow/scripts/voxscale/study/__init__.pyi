@@ -2,4 +2,12 @@ from .config import PRESETS as PRESETS
 from .config import merge as merge
 from .config import read_yaml as read_yaml
 from .grid import Cell as Cell
+from .load import load_study as load_study
+from .settings import bootstrap_settings as bootstrap_settings
+from .settings import ceiling_settings as ceiling_settings
+from .settings import feature_settings as feature_settings
+from .settings import fit_settings as fit_settings
+from .settings import joint_spec as joint_spec
+from .settings import law_drawn as law_drawn
+from .settings import law_spec as law_spec
 from .study import Study as Study

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from voxscale.errors import UserError, naming
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
-
-if TYPE_CHECKING:
-    from voxscale.study.study import Study
+from voxscale.study.settings import bootstrap_settings, law_drawn
+from voxscale.study.study import Study
 
 RESERVED = ("all", "maps")  # selections of cells that every study has
 FEWEST = 3  # points of a law
@@ -41,7 +38,7 @@ def check(study: Study) -> None:
 
 def _check_law(study: Study, law: str) -> None:
     cells, x = study.law_cells(law), study.config["laws"][law]["x"]
-    study.law_drawn(law)
+    law_drawn(study, law)
     where = f"config key laws.{law}"
     if x in ("hours", "stories", "trs"):
         found = {cell.n_train for cell in cells}
@@ -84,6 +81,6 @@ def _check_test(study: Study, subject: str) -> None:
             told = f"{skip_s:g} s leave nothing of {story} ({trs * tr_s:g} s)"
             raise UserError(f"config key scoring.skip_s: {told}; lower it")
     if lengths and None not in lengths.values():
-        skip = skipped_trs(study.bootstrap_settings)
+        skip = skipped_trs(bootstrap_settings(study))
         with naming(f"config key scoring.block_trs: {subject}"):
             require_blocks(blocks_of(lengths, study.config["scoring"]["block_trs"], skip), skip)

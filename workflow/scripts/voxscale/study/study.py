@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.cortex import NO_PLACES
-from voxscale.dataset import open_dataset
+from voxscale.dataset import Dataset
 from voxscale.errors import UserError
-from voxscale.models import MODELS, load_registry
-from voxscale.study.checks import check
+from voxscale.models import ModelEntry
 from voxscale.study.chief_laws import chief_laws
-from voxscale.study.config import complete, merge, read_yaml
-from voxscale.study.controls import add_controls
-from voxscale.study.fixed_width import add_arm, arm_of
+from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
 from voxscale.study.representatives import map_cells, models_of, reference_cells
 
@@ -33,29 +30,9 @@ class Study:
     """
 
     config: Mapping[str, Any]
-    registry: Mapping[str, Any]
-    dataset: Any
+    registry: Mapping[str, ModelEntry]
+    dataset: Dataset
     left_out: Sequence[str] = ()
-
-    @classmethod
-    def load(cls, config: Mapping[str, Any]) -> Study:
-        """Check a config and put the study together.
-
-        Args:
-            config: as Snakemake read it.
-
-        Raises:
-            UserError: anything in the config that cannot work, in one line.
-        """
-        full = complete(config)
-        registry = load_registry(merge(read_yaml(MODELS), full["models"]))
-        dataset = open_dataset(full["dataset"])
-        dataset.check()
-        full, registry, left_out = add_controls(full, registry, dataset)
-        full, registry = add_arm(full, registry)
-        study = cls(full, registry, dataset, left_out)
-        check(study)
-        return study
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -117,31 +94,6 @@ class Study:
     def any_hears(self) -> bool:
         """Whether any used model's features are made of sound."""
         return any(self.hears(model) for model in self.grid.used_models)
-
-    @cached_property
-    def latents(self) -> list[str]:
-        """The phantom's latent of each story, which only the nested family is made of."""
-        if self.dataset.kind != "phantom":
-            return []
-        folder = Path(self.config["dataset"]["root"]) / "derivative/latents"
-        return [str(folder / f"{story}.npy") for story in self.stories]
-
-    @cached_property
-    def phantom_settings(self) -> dict[str, Any]:
-        """What the phantom's writer is told."""
-        chosen = {key: self.config["dataset"][key] for key in ("test_stories", "training_stories")}
-        return {**self.config["phantom"], **chosen, "skip_s": self.config["scoring"]["skip_s"]}
-
-    @cached_property
-    def phantom_stimuli(self) -> list[str]:
-        """Every file of the phantom's stories that another rule reads."""
-        files = {str(self.dataset.clocks), *self.latents, *self.sounds(self.stories)}
-        return sorted(files | {str(self.dataset.transcript(story)) for story in self.stories})
-
-    def phantom_scans(self, subject: str) -> list[str]:
-        """Every file of one subject of the phantom that another rule reads."""
-        scans = [str(path) for story in self.stories for path in self.dataset.response(subject, story)]
-        return [*scans, str(self.dataset.root / f"derivative/voxels/{subject}.tsv")]
 
     def models_of(self, *modalities: str) -> list[str]:
         """Slugs of the used models of these modalities."""
@@ -210,13 +162,6 @@ class Study:
         sweep = self.config["joint"].get("sweep")
         return self.grid.cells(sweep, "joint.sweep") if sweep else []
 
-    @property
-    def joint_spec(self) -> dict[str, Any]:
-        """What of the config changes the joint law: voxel sets and draws of its sweep."""
-        joint = self.config["joint"]
-        n_draws = self.config["sweeps"][joint["sweep"]]["draws"]
-        return {"voxels": joint.get("voxels", ["all"]), "n_draws": n_draws}
-
     def law_models(self, law: str) -> list[str]:
         """Models of a law."""
         return list(dict.fromkeys(cell.model for cell in self.law_cells(law)))
@@ -224,27 +169,6 @@ class Study:
     def law_cells(self, law: str) -> list[Cell]:
         """Cells whose scores a law is fitted to."""
         return self.grid.cells(self.config["laws"][law]["sweep"], f"laws.{law}.sweep")
-
-    def law_spec(self, law: str) -> dict[str, Any]:
-        """What of the config changes a law's numbers: x, families, voxel sets and draws of its sweep."""
-        spec = {key: value for key, value in self.config["laws"][law].items() if key != "drawn"}
-        speech = any(self.registry[model].modality == "speech" for model in self.law_models(law))
-        voxels = ["all", "significant", *(["rois"] if speech else [])]
-        return {"voxels": voxels, "n_draws": self.config["sweeps"][spec["sweep"]]["draws"], **spec}
-
-    def law_drawn(self, law: str) -> list[str]:
-        """Voxel sets of a law's figure.
-
-        Raises:
-            UserError: one that the law is not fitted to.
-        """
-        fitted = self.law_spec(law)["voxels"]
-        drawn = self.config["laws"][law].get("drawn", fitted[:1])
-        for name in drawn:
-            kind = {"roi": "rois", "decile": "deciles"}.get(name.split(":")[0])
-            if name not in fitted and kind not in fitted:
-                raise UserError(f"config key laws.{law}.drawn: {name} is not in its voxels; add it there")
-        return drawn
 
     def stacking_cells(self, subject: str) -> list[Cell]:
         """Member cells of one subject's stack, at its full training size."""
@@ -254,17 +178,6 @@ class Study:
             (layer,) = self.grid.layers(member["model"], member["layer"], "stacking.members")
             cells.append(Cell(member["model"], layer, subject, size))
         return cells
-
-    def feature_settings(self, model: str) -> dict[str, Any]:
-        """What of the config changes a model's features."""
-        features = self.config["features"]
-        if source := self.registry[model].source:
-            own = {"layers": self.derived_layers(model), "training": self.training_stories}
-            return {"source": self.feature_settings(source), "on_disk": features["on_disk"], **own}
-        kind = {"language": "text", "speech": "speech"}.get(self.registry[model].modality, "control")
-        return features[kind] | {
-            key: features[key] for key in ("device", "device_map", "max_memory", "on_disk")
-        }
 
     @cached_property
     def training_stories(self) -> list[str]:
@@ -288,34 +201,11 @@ class Study:
             return {}
         return {law: "all features"} | ({arm_of(law): f"{width} components"} if width else {})
 
-    def fit_settings(self) -> dict[str, Any]:
-        """What of the config changes a fit."""
-        dataset = self.config["dataset"]
-        settings = {**self.config["encoding"], **self.config["scoring"]}
-        # These name or judge fits, or say by which means they are made, and change none.
-        for other in ("preset", "layer_choice", "fdr", "memory_gb", "device"):
-            del settings[other]
-        return {
-            **settings,
-            "tr_s": dataset["tr_s"],
-            "trim": dataset["trim"],
-        }
-
     def cell(self, **wildcards: str) -> Cell:
         """The cell that a job's wildcards name."""
         return Cell(
             wildcards["model"], int(wildcards["layer"]), wildcards["subject"], int(wildcards["n_train"])
         )
-
-    @cached_property
-    def ceiling_settings(self) -> dict[str, Any]:
-        """What of the config changes a noise ceiling."""
-        return {
-            **self.config["ceiling"],
-            "skip_s": self.config["scoring"]["skip_s"],
-            "tr_s": self.config["dataset"]["tr_s"],
-            "interval": self.config["bootstrap"]["interval"],
-        }
 
     @property
     def published_models(self) -> list[str]:
@@ -327,29 +217,6 @@ class Study:
     def untrained(self) -> list[str]:
         """Models whose random weights make them controls."""
         return [model for model in self.grid.used_models if self.registry[model].untrained]
-
-    @cached_property
-    def revisions(self) -> dict[str, str]:
-        """Revision of each used model, as the config asks for it."""
-        return {model: self.registry[model].revision for model in self.grid.used_models}
-
-    def farewell(self) -> str:
-        """Where to look when all is done."""
-        results = Path("results").absolute()
-        if not (results / "report.html").exists():
-            return "Done with what was asked for; the report comes with the whole study."
-        return f"Done. Open {results}/report.html; tables and figures are beside it."
-
-    @cached_property
-    def bootstrap_settings(self) -> dict[str, Any]:
-        """What of the config changes an interval."""
-        return {
-            **self.config["bootstrap"],
-            "skip_s": self.config["scoring"]["skip_s"],
-            "block_trs": self.config["scoring"]["block_trs"],
-            "tr_s": self.config["dataset"]["tr_s"],
-            "layer_choice": self.config["encoding"]["layer_choice"],
-        }
 
     @property
     def profile_sweep(self) -> str | None:

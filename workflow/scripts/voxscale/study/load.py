@@ -1,0 +1,34 @@
+"""From the config as it was read to a checked study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from voxscale.dataset import open_dataset
+from voxscale.models import MODELS, load_registry
+from voxscale.study.checks import check
+from voxscale.study.config import complete, merge, read_yaml
+from voxscale.study.controls import add_controls
+from voxscale.study.fixed_width import add_arm
+from voxscale.study.study import Study
+
+
+def load_study(config: Mapping[str, Any]) -> Study:
+    """Check a config and put the study together.
+
+    Args:
+        config: as Snakemake read it.
+
+    Raises:
+        UserError: anything in the config that cannot work, in one line.
+    """
+    full = complete(config)
+    registry = load_registry(merge(read_yaml(MODELS), full["models"]))
+    dataset = open_dataset(full["dataset"])
+    dataset.check()
+    full, registry, left_out = add_controls(full, registry, dataset)
+    full, registry = add_arm(full, registry)
+    study = Study(full, registry, dataset, left_out)
+    check(study)
+    return study
