@@ -17,7 +17,7 @@ ORDER = (
     *("phantom", "cluster", "study", "jobs"),
     *("cli", "__main__"),
 )
-FLOORS = 8
+FLOORS = 8  # of rooms; the single modules are the ground below and the roof above
 
 
 class Import(NamedTuple):
@@ -90,7 +90,8 @@ def test_a_room_imports_only_lower_rooms(imports):
 
 
 def test_the_rooms_have_few_floors(imports):
-    graph = nx.DiGraph((room, other) for room, other, _ in across(imports))
+    rooms = {path.parent.name for path in LIBRARY.glob("*/__init__.py")}
+    graph = nx.DiGraph((room, other) for room, other, _ in across(imports) if {room, other} <= rooms)
     path = nx.dag_longest_path(graph)
     assert len(path) <= FLOORS, " -> ".join(path)
 
