@@ -10,8 +10,8 @@ import tiny_models
 import tiny_speech
 
 from voxscale.errors import UserError
-from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.language_model import LanguageModel
+from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.models.prepare import prepare_model
 
 CODE = """
