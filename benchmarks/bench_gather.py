@@ -94,7 +94,7 @@ def _subject(folder: Path, subject: str, rng: np.random.Generator) -> None:
 
 
 def gather(folder: Path) -> None:
-    """Gather all that is in the folder; print the seconds and the peak of memory in kB."""
+    """Gather everything in the folder; print the seconds and the peak memory in kB."""
     start = time.perf_counter()
     gather_scores(
         sorted(folder.glob("scores/**/*.parquet")),
@@ -115,7 +115,7 @@ def size_gb(*paths: Path) -> float:
 
 
 def main() -> None:
-    """Make the cells, gather them in a process of its own, write the section."""
+    """Make the cells, gather them in a separate process, write the section."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=300_000_000)
     parser.add_argument("--folder", type=Path, default=ROOT / "results/scratch/bench_gather")
@@ -136,7 +136,7 @@ def main() -> None:
 {datetime.date.today()}, {sections.machine()} {given.note}
 
 `python benchmarks/bench_gather.py` makes cells of {VOXELS:,} voxels, one draw or five, with made-up scores,
-and gathers them in a process of its own; its peak is the kernel's (`VmHWM`).
+and gathers them in a separate process; its peak memory is the kernel's (`VmHWM`).
 
 | | |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""What half precision, a shared front end and a longer stride change in features and scores of a study.
+"""How half precision, a shared front end and a longer stride change the features and scores of a study.
 
     bench_precision.py [--study demo smollm2] [--models MODEL ...]
 
@@ -59,7 +59,7 @@ NORMALISING = "-normalising"
 
 
 class Scores(NamedTuple):
-    """What one way of extracting gives."""
+    """Features, scores and alphas with one group of settings."""
 
     features: np.ndarray  # (TRs of all stories, width)
     r: np.ndarray  # (voxels of all subjects,)
@@ -67,7 +67,7 @@ class Scores(NamedTuple):
 
 
 def make(config: str, directory: Path, study: Study, models: Sequence[str]) -> None:
-    """Stories, responses and models of a study, where they are not there yet."""
+    """Make the stories, responses and models of a study that do not exist yet."""
     places = ("responses/{}.h5", "subjects/{}.parquet")
     wanted = [f"results/{place.format(subject)}" for subject in study.subjects for place in places]
     wanted += sorted({f"results/models/{model.removesuffix(NORMALISING)}.json" for model in models})
@@ -114,7 +114,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
 
 
 def normalising(card: Path, folder: Path) -> Path:
-    """The same model with a feature extractor that normalises, as those of published large models do."""
+    """The same model with a normalising feature extractor, like that of large published models."""
     content = read_json(card)
     other = folder / "normalising"
     if not other.exists():
@@ -134,7 +134,7 @@ HEADER = [
 
 
 def largest(values: np.ndarray) -> str:
-    """Largest absolute value; nothing where there is none."""
+    """Largest absolute value, or nothing if there are no values."""
     return f"{np.nanmax(np.abs(values)):.4f}" if len(values) else ""
 
 
@@ -144,8 +144,8 @@ def rows_of(study: Study, model: str, plans: list[tuple[Change, list[Change]]], 
     for base, changes in plans:
         start = feature_settings(study, model.removesuffix(NORMALISING)) | SAME | base
         first = run(study, model, start, folder)
-        told = ", ".join(["float32", *(f"{k}: {v}" for k, v in base.items())])
-        rows.append(f"| {model} | {told} | 1 | {np.nanmean(first.r):.4f} | | | | |")
+        settings = ", ".join(["float32", *(f"{k}: {v}" for k, v in base.items())])
+        rows.append(f"| {model} | {settings} | 1 | {np.nanmean(first.r):.4f} | | | | |")
         print(rows[-1], flush=True)
         for change in changes:
             found = run(study, model, start | change, folder)

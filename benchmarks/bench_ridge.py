@@ -1,8 +1,8 @@
-"""The ridge solver beside himalaya and the field's bootstrap ridge, on the same stories, folds and alphas.
+"""The ridge solver compared with himalaya and bootstrap ridge, on the same stories, folds and alphas.
 
-All choose an alpha per voxel and score the test set. One process, the ways taking turns at every training
-size. The rivals share nothing between subjects, so one subject is timed and counted for each; ours is timed
-with all subjects as one problem and, as the workflow's jobs run it, with one.
+All choose an alpha per voxel and score the test set. They run in turn in one process, at every training size.
+The other solvers share nothing between subjects, so one subject is timed and multiplied; ours is timed with
+all subjects as one problem and, as in the workflow's jobs, with one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.
 
 
 class Case(NamedTuple):
-    """Sizes of one comparison."""
+    """Sizes of a comparison."""
 
     name: str
     n: int
@@ -94,7 +94,7 @@ def gemm_rate(dtype: str, size: int = 3000) -> float:
 
 
 def useful_flops(data: Data, n: int, subjects: int) -> float:
-    """Flops of scoring every alpha on every voxel once, the least that a plain fit must do."""
+    """Flops of scoring every alpha on every voxel once, the minimum of a fit without a screen."""
     problem = data.problem(n, subjects)
     p, dual = problem.n_features, plan(problem).form == "dual"
     rows = sum(len(held) * len(train) if dual else min(len(held), p) * p for train, held in problem.folds)
@@ -181,7 +181,7 @@ def rows(case: Case, results: Results, cell: bool) -> list[str]:
 
 
 def describe(case: Case, results: Results) -> list[str]:
-    """One case's part of the section."""
+    """The tables of one case."""
     sizes = ", ".join(map(str, next(iter(results.values()))))
     many = "1 subject" if case.subjects == 1 else f"{case.subjects} subjects"
     rounds = "once" if case.rounds == 1 else f"{case.rounds} rounds, median (range)"
@@ -203,13 +203,13 @@ def describe(case: Case, results: Results) -> list[str]:
 ABOUT = f"""\
 {len(ALPHAS)} alphas, {FOLDS} folds of whole stories, {len(DELAYS)} delays, simulated features and voxels.
 himalaya runs in float32 (KernelRidgeCV in the dual case, RidgeCV in the primal); the bootstrap ridge, written
-for this from its published description, in float64 with an SVD per fold. Every way starts from the same
-arrays in memory. **The rivals share nothing between subjects: they were timed on one subject, and a sweep
-counts that for each.** So does *ours* without a number of subjects, which is how the workflow's jobs run.
+for this from its published description, in float64 with an SVD per fold. All start from the same arrays in
+memory. **The others share nothing between subjects: they were timed on one subject, and their time for a
+sweep is multiplied by the number of subjects.** So is *ours* without a number of subjects, as in the jobs.
 *GEMM peak* is the share of the float32 rate, measured immediately before and after (the larger of the two),
-that the flops of scoring every alpha on every voxel once reach; the screen does less than these. *Ours,
+reached by the flops of scoring every alpha on every voxel once; the screen needs fewer flops. *Ours,
 float32* screens too, with no arithmetic below float32. *Same alpha* and *Δr* (largest difference in test r
-where the alpha is the same) are against our float32 without the screen: every alpha on every voxel."""
+where the alpha is the same) compare with our float32 without the screen: every alpha on every voxel."""
 
 
 CASES = {
@@ -221,7 +221,7 @@ QUICK = {"dual": Case("Dual", 500, 200, 300, 2, 2), "primal": Case("Primal", 100
 
 
 def part(case: Case) -> str:
-    """One case's part of the section, with the rates that the machine had meanwhile."""
+    """The part of the section about one case, with the rates of the machine during the timings."""
     before = {name: gemm_rate(name) for name in DTYPES}
     rates = [before["float32"]]
     tables = describe(case, compare(case, rates))

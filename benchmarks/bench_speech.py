@@ -67,15 +67,15 @@ def make_card(slug: str, folder: Path, **extractor: Any) -> dict[str, Any]:
     return {"model": slug, "path": str(path), "n_layers": entry.n_layers, "width": entry.width}
 
 
-def told(name: str, seconds: float | None = None) -> np.ndarray:
-    """A story of the phantom, or its first seconds, as the synthesiser tells it: float32 at 16 kHz."""
+def spoken(name: str, seconds: float | None = None) -> np.ndarray:
+    """A story of the phantom, or its first seconds, spoken by the synthesiser: float32 at 16 kHz."""
     text = prose.read(PROSE, [name])[name]
     spoken = speech.speak(text, name).sound.astype(np.float32) / 32768
     return spoken if seconds is None else spoken[: round(seconds * RATE)]
 
 
 def plain(card: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Feature extractor and encoder as transformers loads them, untouched by us, in float32."""
+    """Feature extractor and encoder as transformers loads them, unchanged, in float32."""
     from transformers import AutoFeatureExtractor, AutoModel
 
     model = load_model(card, AutoModel, resolve_device("auto"), "float32")
@@ -85,7 +85,7 @@ def plain(card: Mapping[str, Any]) -> tuple[Any, Any]:
 
 @torch.inference_mode()
 def literal(extractor: Any, model: Any, windows: list[np.ndarray], size: int) -> np.ndarray:
-    """`size` windows at a time through feature extractor and model; every state of every frame is kept."""
+    """Pass `size` windows at a time through feature extractor and model, keeping all states of all frames."""
     frames = []
     for i in range(0, len(windows), size):
         made = extractor(windows[i : i + size], sampling_rate=RATE, return_tensors="pt")
@@ -96,7 +96,7 @@ def literal(extractor: Any, model: Any, windows: list[np.ndarray], size: int) ->
 
 
 def literal_flops(extractor: Any, model: Any, window: np.ndarray) -> float:
-    """Of the matrix products and convolutions of one window."""
+    """Number of flops of the matrix products and convolutions of one window."""
     values = extractor([window], sampling_rate=RATE, return_tensors="pt")[extractor.model_input_names[0]]
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:  # only this kind of attention is counted
@@ -108,7 +108,7 @@ class Bench:
     """Four windows of one model in every way."""
 
     def __init__(self, slug: str, folder: Path) -> None:
-        self.sound = told(STORY, WINDOW_S + STRIDE_S * (WINDOWS - 1))
+        self.sound = spoken(STORY, WINDOW_S + STRIDE_S * (WINDOWS - 1))
         full = slide_windows(len(self.sound), WINDOW_S, STRIDE_S)
         self.start, self.stop = full.start[-WINDOWS:], full.stop[-WINDOWS:]
         self.windows = [self.sound[a:b] for a, b in zip(self.start, self.stop, strict=True)]
@@ -162,7 +162,7 @@ def speed(folder: Path, repeats: int) -> tuple[str, str]:
         "| model | way | windows | seconds | windows/s | against one at a time (extrapolated) |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    story, wav = told(STORY), folder / "story.wav"
+    story, wav = spoken(STORY), folder / "story.wav"
     soundfile.write(wav, story, RATE)
     for slug in EXTRACTORS:
         bench = Bench(slug, folder)
@@ -196,7 +196,7 @@ def speed(folder: Path, repeats: int) -> tuple[str, str]:
 
 
 def run_peak(what: str, folder: Path) -> None:
-    """Print the memory that one way adds to a process that has the models loaded."""
+    """Print the memory that one implementation adds to a process with the models loaded."""
     slug, way = what.split()
     bench = Bench(slug, folder)
     print(measures.added(lambda: bench.run(way)))
@@ -228,7 +228,7 @@ pass's own precision.
 
 {windows}
 
-A whole story ({len(told(STORY)) / RATE:.0f} s) from its sound file to its written features, one window every
+A whole story ({len(spoken(STORY)) / RATE:.0f} s) from sound file to written features, one window every
 {STORY_STRIDE_S:g} s (a window costs the same at any stride, but where the front end is shared), once:
 
 {story}

@@ -1,4 +1,4 @@
-"""Time of a whole subject's stack and of a fit's permutations, both on made-up data of published size.
+"""Time of stacking one subject and of the permutations of a fit, on simulated data of the published size.
 
 python benchmarks/bench_stacking.py [--only stacking permutations] [--folder results/scratch/bench_stacking]
 """
@@ -54,7 +54,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def again(file: h5py.File, name: str, values: np.ndarray, voxels: int) -> None:
-    """A dataset (voxels, TRs) that shows the rows of `values` again and again, stored once."""
+    """A dataset (voxels, TRs) that repeats the rows of `values`, which are stored once."""
     group, _, last = name.rpartition("/")
     at = file.require_group(group) if group else file
     at[f"drawn_{last}"] = values
@@ -83,7 +83,7 @@ def write_responses(path: Path, stories: int, voxels: int, rng: np.random.Genera
 
 
 def time_stack(folder: Path, n_stories: int) -> float:
-    """Seconds of one subject's whole stack, its files made before."""
+    """Seconds of stacking one subject, without the time to make its files."""
     rng = np.random.default_rng(0)
     write_responses(folder / "responses.h5", n_stories, VOXELS, rng)
     shared = rng.standard_normal((DRAWN, n_stories * TRS + TEST_TRS), np.float32)
@@ -112,7 +112,7 @@ def time_stack(folder: Path, n_stories: int) -> float:
 
 
 def time_fits(folder: Path, permutations: tuple[int, ...], rounds: int = 3) -> dict[int, float]:
-    """Seconds of one draw of a fit at each number of permutations, the fastest of some rounds."""
+    """Seconds of one draw of a fit for each number of permutations, the fastest of several rounds."""
     rng = np.random.default_rng(0)
     write_responses(folder / "responses.h5", FIT_STORIES, FIT_VOXELS, rng)
     stories = {**dict.fromkeys(names(FIT_STORIES), TRS), "test": TEST_TRS}
@@ -167,7 +167,7 @@ cache: a disk adds its own time for {size:.0f} GB.
 
 
 def permutations(folder: Path, _: int) -> str:
-    """The section on permutations; the stories of its fits are its own."""
+    """The section on permutations, which has its own stories."""
     none, many = time_fits(folder, (0, 1000)).values()
     return f"""## What permutations cost
 

@@ -1,4 +1,4 @@
-"""Reading stored features as a fit does, beside reading the same number of bytes raw."""
+"""Reading stored features as a fit does, compared with reading as many raw bytes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STORIES, TRS, WIDTH, LAYERS, LAYER = 16, 330, 4096, 6, 4  # one layer of LLaMA-7
 
 
 def forget(paths: Sequence[Path]) -> None:
-    """Take files out of the memory that the kernel keeps of them."""
+    """Remove files from the cache of the kernel."""
     os.sync()
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY)
@@ -80,9 +80,9 @@ def main(argv: list[str] | None = None) -> None:
 
 {sections.machine()}
 
-One layer of {STORIES} stories of {TRS} TRs, {WIDTH} features wide, from files of {LAYERS} layers, beside
-whole files of as many bytes read raw. Ours checks each chunk's checksum and gives float32. Medians of
-{given.repeats} rounds; before each read from disk the kernel is told to forget the files.
+One layer of {STORIES} stories of {TRS} TRs, {WIDTH} features wide, from files of {LAYERS} layers, compared
+with raw reads of as many bytes. Ours checks each chunk's checksum and gives float32. Medians of
+{given.repeats} rounds; before each read from disk the files are removed from the kernel's cache.
 
 {chr(10).join(rows)}
 """,

@@ -81,7 +81,7 @@ def ours(model: LanguageModel, folder: Path) -> None:
 
 
 def plain(card: dict) -> Any:
-    """The model as transformers loads it, untouched by us."""
+    """The model as transformers loads it, unchanged."""
     from transformers import AutoModelForCausalLM
 
     return load_model(card, AutoModelForCausalLM, resolve_device(SETTINGS["device"]), "float32")
@@ -99,7 +99,7 @@ def reference(untouched: Any, passes: list[Pass]) -> None:
 
 @torch.inference_mode()
 def per_word(untouched: Any, tokenizer: Any, sample: int) -> float:
-    """Seconds per word of one pass per word with its whole context, over a spread-out sample."""
+    """Seconds per word with one pass per word and its whole context, measured on a sample of words."""
     words = story().words
     spent = 0.0
     for word in np.linspace(0, len(words) - 1, sample).astype(int):
@@ -120,7 +120,7 @@ def per_word(untouched: Any, tokenizer: Any, sample: int) -> float:
 
 
 def flops(model: LanguageModel) -> float:
-    """Of the blocks' matrix products over the passes' tokens, causal attention included."""
+    """Number of flops of the blocks' matrix products in all passes, causal attention included."""
     config = model.reader.config
     weights = model.card["parameters_non_embedding"]
     attention = 2 * config.num_hidden_layers * config.hidden_size
@@ -130,7 +130,7 @@ def flops(model: LanguageModel) -> float:
 
 
 def run_peak(way: str, folder: Path) -> None:
-    """Print the memory that one way adds."""
+    """Print the memory that one implementation adds."""
     card = make_card(folder)
     name, dtype, bits = WAYS.get(way, ("", "float32", False))
     model = LanguageModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})
@@ -143,7 +143,7 @@ def run_peak(way: str, folder: Path) -> None:
 
 
 def table(folder: Path, repeats: int, sample: int) -> str:
-    """Measure every way in turn, `repeats` times, and lay the medians out."""
+    """Measure every implementation in turn, `repeats` times, and tabulate the medians."""
     card = make_card(folder)
     models = {
         way: LanguageModel(card, {**SETTINGS, "dtype": dtype, "bits_per_character": bits})

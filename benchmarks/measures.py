@@ -1,4 +1,4 @@
-"""What the feature benchmarks share: the machine's GEMM peak, and the memory that a way adds."""
+"""Used by all feature benchmarks: the GEMM peak of the machine, and the memory that a run adds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voxscale.models.packed import pack
 
 @torch.inference_mode()
 def gemm_peak(dtype: torch.dtype, size: int = 2048) -> float:
-    """GEMM FLOP/s of this machine, the best of five, by whichever of torch's two ways is faster."""
+    """GEMM FLOP/s of this machine, the best of five, with the faster of torch's two implementations."""
     a, b = torch.randn(2, size, size).to(dtype).unbind()
     layer = torch.nn.Linear(size, size, bias=False, dtype=dtype)
     ways: list[Callable[[], object]] = [lambda: a @ b]
@@ -32,7 +32,7 @@ def high_water() -> float:
 
 
 def added(run: Callable[[], object]) -> float:
-    """GB that a run adds at its peak to what this process holds."""
+    """GB that a run adds, at its peak, to the memory of this process."""
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak of loading
     before = high_water()
     run()
@@ -40,6 +40,6 @@ def added(run: Callable[[], object]) -> float:
 
 
 def added_alone(script: str, way: str, folder: Path) -> float:
-    """The same in a process of its own, in which `script` with `--peak` prints it last."""
+    """The same in a separate process, in which `script` with `--peak` prints it last."""
     command = [sys.executable, script, "--folder", str(folder), "--peak", way]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])

@@ -1,6 +1,6 @@
-"""What the ridge solver is compared with, and the stories and voxels that all of them are given.
+"""The solvers that ours is compared with, and the simulated stories and voxels for all of them.
 
-The rivals are himalaya and the field's bootstrap ridge, written plainly from its published description.
+They are himalaya and the field's bootstrap ridge, written here from its published description.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Data:
         return train, test
 
     def responses(self, n: int) -> torch.Tensor:
-        """(n, voxels) of the first subject, as the rivals want them."""
+        """(n, voxels) of the first subject, the shape that the other solvers need."""
         return torch.from_numpy(self.y[: self.voxels, :n].T.copy())
 
     def score(self, predicted: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ def simulate(n: int, d: int, voxels: int, subjects: int, seed: int = 0) -> Data:
 
 
 def bootstrap_ridge(data: Data, n: int) -> Answer:
-    """The field's way: in float64 an SVD per held-out set and one for the weights, for each subject.
+    """The field's usual solver: in float64, one SVD per held-out set and one for the weights, per subject.
 
     Both its products and its SVDs run on torch.
     """

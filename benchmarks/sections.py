@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Seconds of one run: of one thread's own time where torch has one, which other jobs cannot add to."""
+    """Seconds of one run: CPU time if torch uses one thread, so that other jobs do not count."""
     import torch
 
     clock = time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
@@ -24,7 +24,7 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def machine() -> str:
-    """What the numbers were measured on, in one line."""
+    """Date, machine and versions of the measurement, in one line."""
     import torch
 
     model = "unknown processor"

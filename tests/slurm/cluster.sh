@@ -1,4 +1,4 @@
-# What the cluster's scripts share; sourced by them. State, logs and pid files are in $CLUSTER_DIR.
+# Sourced by all scripts of the cluster. State, logs and pid files are in $CLUSTER_DIR.
 CLUSTER_DIR=${CLUSTER_DIR:-${TMPDIR:-/tmp}/voxscale-slurm}
 RUN=$CLUSTER_DIR/run
 LOG=$CLUSTER_DIR/log
@@ -6,13 +6,13 @@ CPU_NODES=(cpu1 cpu2 cpu3)
 GPU_NODES=(gpu1 gpu2)
 NODES=("${CPU_NODES[@]}" "${GPU_NODES[@]}")
 CPUS=2
-MEMORY=8000 # MB a node
-GPUS=2      # a GPU node
+MEMORY=8000 # MB per node
+GPUS=2      # per GPU node
 T0=$(date +%s)
 
 say() { printf '[%3ds] %s\n' "$(($(date +%s) - T0))" "$*"; }
 die() { echo "cluster: $*" >&2; exit 1; }
-not_here() { echo "cluster: $*" >&2; exit 77; } # no fault of ours: this machine cannot have one
+not_here() { echo "cluster: $*" >&2; exit 77; } # status 77: no cluster can run on this machine
 
 # is PID NAME: is the process still that program? (Pids are used again; a zombie counts as gone.)
 is() {

@@ -1,4 +1,4 @@
-"""A sweep that ran undisturbed, and copies of it without its fits to disturb."""
+"""A sweep that ran undisturbed, and copies of it without fits, to be disturbed."""
 
 import os
 
@@ -8,12 +8,12 @@ from slurm.drive import Sweep, answers
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """The study, run from nothing on the cluster and left in peace."""
+    """The study, run from the start on the cluster without disturbance."""
     if not answers():
         pytest.skip(
             "no SLURM cluster answers; tests/slurm/start-cluster.sh starts one on a Debian machine, as root"
         )
-    # A folder that is kept spares the first run while tests are written.
+    # While writing tests, a folder that is kept saves the first run.
     folder = os.environ.get("VOXSCALE_WHOLE") or tmp_path_factory.mktemp("whole") / "study"
     sweep = Sweep(folder)
     sweep.finish()
@@ -22,7 +22,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def sweep(whole, tmp_path):
-    """The same study with its fits still to do."""
+    """The same study, without its fits."""
     copy = whole.copy_to(tmp_path / "study")
     yield copy
     copy.end()

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# crash-node.sh NODE [--slurmd-only]: a node's power failure: its slurmd is killed, with every process of its jobs.
-# With --slurmd-only the jobs live on and go on writing. `start-cluster.sh NODE` brings the node back.
+# crash-node.sh NODE [--slurmd-only]: simulate a power failure: kill a node's slurmd and all processes of its jobs.
+# With --slurmd-only the jobs continue to run and to write. `start-cluster.sh NODE` brings the node back.
 set -u
 . "$(dirname "$0")/cluster.sh"
 node=$1 file=$RUN/slurmd-$1.pid
 alive "$file" slurmd || die "slurmd of $node is not running"
 victims=$(cat "$file")
 
-descendants() { # PID, and all that come from it
+descendants() { # PID and all its descendants
   local child
   echo "$1"
   for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do descendants "$child"; done

@@ -1,4 +1,4 @@
-"""Drive a small study on a real cluster, and look at what the cluster and the files say of it."""
+"""Run a small study on a real cluster, and compare what the cluster and the files report."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ FITS = 5
 
 
 class Accounted(NamedTuple):
-    """One job as the accounting has it: MB and minutes asked for; times in seconds since the epoch."""
+    """One job in the accounting: requested MB and minutes; times in seconds since the epoch."""
 
     jobid: str
     comment: str
@@ -80,7 +80,7 @@ def answers():
 
 
 def until(what, condition, seconds=PATIENCE_S, step=0.2):
-    """Wait for a condition, and give its value."""
+    """Wait until a condition is true; return its value."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, f"not in {seconds} s: {what}"
@@ -97,10 +97,10 @@ class Sweep:
         (self.folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
         self.began = time.time()
         self.runs = []
-        self.held = {}  # job id -> processes of its script, stopped
+        self.held = {}  # job id -> stopped processes of its script
 
     def copy_to(self, folder):
-        """The same study with everything made but the fits and the tables."""
+        """The same study with all outputs except the fits and the tables."""
         shutil.copytree(self.folder, folder, symlinks=True)
         for name in ("scores", "moments", "tables", "logs"):
             shutil.rmtree(Path(folder) / "results" / name, ignore_errors=True)
@@ -109,7 +109,7 @@ class Sweep:
     # ---- runs
 
     def start(self, *arguments, targets=("scores",)):
-        """Start the workflow as a user does, with quicker polls than the profile's."""
+        """Start the workflow as a user does, with more frequent queries than in the profile."""
         self.log = self.folder / f"run-{len(self.runs)}.log"
         command = [SNAKEMAKE, *targets, "--snakefile", HOME / "Snakefile", "--configfile", "study.yaml"]
         command += ["--workflow-profile", HOME / "profiles/slurm", "--nocolor", "--latency-wait", "15"]
@@ -123,7 +123,7 @@ class Sweep:
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE / "quick")},
                 start_new_session=True,
-                # Tests that run in the background of a script are deaf to Ctrl-C, and so would this be.
+                # A background job of a script ignores Ctrl-C, and so would this process.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
         self.runs.append(run)
@@ -137,11 +137,11 @@ class Sweep:
 
     @property
     def text(self):
-        """What the latest run has said so far."""
+        """The output of the latest run so far."""
         return self.log.read_text(errors="replace")
 
     def end(self):
-        """Leave nothing behind: no run, no job."""
+        """End all runs and jobs."""
         for run in self.runs:
             if run.poll() is None:
                 run.send_signal(signal.SIGKILL)
@@ -167,7 +167,7 @@ class Sweep:
                     yield int(folder.name), entry.partition(b"=")[2].decode()
 
     def hold(self, jobs, rule="fit_encoding", unit=None):
-        """Stop the scripts of jobs of a rule as they come, each in the midst of its work, until so many are.
+        """Stop the scripts of a rule's jobs while they run, until this many are stopped.
 
         Args:
             unit: the only unit of work whose jobs are stopped; None for any.
@@ -188,27 +188,27 @@ class Sweep:
         return {job[0]: job[3] for job in self.queue() if job[0] in self.held}
 
     def let_go(self, *jobids):
-        """Let held jobs go on, if they live; by default all."""
+        """Continue stopped jobs that are still alive; by default all."""
         for jobid in jobids or tuple(self.held):
             for process in self.held.pop(jobid):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, signal.SIGCONT)
 
-    # ---- what the cluster says
+    # ---- what the cluster reports
 
     def queue(self):
-        """(job id, state, comment, node) of this directory's living jobs."""
+        """(job id, state, comment, node) of this directory's active jobs."""
         command = ["squeue", "--noheader", "--format", "%i|%T|%k|%N|%Z"]
         text = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         rows = [line.split("|") for line in text.splitlines()]
         return [tuple(row[:4]) for row in rows if row[4] == str(self.folder)]
 
     def left(self, *jobids):
-        """Wait until none of these jobs runs or waits."""
+        """Wait until none of these jobs is active."""
         until("the end of jobs", lambda: {job[0] for job in self.queue()}.isdisjoint(jobids))
 
     def running_fit(self):
-        """The first fit that runs, once one does."""
+        """Wait for a running fit; return the first."""
         return until(
             "a fit running",
             lambda: next(
@@ -217,7 +217,7 @@ class Sweep:
         )
 
     def jobs(self):
-        """Every job that this directory has ever submitted."""
+        """All jobs that were submitted from this directory."""
         command = ["sacct", "-X", "--noheader", "--parsable2", "--noconvert", "--starttime", "now-6hours"]
         command += ["--format", "JobID,Comment%200,State,Partition,AllocTRES%200,ReqMem,TimelimitRaw"]
         command[-1] += ",Submit,Start,End,WorkDir%300"
@@ -234,7 +234,7 @@ class Sweep:
         return found
 
     def settled_jobs(self):
-        """As `jobs`, once the accounting knows how each has ended."""
+        """As `jobs`, when the accounting has the end of each."""
 
         def settled():
             jobs = self.jobs()
@@ -243,26 +243,26 @@ class Sweep:
         return until("every job's end in the accounting", settled, seconds=60)
 
     def of_unit(self, unit):
-        """Jobs of one unit of work, in the order of their submission."""
+        """Jobs of one unit of work, in the order of submission."""
         return sorted((job for job in self.settled_jobs() if job.comment == unit), key=lambda job: job.submit)
 
     def states(self, unit):
-        """How each job of one unit of work has ended."""
+        """Final state of each job of one unit of work."""
         return [job.state.split()[0] for job in self.of_unit(unit)]
 
     def slurm_log(self, jobid):
-        """What SLURM kept of a job that failed."""
+        """SLURM's log of a failed job."""
         return "".join(path.read_text() for path in self.folder.glob(f"results/logs/slurm/**/{jobid}.log"))
 
     def completed(self):
-        """How often each unit of work was completed."""
+        """Number of times each unit of work was completed."""
         counts = defaultdict(int)
         for job in self.settled_jobs():
             counts[job.comment] += job.state == "COMPLETED"
         return counts
 
     def fits(self):
-        """How often each fit was completed."""
+        """Number of times each fit was completed."""
         return {unit: n for unit, n in self.completed().items() if "rule_fit_encoding" in unit}
 
     def twice_at_once(self):
@@ -277,7 +277,7 @@ class Sweep:
             if next_.submit < one.end
         ]
 
-    # ---- what the files say
+    # ---- what the files contain
 
     def digests(self):
         """SHA-256 of every score and table."""
@@ -291,7 +291,7 @@ class Sweep:
         }
 
     def status(self):
-        """What `make status` says."""
+        """The output of `make status`."""
         command = [sys.executable, "-m", "voxscale.jobs.status", "--configfile", "study.yaml"]
         environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
         done = subprocess.run(

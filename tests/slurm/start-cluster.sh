@@ -2,15 +2,15 @@
 # start-cluster.sh [DAEMON|NODE...]: a real SLURM cluster on this machine, for tests. Debian, as root.
 #
 #   partition cpu (default)  nodes cpu1 cpu2 cpu3, 2 CPUs and 8,000 MB each
-#   partition urgent         the same nodes; its jobs push those of cpu aside
-#   partition short          the same nodes; its jobs have three minutes
-#   partition gpu            nodes gpu1 gpu2, the same with 2 GPUs each (stand-ins that nothing can compute on)
+#   partition urgent         the same nodes; its jobs preempt those of cpu
+#   partition short          the same nodes, with a time limit of three minutes
+#   partition gpu            nodes gpu1 gpu2, the same with 2 simulated GPUs each (nothing can compute on them)
 #
-# slurmctld, slurmdbd with MariaDB, munge and one slurmd a node, all on loopback, without systemd or cgroups.
-# Installs what is missing. Run again, it starts only what is not running; with names, only those
-# (slurmctld, slurmdbd, cpu1, ...). stop-cluster.sh ends exactly what was started here.
+# slurmctld, slurmdbd with MariaDB, munge and one slurmd per node, all on loopback, without systemd or cgroups.
+# Installs what is missing. Starts only what is not running; with names, only those
+# (slurmctld, slurmdbd, cpu1, ...). stop-cluster.sh stops exactly what was started here.
 #
-# Ends with status 77 where a machine cannot have a cluster: not root, not Debian, no packages, one already there.
+# Exits with status 77 if no cluster can be started: not root, not Debian, no packages, or one already exists.
 #
 # Environment: CLUSTER_DIR (state, default $TMPDIR/voxscale-slurm), CLUSTER_PORT (first port, default 16800).
 set -euo pipefail
@@ -29,7 +29,7 @@ install_packages() {
   done
   [ ${#missing[@]} -gt 0 ] || return 0
   say "installing ${missing[*]}"
-  if [ ! -e /usr/sbin/policy-rc.d ]; then # the packages must not start daemons of their own
+  if [ ! -e /usr/sbin/policy-rc.d ]; then # the packages must not start their daemons
     printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
     own_policy=1
@@ -53,7 +53,7 @@ write_config() {
     [ -s munge.key ] || head -c 1024 /dev/urandom >munge.key
     [ -s db.pass ] || od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >db.pass
   )
-  # slurmd wants character devices: with plain files CUDA_VISIBLE_DEVICES stays unset. These are /dev/null.
+  # slurmd needs character devices: with plain files CUDA_VISIBLE_DEVICES stays unset. These are copies of /dev/null.
   for n in $(seq 0 $((GPUS - 1))); do
     [ -c "$CLUSTER_DIR/gpu/gpu$n" ] || mknod "$CLUSTER_DIR/gpu/gpu$n" c 1 3
   done
@@ -96,7 +96,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 DefMemPerCPU=500
-# this machine may have less than its nodes say
+# this machine may have less than the nodes claim
 SlurmdParameters=config_overrides
 
 AccountingStorageType=accounting_storage/slurmdbd
@@ -106,7 +106,7 @@ AccountingStoragePass=$RUN/munge.socket
 AccountingStorageTRES=gres/gpu,gres/gpu:fake
 AccountingStorageEnforce=associations,limits
 AccountingStoreFlags=job_comment
-# as by default, a job that can never run is pending for ever
+# as by default, a job that can never run stays pending
 EnforcePartLimits=NO
 
 JobRequeue=1
@@ -225,7 +225,7 @@ start_node() {
 all_up() {
   local node
   for node in $(sinfo -h -N -o '%N %t' | awk '$2 ~ /down|drain/ {print $1}' | sort -u); do
-    scontrol update nodename="$node" state=resume || true # left so by a crash
+    scontrol update nodename="$node" state=resume || true # its state after a crash
   done
   [ "$(sinfo -h -N -o '%N %t' | awk '$2 ~ /^(idle|mix|alloc|comp)$/ {print $1}' | sort -u | wc -l)" = ${#NODES[@]} ]
 }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# stop-cluster.sh [--wipe | DAEMON|NODE...]: end exactly the daemons that start-cluster.sh started.
-# Without names all of them, jobs cancelled first, and the configuration goes, or each SLURM command would wait
-# for a daemon that is gone; with --wipe the state is deleted too, so that the next cluster is a new one; with
-# names (slurmctld, slurmdbd, cpu1, ...) only those.
+# stop-cluster.sh [--wipe | DAEMON|NODE...]: stop exactly the daemons that start-cluster.sh started.
+# Without names it cancels jobs, stops all daemons and removes the configuration, since otherwise each SLURM command
+# would wait for a stopped daemon; with --wipe it also deletes the state, so that the next cluster is new; with names
+# (slurmctld, slurmdbd, cpu1, ...) it stops only those.
 set -uo pipefail
 . "$(dirname "$0")/cluster.sh"
 failed=0

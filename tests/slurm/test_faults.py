@@ -15,13 +15,13 @@ ONE = CELL.format("tiny-opt-1", 2)
 
 @pytest.fixture
 def cluster():
-    """A cluster that is whole again afterwards."""
+    """A cluster that is repaired afterwards."""
     yield
     script("start-cluster.sh")
 
 
 def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
-    # Both daemons stay away for longer than all the questions that the executor itself would ask.
+    # Both daemons are down for longer than all attempts of the executor.
     run = sweep.start("--slurm-status-attempts", "3")
     nodes = sweep.hold(FITS)
     crashed, silent, *_ = sorted(set(nodes.values()))
@@ -31,7 +31,7 @@ def test_nodes_fail_and_daemons_are_away(whole, sweep, cluster):
     script("crash-node.sh", crashed)
     script("crash-node.sh", silent, "--slurmd-only")
     script("stop-cluster.sh", "slurmdbd")
-    # SLURM gives up the jobs of the silent node, and others do their work: then they write on.
+    # SLURM gives up the jobs of the silent node; after the retries have ended, the first jobs write on.
     retried = set(sweep.hold(len(lost + living) + 1)) - set(nodes)
     time.sleep(AWAY_S)
     script("start-cluster.sh", "slurmdbd")
@@ -63,12 +63,12 @@ def test_jobs_cancelled_out_of_time_preempted_and_out_of_memory_get_what_they_ne
     end_now(later)
     sweep.left(later, cancelled, *preempted)
     sweep.let_go()
-    # Two jobs have used up their retries. What is the matter is said by the run, and by the status.
+    # Two jobs have used all their retries. The run and the status report the reason.
     assert run.wait(PATIENCE_S) == 1, sweep.text[-3000:]
     status = sweep.status()
-    for told in ("DUE TO TIME LIMIT", "exceeded memory limit"):
-        assert told in sweep.text
-        assert told in status
+    for text in ("DUE TO TIME LIMIT", "exceeded memory limit"):
+        assert text in sweep.text
+        assert text in status
     sweep.finish("--set-resources", "estimate_ceiling:mem_mb=100 * attempt ** 3")
     assert sweep.digests() == whole.digests()
     assert sweep.states(units[cancelled]) == ["CANCELLED", "COMPLETED"]
@@ -86,17 +86,19 @@ def test_jobs_cancelled_out_of_time_preempted_and_out_of_memory_get_what_they_ne
 
 
 def end_now(jobid):
-    """Let a job's time limit be now."""
+    """Set a job's time limit to the present."""
     subprocess.run(["scontrol", "update", f"jobid={jobid}", "EndTime=now+1"], check=True)
 
 
-def test_a_job_that_can_never_start_is_ended_and_told_and_one_line_keeps_within_the_limit(whole, sweep):
+def test_a_job_that_can_never_start_is_cancelled_and_reported_and_one_line_keeps_requests_within_the_limit(
+    whole, sweep
+):
     short = "--set-resources", "fit_encoding:slurm_partition=short"
     said = sweep.finish("--retries", "0", *short, targets=[ONE], status=1)
     assert "SLURM can never start job" in said
-    for told in (said, sweep.status()):
-        assert "PartitionTimeLimit" in told
-    # `runtime` of the profile, at its place there.
+    for text in (said, sweep.status()):
+        assert "PartitionTimeLimit" in text
+    # `runtime` of the profile.
     sweep.finish("--resources", "runtime=3", *short, targets=[ONE])
     never, done = sweep.of_unit(UNIT.format("tiny-opt-1", 2))
     assert never.state.startswith("CANCELLED")
@@ -106,7 +108,7 @@ def test_a_job_that_can_never_start_is_ended_and_told_and_one_line_keeps_within_
 
 @pytest.fixture
 def small_disk(sweep):
-    """A disk of 32 kB for the scores, nearly full."""
+    """A disk of 32 kB for the scores, almost full."""
     folder = sweep.folder / "results/scores"
     folder.mkdir()
     size = "size=32k,nr_inodes=100"
@@ -117,7 +119,7 @@ def small_disk(sweep):
     subprocess.run(["umount", folder], check=True)
 
 
-def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_told(whole, sweep, small_disk):
+def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_reported(whole, sweep, small_disk):
     features = sweep.folder / "results/features"
     (cut,) = features.glob("stories/tiny-opt-1/thelighthousekeeper-*.h5")
     (changed,) = features.glob("stories/tiny-whisper-1/thelighthousekeeper-*.h5")
@@ -127,9 +129,13 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_told(whole, s
     said = sweep.finish("--retries", "0", targets=cells, status=1)
     remade = []
     for path in (cut, changed):
-        told = next(line for line in said.splitlines() if "ERROR fit_encoding" in line and path.name in line)
-        # What the line says, and nothing else, is done about it.
-        index, target = re.search(r"delete it and (\S+), run snakemake (\S+) with .*run again", told).groups()
+        message = next(
+            line for line in said.splitlines() if "ERROR fit_encoding" in line and path.name in line
+        )
+        # Do exactly what the line says.
+        index, target = re.search(
+            r"delete it and (\S+), run snakemake (\S+) with .*run again", message
+        ).groups()
         remade.append(target)
         path.unlink()
         (sweep.folder / index).unlink()
@@ -145,7 +151,7 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_told(whole, s
 
 
 def damage(path, how):
-    """Change a file, and not its time."""
+    """Change a file but not its modification time."""
     about = path.stat()
     with path.open("r+b") as file:
         how(file, about.st_size)

@@ -34,8 +34,8 @@ def test_every_rule_runs_where_it_should_with_what_it_asked_for(whole):
     assert len(whole.fits()) == FITS
 
 
-def test_what_a_job_costs_beside_its_work(whole):
-    """Start-ups, and SLURM's own: of jobs that had the machine to themselves, as on a node of theirs."""
+def test_the_overhead_of_a_job(whole):
+    """Overhead of SLURM and Snakemake, for jobs that had the machine to themselves as on a separate node."""
     from voxscale.jobs.plan import JOB_OVERHEAD_S, load_jobs
     from voxscale.jobs.usage import read_benchmark
 
@@ -45,7 +45,7 @@ def test_what_a_job_costs_beside_its_work(whole):
     for job in jobs:
         alone = all(other.end <= job.start or job.end <= other.start for other in jobs if other != job)
         costs[alone].append(job.end - job.start - read_benchmark(whole.folder / paths[job.comment])["s"])
-    for alone, name in ((True, "alone"), (False, "beside others")):
+    for alone, name in ((True, "alone"), (False, "sharing")):
         found = sorted(costs[alone]) or [float("nan")]
         print(
             f"{len(costs[alone])} jobs {name}: {median(found):.1f} s each, {found[0]:.1f} to {found[-1]:.1f}"
@@ -54,13 +54,13 @@ def test_what_a_job_costs_beside_its_work(whole):
 
 
 def check_memory(study, *rules):
-    """The memory of each job of a study, as far as it was sampled, was foretold within 1 and 3."""
+    """The requested memory of each job whose memory was sampled is 1 to 3 times the measured memory."""
     from voxscale.jobs.resources import CUDA
     from voxscale.jobs.usage import compare
 
     compared = [row for row in compare(study.folder / "study.yaml", study.folder) if row.sampled]
     assert set(rules) <= {row.rule for row in compared}
-    # The cluster's GPUs are stand-ins, for which no process loads CUDA.
+    # The cluster's GPUs are simulated, so that no process loads CUDA.
     rows = [(row, row.predicted_mb - (CUDA if row.rule in GPU_RULES else 0)) for row in compared]
     assert [row for row, predicted in rows if not 1 <= predicted / row.measured_mb <= 3] == []
 
@@ -77,7 +77,7 @@ def test_the_whole_study_ends_with_its_report_and_its_resources(whole, tmp_path)
     study.finish(targets=("all", "results/resources.html"))
     assert (study.folder / "results/report.html").exists()
     page = (study.folder / "results/resources.html").read_text()
-    # Laws and the stack of so small a study are done before their memory is sampled twice.
+    # Laws and the stack of this small study end before their memory is sampled twice.
     for rule in ("prepare_model", "fit_encoding", "predict_encoding"):
         assert rule in page
     check_memory(study, "prepare_model", "fit_encoding", "predict_encoding")
@@ -89,12 +89,12 @@ def test_killed_at_random_moments_and_resumed_at_once(whole, tmp_path):
     while left:
         sweep = whole.copy_to(tmp_path / f"study-{left}")
         try:
-            # One kill while fits run is certain; a study is killed until it is done.
+            # The first kill is while fits run; a study is killed until it is finished.
             while left and (seconds := kill(sweep, moments, first=len(sweep.runs) == 0)) is not None:
                 record.append((seconds, len(sweep.queue())))
                 left -= 1
-            told = sweep.finish()
-            assert "cannot be locked" not in told
+            text = sweep.finish()
+            assert "cannot be locked" not in text
             assert sweep.digests() == whole.digests()
             assert sweep.twice_at_once() == []
             assert sweep.fits() == whole.fits()  # each once
@@ -105,7 +105,7 @@ def test_killed_at_random_moments_and_resumed_at_once(whole, tmp_path):
 
 
 def kill(sweep, moments, first):
-    """Kill a run, when a fit runs or at any moment; None where it had ended before."""
+    """Kill a run, when a fit runs or at any time; None if it had ended before."""
     run, began = sweep.start(), time.monotonic()
     if first:
         sweep.running_fit()
@@ -131,20 +131,20 @@ def test_a_second_run_at_once_says_so_and_ctrl_c_and_sigterm_end_the_first(whole
     sweep.let_go()
     run = sweep.start()
     sweep.running_fit()
-    run.send_signal(signal.SIGTERM)  # nothing new, and an end when what is submitted has ended
+    run.send_signal(signal.SIGTERM)  # submits nothing more, and ends when submitted jobs have ended
     assert run.wait(PATIENCE_S) != 0
     assert sweep.queue() == []
     assert len(sweep.digests()) < len(whole.digests())
     sweep.finish()
     assert sweep.digests() == whole.digests()
     assert sweep.twice_at_once() == []
-    # A job cancelled between its last file and its end is done and was never told complete.
+    # A job cancelled between its last file and its end is done, but was not recorded as completed.
     assert max(sweep.fits().values()) == 1
     assert fits(sweep)["done"] == str(FITS)
 
 
 def fits(sweep):
-    """The line of `make status` about the fits, by column."""
+    """The line of `make status` for the fits, by column."""
     lines = [line.split() for line in sweep.status().splitlines()]
     header, found = (next(line for line in lines if line[:1] == [name]) for name in ("rule", "fit_encoding"))
     return dict(zip(header, found, strict=True))

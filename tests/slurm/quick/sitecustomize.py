@@ -1,4 +1,4 @@
-"""On the path of the tests' runs: they, and their watch, ask the cluster every second or so."""
+"""On the path of the tests' runs: they query the cluster about every second."""
 
 import asyncio
 import sys
