@@ -3,11 +3,6 @@
 # more costs no pass then, and disk is what `make plan` shows.
 
 
-# Downloads run where Snakemake does: nodes often have no network. The hub was asked before the first job.
-localrules:
-    prepare_model,
-
-
 rule prepare_model:
     """Build or fetch a model, count its parameters, write its card."""
     input:
@@ -26,6 +21,8 @@ rule prepare_model:
         log_of("prepare_model"),
     benchmark:
         benchmark_of("prepare_model")
+    # Downloads run where Snakemake does: nodes often have no network. The hub was asked before the first job.
+    localrule: True
     conda:
         "../envs/features.yaml"
     resources:

@@ -3,10 +3,6 @@
 
 if exists("fetch_dataset"):
 
-    localrules:
-        fetch_dataset,
-        fetch,
-
     rule fetch_dataset:
         """One part of the published dataset, downloaded where it is missing, every file checked."""
         output:
@@ -17,6 +13,7 @@ if exists("fetch_dataset"):
             benchmark_of("fetch_dataset")
         wildcard_constraints:
             part="|".join(study.dataset.parts),
+        localrule: True
         conda:
             "../envs/analysis.yaml"
         resources:
@@ -31,3 +28,4 @@ if exists("fetch_dataset"):
         """Everything of the published dataset that the study needs."""
         input:
             [study.dataset.mark(part) for part in study.dataset.parts],
+        localrule: True
