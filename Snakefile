@@ -4,8 +4,10 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+IS_MODULE = not workflow.modifier.is_main_snakefile()
+
 # The demo is for those who name no config: a study's replaces it as a whole, the two are never mixed.
-if "dataset" not in config and not workflow.configfiles:
+if not config if IS_MODULE else "dataset" not in config and not workflow.configfiles:
 
     configfile: f"{workflow.current_basedir}/config/demo.yaml"
 

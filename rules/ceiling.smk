@@ -6,7 +6,7 @@ rule estimate_ceiling:
     """Signal power, noise power and noise ceiling of every voxel of one subject."""
     input:
         **RESPONSES,
-        voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
+        voxels=lambda wildcards: voxel_table(wildcards.subject),
     output:
         **made("estimate_ceiling"),
     log:

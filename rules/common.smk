@@ -8,6 +8,8 @@ sys.path.insert(0, str(HOME / "workflow" / "scripts"))
 
 from snakemake.exceptions import WorkflowError
 
+import voxscale
+
 from voxscale.cortex import pycortex
 from voxscale.jobs import status
 from voxscale.cluster import before_graph, before_jobs, record_in_jobs
@@ -19,18 +21,31 @@ from voxscale.models import availability
 from voxscale.versions import numbers
 from voxscale.study import load_study, read_yaml
 
+if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
+    raise WorkflowError(
+        f"{HOME}: another voxscale is in use, that of {voxscale.__file__}; a workflow can have one only"
+    )
+if workflow.modifier.path_modifier.modifies_prefixes:
+    raise WorkflowError("module voxscale: replace_prefix is not supported; use prefix")
+
+# The prefix of a module. Snakemake puts it before each relative path of a rule that is not marked as local.
+BASE = Path(workflow.modifier.path_modifier.replace_prefix("results")).parent
+
 try:
-    # Snakemake's own reader lets a key be there twice. JSON may hold what YAML does not.
-    for path in workflow.configfiles:
-        if Path(path).suffix != ".json":
-            read_yaml(path)
-    # What a killed run left behind is the run's own business; a job writes down what it did.
+    # The config files and killed runs of a workflow that uses this one as a module are its own business.
+    if not IS_MODULE:
+        # Snakemake's own reader lets a key be there twice. JSON may hold what YAML does not.
+        for path in workflow.configfiles:
+            if Path(path).suffix != ".json":
+                read_yaml(path)
+        # What a killed run left behind is the run's own business; a job writes down what it did.
+        if workflow.is_main_process:
+            before_graph()
+        else:
+            record_in_jobs()
     if workflow.is_main_process:
-        before_graph()
         require_schemas()
-    else:
-        record_in_jobs()
-    study = load_study(config)
+    study = load_study(config, BASE)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     sys.exit(f"ERROR {error}")
@@ -127,11 +142,16 @@ def selected(name, key, selection):
     return [PATHS[name].format(**{key: value}) for value in values]
 
 
+def voxel_table(subject):
+    """A subject's table of voxels, if there is one."""
+    return local(study.voxel_tables().get(subject, []))
+
+
 def selected_places(selection):
     """Voxel tables of a selection's subjects."""
-    tables = study.voxel_tables()
     subjects = dict.fromkeys(cell.subject for cell in study.selections[selection])
-    return [tables[subject] for subject in subjects if subject in tables]
+    tables = (voxel_table(subject) for subject in subjects)
+    return [table for table in tables if table]
 
 
 def tables_of(selection, *names):
@@ -169,12 +189,16 @@ def figure_tables(wildcards):
     }
 
 
+def to_run(dag, name):
+    """Jobs of a rule that are to run; a workflow that uses this one as a module may have renamed the rule."""
+    known = getattr(rules, name).rule if rules.has(name) else None
+    return [job for job in dag.needrun_jobs() if job.rule is known]
+
+
 def models_at_hand(dag):
     """End the run in one line, before its first job, if a model that it needs cannot be had."""
     wanted = [
-        study.registry[job.wildcards.model]
-        for job in dag.needrun_jobs()
-        if job.rule.name == "prepare_model"
+        study.registry[job.wildcards.model] for job in to_run(dag, "prepare_model")
     ]
     try:
         availability.require(wanted)
@@ -184,8 +208,7 @@ def models_at_hand(dag):
 
 def flatmaps_at_hand(dag):
     """End the run in one line, before its first job, if it is to draw flatmaps and pycortex is not there."""
-    drawn = any(job.rule.name == "draw_flatmap" for job in dag.needrun_jobs())
-    if drawn and not pycortex.installed():
+    if to_run(dag, "draw_flatmap") and not pycortex.installed():
         sys.exit(f"ERROR {pycortex.NOT_INSTALLED}")
 
 

@@ -8,7 +8,7 @@ if exists("scan_phantom"):
         input:
             [str(PROSE / f"{story}.txt") for story in study.stories],
         output:
-            phantom_stimuli(study),
+            local(phantom_stimuli(study)),
             **made("write_phantom_stimuli"),
         log:
             log_of("write_phantom_stimuli"),
@@ -30,7 +30,7 @@ if exists("scan_phantom"):
             truth=PATHS["stimuli_truth"],
             drives=PATHS["drives"],
         output:
-            phantom_scans(study, "{subject}"),
+            local(phantom_scans(study, "{subject}")),
             **made("scan_phantom"),
         log:
             log_of("scan_phantom"),
@@ -52,7 +52,7 @@ if exists("scan_phantom"):
 rule read_story:
     """Words, phones and TR clock of one story."""
     input:
-        lambda wildcards: study.dataset.story_inputs(wildcards.story),
+        lambda wildcards: local(study.dataset.story_inputs(wildcards.story)),
     output:
         **made("read_story"),
     log:
@@ -97,7 +97,7 @@ rule describe_subject:
 rule digest_sounds:
     """A digest of the sound of each story a subject heard, by which a fit knows that none has changed."""
     input:
-        lambda wildcards: study.sound_inputs(study.heard(wildcards.subject)),
+        lambda wildcards: local(study.sound_inputs(study.heard(wildcards.subject))),
     output:
         **made("digest_sounds"),
     log:
@@ -117,8 +117,8 @@ rule digest_sounds:
 rule digest_responses:
     """A digest of everything a subject's responses are made of, by which a fit knows that none has changed."""
     input:
-        lambda wildcards: study.dataset.response_inputs(wildcards.subject),
-        voxels=lambda wildcards: study.voxel_tables().get(wildcards.subject, []),
+        lambda wildcards: local(study.dataset.response_inputs(wildcards.subject)),
+        voxels=lambda wildcards: voxel_table(wildcards.subject),
     output:
         **made("digest_responses"),
     log:
@@ -138,9 +138,9 @@ rule digest_responses:
 rule prepare_responses:
     """Responses of one subject in one checked file, laid out for fits."""
     input:
-        lambda wildcards: study.dataset.response_inputs(wildcards.subject),
+        lambda wildcards: local(study.dataset.response_inputs(wildcards.subject)),
         # A table of regions and places alone, made from the responses, decides nothing here.
-        voxels=lambda wildcards: study.chosen_voxels(wildcards.subject),
+        voxels=lambda wildcards: local(study.chosen_voxels(wildcards.subject)),
     output:
         **made("prepare_responses"),
     log:
@@ -162,7 +162,7 @@ if exists("place_voxels"):
     rule place_voxels:
         """Region and place on the cortex of each voxel of a subject, from the dataset's own surfaces."""
         input:
-            mark=study.dataset.mark("pycortex-{subject}"),
+            mark=local(study.dataset.mark("pycortex-{subject}")),
             responses=PATHS["responses"],
             transforms=str(study.dataset.transforms),
         output:

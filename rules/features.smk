@@ -12,7 +12,7 @@ rule prepare_model:
             if study.registry[wildcards.model].build
             else []
         ),
-        weights=lambda wildcards: study.local_weights(wildcards.model),
+        weights=lambda wildcards: local(study.local_weights(wildcards.model)),
         # A model of reduced features has the sizes of the one it is reduced from.
         source=lambda wildcards: source_of(wildcards.model, "card"),
     output:
@@ -62,7 +62,7 @@ rule extract_language_features:
 rule extract_speech_features:
     """Last frame of a speech encoder in every sliding window, on the TR clock."""
     input:
-        study.sound_inputs(study.stories),
+        local(study.sound_inputs(study.stories)),
         card=PATHS["card"],
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
@@ -89,12 +89,14 @@ rule extract_control_features:
     """Features that no model is needed for: rates, spectrum, time, and the phantom's own latent."""
     input:
         lambda wildcards: (
-            study.sound_inputs(study.stories) if study.hears(wildcards.model) else []
+            local(study.sound_inputs(study.stories))
+            if study.hears(wildcards.model)
+            else []
         ),
         card=PATHS["card"],
         words=expand(PATHS["words"], story=study.stories),
         phones=expand(PATHS["phones"], story=study.stories),
-        latents=latents(study),
+        latents=local(latents(study)),
         clocks=expand(PATHS["clock"], story=study.stories),
     output:
         **made("extract_control_features"),

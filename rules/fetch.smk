@@ -27,5 +27,5 @@ if exists("fetch_dataset"):
     rule fetch:
         """Everything of the published dataset that the study needs."""
         input:
-            [study.dataset.mark(part) for part in study.dataset.parts],
+            local([study.dataset.mark(part) for part in study.dataset.parts]),
         localrule: True

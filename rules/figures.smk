@@ -35,7 +35,7 @@ if exists("draw_flatmap"):
         input:
             **tables_of("maps", "scores"),
             **RESPONSES,
-            mark=study.dataset.mark("pycortex-{subject}"),
+            mark=local(study.dataset.mark("pycortex-{subject}")),
             transforms=str(study.dataset.transforms),
         output:
             **made("draw_flatmap"),

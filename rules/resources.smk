@@ -19,5 +19,6 @@ rule compare_resources:
     params:
         **parameters("compare_resources"),
         config=config,
+        base=str(BASE),
     script:
         "../workflow/scripts/compare_resources.py"

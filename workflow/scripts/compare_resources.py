@@ -5,4 +5,4 @@ from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        write_comparison(snakemake.output.resources, snakemake.params.config)
+        write_comparison(snakemake.output.resources, snakemake.params.config, snakemake.params.base)

@@ -53,13 +53,13 @@ def read_benchmark(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is no benchmark ({error}); delete it") from None
 
 
-def usages(jobs: Jobs) -> list[Usage]:
-    """Every job that has a benchmark."""
+def usages(jobs: Jobs, base: str | Path = "") -> list[Usage]:
+    """Every job that has a benchmark, in the `results/` of a folder."""
     found = []
     for job in jobs.all():
-        if not job.benchmark.exists():
+        if not (benchmark := Path(base, job.benchmark)).exists():
             continue
-        measured, need = read_benchmark(job.benchmark), jobs.need(job)
+        measured, need = read_benchmark(benchmark), jobs.need(job)
         rss = measured.get("max_rss")
         seconds = float(measured["s"])
         if isinstance(rss, (int, float)):
@@ -111,13 +111,14 @@ def summarise(found: Sequence[Usage]) -> list[tuple[str, ...]]:
     return rows
 
 
-def write_comparison(output: str | Path, config: Mapping[str, Any]) -> None:
+def write_comparison(output: str | Path, config: Mapping[str, Any], base: str | Path = "") -> None:
     """Write the table of predicted beside measured memory and time as a page.
 
     Args:
         config: the study's config, as Snakemake read it.
+        base: the folder of its relative paths and of `results/`.
     """
-    found = usages(Jobs(load_study(config)))
+    found = usages(Jobs(load_study(config, base)), base)
     rows = [f"<tr>{''.join(f'<th>{html.escape(name)}</th>' for name in HEADER)}</tr>"]
     rows += [
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in summarise(found)

@@ -77,6 +77,20 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def put_under(base: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A complete config with its relative paths, of the dataset and of local models, under a folder."""
+
+    def moved(block: Any, *keys: str) -> Any:
+        if not isinstance(block, Mapping):  # a mistake that the registry names
+            return block
+        paths = {key: block[key] for key in keys if isinstance(block.get(key), str)}
+        return {**block, **{key: str(Path(base, path)) for key, path in paths.items() if path != "published"}}
+
+    models = {slug: moved(entry, "path") for slug, entry in config["models"].items()}
+    dataset = moved(config["dataset"], "root", "voxels", "defects")
+    return {**config, "models": models, "dataset": dataset}
+
+
 def _fill(value: Any, schema: Mapping[str, Any]) -> None:
     """Fill the schema's defaults into `value`, in place."""
     if not isinstance(value, dict):

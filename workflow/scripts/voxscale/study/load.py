@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from voxscale.dataset import open_dataset
 from voxscale.models import MODELS, load_registry
 from voxscale.study.checks import check
-from voxscale.study.config import complete, merge, read_yaml
+from voxscale.study.config import complete, merge, put_under, read_yaml
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm
 from voxscale.study.study import Study
 
 
-def load_study(config: Mapping[str, Any]) -> Study:
+def load_study(config: Mapping[str, Any], base: str | Path = "") -> Study:
     """Check a config and put the study together.
 
     Args:
         config: as Snakemake read it.
+        base: the folder that relative paths of the config lie in.
 
     Raises:
         UserError: anything in the config that cannot work, in one line.
     """
-    full = complete(config)
+    full = put_under(base, complete(config))
     registry = load_registry(merge(read_yaml(MODELS), full["models"]))
-    dataset = open_dataset(full["dataset"])
+    dataset = open_dataset(full["dataset"], Path(base, "results/dataset"))
     dataset.check()
     full, registry, left_out = add_controls(full, registry, dataset)
     full, registry = add_arm(full, registry)
