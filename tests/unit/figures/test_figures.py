@@ -1,6 +1,8 @@
 """Every figure from a small study: what it plots is in its numbers, its axes are named, its bytes repeat."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import study_tables as study
+from PIL import Image
 
 from voxscale.figures import (
     checks,
     distributions,
     files,
     frames,
-    interactive,
     layers,
     maps,
     outlook,
@@ -199,13 +201,22 @@ def test_a_panel_for_each_voxel_set_and_a_line_through_each_family(made):
     mean = scaling.law_line(fits.query("metric == 'r2' and voxel_set == 'all'"), own.x.to_numpy())
     np.testing.assert_allclose(own.y, mean.y + 0.01)
     assert "an intercept per family" in " ".join(texts(figure))
-    chart = interactive.chart("score_by_speech_model_size", data)
-    buttons = chart["layout"]["updatemenus"][0]["buttons"]
-    assert [button["label"] for button in buttons] == ["all voxels", "auditory voxels"]
-    for button in buttons:
-        assert len(button["args"][0]["visible"]) == len(chart["data"])
-    hover = next(trace["text"][0] for trace in chart["data"] if "UTS01" in trace["name"])
-    assert all(word in hover for word in ("model <b>", "layer <b>", "subject <b>UTS01", "score <b>"))
+
+
+def test_the_picture_knows_where_its_points_are_and_what_they_say(drawn, tmp_path):
+    for name in ("score_by_language_model_size", "controls"):
+        figure, data = drawn[name]
+        files.save_figure(figure, data, *(tmp_path / f"{name}.{kind}" for kind in ("png", "pdf", "csv")))
+        with Image.open(tmp_path / f"{name}.png") as image:
+            pixels, points = np.asarray(image.convert("L")), json.loads(image.text["points"])
+        rows = data[data.subject == "UTS01"]
+        mine = [point for point in points if "subject: UTS01" in point[2]]
+        assert len(mine) == len(rows)
+        for x, y, text in mine:
+            assert re.search(r"^model: .*^score: ", text, re.DOTALL | re.MULTILINE)
+            row, column = round(y * pixels.shape[0]), round(x * pixels.shape[1])
+            around = pixels[max(row - 5, 0) : row + 6, max(column - 5, 0) : column + 6]
+            assert around.min() < 200, f"{name}: nothing is drawn at {text}"
 
 
 def test_the_plateau_sets_a_fixed_width_beside_the_raw_one(made):
@@ -364,18 +375,22 @@ def test_set_names_and_counts_read_well():
     assert [style.format_count(n) for n in (1.25e8, 1.3e9, 999_999, 42)] == ["125M", "1.3B", "1M", "42"]
 
 
-@pytest.mark.parametrize("name", interactive.CHARTS)
-def test_charts_hold_the_figures_numbers(drawn, name, tmp_path):
-    _, data = drawn[name]
-    path = tmp_path / "a.csv"
-    data.to_csv(path, index=False)
-    chart = interactive.chart(name, pd.read_csv(path))
-    column = next(name for name in ("difference", "y", "score") if name in data)
-    shown = {
-        round(v, 6) for trace in chart["data"] for axis in "xy" for v in trace[axis] if isinstance(v, float)
-    }
-    subjects = data[data.subject.isin(study.SUBJECTS)]
-    assert {round(v, 6) for v in subjects[column]} <= shown
-    hover = " ".join(text for trace in chart["data"] for text in trace.get("text") or [])
-    for word in ("subject <b>UTS02</b>", "model <b>"):
-        assert word in hover
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("score_by_language_model_size", "y"),
+        ("score_by_speech_model_size", "y"),
+        ("score_by_training_hours", "y"),
+        ("score_by_layer", "score"),
+        ("controls", "score"),
+        ("long_context_artifact", "difference"),
+    ],
+)
+def test_every_number_of_a_subject_can_be_pointed_at(drawn, name, column):
+    figure, data = drawn[name]
+    word = "difference" if column == "difference" else "score"
+    texts = {line for *_, text in style.labelled_points(figure) for line in text.split("\n")}
+    own = data[data.subject.isin(study.SUBJECTS)]
+    assert {f"{word}: {value:.4g}" for value in own[column]} <= texts
+    assert {f"subject: {subject}" for subject in (*study.SUBJECTS, "mean of subjects")} <= texts
+    assert {f"model: {model}" for model in own.model} <= texts

@@ -50,12 +50,14 @@ def draw_artifact(
         axes.axhline(0, color=style.MUTED, linewidth=0.8)
         axes.axvline(own, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
         for (model, _), line in part.groupby(["model", "subject"], sort=False):
-            axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=0.8, alpha=0.5)
+            (shown,) = axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=0.8, alpha=0.5)
+            style.label_points(shown, line)
             band = line.cut_s, line.difference_lo, line.difference_hi
             axes.fill_between(*band, color=hues[model], alpha=0.1, linewidth=0)
         averages = mean[mean.voxel_set == voxel_set].groupby("model", sort=False)
         for i, (model, line) in enumerate(averages):
-            axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=2.2)
+            (shown,) = axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=2.2)
+            style.label_points(shown, line.assign(subject="mean"))
             where = {"x": 0.98, "y": 0.97 - 0.11 * i, "transform": axes.transAxes, "ha": "right", "va": "top"}
             where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             axes.text(s=_uncut(line), color=hues[model], fontsize=8, fontweight="bold", **where)
@@ -113,18 +115,12 @@ def draw_controls(
         color=[tints.get(m, "#9aa5b0") for m in mean.modality],
         alpha=0.55,
     )
+    (ends,) = axes.plot(mean.score, mean.index, linestyle="none")
+    style.label_points(ends, mean.assign(subject="mean"))
     signs = style.markers(sorted(scores.subject.unique()))
     for subject, part in scores.groupby("subject"):
-        axes.plot(
-            part.score,
-            part.model.map(place),
-            signs[subject],
-            color=style.INK,
-            markersize=3.8,
-            markerfacecolor="white",
-            markeredgewidth=0.8,
-            linestyle="none",
-        )
+        (shown,) = axes.plot(part.score, part.model.map(place), signs[subject], **style.HOLLOW)
+        style.label_points(shown, part)
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     axes.set_yticks(mean.index, mean.model, fontsize=7.5)
     axes.set_ylim(-0.6, len(mean) - 0.4)
@@ -133,10 +129,7 @@ def draw_controls(
     handles: list[Any] = [
         Line2D([], [], color=tints.get(m, "#9aa5b0"), linewidth=7, alpha=0.55, label=m) for m in order
     ]
-    handles += [
-        Line2D([], [], color=style.INK, marker=sign, markerfacecolor="white", linestyle="none", label=subject)
-        for subject, sign in signs.items()
-    ]
+    handles += [Line2D([], [], marker=sign, label=subject, **style.HOLLOW) for subject, sign in signs.items()]
     style.panel_legend(axes, handles)
     return figure, scores.assign(metric=metric, voxel_set=voxel_set)
 

@@ -134,11 +134,7 @@ def draw_variance_partition(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tup
         axes.barh(at, mean.loc[regions, column], height=0.24, color=colour, alpha=0.75, label=label)
         for subject, sign in signs.items():
             mine = shares[shares.subject == subject].set_index("roi")[column].reindex(regions)
-            axes.plot(
-                mine, at, sign, color=style.INK, markersize=3.5, markerfacecolor="white", markeredgewidth=0.8
-            )
-    for subject, sign in signs.items():
-        axes.plot([], [], sign, color=style.INK, markersize=3.5, markerfacecolor="white", label=subject)
+            axes.plot(mine, at, sign, label=subject if k == 0 else None, **style.HOLLOW)
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     axes.set_yticks(place, regions)
     axes.grid(axis="y", visible=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from voxscale import figures
-from voxscale.figures.style import RC
+from voxscale.figures.style import RC, labelled_points
 from voxscale.io import atomic, read_json, tables
+
+DPI = 160  # of the PNG
 
 
 def draw_figure(
@@ -52,10 +55,18 @@ def read_table(
 def save_figure(
     figure: Figure, data: pd.DataFrame, png: str | Path, pdf: str | Path, csv: str | Path
 ) -> None:
-    """Write a figure and what it plots; the same figure gives the same bytes on every run."""
+    """Write a figure and what it plots; the same figure gives the same bytes on every run.
+
+    The PNG carries `labelled_points` as JSON in its text chunk `points`, for the report.
+    """
     with mpl.rc_context(RC):
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # another pass would move the points a little
+        points = labelled_points(figure)
+        known = {"Software": None} | ({"points": json.dumps(points)} if points else {})
         with atomic(png) as temporary:
-            figure.savefig(temporary, dpi=160, metadata={"Software": None})
+            figure.savefig(temporary, dpi=DPI, metadata=known)
         with atomic(pdf) as temporary:
             figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
         with atomic(csv) as temporary:

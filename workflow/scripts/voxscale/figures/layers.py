@@ -51,11 +51,13 @@ def draw_layers(
         shades = _shades(models)
         for (model, _), line in part.groupby(["model", "subject"], sort=False):
             line = line.sort_values("depth")
-            axes.plot(line.depth, line.score, color=shades[model], linewidth=0.7, alpha=0.4)
+            (shown,) = axes.plot(line.depth, line.score, color=shades[model], linewidth=0.7, alpha=0.4)
+            style.label_points(shown, line)
             axes.fill_between(line.depth, line.lo, line.hi, color=shades[model], alpha=0.07, linewidth=0)
         for model in models:
             line = mean[mean.model == model].sort_values("depth")
-            axes.plot(line.depth, line.score, color=shades[model], marker="o", markersize=3.5, linewidth=1.9)
+            bold = {"color": shades[model], "marker": "o", "markersize": 3.5, "linewidth": 1.9}
+            style.label_points(axes.plot(line.depth, line.score, **bold)[0], line.assign(subject="mean"))
             best = line[line.chosen]
             axes.plot(best.depth, best.score, "o", markersize=9, markerfacecolor="none", color=shades[model])
         axes.set_title(family)

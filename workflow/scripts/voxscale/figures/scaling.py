@@ -151,12 +151,12 @@ def _draw_panel(
     hues = {**style.colours(subjects), "pooled": style.INK}
     shapes, sizes = style.markers(sorted(points.family.unique())), style.sizes(subjects, 5)
     draws = _draws(summary, points, metric, voxel_set, x_name)
-    axes.scatter(
-        draws.x, draws.y, c=[hues[s] for s in draws.subject], s=7, alpha=0.35, linewidths=0, zorder=2
-    )
+    dots = {"s": 7, "alpha": 0.35, "linewidths": 0, "zorder": 2}
+    shown = axes.scatter(draws.x, draws.y, c=[hues[s] for s in draws.subject], **dots)
+    style.label_points(shown, draws.rename(columns={"x": x_name}))
     for (subject, family), line in points.groupby(["subject", "family"], sort=False):
         pooled = subject == "pooled"
-        axes.plot(
+        (shown,) = axes.plot(
             line.x,
             line.y,
             color=hues[subject],
@@ -165,6 +165,7 @@ def _draw_panel(
             linewidth=3.2 if pooled else 1.1,
             zorder=2.5 if pooled else 3,  # a subject like the mean still shows on it
         )
+        style.label_points(shown, line.rename(columns={"x": x_name}))
     keys = [Line2D([], [], color=hues[s], marker="o", markersize=4, label=s) for s in subjects]
     if mean_of == "pooled":
         mean_line = {"color": style.INK, "marker": "o", "linewidth": 3.2, "markersize": 7.5}

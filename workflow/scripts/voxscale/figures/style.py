@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec
@@ -10,8 +11,10 @@ from typing import Any, ParamSpec
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 NO_END = "no end"  # of an interval
@@ -21,6 +24,14 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 INK, MUTED, FAINT = "#1b1f24", "#59636e", "#d5dae0"
 LAW = "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# A subject's mark beside a bar.
+HOLLOW = {
+    "color": INK,
+    "markersize": 3.6,
+    "markerfacecolor": "white",
+    "markeredgewidth": 0.8,
+    "linestyle": "none",
+}
 WIDTH = 7.2  # inches: the report's column
 RC = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters, and bytes, on every machine
@@ -86,6 +97,65 @@ def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
     axes.axis("off")
     axes.text(0.5, 0.5, textwrap.fill(text, 90), ha="center", va="center", color=MUTED, fontsize=9)
     return figure, pd.DataFrame({"note": [text]})
+
+
+# What the report shows of a point that a reader points at: columns of its row, in this order.
+POINT_LABELS = {
+    "model": "model",
+    "modality": "kind",
+    "family": "family",
+    "layer": "layer",
+    "depth": "depth",
+    "subject": "subject",
+    "voxel_set": "voxels",
+    "roi": "region",
+    "n_train": "training stories",
+    "draw": "draw",
+    "parameters": "parameters",
+    "parameters_non_embedding": "parameters without embeddings",
+    "width": "width",
+    "hours": "hours",
+    "stories": "stories",
+    "trs": "TRs",
+    "cut_s": "cut (s)",
+    "y": "score",
+    "score": "score",
+    "difference": "difference",
+    "lo": "from",
+    "hi": "to",
+}
+
+
+def label_points(artist: Artist, rows: pd.DataFrame) -> None:
+    """Give each point of a line or scatter the text that the report shows when a reader points at it.
+
+    Args:
+        rows: one per point, in the same order.
+    """
+    columns = [name for name in POINT_LABELS if name in rows and rows[name].notna().any()]
+    texts = [
+        "\n".join(f"{POINT_LABELS[name]}: {_shown(value)}" for name, value in zip(columns, row, strict=True))
+        for row in rows[columns].itertuples(index=False)
+    ]
+    artist.set_gid(json.dumps(texts))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return "–" if np.isnan(value) else f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return {"pooled": "mean of subjects", "mean": "mean of subjects"}.get(str(value), str(value))
+
+
+def labelled_points(figure: Figure) -> list[tuple[float, float, str]]:
+    """Each labelled point of a drawn figure: shares of width and height from the top left, and a text."""
+    found = []
+    for artist in figure.findobj(lambda one: one.get_gid()):
+        values = artist.get_xydata() if isinstance(artist, Line2D) else artist.get_offsets()
+        places = artist.axes.transData.transform(values) / figure.bbox.size
+        for (x, y), text in zip(places, json.loads(artist.get_gid()), strict=True):
+            if np.isfinite([x, y]).all():
+                found.append((round(float(x), 4), round(1 - float(y), 4), text))
+    return found
 
 
 def format_signed(value: float, digits: int = 0) -> str:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
 import yaml
-from markupsafe import Markup
+from PIL import Image, UnidentifiedImageError
 
 from voxscale.errors import UserError
-from voxscale.figures import interactive, voxel_set_label
+from voxscale.figures import voxel_set_label
 from voxscale.io import atomic
 from voxscale.io import tables as schemas
 from voxscale.report import content as content
@@ -27,49 +25,40 @@ CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
 PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
 
 
-def png_size(data: bytes) -> tuple[int, int]:
-    """Width and height in pixels, from the header of a PNG."""
-    return struct.unpack(">II", data[16:24])
-
-
-def read_figure(png: Path, caption: str, number: int) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """A figure for the template, and its interactive chart if it has one.
+def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
+    """A figure for the template.
 
     Args:
-        png: the figure; its numbers lie beside it as `.csv`.
+        png: the figure, written by `save_figure`; its numbers lie beside it as `.csv`.
 
     Raises:
         UserError: not a PNG.
     """
-    image, csv = png.read_bytes(), png.with_suffix(".csv")
-    if image[:8] != b"\x89PNG\r\n\x1a\n":
-        raise UserError(f"{png}: is not a PNG file; delete it and run again")
-    data = pd.read_csv(csv, low_memory=False) if csv.exists() else pd.DataFrame()
-    if "note" in data:
-        return {"name": png.stem, "note": data.note.iloc[0]}, None
-    chart = interactive.chart(png.stem, data) if len(data) else None
-    width, height = png_size(image)
+    csv = png.with_suffix(".csv")
+    try:
+        with Image.open(png, formats=["PNG"]) as image:
+            (width, height), points = image.size, image.text.get("points")
+    except UnidentifiedImageError:
+        raise UserError(f"{png}: is not a PNG file; delete it and run again") from None
+    data = pd.read_csv(csv, nrows=1) if csv.exists() else pd.DataFrame()
     small = csv.exists() and csv.stat().st_size <= CSV_BYTES
-    figure = {
+    return {
         "name": png.stem,
+        "note": data.note.iloc[0] if "note" in data else None,
         "number": number,
         "file": f"figures/{png.name}",
-        "png": base64.b64encode(image).decode(),
-        "csv": base64.b64encode(csv.read_bytes()).decode() if small else None,
+        "png": _encoded(png),
+        "csv": _encoded(csv) if small else None,
         "caption": caption,
         "alt": png.stem.replace("_", " "),
         "width": width,
         "height": height,
-        "chart": chart is not None,
-        "note": None,
+        "points": points,
     }
-    return figure, chart
 
 
-def _plotly() -> Markup:
-    """plotly.js as its Python package carries it, fit to stand inside a script element."""
-    source = Path(find_spec("plotly").origin).parent / "package_data" / "plotly.min.js"
-    return Markup(source.read_text().replace("</script", "<\\/script"))
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
 
 
 def _choice_rows(choice: pd.DataFrame) -> list[dict[str, Any]]:
@@ -190,15 +179,12 @@ def write_report(
         {"title": "Config", "text": yaml.safe_dump(plain, sort_keys=False)},
         {"title": "Provenance", "text": json.dumps(rest, indent=1, sort_keys=True, default=str)},
     ]
-    charts, number, told = {}, 0, []
+    number, told = 0, []
     for section in yaml.safe_load((template.parent / "story.yaml").read_text()):
         drawn = []
         for png, _, caption in (figure for figure in figures if figure[1] == section["title"]):
-            figure, chart = read_figure(Path(png), caption, number + 1)
-            number += figure["note"] is None
-            drawn.append(figure)
-            if chart:
-                charts[figure["name"]] = chart
+            drawn.append(read_figure(Path(png), caption, number + 1))
+            number += drawn[-1]["note"] is None
         key, text = section["id"], section.get("text", "").format(**_words(config))
         if key == "warnings" and not warned:
             text = f"None: nothing in this study asks for caution. {text}"
@@ -218,10 +204,6 @@ def write_report(
         subtitle=f"{_dataset_name(dataset)}, {', '.join(map(str, dataset.get('subjects', [])))}",
         facts=content.facts(tables, content.x_names(config), chief_laws),
         sections=told,
-        charts=Markup(json.dumps(charts, allow_nan=False, default=float).replace("</", "<\\/"))
-        if charts
-        else None,
-        plotly=_plotly() if charts else None,
         footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {PAPER}.",
     )
     with atomic(out) as temporary:
