@@ -1,4 +1,4 @@
-"""The schema of every table, from `tables.tsv`: what each column means, in which unit, whether it may be empty."""
+"""The schema of every table, read from `tables.tsv`: columns, types, units, meanings, what may be empty."""
 
 from __future__ import annotations
 
