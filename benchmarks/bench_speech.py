@@ -69,7 +69,7 @@ def make_card(slug: str, folder: Path, **extractor: Any) -> dict[str, Any]:
 
 def spoken(name: str, seconds: float | None = None) -> np.ndarray:
     """A story of the phantom, or its first seconds, spoken by the synthesiser: float32 at 16 kHz."""
-    text = prose.read(PROSE, [name])[name]
+    text = prose.read_prose(PROSE, [name])[name]
     spoken = speech.speak(text, name).sound.astype(np.float32) / 32768
     return spoken if seconds is None else spoken[: round(seconds * RATE)]
 

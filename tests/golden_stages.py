@@ -75,7 +75,7 @@ def phantom(folder: Path) -> dict[str, list[float]]:
     known = {"words": words["story0"], "sound": sounds["story0"], "scale": subject.scale}
     known |= {"place": subject.voxels.vertex, "signal": signal["test"]}
     known["heard"] = made.hear(subject, signal, "test", made.REPEATS, 1)
-    known["ceiling"] = expectation.ceiling(subject, signal, made.TEST, made.SKIP, made.REPEATS)
+    known["ceiling"] = expectation.true_ceiling(subject, signal, made.TEST, made.SKIP, made.REPEATS)
     return {name: kept(values) for name, values in known.items()}
 
 

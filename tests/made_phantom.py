@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 
-from voxscale.phantom import brain, cortex, latents
-from voxscale.phantom.speech import RATE_HZ, Interval, Speech
+from voxscale.phantom import brain, latents, patches
+from voxscale.phantom.speech import RATE_HZ, Speech, SpokenInterval
 
 TRAINING, TEST, SKIP, REPEATS = [f"story{i}" for i in range(6)], ["test"], 10, 6
 
@@ -18,7 +18,7 @@ def stories():
     for story in [*TRAINING, *TEST]:
         n = 400 if story in TRAINING else 600
         labels = rng.choice([f"w{i}" for i in range(60)], n)
-        words = [Interval(label, 0.4 * i + 0.3, 0.4 * i + 0.65) for i, label in enumerate(labels)]
+        words = [SpokenInterval(label, 0.4 * i + 0.3, 0.4 * i + 0.65) for i, label in enumerate(labels)]
         loudness = np.repeat(rng.uniform(100, 4000, n // 10), 4 * RATE_HZ)
         sound = (rng.standard_normal(len(loudness)) * loudness).clip(-32000, 32000).astype(np.int16)
         found[story] = Speech(sound, words, [])
@@ -34,7 +34,7 @@ def drives():
 @functools.cache
 def subject():
     rng = np.random.default_rng(5)
-    return brain.draw(cortex.place(60, rng, cortex.surfaces()), rng)
+    return brain.draw_subject(patches.place_voxels(60, rng, patches.read_meshes()), rng)
 
 
 @functools.cache

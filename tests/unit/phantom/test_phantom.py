@@ -14,7 +14,7 @@ from praatio import textgrid
 
 from voxscale.dataset import PROSE
 from voxscale.errors import UserError
-from voxscale.phantom import cortex, grids, prose, speech
+from voxscale.phantom import grids, patches, prose, speech
 from voxscale.phantom.brain import noise_within
 from voxscale.phantom.writing import scan_subject, write_stimuli
 
@@ -192,9 +192,9 @@ def test_voxels_are_patches_on_the_cortex(phantom):
     assert len({(row[1], row[2]) for row in rows}) == 60
     other = (phantom / "data/derivative/voxels/UTS02.tsv").read_text().splitlines()
     assert other != lines
-    meshes = cortex.surfaces()
-    placed = cortex.place(1000, np.random.default_rng(0), meshes)
-    for patch in cortex.PATCHES:
+    meshes = patches.read_meshes()
+    placed = patches.place_voxels(1000, np.random.default_rng(0), meshes)
+    for patch in patches.PATCHES:
         member = (placed.area == patch.area) & (placed.hemisphere == patch.hemisphere)
         points = meshes[patch.hemisphere].points[placed.vertex[member]]
         # Every patch lies around its place, within the reach of its area.
@@ -212,7 +212,7 @@ def test_variance_of_slow_noise_about_its_mean():
 
 
 def test_the_stories_of_the_repository_are_sound():
-    stories = prose.read(PROSE)
+    stories = prose.read_prose(PROSE)
     assert len(stories) >= 13
     for name, text in stories.items():
         assert 350 < len(prose.words(text)) < 1000, name
@@ -227,10 +227,10 @@ def test_the_stories_of_the_repository_are_sound():
         ({"voxels": 5}, "phantom.voxels"),
         ({"colour": 1}, "unknown colour"),
         ({"training_stories": []}, "training_stories"),
-        ({"words_per_story": 10}, "too short a story"),
+        ({"words_per_story": 10}, "too short to scan"),
     ],
 )
-def test_mistakes_are_told_in_one_line(texts, tmp_path, settings, said):
+def test_mistakes_end_in_one_line(texts, tmp_path, settings, said):
     with pytest.raises(UserError, match=said) as raised:
         write(tmp_path / "d", tmp_path / "t", {**SETTINGS, "words_per_story": 55, **settings}, texts)
     assert "\n" not in str(raised.value)

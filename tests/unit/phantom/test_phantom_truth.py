@@ -9,7 +9,8 @@ import pytest
 from made_phantom import REPEATS, SKIP, TEST, TRAINING, hear
 from sklearn.linear_model import Ridge
 
-from voxscale.phantom import brain, cortex, expectation, latents, validation
+from voxscale.phantom import brain, expectation, latents, patches
+from voxscale.phantom.checks import Findings, check_ceiling
 from voxscale.phantom.speech import RATE_HZ, Speech
 from voxscale.scores.ceiling import ceiling_columns
 
@@ -43,8 +44,8 @@ def test_latent_is_white_and_does_not_tell_the_word_rate(stories, drives):
 def test_spectrum_makes_a_straight_line():
     share = np.cumsum(latents.spectrum() ** 2)
     assert share[-1] == pytest.approx(1)
-    r = np.sqrt(share[np.array(expectation.DIMENSIONS) - 1])
-    steps = np.diff(r) / np.diff(np.log10(expectation.DIMENSIONS))
+    r = np.sqrt(share[np.array(expectation.WIDTHS) - 1])
+    steps = np.diff(r) / np.diff(np.log10(expectation.WIDTHS))
     np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
     assert (np.diff(latents.spectrum()[1:]) < 0).all()
 
@@ -83,7 +84,7 @@ def test_signal_has_its_power_and_its_drive(subject, signal, drives):
 
 
 def test_ceiling_truth_is_what_an_estimate_finds(subject, signal):
-    powers = expectation.ceiling(subject, signal, TEST, SKIP, REPEATS)
+    powers = expectation.true_ceiling(subject, signal, TEST, SKIP, REPEATS)
     found = [
         ceiling_columns([hear(subject, signal, "test", REPEATS, seed).swapaxes(1, 2)[:, :, SKIP:]])
         for seed in range(30)
@@ -102,8 +103,8 @@ def test_ceiling_truth_is_what_an_estimate_finds(subject, signal):
 def test_expected_scores_are_what_a_ridge_reaches(subject, signal, drives):
     """An independent ridge on many noisy data sets, at each voxel's best penalty, scores as expected."""
     words, _ = drives
-    maps = expectation.ridge(words, TRAINING, TEST, SKIP)
-    expected = expectation.expect(subject, words, signal, maps, REPEATS)["trained"]
+    maps = expectation.ridge_maps(words, TRAINING, TEST, SKIP)
+    expected = expectation.expected_r(subject, words, signal, maps, REPEATS)["trained"]
     use = np.flatnonzero(subject.voxels.region == "language")
 
     def design(d, story):
@@ -117,7 +118,7 @@ def test_expected_scores_are_what_a_ridge_reaches(subject, signal, drives):
         y = np.concatenate([h - h.mean(0) for h in heard.values()])
         noisy.append((y, hear(subject, signal, "test", REPEATS, 100 + seed).mean(0)[SKIP:, use]))
     for i in (0, 2, 4):
-        d = expectation.DIMENSIONS[i]
+        d = expectation.WIDTHS[i]
         x = np.concatenate([design(d, story) for story in TRAINING])
         x_test = design(d, "test")[SKIP:]
         best = []
@@ -135,11 +136,11 @@ def test_expected_scores_are_what_a_ridge_reaches(subject, signal, drives):
 def test_oracle_on_noise_free_data_reaches_the_test_line(subject, signal, drives):
     """With the true weights on d dimensions and no noise, r is the expected one over the ceiling."""
     words, _ = drives
-    maps = expectation.ridge(words, TRAINING, TEST, SKIP)
-    expected = expectation.expect(subject, words, signal, maps, REPEATS)
-    cc_max = expectation.ceiling(subject, signal, TEST, SKIP, REPEATS)[2]
+    maps = expectation.ridge_maps(words, TRAINING, TEST, SKIP)
+    expected = expectation.expected_r(subject, words, signal, maps, REPEATS)
+    cc_max = expectation.true_ceiling(subject, signal, TEST, SKIP, REPEATS)[2]
     voxel = int(np.flatnonzero(subject.voxels.region == "language")[0])
-    for i, d in enumerate(expectation.DIMENSIONS):
+    for i, d in enumerate(expectation.WIDTHS):
         guess = sum(
             subject.fir[k - 1, voxel] * np.roll(words["test"][:, :d] @ subject.latent[:d, voxel], k)
             for k in brain.DELAYS
@@ -147,7 +148,7 @@ def test_oracle_on_noise_free_data_reaches_the_test_line(subject, signal, drives
         r = np.corrcoef(guess[SKIP:], signal["test"][SKIP:, voxel])[0, 1]
         assert expected["test"][i, voxel] == pytest.approx(r * cc_max[voxel], abs=1e-9)
     assert expected["test"][-1, voxel] == pytest.approx(cc_max[voxel], abs=1e-9)
-    slope, intercept = expectation.line(np.nanmean(expected["population"], axis=1))
+    slope, intercept = expectation.fit_line(np.nanmean(expected["population"], axis=1))
     assert intercept == pytest.approx(np.nanmean(expected["population"], axis=1)[0])
     assert intercept / (intercept + slope * np.log10(32)) == pytest.approx(0.35)
 
@@ -156,14 +157,15 @@ def test_oracle_on_noise_free_data_reaches_the_test_line(subject, signal, drives
 def test_the_ceiling_of_the_phantom_is_recovered(drives, repeats):
     """As many voxels as a subject of the demo, in responses that were heard 5 or 10 times."""
     rng = np.random.default_rng(repeats)
-    many = brain.draw(cortex.place(1200, rng, cortex.surfaces()), rng)
+    many = brain.draw_subject(patches.place_voxels(1200, rng, patches.read_meshes()), rng)
     heard = hear(many, brain.signals(many, *drives), "test", repeats, 3)
     columns = ceiling_columns([heard.swapaxes(1, 2)[:, :, SKIP:]])
     columns.pop("agreement")
-    powers = expectation.ceiling(many, brain.signals(many, *drives), TEST, SKIP, repeats)
+    powers = expectation.true_ceiling(many, brain.signals(many, *drives), TEST, SKIP, repeats)
     named = {"subject": "UTS01", "voxel": np.arange(1200)}
     truth = dict(zip(("signal_power", "noise_power", "cc_max"), powers, strict=True))
     truth = pd.DataFrame(named | truth | {"region": many.voxels.region})
-    checks = validation.check_ceiling(truth, pd.DataFrame(named | columns), 0.9)
-    assert len(checks) == 3
-    assert [row for row in checks if not row["inside"]] == []
+    found = Findings()
+    check_ceiling(found, truth, pd.DataFrame(named | columns), 0.9)
+    assert len(found.checks) == 3
+    assert [row for row in found.checks if not row["inside"]] == []

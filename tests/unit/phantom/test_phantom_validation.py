@@ -31,9 +31,9 @@ PARTS = {
 
 def _truth(monkeypatch, subject, signal, drives):
     words, _ = drives
-    maps = expectation.ridge(words, TRAINING, TEST, SKIP)
-    expected = expectation.expect(subject, words, signal, maps, REPEATS)
-    signal_power, noise_power, cc_max = expectation.ceiling(subject, signal, TEST, SKIP, REPEATS)
+    maps = expectation.ridge_maps(words, TRAINING, TEST, SKIP)
+    expected = expectation.expected_r(subject, words, signal, maps, REPEATS)
+    signal_power, noise_power, cc_max = expectation.true_ceiling(subject, signal, TEST, SKIP, REPEATS)
     region = subject.voxels.region
     voxels = pd.DataFrame(
         {
@@ -52,7 +52,7 @@ def _truth(monkeypatch, subject, signal, drives):
         "nested": {
             "region": "language",
             "metric": "r",
-            "dimensions": list(expectation.DIMENSIONS),
+            "dimensions": list(expectation.WIDTHS),
             "subjects": {"UTS01": lines},
         }
     }
@@ -71,7 +71,7 @@ def results(monkeypatch, subject, signal, drives):
             for _, voxel in voxels.iterrows():
                 mean = LEVEL.get(voxel.region, {}).get(card["model"], 0.0) * n_train / 6
                 if card["modality"] == "nested" and voxel.nested:
-                    mean = expected[expectation.DIMENSIONS.index(card["width"]), voxel.voxel]
+                    mean = expected[expectation.WIDTHS.index(card["width"]), voxel.voxel]
                 rows.append(
                     {"model": card["model"], "layer": 1, "subject": "UTS01", "n_train": n_train, "draw": 0}
                     | {"voxel": voxel.voxel, "r": mean + rng.normal(0, 0.02), "p": rng.uniform()}
@@ -79,9 +79,9 @@ def results(monkeypatch, subject, signal, drives):
     columns = ceiling_columns([hear(subject, signal, "test", REPEATS, 7).swapaxes(1, 2)[:, :, SKIP:]])
     columns.pop("agreement")
     ceiling = pa.table({"subject": ["UTS01"] * 60, "voxel": np.arange(60), **columns})
-    at = [expectation.DIMENSIONS.index(d) for d in (1, 4, 16)]
+    at = [expectation.WIDTHS.index(d) for d in (1, 4, 16)]
     mean = np.nanmean(expected[at], axis=1)
-    slope, intercept = expectation.line(mean, (1, 4, 16))
+    slope, intercept = expectation.fit_line(mean, (1, 4, 16))
     told = {"metric": "r", "voxel_set": "roi:language"}
     points = [
         {"subject": "UTS01", "group": "nested", "x": x, "y": y, "lo": y - 0.02, "hi": y + 0.02} | told

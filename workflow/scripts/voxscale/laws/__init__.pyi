@@ -2,3 +2,4 @@ from .fit import write_law as write_law
 from .forms import FORMS as FORMS
 from .joint import write_joint as write_joint
 from .plateau import write_plateau as write_plateau
+from .points import POOLED as POOLED

@@ -1,8 +1,8 @@
 """The phantom: a simulated dataset in the layout of ds003020, whose truth is known.
 
-Stories are our own prose, spoken by a synthesiser (`prose`, `speech`, `grids`). The latent variables that
-drive the voxels come from the words and the sound (`latents`); `cortex` and `brain` define where voxels are
-and how they respond; `expectation` computes the true results, and `validation` compares ours with them.
+Stories are written for it and spoken by a synthesiser (`prose`, `speech`, `grids`). What drives the voxels is
+computed from the words and the sound (`latents`); `patches` places the voxels and `brain` draws their
+responses. `expectation` computes the true scores, and `validation` compares results with them (`checks`).
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""A subject: what drives each voxel, its haemodynamics, its signal and its noise.
+"""A subject of the phantom: what drives each voxel, its haemodynamics, its signal and its noise.
 
 Shapes: T clock TRs of a story, R response TRs, V voxels, D latent dimensions, B mel bands, K delays.
 """
@@ -11,28 +11,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxscale.phantom import latents
-from voxscale.phantom.cortex import Voxels
+from voxscale.phantom.patches import PlacedVoxels
 
 DELAYS = (1, 2, 3, 4)
 _FIR = np.array([0.45, 1.0, 0.75, 0.3])  # over 2 to 8 s, its peak at 4 s
 
 
 @dataclass(frozen=True)
-class Subject:
+class PhantomSubject:
     """The generating truth of one subject; arrays have a voxel per entry or column.
 
     Attributes:
-        voxels: where they sit, and the region that says what drives them.
+        voxels: their places, and the region that decides what drives them.
         fir: (K, V) weight of each delay.
         latent: (D, V) weight of each latent dimension; 0 where words drive nothing.
         bands: (B, V) weight of each mel band; 0 where the sound drives nothing.
-        signal: (V,) variance of the signal in one hearing, 0 in silent voxels; with the noise it is 1.
-        noise: (V,) variance of the noise in one hearing.
-        memory: (V,) correlation of the noise with itself one TR before.
+        signal: (V,) variance of the signal in one repeat, 0 in silent voxels; signal plus noise is 1.
+        noise: (V,) variance of the noise in one repeat.
+        memory: (V,) correlation of the noise with itself one TR earlier.
         scale: (V,) unit of the published values; powers are in units of its square.
     """
 
-    voxels: Voxels
+    voxels: PlacedVoxels
     fir: np.ndarray
     latent: np.ndarray
     bands: np.ndarray
@@ -43,7 +43,7 @@ class Subject:
 
 
 def delayed(drive: np.ndarray, delay: int) -> np.ndarray:
-    """(T, n) `drive` moved `delay` TRs later, zeros before its start."""
+    """(T, n) `drive` shifted by `delay` TRs, zeros before its start."""
     moved = np.zeros_like(drive)
     moved[delay:] = drive[: len(drive) - delay]
     return moved
@@ -55,13 +55,13 @@ def respond(drive: np.ndarray, fir: np.ndarray) -> np.ndarray:
     return total[latents.RESPONSE]
 
 
-def draw(voxels: Voxels, rng: np.random.Generator) -> Subject:
-    """Draw a subject's generating weights and powers, before the signal has been scaled to its power."""
+def draw_subject(voxels: PlacedVoxels, rng: np.random.Generator) -> PhantomSubject:
+    """Draw a subject's generating weights and powers; `signals` scales the signal to its power."""
     n = len(voxels.vertex)
     fir = _FIR[:, None] * rng.lognormal(0, 0.2, (len(DELAYS), n))
-    # Signs are random and magnitudes are the spectrum's: every voxel's expected score is the same line.
+    # Signs are random, magnitudes those of the spectrum: all voxels have the same line of expected scores.
     latent = latents.spectrum()[:, None] * rng.choice([-1.0, 1.0], (latents.DIMENSIONS, n))
-    # Tonotopy: each auditory voxel is tuned to a band, after its place within the patch.
+    # Tonotopy: each auditory voxel is tuned to a band that depends on its place within the patch.
     band = np.arange(latents.BANDS)[:, None]
     best = np.zeros(n)
     for area, side in {(a, h) for a, h in zip(voxels.area, voxels.hemisphere, strict=True)}:
@@ -70,10 +70,10 @@ def draw(voxels: Voxels, rng: np.random.Generator) -> Subject:
     bands = np.exp(-0.5 * ((band - best) / 1.5) ** 2)
     words = np.isin(voxels.region, ("language", "mixed"))
     sound = np.isin(voxels.region, ("auditory", "mixed"))
-    # ASSUME: a share of 0.04 to 0.8 of one hearing's variance is signal, 0.42 in the mean: better than most
-    # of cortex, so that half an hour of stories suffices, with as wide a range of ceilings.
+    # ASSUME: a share of 0.04 to 0.8 of the variance of one repeat is signal, 0.42 on average: more than in
+    # most of cortex, so that half an hour of stories is enough, with as wide a range of ceilings.
     signal = np.where(words | sound, 0.04 + 0.76 * rng.beta(2, 2, n), 0.0)
-    return Subject(
+    return PhantomSubject(
         voxels=voxels,
         fir=fir,
         latent=latent * words,
@@ -86,7 +86,7 @@ def draw(voxels: Voxels, rng: np.random.Generator) -> Subject:
 
 
 def signals(
-    subject: Subject, words: Mapping[str, np.ndarray], sounds: Mapping[str, np.ndarray]
+    subject: PhantomSubject, words: Mapping[str, np.ndarray], sounds: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Noise-free responses of each story, (R, V), scaled to each voxel's signal power over all stories.
 
@@ -102,15 +102,15 @@ def signals(
 
     def driven(drive: Mapping[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
         part = {story: respond(x @ weights, subject.fir) for story, x in drive.items()}
-        # Published responses are detrended run by run, so a story's mean carries nothing.
+        # Published responses are detrended run by run, so the mean of a story carries no information.
         return scaled({story: y - y.mean(0) for story, y in part.items()}, np.ones(len(subject.signal)))
 
     by_words, by_sound = driven(words, subject.latent), driven(sounds, subject.bands)
     return scaled({story: by_words[story] + by_sound[story] for story in words}, subject.signal)
 
 
-def noise(subject: Subject, n_trs: int, rng: np.random.Generator) -> np.ndarray:
-    """One hearing's noise (R, V): a stationary AR(1) series of each voxel's noise power."""
+def draw_noise(subject: PhantomSubject, n_trs: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise of one repeat (R, V): a stationary AR(1) series with the noise power of each voxel."""
     memory = subject.memory
     series = rng.standard_normal((n_trs, len(memory)))
     series[1:] *= np.sqrt(1 - memory**2)
@@ -119,9 +119,13 @@ def noise(subject: Subject, n_trs: int, rng: np.random.Generator) -> np.ndarray:
     return series * np.sqrt(subject.noise)
 
 
-def hearings(subject: Subject, signal: np.ndarray, repeats: int, rng: np.random.Generator) -> np.ndarray:
+def hearings(
+    subject: PhantomSubject, signal: np.ndarray, repeats: int, rng: np.random.Generator
+) -> np.ndarray:
     """(repeats, R, V) responses in published units: the same signal, each with noise of its own."""
-    return np.stack([(signal + noise(subject, len(signal), rng)) * subject.scale for _ in range(repeats)])
+    return np.stack(
+        [(signal + draw_noise(subject, len(signal), rng)) * subject.scale for _ in range(repeats)]
+    )
 
 
 def noise_within(memory: np.ndarray, n_trs: int) -> np.ndarray:

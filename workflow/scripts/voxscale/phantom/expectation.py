@@ -1,10 +1,10 @@
-"""What scores the nested family must reach: the first d dimensions of the latent as a model of width d.
+"""True scores of the nested family, whose model of width d is the first d dimensions of the latent.
 
-Three statements, each stricter about what is given:
+Three cases, each closer to the study:
     population   endless training and endless test: ceiling times sqrt(S(d)), a straight line in log10 d
-    test         endless training, but the test story's own stimuli
-    trained      the training stories' own stimuli and noise, by ridge, and the test story's own stimuli
-All are expectations over the noise; none looks at a response. Shapes: N training TRs, M scored test TRs,
+    test         endless training, but the stimuli of the test story
+    trained      ridge on the stimuli and noise of the training stories, and the stimuli of the test story
+All are expectations over the noise; no response is used. Shapes: N training TRs, M scored test TRs,
 V voxels, K delays.
 """
 
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from voxscale.phantom import brain, latents
-from voxscale.phantom.brain import Subject
+from voxscale.phantom.brain import PhantomSubject
 
-DIMENSIONS = (1, 2, 4, 8, 16, 32)
+WIDTHS = (1, 2, 4, 8, 16, 32)
 # Ridge penalties relative to the kernel's mean diagonal times N; wide enough for every signal power here.
 PENALTIES = np.logspace(-4, 0.5, 10)
 
@@ -32,8 +32,8 @@ class _Fit:
 
 
 @dataclass(frozen=True)
-class Ridge:
-    """Everything about the nested family that is the same for all subjects: made by `ridge`."""
+class RidgeMaps:
+    """What is the same for all subjects about the nested family: made by `ridge_maps`."""
 
     training: list[str]
     test: list[str]
@@ -41,7 +41,7 @@ class Ridge:
     fits: dict[int, list[_Fit]]
 
 
-def scored(test: Sequence[str], parts: Mapping[str, np.ndarray], skip: int) -> np.ndarray:
+def _scored(test: Sequence[str], parts: Mapping[str, np.ndarray], skip: int) -> np.ndarray:
     """(M, ...) rows of the test stories that are scored: all but the first `skip` TRs of each."""
     return np.concatenate([parts[story][skip:] for story in test])
 
@@ -52,11 +52,13 @@ def _design(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarra
     return np.concatenate([brain.delayed(x, delay) for delay in brain.DELAYS], axis=1)
 
 
-def ridge(words: Mapping[str, np.ndarray], training: Sequence[str], test: Sequence[str], skip: int) -> Ridge:
+def ridge_maps(
+    words: Mapping[str, np.ndarray], training: Sequence[str], test: Sequence[str], skip: int
+) -> RidgeMaps:
     """Ridge maps of every width and penalty, from the stories' latents (T, D)."""
     fits: dict[int, list[_Fit]] = {}
     rows = [len(words[story][latents.RESPONSE]) for story in training]
-    for d in DIMENSIONS:
+    for d in WIDTHS:
         blocks = []
         for story in training:
             x = words[story][:, :d]
@@ -65,14 +67,14 @@ def ridge(words: Mapping[str, np.ndarray], training: Sequence[str], test: Sequen
         pooled = np.concatenate([words[story][latents.RESPONSE, :d] for story in training])
         x_train = np.concatenate(blocks)  # (N, K d)
         statistics = (pooled.mean(0), pooled.std(0))
-        x_test = scored(test, {s: _design(words[s][:, :d], *statistics) for s in test}, skip)  # (M, K d)
+        x_test = _scored(test, {s: _design(words[s][:, :d], *statistics) for s in test}, skip)  # (M, K d)
         x_test = x_test - x_test.mean(0)
         left, size, right = np.linalg.svd(x_train, full_matrices=False)
         fits[d] = []
         for penalty in PENALTIES * np.mean(size**2) * len(size):
             predict = (x_test @ right.T) * (size / (size**2 + penalty)) @ left.T
             fits[d].append(_Fit(predict, _lags(predict, rows)))
-    return Ridge(list(training), list(test), skip, fits)
+    return RidgeMaps(list(training), list(test), skip, fits)
 
 
 def _lags(predict: np.ndarray, rows: Sequence[int]) -> np.ndarray:
@@ -88,16 +90,16 @@ def _lags(predict: np.ndarray, rows: Sequence[int]) -> np.ndarray:
     return weights
 
 
-def ceiling(
-    subject: Subject, signal: Mapping[str, np.ndarray], test: Sequence[str], skip: int, repeats: int
+def true_ceiling(
+    subject: PhantomSubject, signal: Mapping[str, np.ndarray], test: Sequence[str], skip: int, repeats: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Signal power, noise power of one hearing (published units squared), and CCmax of the mean; each (V,).
+    """Signal power, noise power of one repeat (published units squared), and CCmax of the mean; each (V,).
 
     CCmax = sqrt(signal / (signal + noise / repeats)) over the scored rows (Schoppe et al. 2016,
     doi 10.3389/fncom.2016.00010).
     """
-    # Powers are those about the mean of the rows at hand; slow noise loses a little of its power there.
-    signal_power = scored(test, signal, skip).var(0)
+    # Powers are taken about the mean of the scored rows; slow noise loses a little of its power there.
+    signal_power = _scored(test, signal, skip).var(0)
     within = np.average(
         [brain.noise_within(subject.memory, len(signal[story]) - skip) for story in test],
         axis=0,
@@ -108,33 +110,33 @@ def ceiling(
     return signal_power * subject.scale**2, noise_power * subject.scale**2, cc_max
 
 
-def expect(
-    subject: Subject,
+def expected_r(
+    subject: PhantomSubject,
     words: Mapping[str, np.ndarray],
     signal: Mapping[str, np.ndarray],
-    maps: Ridge,
+    maps: RidgeMaps,
     repeats: int,
 ) -> dict[str, np.ndarray]:
-    """Expected correlation of each width in each voxel: {statement: (widths, V)}, NaN without word signal."""
+    """Expected correlation of each width in each voxel: {case: (widths, V)}, NaN without word signal."""
     use = np.flatnonzero(subject.voxels.region == "language")
     n_voxels = len(subject.signal)
-    found = {name: np.full((len(DIMENSIONS), n_voxels), np.nan) for name in ("population", "test", "trained")}
-    truth = scored(maps.test, signal, maps.skip)[:, use]  # (M, v)
+    found = {name: np.full((len(WIDTHS), n_voxels), np.nan) for name in ("population", "test", "trained")}
+    truth = _scored(maps.test, signal, maps.skip)[:, use]  # (M, v)
     truth = truth - truth.mean(0)
-    powers = ceiling(subject, signal, maps.test, maps.skip, repeats)[:2]
+    powers = true_ceiling(subject, signal, maps.test, maps.skip, repeats)[:2]
     signal_power, noise_power = (x[use] / subject.scale[use] ** 2 for x in powers)
     power = signal_power + noise_power / repeats
     y_train = np.concatenate([signal[story][:, use] for story in maps.training])  # (N, v)
     share = np.cumsum(latents.spectrum() ** 2)
     population = np.sqrt(subject.signal / (subject.signal + subject.noise / repeats))[use]
     autocovariance = subject.memory[use] ** np.arange(max(len(signal[s]) for s in maps.training))[:, None]
-    for i, d in enumerate(DIMENSIONS):
+    for i, d in enumerate(WIDTHS):
         found["population"][i, use] = population * np.sqrt(share[d - 1])
         part = {
             story: brain.respond(words[story][:, :d] @ subject.latent[:d][:, use], subject.fir[:, use])
             for story in maps.test
         }
-        guess = scored(maps.test, part, maps.skip)
+        guess = _scored(maps.test, part, maps.skip)
         guess = guess - guess.mean(0)
         found["test"][i, use] = (guess * truth).mean(0) / np.sqrt(guess.var(0) * power)
         best = np.full(len(use), -np.inf)
@@ -146,7 +148,7 @@ def expect(
     return found
 
 
-def line(r: np.ndarray, dimensions: Sequence[int] = DIMENSIONS) -> tuple[float, float]:
+def fit_line(r: np.ndarray, dimensions: Sequence[int] = WIDTHS) -> tuple[float, float]:
     """Slope per decade and intercept (at one dimension) of the least-squares line of scores in log10 d."""
     slope, intercept = np.polyfit(np.log10(dimensions), r, 1)
     return float(slope), float(intercept)

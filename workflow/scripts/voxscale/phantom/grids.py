@@ -1,4 +1,4 @@
-"""Transcripts as Praat writes them: long text format, a phone tier and a word tier, as in ds003020."""
+"""Transcripts in Praat's long text format, with a phone tier and a word tier, as in ds003020."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from praatio import textgrid
 
 from voxscale.io import atomic
-from voxscale.phantom.speech import Interval, Speech
+from voxscale.phantom.speech import Speech, SpokenInterval
 
 SILENCE = "sp"
 
 
-def _tier(name: str, spoken: list[Interval], duration_s: float) -> textgrid.IntervalTier:
-    """Spoken intervals with the silences between them; those shorter than 1 ms are closed."""
+def _tier(name: str, spoken: list[SpokenInterval], duration_s: float) -> textgrid.IntervalTier:
+    """Spoken intervals with the silences between them; silences shorter than 1 ms are left out."""
     entries: list[tuple[float, float, str]] = []
     end = 0.0
     for label, onset_s, offset_s in spoken:
@@ -27,14 +27,14 @@ def _tier(name: str, spoken: list[Interval], duration_s: float) -> textgrid.Inte
     return textgrid.IntervalTier(name, entries, minT=0, maxT=duration_s)
 
 
-def write(path: str | Path, speech: Speech) -> None:
+def write_textgrid(path: str | Path, speech: Speech) -> None:
     """Write the phones and words of a spoken story as a TextGrid.
 
     Times are rounded to a microsecond, well below the 63 microseconds of a sample.
     """
 
-    def rounded(intervals: list[Interval]) -> list[Interval]:
-        return [Interval(x.label, round(x.onset_s, 6), round(x.offset_s, 6)) for x in intervals]
+    def rounded(intervals: list[SpokenInterval]) -> list[SpokenInterval]:
+        return [SpokenInterval(x.label, round(x.onset_s, 6), round(x.offset_s, 6)) for x in intervals]
 
     grid = textgrid.Textgrid()
     for name, intervals in (("phone", speech.phones), ("word", speech.words)):

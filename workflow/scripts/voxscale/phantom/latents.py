@@ -1,4 +1,4 @@
-"""What drives the phantom on the stimulus clock: a latent made of words, and the sound's spectrum.
+"""What drives the phantom on the stimulus clock: a latent computed from words, and the sound's spectrum.
 
 Shapes: T clock TRs of a story, D latent dimensions, B mel bands.
 """
@@ -12,41 +12,43 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from voxscale.phantom.speech import RATE_HZ, Interval, Speech
+from voxscale.phantom.speech import RATE_HZ, Speech, SpokenInterval
 from voxscale.timeseries import lanczos_resample
 
 TR_S = 2.0
-BEFORE_S = 10.0  # the stimulus clock begins this long before the sound
-CLOCK_DROPPED = 5  # respdict's TRs less those of the stimulus clock
+_BEFORE_S = 10.0  # the stimulus clock begins this long before the sound
+_CLOCK_DROPPED = 5  # TRs in respdict.json minus those of the stimulus clock
 RESPONSE = slice(10, -5)  # rows of the stimulus clock that the responses keep
 DIMENSIONS = 32
 BANDS = 12
-LEAK = 0.5  # how much of the words before stays, word by word
-RARE = 30.0  # words heard this often carry half of their meaning
+_LEAK = 0.5  # share of the state that remains after each word
+_RARE = 30.0  # a word heard this often has half of its full weight
 
 
 def respdict_trs(duration_s: float) -> int:
-    """TRs of a run as respdict.json counts them: 10 s before the sound, and 10 s and 5 TRs behind it."""
-    return math.ceil((duration_s + 2 * BEFORE_S) / TR_S) + CLOCK_DROPPED
+    """TRs of a run as respdict.json counts them: 10 s before the sound, and 10 s and 5 TRs after it."""
+    return math.ceil((duration_s + 2 * _BEFORE_S) / TR_S) + _CLOCK_DROPPED
 
 
 def clock_onsets(duration_s: float) -> np.ndarray:
-    """(T,) s, start of each TR of the stimulus clock after the start of the sound."""
-    return TR_S * np.arange(respdict_trs(duration_s) - CLOCK_DROPPED) - BEFORE_S
+    """(T,) s, start of each TR of the stimulus clock, from the start of the sound."""
+    return TR_S * np.arange(respdict_trs(duration_s) - _CLOCK_DROPPED) - _BEFORE_S
 
 
 def _vector(word: str, seed: int) -> np.ndarray:
-    """(D,) meaning of a word: normal, and the same wherever the word is heard."""
+    """(D,) meaning of a word: normally distributed, the same at each place of the word."""
     digest = hashlib.sha256(f"{seed}/{word}".encode()).digest()
     return np.random.default_rng(list(digest)).standard_normal(DIMENSIONS)
 
 
-def _heard(words: Sequence[Interval], meaning: Mapping[str, np.ndarray], mids_s: np.ndarray) -> np.ndarray:
-    """(T, D) word meanings with what is left of those before, on the TR clock."""
+def _heard(
+    words: Sequence[SpokenInterval], meaning: Mapping[str, np.ndarray], mids_s: np.ndarray
+) -> np.ndarray:
+    """(T, D) word meanings plus the rest of earlier ones, on the TR clock."""
     state = np.zeros(DIMENSIONS)
     states = np.empty((len(words), DIMENSIONS))
     for i, word in enumerate(words):
-        state = LEAK * state + meaning[word.label]
+        state = _LEAK * state + meaning[word.label]
         states[i] = state
     times = np.array([(word.onset_s + word.offset_s) / 2 for word in words])
     return lanczos_resample(states, times, mids_s)
@@ -55,14 +57,14 @@ def _heard(words: Sequence[Interval], meaning: Mapping[str, np.ndarray], mids_s:
 def words_latent(stories: Mapping[str, Speech], seed: int) -> dict[str, np.ndarray]:
     """The word-driven latent of each story, (T, D) float64, white over the response TRs of all stories.
 
-    Any features from which word identity is linearly readable predict it, the better the more words they
-    tell apart; the rate of words says nothing about it, for meanings have mean zero over the words heard.
+    Any features that encode the identity of words linearly predict it, the better the more words they
+    distinguish. It does not depend on the word rate, since meanings have mean zero over the words heard.
     """
     counts = Counter(word.label for speech in stories.values() for word in speech.words)
     total = sum(counts.values())
-    # ASSUME: rare words mean little. Otherwise most of the latent would hang on words that half an hour of
-    # training stories holds once or never, and no model could learn it.
-    meaning = {word: _vector(word, seed) * n / (n + RARE) for word, n in sorted(counts.items())}
+    # ASSUME: rare words have little weight. Otherwise most of the latent would depend on words that occur
+    # once or never in half an hour of training stories, and no model could learn it.
+    meaning = {word: _vector(word, seed) * n / (n + _RARE) for word, n in sorted(counts.items())}
     mean = sum(counts[word] * vector for word, vector in meaning.items()) / total
     meaning = {word: vector - mean for word, vector in meaning.items()}
     raw = {

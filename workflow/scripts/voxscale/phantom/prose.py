@@ -18,7 +18,7 @@ def words(text: str) -> list[str]:
 
 
 def sentences(text: str, limit: int | None = None) -> list[str]:
-    """Sentences of a text, each with at least one word; cut when `limit` words are reached."""
+    """Sentences of a text, each with at least one word, up to `limit` words."""
     kept: list[str] = []
     left = limit if limit is not None else len(text)
     for match in _SENTENCE.finditer(" ".join(text.split())):
@@ -33,11 +33,11 @@ def sentences(text: str, limit: int | None = None) -> list[str]:
     return kept
 
 
-def read(folder: str | Path, names: Sequence[str] | None = None) -> dict[str, str]:
+def read_prose(folder: str | Path, names: Sequence[str] | None = None) -> dict[str, str]:
     """Read `<name>.txt` of each story; default every text of the folder, sorted by name.
 
     Raises:
-        UserError: a text is missing, has no word, or has signs that no word may have.
+        UserError: a text is missing, has no word, or has characters that are not allowed.
     """
     folder = Path(folder)
     found = sorted(path.stem for path in folder.glob("*.txt"))
@@ -47,7 +47,7 @@ def read(folder: str | Path, names: Sequence[str] | None = None) -> dict[str, st
         if name not in found:
             raise UserError(f"{path}: no such story; the phantom has {', '.join(found) or 'none'}")
         text = path.read_text(encoding="utf-8")
-        # A digit or a hyphen would be spoken as words that the text does not have.
+        # A digit or a hyphen would be spoken as words that are not in the text.
         strange = sorted(set(re.findall(r"[^A-Za-z'.,?!;:\s]", text)))
         if strange or not WORD.search(text):
             what = f"holds {' '.join(strange)}" if strange else "has no word"

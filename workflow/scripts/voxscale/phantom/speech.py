@@ -19,8 +19,8 @@ from voxscale.errors import UserError
 from voxscale.phantom import prose
 
 RATE_HZ = 16_000  # of the written sound
-SPEECH_HZ = 22_050  # of the synthesiser
-SILENCES = frozenset({"_", "_:", "_!", "_|", "_^_", "|", ""})
+_ESPEAK_HZ = 22_050  # of the synthesiser
+_SILENCES = frozenset({"_", "_:", "_!", "_|", "_^_", "|", ""})
 
 _SYNCHRONOUS, _UTF8, _RATE, _PITCH, _RANGE = 2, 1, 1, 3, 4
 _PHONEME_EVENTS, _DONT_EXIT = 0x0001, 0x8000
@@ -50,8 +50,8 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
-class Interval(NamedTuple):
-    """A word or a phone: its label and its times in s after the start of the sound."""
+class SpokenInterval(NamedTuple):
+    """A word or a phone: its label and its times in s from the start of the sound."""
 
     label: str
     onset_s: float
@@ -63,8 +63,8 @@ class Speech:
     """A spoken story: `sound` (samples,) int16 at `RATE_HZ`, words and phones in order of time."""
 
     sound: np.ndarray
-    words: list[Interval]
-    phones: list[Interval]
+    words: list[SpokenInterval]
+    phones: list[SpokenInterval]
 
     @property
     def duration_s(self) -> float:
@@ -72,14 +72,14 @@ class Speech:
 
 
 class _Synthesiser:
-    """espeak-ng with one English voice; one at a time, since its library keeps its state in globals."""
+    """espeak-ng with one English voice; only one at a time, since its library has global state."""
 
     def __init__(self) -> None:
         import espeakng_loader
 
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(espeakng_loader.get_data_path()).encode()
-        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS | _DONT_EXIT) != SPEECH_HZ:
+        if self._library.espeak_Initialize(_SYNCHRONOUS, 0, data, _PHONEME_EVENTS | _DONT_EXIT) != _ESPEAK_HZ:
             raise UserError("espeakng-loader: the synthesiser does not start; install the pinned version")
         self._callback = _Callback(self._receive)  # must outlive the calls
         self._library.espeak_SetSynthCallback(self._callback)
@@ -105,7 +105,7 @@ class _Synthesiser:
         """Speak `text`.
 
         Returns:
-            (samples,) int16 at `SPEECH_HZ`, and events (type, character, sample, phone).
+            (samples,) int16 at `_ESPEAK_HZ`, and events (type, character, sample, phone).
         """
         self._sound, self._events = [], []
         for parameter, value in ((_RATE, words_per_minute), (_PITCH, pitch), (_RANGE, 60)):
@@ -116,57 +116,57 @@ class _Synthesiser:
 
     def close(self) -> None:
         self._library.espeak_Terminate()
-        # The phases of the voice's oscillators outlive even a restart: only a library loaded anew says the
-        # same sentence with the same samples, whatever was said before.
+        # The phases of the voice's oscillators survive even a restart: only a freshly loaded library speaks a
+        # sentence with the same samples whatever it spoke before.
         _ctypes.dlclose(self._library._handle)
 
 
-def _split(labels: list[str], phones: list[Interval]) -> Iterator[Interval]:
-    """Share the phones of words that were spoken as one ("of the") among them, by their letters."""
+def _split(labels: list[str], phones: list[SpokenInterval]) -> Iterator[SpokenInterval]:
+    """Divide the phones of words that were spoken as one ("of the") among them, by number of letters."""
     onset, offset = phones[0].onset_s, phones[-1].offset_s
     ends = np.cumsum([len(label) for label in labels]) / sum(len(label) for label in labels)
     if len(phones) >= len(labels):
         edges = [onset]
         used = 0
         for i, end in enumerate(ends[:-1]):
-            # Each word gets a phone at least, and leaves one for each word after it.
+            # Each word gets at least one phone, and leaves one for each word after it.
             used = int(np.clip(round(end * len(phones)), used + 1, len(phones) - (len(labels) - 1 - i)))
             edges.append(phones[used].onset_s)
         edges.append(offset)
     else:
         edges = [onset, *(onset + ends * (offset - onset))]
     for label, start, end in zip(labels, edges[:-1], edges[1:], strict=True):
-        yield Interval(label, float(start), float(end))
+        yield SpokenInterval(label, float(start), float(end))
 
 
 def _speak_sentence(voice: _Synthesiser, sentence: str, words_per_minute: float, pitch: float) -> Speech:
-    """One sentence, its times after its own start; the sound still at `SPEECH_HZ`."""
+    """One sentence, its times from its own start; the sound at `_ESPEAK_HZ`."""
     sound, events = voice.say(sentence, round(words_per_minute * _PACE), round(pitch))
     spans = [match.span() for match in prose.WORD.finditer(sentence)]
     starts = np.array([start for start, _ in spans])
-    # Phones: each lasts until the next; those shorter than 5 ms are marks, and join the one before.
+    # Phones: each lasts until the next; those shorter than 5 ms are marks and are added to the one before.
     heard: list[tuple[int, float, str]] = []  # group (index of its first word), onset, label
     group = 0
     for kind, character, sample, label in events:
         if kind == _WORD_EVENT:
             group = max(group, int(np.searchsorted(starts, character, side="right")) - 1)
             continue
-        heard.append((group, sample / SPEECH_HZ, label))
-    groups: dict[int, list[Interval]] = {}
-    ends = [onset for _, onset, _ in heard[1:]] + [len(sound) / SPEECH_HZ]
+        heard.append((group, sample / _ESPEAK_HZ, label))
+    groups: dict[int, list[SpokenInterval]] = {}
+    ends = [onset for _, onset, _ in heard[1:]] + [len(sound) / _ESPEAK_HZ]
     for (group, onset, label), end in zip(heard, ends, strict=True):
-        if label in SILENCES:
+        if label in _SILENCES:
             continue
         phones = groups.setdefault(group, [])
         if end - onset < 0.005 and phones:
             phones[-1] = phones[-1]._replace(offset_s=end)
         else:
-            phones.append(Interval(label.strip("',%="), onset, end))
+            phones.append(SpokenInterval(label.strip("',%="), onset, end))
     if not groups:
-        raise UserError(f'phantom story: nothing is heard of "{sentence}"; write it in plain words')
+        raise UserError(f'phantom story: "{sentence}" gives no sound; write it in plain words')
     firsts = sorted(groups)
     firsts_and_end = [0, *firsts[1:], len(spans)]
-    found: list[Interval] = []
+    found: list[SpokenInterval] = []
     for first, begin, end in zip(firsts, firsts_and_end[:-1], firsts_and_end[1:], strict=True):
         labels = [sentence[a:b].lower() for a, b in spans[begin:end]]
         found.extend(_split(labels, groups[first]))
@@ -174,7 +174,7 @@ def _speak_sentence(voice: _Synthesiser, sentence: str, words_per_minute: float,
 
 
 def _colour(sound: np.ndarray, timbre: float, loudness_db: float) -> np.ndarray:
-    """(samples,) float64: muffled (timbre towards -1) or thin (towards 1), 22 to 34 dB below full scale."""
+    """(samples,) float64: muffled (timbre near -1) or thin (near 1), 22 to 34 dB below full scale."""
     sound = sound.astype(np.float64)
     sound[1:] -= timbre * sound[:-1]
     return sound * (32768 * 10 ** ((loudness_db - 22) / 20) / max(sound.std(), 1.0))
@@ -183,40 +183,42 @@ def _colour(sound: np.ndarray, timbre: float, loudness_db: float) -> np.ndarray:
 def speak(
     text: str, name: str, words_per_minute: int = 140, seed: int = 0, limit: int | None = None
 ) -> Speech:
-    """Speak a story, with the changes of pace, pitch and loudness of somebody who tells it.
+    """Speak a story with the changes of pace, pitch and loudness of a human speaker.
 
     Args:
         text: prose of plain words.
-        name: of the story; the telling depends on it and on `seed`, and on nothing else.
+        name: of the story; the prosody depends on it and on `seed` only.
         words_per_minute: mean pace within sentences.
         limit: stop after this many words.
 
     Raises:
-        UserError: the words that were heard are not the words of the text, in order.
+        UserError: the spoken words are not the words of the text, in order.
     """
     from scipy.signal import resample_poly
 
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     rng = np.random.default_rng(list(digest))
-    pieces = [np.zeros(round(0.3 * SPEECH_HZ))]
-    words: list[Interval] = []
-    phones: list[Interval] = []
+    pieces = [np.zeros(round(0.3 * _ESPEAK_HZ))]
+    words: list[SpokenInterval] = []
+    phones: list[SpokenInterval] = []
     seconds = 0.3
     with contextlib.closing(_Synthesiser()) as voice:
         for sentence in prose.sentences(text, limit):
-            # ASSUME: prosody is independent of the words, so that hearing carries what the text does not.
+            # ASSUME: prosody is independent of the words, so that sound tells more than text.
             pace, pitch = rng.uniform(0.88, 1.12), rng.uniform(30, 70)
             loudness_db, timbre = rng.uniform(-12, 0), rng.uniform(-0.9, 0.9)
             spoken = _speak_sentence(voice, sentence, words_per_minute * pace, pitch)
-            pause = np.zeros(int(rng.uniform(0.1, 0.6) * SPEECH_HZ))
+            pause = np.zeros(int(rng.uniform(0.1, 0.6) * _ESPEAK_HZ))
             pieces += [_colour(spoken.sound, timbre, loudness_db), pause]
             for source, target in ((spoken.words, words), (spoken.phones, phones)):
-                target.extend(Interval(x.label, x.onset_s + seconds, x.offset_s + seconds) for x in source)
-            seconds += (len(spoken.sound) + len(pause)) / SPEECH_HZ
+                target.extend(
+                    SpokenInterval(x.label, x.onset_s + seconds, x.offset_s + seconds) for x in source
+                )
+            seconds += (len(spoken.sound) + len(pause)) / _ESPEAK_HZ
     expected = prose.words(text)[:limit]
     onsets = [word.onset_s for word in words]
     if [word.label for word in words] != expected or np.any(np.diff(onsets) <= 0):
         wrong = next((a for a, b in zip(expected, words, strict=False) if a != b.label), expected[-1])
-        raise UserError(f'{name}.txt: the speech loses its words at "{wrong}"; write that place otherwise')
+        raise UserError(f'{name}.txt: the speech loses words at "{wrong}"; rewrite that sentence')
     resampled = resample_poly(np.concatenate(pieces), 320, 441)
     return Speech(np.clip(np.round(resampled), -32768, 32767).astype(np.int16), words, phones)

@@ -1,7 +1,7 @@
 """Write the phantom: a dataset in the layout of ds003020, and its truth in a folder of its own.
 
-First the stories, which all subjects hear (`write_stimuli`), then each subject's scans (`scan`): another
-subject changes nothing of the first ones.
+First the stories, which all subjects hear (`write_stimuli`), then the scans of each subject (`scan_subject`):
+adding a subject does not change the others.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from voxscale.dataset import PROSE
 from voxscale.errors import UserError
 from voxscale.io import atomic, read_json, write_json
-from voxscale.phantom import brain, cortex, expectation, grids, latents, prose, speech
+from voxscale.phantom import brain, expectation, grids, latents, patches, prose, speech
 from voxscale.phantom.speech import Speech
 from voxscale.progress import bar
 
-FORMAT = "voxscale-phantom-1"
-DRIVES = "drives.h5"
-SHORTEST = 26  # TRs of respdict: 6 stay, enough for the longest delay
-DEFAULTS: dict[str, Any] = {
+_FORMAT = "voxscale-phantom-1"
+_DRIVES = "drives.h5"
+_SHORTEST = 26  # TRs in respdict.json, of which 6 remain: enough for the longest delay
+_DEFAULTS: dict[str, Any] = {
     "seed": 1,
     "voxels": 1400,
     "repeats": 10,
@@ -40,9 +40,9 @@ DEFAULTS: dict[str, Any] = {
 
 
 def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := sorted(settings.keys() - DEFAULTS.keys()):
-        raise UserError(f"config key phantom: unknown {', '.join(unknown)}; known are {', '.join(DEFAULTS)}")
-    return {**DEFAULTS, **settings}
+    if unknown := sorted(settings.keys() - _DEFAULTS.keys()):
+        raise UserError(f"config key phantom: unknown {', '.join(unknown)}; known are {', '.join(_DEFAULTS)}")
+    return {**_DEFAULTS, **settings}
 
 
 def _roles(settings: Mapping[str, Any], prose_folder: Path) -> tuple[list[str], list[str]]:
@@ -54,9 +54,9 @@ def _roles(settings: Mapping[str, Any], prose_folder: Path) -> tuple[list[str], 
         training = settings["stories"] or sorted(path.stem for path in prose_folder.glob("*.txt"))
         training = [story for story in training if story not in test]
     if shared := sorted(set(training) & set(test)):
-        raise UserError(f"config key dataset.test_stories: {shared[0]} is a training story too; choose")
+        raise UserError(f"config key dataset.test_stories: {shared[0]} is a training story too; remove one")
     if not training:
-        raise UserError("config key dataset.training_stories: none is left; add a story")
+        raise UserError("config key dataset.training_stories: no story is left; add one")
     return training, test
 
 
@@ -66,7 +66,7 @@ def _speak(
     for story in bar(sorted(texts), "speak the stories", unit="story"):
         limit = settings["words_per_story"]
         if limit is not None and story in test:
-            limit *= 2  # test stories are twice as long, as they lose their first seconds to scoring
+            limit *= 2  # test stories are twice as long, as their first seconds are not scored
         yield (
             story,
             speech.speak(texts[story], story, settings["words_per_minute"], settings["seed"], limit),
@@ -79,14 +79,14 @@ def _write_stimuli(root: Path, spoken: Mapping[str, Speech], words: Mapping[str,
     for story, said in spoken.items():
         with atomic(root / f"stimuli/{story}.wav") as temporary:
             soundfile.write(temporary, said.sound, speech.RATE_HZ, subtype="PCM_16")
-        grids.write(root / f"derivative/TextGrids/{story}.TextGrid", said)
+        grids.write_textgrid(root / f"derivative/TextGrids/{story}.TextGrid", said)
         with atomic(root / f"derivative/latents/{story}.npy") as temporary:
             np.save(temporary, words[story].astype(np.float32))
     trs = {story: latents.respdict_trs(said.duration_s) for story, said in spoken.items()}
     write_json(root / "derivative/respdict.json", trs)
 
 
-def _write_voxels(path: Path, voxels: cortex.Voxels) -> None:
+def _write_voxels(path: Path, voxels: patches.PlacedVoxels) -> None:
     rows = zip(voxels.hemisphere, voxels.vertex, voxels.roi, strict=True)
     lines = ["voxel\themisphere\tvertex\troi", *(f"{i}\t{h}\t{v}\t{r}" for i, (h, v, r) in enumerate(rows))]
     with atomic(path) as temporary:
@@ -96,7 +96,7 @@ def _write_voxels(path: Path, voxels: cortex.Voxels) -> None:
 def _write_responses(
     root: Path,
     name: str,
-    subject: brain.Subject,
+    subject: brain.PhantomSubject,
     signal: Mapping[str, np.ndarray],
     test: Sequence[str],
     repeats: int,
@@ -118,11 +118,11 @@ def _code(name: str) -> int:
 
 def _truth_table(
     name: str,
-    subject: brain.Subject,
+    subject: brain.PhantomSubject,
     powers: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
     expected: Mapping[str, np.ndarray],
 ) -> pa.Table:
-    """One row per voxel: everything that made it, and what must be found of it."""
+    """One row per voxel: all that generated it, and its true scores."""
     voxels = subject.voxels
     n = len(voxels.vertex)
     columns: dict[str, Any] = {
@@ -155,48 +155,48 @@ def _lines(expected: Mapping[str, np.ndarray]) -> dict[str, dict[str, Any]]:
     found = {}
     for statement, r in expected.items():
         mean = np.nanmean(r, axis=1)
-        slope, intercept = expectation.line(mean)
+        slope, intercept = expectation.fit_line(mean)
         found[statement] = {"r": [float(x) for x in mean], "slope": slope, "intercept": intercept}
     return found
 
 
 def write_stimuli(root: Path, truth: Path, settings: Mapping[str, Any], prose_folder: Path = PROSE) -> None:
-    """Write the stories of the phantom under `root`, and what in them drives voxels under `truth`.
+    """Write the stories of the phantom under `root`, and what drives its voxels under `truth`.
 
     Args:
-        settings: `DEFAULTS` with what is to differ; `words_per_story` cuts training stories (test stories
-            at twice that), `skip_s` is what scoring leaves out of each test story.
+        settings: values other than `_DEFAULTS`; `words_per_story` cuts training stories (test stories at
+            twice that), `skip_s` is the time that is not scored at the start of each test story.
         prose_folder: folder of `<story>.txt`.
 
     Raises:
-        UserError: a setting is unknown, a story is missing, or its speech loses words.
+        UserError: a setting is unknown, a story is missing, or words are lost in its speech.
     """
     settings = _complete(settings)
     root, truth = Path(root), Path(truth)
     training, test = _roles(settings, Path(prose_folder))
-    spoken = dict(_speak(prose.read(prose_folder, [*training, *test]), test, settings))
+    spoken = dict(_speak(prose.read_prose(prose_folder, [*training, *test]), test, settings))
     for story, said in spoken.items():
-        if latents.respdict_trs(said.duration_s) < SHORTEST:
-            raise UserError(f"{story}.txt: {said.duration_s:.0f} s are too short a story to scan; write more")
+        if latents.respdict_trs(said.duration_s) < _SHORTEST:
+            raise UserError(f"{story}.txt: {said.duration_s:.0f} s are too short to scan; write more")
     words = latents.words_latent(spoken, settings["seed"])
     _write_stimuli(root, spoken, words)
-    # A story shorter than what scoring skips (a tiny study) is scored whole.
+    # A story shorter than the skipped time (a tiny study) is scored from its start.
     skip = round(settings["skip_s"] / latents.TR_S)
     skip = skip if min(len(words[story][latents.RESPONSE]) for story in test) > skip + 10 else 0
-    with atomic(truth / DRIVES) as temporary, h5py.File(temporary, "w") as file:
+    with atomic(truth / _DRIVES) as temporary, h5py.File(temporary, "w") as file:
         for story, said in spoken.items():
             file[f"{story}/words"] = words[story]  # (T, D) float64
             file[f"{story}/sound"] = latents.sound_bands(said)  # (T, B) float64
     write_json(
         truth / "stimuli.json",
         {
-            "format": FORMAT,
+            "format": _FORMAT,
             "settings": json.loads(json.dumps(settings)),
             "training_stories": training,
             "test_stories": test,
             "skipped_trs": skip,
             "spectrum": latents.spectrum().tolist(),
-            "nested": {"region": "language", "metric": "r", "dimensions": list(expectation.DIMENSIONS)},
+            "nested": {"region": "language", "metric": "r", "dimensions": list(expectation.WIDTHS)},
         },
     )
 
@@ -205,24 +205,24 @@ def scan_subject(root: Path, truth: Path, name: str) -> None:
     """Draw subject `name`, write its voxels and responses under `root` and its truth under `truth`.
 
     Raises:
-        UserError: the stories are not there (see `write_stimuli`), or too few voxels are asked for.
+        UserError: the stories are missing (see `write_stimuli`), or there are too few voxels.
     """
     root, truth = Path(root), Path(truth)
-    told = read_json(truth / "stimuli.json")
-    settings, test, skip = told["settings"], told["test_stories"], told["skipped_trs"]
-    with h5py.File(truth / DRIVES) as file:
+    known = read_json(truth / "stimuli.json")
+    settings, test, skip = known["settings"], known["test_stories"], known["skipped_trs"]
+    with h5py.File(truth / _DRIVES) as file:
         words, sounds = ({story: file[story][kind][:] for story in file} for kind in ("words", "sound"))
     rng = np.random.default_rng([settings["seed"], 1, _code(name)])
-    subject = brain.draw(cortex.place(settings["voxels"], rng, cortex.surfaces()), rng)
+    subject = brain.draw_subject(patches.place_voxels(settings["voxels"], rng, patches.read_meshes()), rng)
     signal = brain.signals(subject, words, sounds)
     _write_voxels(root / f"derivative/voxels/{name}.tsv", subject.voxels)
     _write_responses(root, name, subject, signal, test, settings["repeats"], settings["seed"])
     powers = {
-        "": expectation.ceiling(subject, signal, test, skip, settings["repeats"]),
-        "_uncut": expectation.ceiling(subject, signal, test, 0, settings["repeats"]),
+        "": expectation.true_ceiling(subject, signal, test, skip, settings["repeats"]),
+        "_uncut": expectation.true_ceiling(subject, signal, test, 0, settings["repeats"]),
     }
-    maps = expectation.ridge(words, told["training_stories"], test, skip)
-    expected = expectation.expect(subject, words, signal, maps, settings["repeats"])
+    maps = expectation.ridge_maps(words, known["training_stories"], test, skip)
+    expected = expectation.expected_r(subject, words, signal, maps, settings["repeats"])
     with atomic(truth / f"{name}.parquet") as temporary:
         pq.write_table(_truth_table(name, subject, powers, expected), temporary, compression="zstd")
     regions = subject.voxels.region.tolist()

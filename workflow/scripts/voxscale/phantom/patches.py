@@ -1,4 +1,4 @@
-"""Where the phantom's voxels sit: patches on fsaverage5, grown along the cortex from anatomical places."""
+"""Where the phantom's voxels are: patches on fsaverage5, grown along the cortex from anatomical places."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voxscale.errors import UserError
 
 
 class Patch(NamedTuple):
-    """A patch in one hemisphere: what it is, where it is (mm, right, front, up), and its share of voxels."""
+    """A patch in one hemisphere: area, region, place (mm right, front, up), and share of the voxels."""
 
     area: str
     region: str
@@ -20,8 +20,8 @@ class Patch(NamedTuple):
     share: float
 
 
-# ASSUME: places after the usual MNI coordinates of these areas, shares for the look of it. Language leans to
-# the left; silent voxels lie in areas that a story need not drive.
+# ASSUME: places follow the usual MNI coordinates of these areas, shares are chosen freely. Language has more
+# voxels on the left; silent voxels lie in areas that a story need not drive.
 PATCHES = (
     Patch("superior temporal plane", "auditory", "left", (-47, -22, 8), 0.075),
     Patch("superior temporal plane", "auditory", "right", (49, -19, 8), 0.075),
@@ -43,12 +43,12 @@ PATCHES = (
     Patch("prefrontal", "silent", "left", (-36, 38, 28), 0.05),
     Patch("prefrontal", "silent", "right", (36, 38, 28), 0.05),
 )
-# Voxels sit on one in so many of a patch's vertices, so that few voxels cover as much cortex as areas have.
-THINNING = 2.5
-ROI = {"auditory": "auditory", "mixed": "sts", "language": "language", "silent": "other"}
+# Vertices of a patch per voxel, so that a few voxels cover as much cortex as real areas do.
+_THINNING = 2.5
+_ROIS = {"auditory": "auditory", "mixed": "sts", "language": "language", "silent": "other"}
 
 
-class Voxels(NamedTuple):
+class PlacedVoxels(NamedTuple):
     """The voxels of a subject, one entry each: text columns and (voxels,) int vertices."""
 
     hemisphere: np.ndarray
@@ -58,17 +58,17 @@ class Voxels(NamedTuple):
 
     @property
     def roi(self) -> np.ndarray:
-        return np.array([ROI[region] for region in self.region])
+        return np.array([_ROIS[region] for region in self.region])
 
 
-class Surface(NamedTuple):
+class Mesh(NamedTuple):
     """One hemisphere: points (vertices, 3) mm and the graph of its edges with their lengths in mm."""
 
     points: np.ndarray
     graph: object
 
 
-def surfaces() -> dict[str, Surface]:
+def read_meshes() -> dict[str, Mesh]:
     """The pial fsaverage5 meshes that nilearn carries; nothing is downloaded."""
     from scipy.sparse import coo_array
 
@@ -80,14 +80,14 @@ def surfaces() -> dict[str, Surface]:
         )
         length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
         graph = coo_array((length, (edges[:, 0], edges[:, 1])), shape=(len(points), len(points))).tocsr()
-        found[hemisphere] = Surface(points, graph)
+        found[hemisphere] = Mesh(points, graph)
     return found
 
 
-def place(n_voxels: int, rng: np.random.Generator, meshes: dict[str, Surface]) -> Voxels:
-    """Lay a subject's voxels: each patch covers the free vertices nearest to its place along the cortex.
+def place_voxels(n_voxels: int, rng: np.random.Generator, meshes: dict[str, Mesh]) -> PlacedVoxels:
+    """Place a subject's voxels: each patch covers the free vertices nearest to its place along the cortex.
 
-    Places move by a few mm and sizes by a tenth between subjects.
+    Places vary by a few mm and sizes by a tenth between subjects.
 
     Raises:
         UserError: fewer voxels than patches.
@@ -108,11 +108,11 @@ def place(n_voxels: int, rng: np.random.Generator, meshes: dict[str, Surface]) -
         seed = int(np.argmin(np.linalg.norm(mesh.points - centre, axis=1)))
         far = dijkstra(mesh.graph, directed=False, indices=seed)
         far[~free[patch.hemisphere]] = np.inf
-        covered = round(n * THINNING)
+        covered = round(n * _THINNING)
         if covered > np.isfinite(far).sum():
             raise UserError(f"config key phantom.voxels: {n_voxels} do not fit on fsaverage5; use fewer")
         nearest = np.argsort(far, kind="stable")[:covered]
         free[patch.hemisphere][nearest] = False
         vertex = np.sort(rng.choice(nearest, n, replace=False))
         taken.append((np.full(n, patch.hemisphere), vertex, np.full(n, patch.area), np.full(n, patch.region)))
-    return Voxels(*(np.concatenate(column) for column in zip(*taken, strict=True)))
+    return PlacedVoxels(*(np.concatenate(column) for column in zip(*taken, strict=True)))
