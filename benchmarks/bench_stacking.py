@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
 import sections
 
-from voxscale.dataset.responses import FORMAT
+from voxscale.dataset.responses import RESPONSES_FORMAT
 from voxscale.encoding.fit import Cell, fit_draw
 from voxscale.features import store as feature_store
 from voxscale.io import tables
@@ -79,7 +79,7 @@ def write_responses(path: Path, stories: int, voxels: int, rng: np.random.Genera
         file["voxels"] = np.arange(voxels, dtype=np.int32)
         file.attrs["stories"] = json.dumps([*names(stories), "test"])
         file.attrs["test_stories"] = json.dumps(["test"])
-        file.attrs["provenance"], file.attrs["format"] = "{}", FORMAT
+        file.attrs["provenance"], file.attrs["format"] = "{}", RESPONSES_FORMAT
 
 
 def time_stack(folder: Path, n_stories: int) -> float:

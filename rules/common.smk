@@ -10,10 +10,10 @@ from snakemake.exceptions import WorkflowError
 
 import voxscale
 
-from voxscale.cortex import pycortex
+from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.jobs import status
 from voxscale.cluster import before_graph, before_jobs, record_in_jobs
-from voxscale.dataset import NAME, PROSE
+from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of, require_schemas
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
@@ -59,8 +59,8 @@ wildcard_constraints:
     n_train=r"\d+",
     model=r"(?!banded-)[a-z0-9][a-z0-9._-]*",
     banded="|".join(study.config["banded"]) or "none",
-    subject=NAME,
-    story=NAME,
+    subject=NAME_PATTERN,
+    story=NAME_PATTERN,
     law="|".join(study.config["laws"]) or "none",
     selection="|".join(study.selections),
     figure="|".join(FIGURES),
@@ -208,8 +208,8 @@ def models_at_hand(dag):
 
 def flatmaps_at_hand(dag):
     """End the run in one line, before its first job, if it is to draw flatmaps and pycortex is not there."""
-    if to_run(dag, "draw_flatmap") and not pycortex.installed():
-        sys.exit(f"ERROR {pycortex.NOT_INSTALLED}")
+    if to_run(dag, "draw_flatmap") and not pycortex_installed():
+        sys.exit(f"ERROR {NOT_INSTALLED}")
 
 
 def need_of(rule, wildcards):

@@ -82,14 +82,14 @@ def phantom(folder: Path) -> dict[str, list[float]]:
 def stories(folder: Path) -> dict[str, list[float]]:
     import labs
 
-    from voxscale.dataset import read_story
+    from voxscale.dataset import write_story_tables
 
     labs.write_folder(folder)
     found = {}
     for story, transcript in (("walk", "words/walk.tsv"), ("swim", "words/swim.TextGrid")):
         paths = {name: folder / f"{story}-{name}.parquet" for name in ("words", "phones", "clock")}
         trs = {"tr_s": labs.TR_S, "trim": (3, 2)}
-        read_story(folder / transcript, folder / "trs.tsv", story, **paths, **trs)
+        write_story_tables(folder / transcript, folder / "trs.tsv", story, **paths, **trs)
         here = of_tables(folder, **{name: path.name for name, path in paths.items()})
         found |= {f"{story}.{name}": values for name, values in here.items()}
     return found

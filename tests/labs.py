@@ -5,7 +5,7 @@ import numpy as np
 from published import words_of, write_textgrid
 
 from voxscale.dataset.preparation import prepare_responses
-from voxscale.dataset.stories import describe_subject, read_story
+from voxscale.dataset.stories import describe_subject, write_story_tables
 
 STORIES = {"walk": 24, "swim": 30, "exam": 26}
 TR_S, ONSET_S = 1.5, 6.0
@@ -100,7 +100,7 @@ def run(dataset, out):
     for story in dataset.stories:
         assert all(path.exists() for path in dataset.story_inputs(story))
         parts = {name: out / f"{story}/{name}.parquet" for name in ("words", "phones", "clock")}
-        read_story(
+        write_story_tables(
             dataset.transcript(story), dataset.clocks, story, **parts, tr_s=dataset.tr_s, trim=dataset.trim
         )
     for subject in dataset.subjects:

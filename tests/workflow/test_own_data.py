@@ -11,7 +11,7 @@ import soundfile
 from workflow.runs import snakemake, tiny_config
 
 from voxscale.dataset.responses import open_subject
-from voxscale.dataset.textgrid import read_textgrid
+from voxscale.dataset.transcripts import read_transcript
 from voxscale.phantom.writing import scan_subject, write_stimuli
 
 SUBJECTS = ["anna", "bob"]
@@ -54,7 +54,7 @@ def write_trs(root, scans):
 
 def write_words(path, published, story):
     path.parent.mkdir(parents=True, exist_ok=True)
-    words, _ = read_textgrid(published / f"derivative/TextGrids/{story}.TextGrid")
+    words, _ = read_transcript(published / f"derivative/TextGrids/{story}.TextGrid")
     rows = [f"{w.onset_s:.6f}\t{w.offset_s - w.onset_s:.6f}\t{w.label}\n" for w in words]
     path.write_text("onset\tduration\tword\n" + "".join(rows))
 

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from workflow.runs import HOME, snakemake
 
-from voxscale.cortex.pycortex import NO_PLACES, NOT_INSTALLED, installed
+from voxscale.cortex.pycortex import NO_PLACES, NOT_INSTALLED, pycortex_installed
 from voxscale.jobs import Job
 from voxscale.jobs.plan import load_jobs, report, survey
 
@@ -47,7 +47,7 @@ def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch, co
     assert expected["fit_encoding"] == fits
     assert expected["read_story"] == 84
     assert study.config["encoding"]["preset"] == ("paper" if configs == [PAPER] else "strict")
-    assert study.notes == ([] if installed() else [NO_PLACES])
+    assert study.notes == ([] if pycortex_installed() else [NO_PLACES])
     maps = {(cell.model, cell.layer) for cell in study.map_cells}
     assert maps == {("opt-30b", 33), ("whisper-large", 24)}
     assert all(
@@ -160,10 +160,10 @@ def test_with_pycortex_regions_and_places_are_made(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH")
     run = snakemake(tmp_path, *targets)
     assert run.status == 0, run.text[-3000:]
-    assert ("place_voxels" in run.rules) == installed()
+    assert ("place_voxels" in run.rules) == pycortex_installed()
 
 
-@pytest.mark.skipif(installed(), reason="pycortex is there")
+@pytest.mark.skipif(pycortex_installed(), reason="pycortex is there")
 def test_flatmaps_without_pycortex_end_in_one_line_before_any_job(tmp_path):
     (tmp_path / "nowhere.yaml").write_text("dataset: {url: 'http://127.0.0.1:9'}")
     run = snakemake(tmp_path, "flatmaps", "--configfile", PAPER, tmp_path / "nowhere.yaml")

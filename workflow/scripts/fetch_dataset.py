@@ -1,11 +1,11 @@
 """One part of the published dataset on disk, every file checked."""
 
-from voxscale.dataset import fetch_files
+from voxscale.dataset import download_files
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        fetch_files(
+        download_files(
             files=snakemake.params.files,
             root=snakemake.params.root,
             url=snakemake.params.url,

@@ -1,12 +1,12 @@
 """Words, phones and TR clock of one story."""
 
-from voxscale.dataset import read_story
+from voxscale.dataset import write_story_tables
 from voxscale.provenance import collect
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        read_story(
+        write_story_tables(
             transcript=snakemake.params.transcript,
             clocks=snakemake.params.clocks,
             story=snakemake.wildcards.story,

@@ -21,9 +21,9 @@ from labs import (
 )
 from published import words_of
 
-from voxscale.dataset import open_dataset
+from voxscale.dataset.kinds import open_dataset
 from voxscale.dataset.responses import open_subject
-from voxscale.dataset.voxel_tables import kept_voxels
+from voxscale.dataset.voxels import kept_voxels
 from voxscale.errors import UserError
 from voxscale.io import tables
 
@@ -71,7 +71,7 @@ def test_what_macos_leaves_beside_files_is_no_story(tmp_path):
     write_bids(tmp_path / "bids")
     for path in [*tmp_path.glob("lab/responses/*/*"), *tmp_path.glob("bids/sub-01/*/func/*")]:
         path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
-    assert open_dataset(settings(tmp_path / "lab", "folder")).published("anna") == sorted(STORIES)
+    assert open_dataset(settings(tmp_path / "lab", "folder")).recorded("anna") == sorted(STORIES)
     bids = open_dataset(settings(tmp_path / "bids", "bids"))
     assert len(bids.response("01", "exam")) == 3
 
@@ -90,12 +90,15 @@ def rename(story, name):
 
 
 BAD_FOLDERS = {
-    "no root": (put(root="nowhere"), "dataset.root: nowhere is no folder"),
+    "no root": (put(root="nowhere"), "dataset.root: nowhere is not a folder"),
     "no subject": (put(subjects=["anna", "carl"]), "responses/carl: no such folder"),
     "no transcript": (drop("words/swim*"), "swim.TextGrid: no such file; swim needs a transcript"),
-    "a name with a blank": (rename("walk", "my story"), "my story.npz: 'my story' is no name .*; rename it"),
-    "a name with a dot": (rename("walk", "walk.v2"), r"walk\.v2\.npz: 'walk\.v2' is no name of a story"),
-    "a name with an umlaut": (rename("swim", "hören"), "hören.npz: 'hören' is no name of a story"),
+    "a name with a blank": (
+        rename("walk", "my story"),
+        "my story.npz: 'my story' is not a valid story name; use only letters",
+    ),
+    "a name with a dot": (rename("walk", "walk.v2"), r"walk\.v2\.npz: 'walk\.v2' is not a valid story name"),
+    "a name with an umlaut": (rename("swim", "hören"), "hören.npz: 'hören' is not a valid story name"),
     "no TR table": (drop("trs.tsv"), "trs.tsv: no such file"),
     "no TRs of a story": (
         text("trs.tsv", "story\tn_tr\tonset_s\nwalk\t24\t6\nexam\t26\t6\n"),
@@ -103,18 +106,18 @@ BAD_FOLDERS = {
     ),
     "another TR count": (
         text("trs.tsv", "story\tn_tr\tonset_s\nwalk\t25\t6\nexam\t26\t6\nswim\t30\t6\n"),
-        "walk.npz: has 24 TRs, but .*trs.tsv asks for 25",
+        "walk.npz: has 24 TRs, but .*trs.tsv says 25",
     ),
     "two files of a story": (text("responses/anna/walk.npy", "x"), "walk is also in walk.npy"),
     "no array data": (save(WALK, bold=np.zeros((24, 5))), r"no array `data` \(it holds bold\)"),
     "not a NumPy file": (text(WALK, "hello"), "is not a whole NumPy file"),
-    "pickled objects": (save(WALK, data=np.array([{}], object)), "is not a whole NumPy file"),
-    "transposed": (save(WALK, data=np.zeros((5, 24))), "has 5 TRs, but .* asks for 24; transpose it"),
+    "pickled objects": (save(WALK, data=np.array([[{}]], object)), "data holds object, not numbers"),
+    "transposed": (save(WALK, data=np.zeros((5, 24))), "has 5 TRs, but .* says 24; transpose it"),
     "words in milliseconds": (
         text("words/walk.tsv", "onset\tduration\tword\n100\t200\ta\n4000\t100\tb\n"),
         "walk.tsv: 2 of 2 words lie outside the scans",
     ),
-    "no story left": (drop("responses/bob/walk*"), "training_stories: bob has none"),
+    "no story left": (drop("responses/bob/walk*"), "training_stories: bob heard none"),
     "unknown test story": (put(test_stories=["fly"]), "no subject of the config has story fly"),
 }
 
@@ -133,7 +136,7 @@ def test_bad_folders_end_in_one_line(tmp_path, kind):
 def test_packed_files_are_not_read_in_place(tmp_path):
     write_folder(tmp_path / "lab", "npz")
     dataset = open_dataset(settings(tmp_path / "lab", "folder", keep="none"))
-    with pytest.raises(UserError, match=r"dataset\.keep: .*\.npz is unpacked whole at each reading"):
+    with pytest.raises(UserError, match=r"dataset\.keep: .*\.npz is unpacked whole each time it is read"):
         run(dataset, tmp_path / "out")
 
 
@@ -173,7 +176,7 @@ BAD_BIDS = {
     "an image without time": (image(BOLD, SHAPE), "has 3 dimensions; a BOLD run has 4"),
     "another grid": (image(BOLD, (4, 3, 6, 24)), "is not on the grid of the mask"),
     "another place": (image(BOLD, affine=np.diag([2.0, 2, 2, 1])), "is not on the grid of the mask"),
-    "another TR count": (image(BOLD, (*SHAPE, 23)), "has 23 TRs, but .*trs.tsv asks for 24"),
+    "another TR count": (image(BOLD, (*SHAPE, 23)), "has 23 TRs, but .*trs.tsv says 24"),
     "runs of unequal length": (
         image(BOLD.replace("task-walk", "task-exam_run-1"), (*SHAPE, 25)),
         "the story's runs have 25, 26, 26 TRs",

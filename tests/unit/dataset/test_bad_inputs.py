@@ -12,7 +12,7 @@ from labs import SHAPE, put, run, save, settings, text, write_bids, write_folder
 from tiny_models import WORDS, registry, small
 from transformers import AutoModelForCausalLM
 
-from voxscale.dataset import open_dataset
+from voxscale.dataset.kinds import open_dataset
 from voxscale.errors import UserError
 from voxscale.models import availability, load_registry
 from voxscale.models.build import build
@@ -65,11 +65,11 @@ FOLDERS = {
     ),
     "one voxel table for all": (
         voxels("{root}/v.tsv", "voxel\n0\n"),
-        r"dataset.voxels: .*v.tsv must hold {subject}",
+        r"dataset.voxels: .*v.tsv must contain {subject}",
     ),
     "braces in the voxel pattern": (
         put(voxels="{sub}.tsv"),
-        "{sub}.tsv must hold {subject}",
+        "{sub}.tsv must contain {subject}",
     ),
     "an open brace in the voxel pattern": (
         put(voxels="{subject}{.tsv"),
@@ -85,7 +85,7 @@ FOLDERS = {
     ),
     "root is a file": (
         lambda root, config: config.update(root=str(root / "trs.tsv")),
-        "dataset.root: .*trs.tsv is no folder",
+        "dataset.root: .*trs.tsv is not a folder",
     ),
     "responses of nobody": (
         lambda root, config: [path.unlink() for path in (root / "responses/bob").iterdir()],

@@ -35,7 +35,7 @@ def test_clock_of_a_tr_table(tmp_path):
     ("name", "content", "line"),
     [
         ("respdict.json", "{", "not readable as JSON"),
-        ("respdict.json", "[1, 2]", "is not a table of story: TRs"),
+        ("respdict.json", "[1, 2]", "is not a mapping of stories to TRs"),
         ("respdict.json", '{"a": "many"}', "a: 'many' is not a number of TRs"),
         ("respdict.json", '{"a": 20.5}', "a: 20.5 is not a number of TRs"),
         ("respdict.json", '{"a": 20}', "a has 20 TRs, none left"),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from voxscale.dataset import open_dataset
-from voxscale.dataset.base import PROSE
-from voxscale.dataset.published import TABLES, read_manifest
+from voxscale.dataset.kind_ds003020 import TABLES
+from voxscale.dataset.kind_phantom import PROSE
+from voxscale.dataset.kinds import open_dataset
+from voxscale.dataset.manifest import read_manifest
 from voxscale.errors import UserError
 
 
@@ -152,7 +153,7 @@ MANIFEST = "path\tbytes\talgorithm\tdigest\n"
         ({"subjects": ["UTS04"], "training_stories": ["life"]}, "no subject of the config has story life"),
         (
             {"subjects": ["UTS03", "UTS04"], "training_stories": ["life"]},
-            "training_stories: UTS04 has none of them",
+            "training_stories: UTS04 heard none of them",
         ),
         (
             {"subjects": ["UTS03", "UTS04"], "test_stories": ["life"]},
@@ -205,5 +206,7 @@ def test_bad_manifests_end_in_one_line(tmp_path, row, line):
 
 
 def test_an_unknown_part_is_told():
-    with pytest.raises(UserError, match="UTS09: is no part of the dataset; parts are transcripts, sounds"):
+    with pytest.raises(
+        UserError, match="UTS09: is not a part of the dataset; its parts are transcripts, sounds"
+    ):
         published().needed("UTS09")

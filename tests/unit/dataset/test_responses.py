@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from published import write_kept, write_published
 
-from voxscale.dataset import preparation
+from voxscale.dataset import disk, preparation
 from voxscale.dataset.preparation import prepare_responses
 from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError
@@ -48,7 +48,7 @@ def case(tmp_path):
 @pytest.mark.parametrize("keep", ["float32", "none"])
 @pytest.mark.parametrize("block_bytes", [1, 2000, 64 << 20])
 def test_what_is_read_is_what_was_published(case, monkeypatch, keep, block_bytes):
-    monkeypatch.setattr(preparation, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(preparation, "_BLOCK_BYTES", block_bytes)
     subject = case.prepare(keep=keep, provenance={"seed": 1})
     assert subject.stories == list(STORIES)
     assert subject.test_stories == ["exam"]
@@ -122,8 +122,8 @@ def test_the_size_is_told_beforehand(case, capsys):
 def test_a_full_disk_is_told_before_writing(case, monkeypatch):
     from types import SimpleNamespace
 
-    monkeypatch.setattr(preparation.shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
-    with pytest.raises(UserError, match=r"needs 0.0 GB, but 0.0 GB are free; free some or set .*keep: none"):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    with pytest.raises(UserError, match=r"needs 0.0 GB, but 0.0 GB are free; free some, or set .*keep: none"):
         case.prepare()
     case.prepare(keep="none")
 
@@ -157,8 +157,8 @@ BAD = {
     "a git-annex pointer": (_text("/annex/objects/MD5E-s1--0.hf5"), "git-annex pointer"),
     "another format": (_text("a,b\n1,2\n"), "is not an HDF5 file"),
     "no data": (_edit(lambda data: None), "has no dataset `data`"),
-    "wrong TR count": (_edit(lambda data: data[:-1]), r"has 19 TRs, but .*respdict.json asks for 20"),
-    "transposed": (_edit(lambda data: data.T), "asks for 20; transpose it"),
+    "wrong TR count": (_edit(lambda data: data[:-1]), r"has 19 TRs, but .*respdict.json says 20"),
+    "transposed": (_edit(lambda data: data.T), "says 20; transpose it"),
     "other voxels": (_edit(lambda data: data[:, :6]), "has 6 voxels, but long has 7"),
     "one axis": (_edit(lambda data: data[:, 0]), r"shape \(20,\); it must be \(TRs, voxels\)"),
     "no voxels": (_edit(lambda data: data[:, :0]), r"it must be \(TRs, voxels\)"),
@@ -196,7 +196,7 @@ def test_a_story_without_a_clock_is_told(case):
         ("voxel\tkeep\n1\tyes\n1\tyes\n", "line 3 has voxel 1 again"),
         ("voxel\tkeep\n1\tno\n", "keeps no voxel"),
         ("voxel\tkeep\n1\tperhaps\n", "line 2: keep is 'perhaps'"),
-        ("voxel\tkeep\nfirst\tyes\n", "line 2 has a voxel or vertex that is no number"),
+        ("voxel\tkeep\nfirst\tyes\n", "line 2 has a voxel or vertex that is not a number"),
         ("roi\nAC\n", "lacks column voxel"),
     ],
 )
@@ -219,5 +219,5 @@ def test_reading_what_is_not_there(case, tmp_path):
     case.out.write_bytes(case.out.read_bytes()[:500])
     with pytest.raises(UserError, match="not a whole HDF5 file"):
         open_subject(case.out)
-    with pytest.raises(UserError, match="no response file of this version"):
+    with pytest.raises(UserError, match="not a response file of this version"):
         open_subject(case.file("long"))

@@ -3,7 +3,7 @@
 import pytest
 from published import words_of, write_published, write_textgrid
 
-from voxscale.dataset.stories import describe_subject, read_story
+from voxscale.dataset.stories import describe_subject, write_story_tables
 from voxscale.errors import UserError
 from voxscale.io import tables
 
@@ -12,7 +12,7 @@ STORIES = {"quiet": 20, "long": 31, "exam": 25}
 
 def read(root, story, folder, **options):
     out = {name: folder / story / f"{name}.parquet" for name in ("words", "phones", "clock")}
-    read_story(
+    write_story_tables(
         root / f"derivative/TextGrids/{story}.TextGrid",
         root / "derivative/respdict.json",
         story,
@@ -108,7 +108,7 @@ def test_a_test_story_under_another_name_is_caught(published, tmp_path):
 @pytest.mark.parametrize(
     ("training", "test", "line"),
     [
-        ([], ["exam"], "training_stories: UTS01 has none"),
+        ([], ["exam"], "training_stories: UTS01 heard none"),
         (["long"], [], "test_stories: UTS01 heard none"),
     ],
 )

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from published import write_kept, write_published
 
-from voxscale.cortex import pycortex, read_fsaverage5
-from voxscale.dataset import open_dataset, voxel_places
+from voxscale.cortex import places, pycortex, read_fsaverage5
+from voxscale.dataset.kinds import open_dataset
 from voxscale.dataset.preparation import prepare_responses
-from voxscale.dataset.voxel_tables import read_regions, read_voxels
+from voxscale.dataset.voxels import read_regions, read_voxels, write_voxel_places
 from voxscale.errors import UserError
 
 SHAPE = (4, 6, 5)  # x, y, z
@@ -25,7 +25,7 @@ def test_a_cortex_is_laid_over_fsaverage(side):
     turn = np.eye(3) + random.normal(0, 0.08, (3, 3))  # another size, a little turned and sheared
     source = target @ turn * [1.1, 0.9, 1.05] + [5, -20, 12]
     chosen = random.permutation(len(target))
-    found = voxel_places.nearest_places(source[chosen], target)
+    found = places.nearest_vertices(source[chosen], target)
     off = np.linalg.norm(target[found] - target[chosen], axis=1)
     assert np.median(off) < 1
     assert np.percentile(off, 95) < 5  # mm
@@ -67,12 +67,12 @@ class Cortex:
 @pytest.fixture
 def cortex(tmp_path, monkeypatch):
     made = Cortex(tmp_path, [(0, 0, 0), (3, 5, 4), (1, 1, 2), (3, 0, 0), (2, 4, 0)])
-    monkeypatch.setattr(voxel_places, "open_database", lambda *_: made)
+    monkeypatch.setattr(places, "open_database", lambda *_: made)
     return made
 
 
 def test_voxels_stand_in_the_order_of_the_response_files(cortex, tmp_path):
-    found = voxel_places.locate_voxels(tmp_path, "UTS01", "UTS01_auto", 5)
+    found = places.locate_voxels(tmp_path, "UTS01", "UTS01_auto", 5)
     # pycortex counts z first, x last: (0,0,0), (3,0,0), (2,4,0), (1,1,2), (3,5,4).
     assert found["hemisphere"].tolist() == ["left", "right", "right", "left", "right"]
     assert found["roi"].tolist() == ["V1", "V1", "", '"visual"', ""]
@@ -81,7 +81,7 @@ def test_voxels_stand_in_the_order_of_the_response_files(cortex, tmp_path):
 
 def test_a_mask_of_other_voxels_is_told(cortex, tmp_path):
     with pytest.raises(UserError, match=r"no mask has the 7 voxels .*thick 5, cortical 120.*pycortex-UTS01"):
-        voxel_places.locate_voxels(tmp_path, "UTS01", "UTS01_auto", 7)
+        places.locate_voxels(tmp_path, "UTS01", "UTS01_auto", 7)
 
 
 def test_the_table_is_one_that_scores_are_averaged_by(cortex, tmp_path):
@@ -91,11 +91,11 @@ def test_the_table_is_one_that_scores_are_averaged_by(cortex, tmp_path):
     prepare_responses(tmp_path / "UTS01.h5", files, clocks, ["exam"], voxels=kept)
     (tmp_path / "xfms.json").write_text(json.dumps({"UTS01": "UTS01_auto"}))
     args = (tmp_path / "xfms.json", tmp_path / "UTS01.h5", tmp_path / "voxels/UTS01.tsv")
-    voxel_places.write_places(tmp_path, "UTS01", *args)
+    write_voxel_places(tmp_path, "UTS01", *args)
     assert read_regions(args[-1]) == {0: "V1", 1: "V1", 3: '"visual"'}
     assert read_voxels(args[-1])[2]["hemisphere"] == "right"
     with pytest.raises(UserError, match="has no transform of UTS09"):
-        voxel_places.write_places(tmp_path, "UTS09", *args)
+        write_voxel_places(tmp_path, "UTS09", *args)
 
 
 def test_only_pycortex_makes_tables_and_a_table_of_ones_own_wins(monkeypatch):
@@ -106,7 +106,7 @@ def test_only_pycortex_makes_tables_and_a_table_of_ones_own_wins(monkeypatch):
         "test_stories": ["wheretheressmoke"],
     }
     for there in (False, True):
-        monkeypatch.setattr("voxscale.dataset.published.installed", lambda there=there: there)
+        monkeypatch.setattr("voxscale.dataset.kind_ds003020.pycortex_installed", lambda there=there: there)
         dataset = open_dataset(config)
         assert dataset.places_voxels == there
         assert str(dataset.voxels("UTS01")) == ("results/voxels/UTS01.tsv" if there else "None")
@@ -119,7 +119,7 @@ def test_only_pycortex_makes_tables_and_a_table_of_ones_own_wins(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not pycortex.installed(), reason="needs pycortex: make test-flatmaps")
+@pytest.mark.skipif(not pycortex.pycortex_installed(), reason="needs pycortex: make test-flatmaps")
 @pytest.mark.filterwarnings("ignore")
 def test_regions_of_pycortex_own_subject_lie_where_they_do(tmp_path):
     import cortex
@@ -128,7 +128,7 @@ def test_regions_of_pycortex_own_subject_lie_where_they_do(tmp_path):
     shutil.copytree(cortex.database.default_filestore, database)
     cortex.db.filestore = str(database)
     mask = cortex.db.get_mask("S1", "fullhead", "thick")
-    found = voxel_places.locate_voxels(database, "S1", "fullhead", int(mask.sum()))
+    found = places.locate_voxels(database, "S1", "fullhead", int(mask.sum()))
     # The order of voxels is pycortex's own: what it maps onto a vertex is a voxel of that side and region.
     numbers = cortex.Volume(found["voxel"] + 1.0, "S1", "fullhead", mask="thick")
     mapped = cortex.get_mapper("S1", "fullhead", "nearest")(numbers)
@@ -143,7 +143,7 @@ def test_regions_of_pycortex_own_subject_lie_where_they_do(tmp_path):
         assert (found["roi"][inside[inside > 0] - 1] == region).mean() > 0.9
     middle = {}
     for side in ("left", "right"):
-        points = voxel_places._fsaverage(side)
+        points = read_fsaverage5("pial", side)[0]
         for region in ("V1", "FFA", "M1H"):
             mine = (found["roi"] == region) & (found["hemisphere"] == side)
             assert mine.sum() > 20

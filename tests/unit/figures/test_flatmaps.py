@@ -13,11 +13,11 @@ from voxscale.io import tables
 
 @pytest.fixture
 def without_pycortex(monkeypatch):
-    monkeypatch.setattr(pycortex, "installed", lambda: False)
+    monkeypatch.setattr(pycortex, "pycortex_installed", lambda: False)
 
 
 def test_a_missing_pycortex_is_said_plainly(without_pycortex, tmp_path):
-    assert pycortex.why_not(tmp_path) == (
+    assert pycortex.why_no_flatmaps(tmp_path) == (
         "No flatmaps: pycortex is not installed; install it with `make pycortex` to have flatmaps."
     )
     with pytest.raises(UserError, match="pycortex is not installed"):
@@ -49,7 +49,7 @@ def test_scores_go_back_to_their_voxels(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not pycortex.installed(), reason="needs pycortex: make test-flatmaps")
+@pytest.mark.skipif(not pycortex.pycortex_installed(), reason="needs pycortex: make test-flatmaps")
 @pytest.mark.filterwarnings("ignore")
 def test_a_flatmap_of_pycortex_own_subject(tmp_path):
     import cortex
@@ -58,11 +58,11 @@ def test_a_flatmap_of_pycortex_own_subject(tmp_path):
     mask = cortex.db.get_mask("S1", "fullhead", "thick")
     values = np.linspace(0, 1, mask.sum())
     values[::7] = np.nan
-    assert pycortex.why_not(database) is None
+    assert pycortex.why_no_flatmaps(database) is None
     flatmaps.paint_flatmap(values, "S1", "fullhead", database, tmp_path / "a.png", label="S1")
     assert (tmp_path / "a.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="has no subject S9; fetch part pycortex-S9"):
         flatmaps.paint_flatmap(values, "S9", "fullhead", database, tmp_path / "b.png")
     with pytest.raises(UserError, match="3 values do not fit S1's transform fullhead"):
         flatmaps.paint_flatmap(values[:3], "S1", "fullhead", database, tmp_path / "b.png")
-    assert pycortex.why_not(tmp_path / "none").startswith("No flatmaps: ")
+    assert pycortex.why_no_flatmaps(tmp_path / "none").startswith("No flatmaps: ")

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from voxscale.dataset.responses import FORMAT, open_subject
+from voxscale.dataset.responses import RESPONSES_FORMAT, open_subject
 from voxscale.encoding.moments import MomentsFile
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
@@ -21,7 +21,7 @@ def responses(folder):
         story = file.create_group("story")
         story.create_dataset("data", data=VALUES, **checked(VALUES.shape, (64, 40)))
         story.attrs["n_trs"], story.attrs["n_repeats"] = 40, 0
-        file.attrs.update(format=FORMAT, stories='["story"]', test_stories="[]", provenance="{}")
+        file.attrs.update(format=RESPONSES_FORMAT, stories='["story"]', test_stories="[]", provenance="{}")
     return path, lambda: open_subject(path).read("story", slice(3, 6)), VALUES[3:6]
 
 

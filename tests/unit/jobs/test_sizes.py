@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from labs import STORIES, settings, write_bids, write_folder
 
-from voxscale.dataset import open_dataset, readers
+from voxscale.dataset import response_files
+from voxscale.dataset.kinds import open_dataset
 from voxscale.errors import UserError
 from voxscale.jobs import Job, Jobs
 from voxscale.jobs.resources import PLAIN
@@ -56,7 +57,7 @@ def test_files_that_cannot_be_read_are_left_to_the_job_that_says_so(tmp_path):
     sizes = Sizes(study(tmp_path, "folder"))
     assert (sizes.voxels("anna"), sizes.held_responses("anna")) == (VOXELS, 0.0)
     with pytest.raises(UserError, match=r"exam\.npz: is not a whole NumPy file"):
-        readers.stored([tmp_path / "responses/anna/exam.npz"])
+        response_files.read_response_header([tmp_path / "responses/anna/exam.npz"])
 
 
 @pytest.mark.parametrize("slug", ["whisper-large", "whisper-tiny", "hubert-large", "opt-1.3b"])
@@ -75,7 +76,7 @@ from voxscale.dataset import open_dataset
 from voxscale.dataset.preparation import prepare_responses
 root, kind, subject, out = sys.argv[1:]
 dataset = open_dataset(settings(root, kind))
-sources = {story: dataset.response(subject, story) for story in dataset.published(subject)}
+sources = {story: dataset.response(subject, story) for story in dataset.recorded(subject)}
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
 before = peak()
 prepare_responses(out, sources, dataset.clocks, ["exam"], mask=dataset.mask(subject))

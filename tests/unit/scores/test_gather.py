@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from simulated_study import write_moments
 
-from voxscale.dataset.voxel_tables import read_regions, read_voxels
+from voxscale.dataset.voxels import read_regions, read_voxels
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.scores.gather import gather_scores

@@ -15,21 +15,21 @@ NO_PLACES = (
 )
 
 
-def installed() -> bool:
+def pycortex_installed() -> bool:
     """Whether pycortex can be imported."""
     return importlib.util.find_spec("cortex") is not None
 
 
-def why_not(database: str | Path) -> str | None:
+def why_no_flatmaps(database: str | Path) -> str | None:
     """Why flatmaps cannot be drawn from this pycortex database, in one plain line, or None if they can.
 
     Args:
         database: a pycortex filestore: `<dataset.root>/derivative/pycortex-db`.
     """
-    if not installed():
+    if not pycortex_installed():
         return NOT_INSTALLED
     if not Path(database).is_dir():
-        return f"No flatmaps: {database} is no pycortex database; fetch the parts pycortex-<subject>."
+        return f"No flatmaps: {database} is not a pycortex database; download the parts pycortex-<subject>."
     return None
 
 
@@ -37,14 +37,14 @@ def open_database(database: str | Path, subject: str) -> Any:
     """The package `cortex`, its database set to this one.
 
     Raises:
-        UserError: pycortex is not installed, the folder is no database, or it lacks the subject.
+        UserError: pycortex is not installed, the folder is not a database, or it lacks the subject.
     """
-    if (reason := why_not(database)) is not None:
+    if (reason := why_no_flatmaps(database)) is not None:
         raise UserError(reason)
     import cortex
 
     cortex.db.filestore = str(database)
     cortex.db.reload_subjects()
     if subject not in cortex.db.subjects:
-        raise UserError(f"{database}: has no subject {subject}; fetch part pycortex-{subject}")
+        raise UserError(f"{database}: has no subject {subject}; download part pycortex-{subject}")
     return cortex

@@ -1,56 +1,52 @@
 """Where a dataset keeps its stories and responses, and who heard what; known before the first job runs.
 
-`open_dataset(config)` gives a `Dataset`, whatever its kind:
-
-    phantom    written by this workflow, in ds003020's layout; its stories come from the config
-    ds003020   OpenNeuro's ds003020; its files come from a manifest, so that planning needs no data
-    folder     a lab's own folder of transcripts and responses
-    bids       NIfTI images of a BIDS derivative
-
-What the rules ask it (paths are relative to the working directory, as the root is given):
-
-    subjects                        subjects of the config
-    heard(subject)                  stories with responses, in the dataset's order, known defects left out
-    training(subject), test(subject)   the same, split by the config; never overlapping, never empty
-    stories                         every story that any subject needs
-    story_inputs(story)             files a rule that reads the words must wait for
-    audio_inputs(story)             files a rule that reads the sound must wait for
-    response_inputs(subject)        files a rule that reads the responses must wait for
-    transcript(story), audio(story), clocks, response(subject, story), mask(subject), voxels(subject)
-    has_sound(story), has_phones(story)   what a speech model and two controls need
-    n_trs(story)                    response TRs, or None while the dataset is not written yet
-    check()                         raises one line if files that must exist do not
+Paths are relative to the working directory, as the root is given.
 """
 
 from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from voxscale.dataset.clock import Clock, read_clocks
-from voxscale.dataset.stories import check_roles
 from voxscale.errors import UserError
 from voxscale.io import read_rows, require
 
-NAME = r"[A-Za-z0-9_-]+"  # of subjects and stories, which paths and rules are made of
-PROSE = Path(__file__).with_name("phantom")  # the text of each of the phantom's stories
-TRUE, FALSE = ("yes", "true", "1"), ("no", "false", "0")
+NAME_PATTERN = r"[A-Za-z0-9_-]+"  # of subjects and stories, whose names are parts of paths
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
-def fill(pattern: str, subject: str, key: str) -> str:
-    """A config's path with its `{subject}` filled in.
+def fill_subject(pattern: str, subject: str, key: str) -> str:
+    """A path of the config with its `{subject}` filled in.
 
     Raises:
         UserError: the path has other braces.
     """
     filled = pattern.replace("{subject}", subject)
     if "{" in filled or "}" in filled:
-        raise UserError(f"config key {key}: {pattern} has braces other than {{subject}}; take them out")
+        raise UserError(f"config key {key}: {pattern} has braces other than {{subject}}; remove them")
     return filled
+
+
+def check_roles(subject: str, training: Sequence[str], test: Sequence[str]) -> None:
+    """Refuse a subject without training or test stories, and a story that is both.
+
+    Raises:
+        UserError: the line names the subject and the story.
+    """
+    if both := sorted(set(training) & set(test)):
+        raise UserError(
+            f"config key dataset.training_stories: {both[0]} is in training and in test; remove it from one"
+        )
+    for role, stories in (("training", training), ("test", test)):
+        if not stories:
+            raise UserError(
+                f"config key dataset.{role}_stories: {subject} heard none of them; choose one it heard"
+            )
 
 
 class Dataset(ABC):
@@ -72,11 +68,9 @@ class Dataset(ABC):
         self.tr_s: float = config.get("tr_s", 2.0)
         self.trim: tuple[int, int] = tuple(config.get("trim", (10, 5)))
 
-    # ---- who heard what
-
     @abstractmethod
-    def published(self, subject: str) -> list[str]:
-        """Stories with responses of `subject`, in the dataset's order."""
+    def recorded(self, subject: str) -> list[str]:
+        """Stories with responses of `subject`, in the dataset's order, defective ones too."""
 
     @cached_property
     def defects(self) -> list[dict[str, str]]:
@@ -96,7 +90,7 @@ class Dataset(ABC):
             )
         rows = read_rows(path, ("subject", "story", "what", "exclude"))
         for number, row in enumerate(rows, start=2):
-            if row["exclude"].lower() not in TRUE + FALSE:
+            if row["exclude"].lower() not in _YES + _NO:
                 raise UserError(f"{path}: line {number}: exclude is {row['exclude']!r}; write yes or no")
         return rows
 
@@ -105,20 +99,20 @@ class Dataset(ABC):
         return {
             story: row["what"]
             for row in self.defects
-            for story in ([row["story"]] if row["story"] != "*" else self.published(subject))
-            if row["subject"] in (subject, "*") and row["exclude"].lower() in TRUE
+            for story in ([row["story"]] if row["story"] != "*" else self.recorded(subject))
+            if row["subject"] in (subject, "*") and row["exclude"].lower() in _YES
         }
 
     def heard(self, subject: str) -> list[str]:
         """Stories of `subject` that can be used: those with responses, without known defects.
 
         Raises:
-            UserError: the config does not name the subject, or nothing is left of it.
+            UserError: the config does not name the subject.
         """
         if subject not in self.subjects:
             raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
         excluded = self.excluded(subject)
-        return [story for story in self.published(subject) if story not in excluded]
+        return [story for story in self.recorded(subject) if story not in excluded]
 
     @cached_property
     def _roles(self) -> dict[str, tuple[list[str], list[str]]]:
@@ -142,10 +136,10 @@ class Dataset(ABC):
 
     def _check_names(self, subject: str, stories: list[str]) -> None:
         for story in stories:
-            if not re.fullmatch(NAME, story):
+            if not re.fullmatch(NAME_PATTERN, story):
                 raise UserError(
-                    f"{self.response(subject, story)[0]}: {story!r} is no name of a story; rename it, "
-                    f"its other files and its line of {self.clocks} with letters A to Z, digits, _ and -"
+                    f"{self.response(subject, story)[0]}: {story!r} is not a valid story name; use only "
+                    f"letters A to Z, digits, _ and - here, in its other files and in {self.clocks}"
                 )
 
     def _role(self, subject: str) -> tuple[list[str], list[str]]:
@@ -157,8 +151,8 @@ class Dataset(ABC):
         """Training stories of `subject`.
 
         Raises:
-            UserError: a story named in the config that nobody heard, one in both roles, one with a name that
-                cannot stand in paths, or none at all.
+            UserError: no subject heard a story that the config names, a story is in both roles or has a
+                name that cannot be part of a path, or there is no story.
         """
         return list(self._role(subject)[0])
 
@@ -176,28 +170,26 @@ class Dataset(ABC):
         """What was used: a row per story, a column per subject.
 
         A cell says `train`, `test`, `left out`, `not used` (by the config) or `–` (no responses), and in
-        brackets what the table of known defects says; the first row holds what it says of all stories.
+        brackets the story's known defects; the first row has the defects of all stories.
         """
-        published = {subject: self.published(subject) for subject in self.subjects}
+        recorded = {subject: self.recorded(subject) for subject in self.subjects}
         rows = [{"story": "all stories"} | {subject: self._noted(subject, "*") for subject in self.subjects}]
-        for story in dict.fromkeys(story for stories in published.values() for story in stories):
+        for story in dict.fromkeys(story for stories in recorded.values() for story in stories):
             row = {"story": story}
-            for subject, stories in published.items():
+            for subject, stories in recorded.items():
                 trained, tested = self._role(subject)
                 role = "train" if story in trained else "test" if story in tested else "not used"
                 role = "left out" if story in self.excluded(subject) else role
-                told = self._noted(subject, story)
-                row[subject] = (role if story in stories else "–") + (f" ({told})" if told else "")
+                note = self._noted(subject, story)
+                row[subject] = (role if story in stories else "–") + (f" ({note})" if note else "")
             rows.append(row)
         return rows if any(rows[0][subject] for subject in self.subjects) else rows[1:]
 
     def _noted(self, subject: str, story: str) -> str:
-        """What the table of known defects says of a subject's story, or of all (`*`)."""
+        """Known defects of one of a subject's stories, or of all of them (`*`)."""
         return "; ".join(
             row["what"] for row in self.defects if row["story"] == story and row["subject"] in (subject, "*")
         )
-
-    # ---- where things are
 
     @property
     @abstractmethod
@@ -225,19 +217,19 @@ class Dataset(ABC):
         if not (pattern := self.config.get("voxels")):
             return None
         if "{subject}" not in pattern:
-            raise UserError(f"config key dataset.voxels: {pattern} must hold {{subject}}; put it in")
-        return Path(fill(pattern, subject, "dataset.voxels"))
+            raise UserError(f"config key dataset.voxels: {pattern} must contain {{subject}}; add it")
+        return Path(fill_subject(pattern, subject, "dataset.voxels"))
 
     def has_sound(self, story: str) -> bool:
-        """Whether the story's sound is there, or a rule writes or downloads it."""
+        """Whether the story's sound exists, or a rule writes or downloads it."""
         return self.audio(story) not in self.audio_inputs(story) or self.audio(story).exists()
 
     def has_phones(self, story: str) -> bool:
-        """Whether the story's transcript has phones; those that a rule writes or downloads have."""
+        """Whether the story's transcript has phones; those that a rule writes or downloads do."""
         return True
 
     def check_sounds(self) -> None:
-        """Look for the sounds, which speech models and the `mel` control need.
+        """Make sure that the sounds exist, which speech models and the `mel` control need.
 
         Raises:
             UserError: one is missing.
@@ -248,11 +240,11 @@ class Dataset(ABC):
 
     @property
     def places_voxels(self) -> bool:
-        """Whether a rule makes the tables of voxels, of regions and places alone."""
+        """Whether a rule writes the tables of voxels: their regions and places, not which to fit."""
         return False
 
     def check_voxels(self) -> None:
-        """Look for the tables of voxels that the config names.
+        """Make sure that the tables of voxels that the config names exist.
 
         Raises:
             UserError: one is missing.
@@ -262,8 +254,6 @@ class Dataset(ABC):
                 raise UserError(
                     f"{path}: no such file; config key dataset.voxels must name a table of each subject"
                 )
-
-    # ---- what the rules wait for
 
     def story_inputs(self, story: str) -> list[Path]:
         """Files that must exist before the words of `story` are read."""
@@ -300,54 +290,18 @@ class Dataset(ABC):
         return self.clock(story).n_response
 
     def check(self) -> None:
-        """Look at what must be there before the first job.
+        """Make sure that what must exist before the first job does.
 
         Raises:
             UserError: a file or folder is missing; the line says which and what to do.
         """
         if not self.root.is_dir():
-            raise UserError(f"config key dataset.root: {self.root} is no folder; give the dataset's own")
+            raise UserError(
+                f"config key dataset.root: {self.root} is not a folder; give the dataset's folder"
+            )
         for story in self.stories:
             self.clock(story)
             if not (path := self.transcript(story)).exists():
                 raise UserError(f"{path}: no such file; {story} needs a transcript there, or leave it out")
             require(path, "transcript")
         self.check_voxels()
-
-
-class Phantom(Dataset):
-    """The embedded phantom, in ds003020's layout; every subject hears every story."""
-
-    kind = "phantom"
-
-    @cached_property
-    def _all(self) -> list[str]:
-        return sorted(path.stem for path in PROSE.glob("*.txt"))
-
-    def published(self, subject: str) -> list[str]:
-        return list(self._all)
-
-    @property
-    def clocks(self) -> Path:
-        return self.root / "derivative/respdict.json"
-
-    def transcript(self, story: str) -> Path:
-        return self.root / f"derivative/TextGrids/{story}.TextGrid"
-
-    def audio(self, story: str) -> Path:
-        return self.root / f"stimuli/{story}.wav"
-
-    def response(self, subject: str, story: str) -> list[Path]:
-        return [self.root / f"derivative/preprocessed_data/{subject}/{story}.hf5"]
-
-    def voxels(self, subject: str) -> Path | None:
-        return super().voxels(subject) or self.root / f"derivative/voxels/{subject}.tsv"
-
-    def n_trs(self, story: str) -> int | None:
-        return super().n_trs(story) if self.clocks.exists() else None
-
-    def has_sound(self, story: str) -> bool:
-        return True
-
-    def check(self) -> None:
-        self.stories  # noqa: B018  a rule writes the rest

@@ -13,10 +13,12 @@ from voxscale.errors import UserError
 from voxscale.io import read_json, read_rows, require
 
 # respdict.json counts the TRs before trimming; the published responses lack 10 at each end (ds003020).
-RESPDICT_DROPPED = 20
+_RESPDICT_DROPPED = 20
 # Its first kept response TR starts 10 s after the sound, whose first TR is row 5 of the untrimmed run.
-RESPDICT_ONSET_S = 10.0
-MOST_TRS = 86_400  # a day of scans of a second each: more is a slip, and would be planned for in memory
+_RESPDICT_ONSET_S = 10.0
+_MOST_TRS = (
+    86_400  # a day of scans of a second each: more is a typing error, and memory would be planned for it
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Clock:
 
     The clock has `before` TRs in front of the first response TR and `after` behind the last, as that of
     ds003020, whose published responses lack them. Features are made for all TRs, then cut to those of the
-    responses before they are z-scored and delayed, as in the published analysis: no delay finds the features
-    of what was heard in front of a story's first response TR.
+    responses before they are z-scored and delayed, as in the published analysis: no delay reaches
+    features of what was heard before a story's first response TR.
 
     Attributes:
         n_response: response TRs of the story.
@@ -71,23 +73,23 @@ def _integer(value: Any, where: str) -> int:
         number = float(value)
     except (TypeError, ValueError):
         number = float("nan")
-    if not number.is_integer() or not 1 <= number <= MOST_TRS or isinstance(value, bool):
-        raise UserError(f"{where}: {value!r} is not a number of TRs; it must be whole, from 1 to {MOST_TRS}")
+    if not number.is_integer() or not 1 <= number <= _MOST_TRS or isinstance(value, bool):
+        raise UserError(f"{where}: {value!r} is not a number of TRs; it must be whole, from 1 to {_MOST_TRS}")
     return int(number)
 
 
 def _read_respdict(path: Path) -> dict[str, tuple[int, float]]:
     content = read_json(path)
     if not isinstance(content, Mapping) or not content:
-        raise UserError(f"{path}: is not a table of story: TRs; fetch it again")
+        raise UserError(f"{path}: is not a mapping of stories to TRs; fetch it again")
     counts = {}
     for story, value in content.items():
         n_trs = _integer(value, f"{path}: {story}")
-        if n_trs <= RESPDICT_DROPPED:
+        if n_trs <= _RESPDICT_DROPPED:
             raise UserError(
                 f"{path}: {story} has {n_trs} TRs, none left after trimming; correct it or leave it out"
             )
-        counts[story] = (n_trs - RESPDICT_DROPPED, RESPDICT_ONSET_S)
+        counts[story] = (n_trs - _RESPDICT_DROPPED, _RESPDICT_ONSET_S)
     return counts
 
 
@@ -96,7 +98,7 @@ def _read_trs(path: Path) -> dict[str, tuple[int, float]]:
     for number, row in enumerate(read_rows(path, ("story", "n_tr", "onset_s")), start=2):
         story = row["story"]
         if story in counts:
-            raise UserError(f"{path}: line {number} names story {story} again; keep one line a story")
+            raise UserError(f"{path}: line {number} names story {story} again; keep one line for each story")
         try:
             onset_s = float(row["onset_s"])
         except ValueError:

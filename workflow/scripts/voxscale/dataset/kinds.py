@@ -1,4 +1,10 @@
-"""The kinds of datasets that a config can name; what each is stands in `voxscale.dataset.base`."""
+"""The kinds of dataset that a config may name.
+
+phantom    written by this workflow, in ds003020's layout
+ds003020   OpenNeuro's ds003020; its files come from a manifest, so that planning needs no data
+folder     a lab's own folder of transcripts and responses
+bids       NIfTI images of a BIDS derivative
+"""
 
 from __future__ import annotations
 
@@ -6,23 +12,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from voxscale.dataset.base import Dataset, Phantom
-from voxscale.dataset.own import Bids, Folder
-from voxscale.dataset.published import OpenNeuro
+from voxscale.dataset.base import Dataset
+from voxscale.dataset.kind_ds003020 import Ds003020
+from voxscale.dataset.kind_own import BidsDataset, FolderDataset
+from voxscale.dataset.kind_phantom import PhantomDataset
 from voxscale.errors import UserError
 
-KINDS = {kind.kind: kind for kind in (Phantom, OpenNeuro, Folder, Bids)}
+_KINDS = {kind.kind: kind for kind in (PhantomDataset, Ds003020, FolderDataset, BidsDataset)}
 
 
 def open_dataset(config: Mapping[str, Any], markers: str | Path = "results/dataset") -> Dataset:
     """The dataset that a completed config's `dataset` block describes.
 
     Args:
-        markers: where the rule that fetches a dataset leaves its marks.
+        markers: where the rule that downloads a dataset leaves its marks.
 
     Raises:
         UserError: the kind is unknown.
     """
-    if config["kind"] not in KINDS:
-        raise UserError(f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(KINDS)}")
-    return KINDS[config["kind"]](config, markers)
+    if config["kind"] not in _KINDS:
+        raise UserError(
+            f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(_KINDS)}"
+        )
+    return _KINDS[config["kind"]](config, markers)

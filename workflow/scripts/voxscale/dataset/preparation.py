@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,36 +12,42 @@ import h5py
 import numpy as np
 
 from voxscale.dataset.clock import read_clocks
-from voxscale.dataset.readers import Responses, Shape, open_responses, shape_of
-from voxscale.dataset.responses import FORMAT, VOXELS, read_columns
-from voxscale.dataset.voxel_tables import kept_voxels
+from voxscale.dataset.disk import announce_writing
+from voxscale.dataset.response_files import (
+    ResponseHeader,
+    StoryResponses,
+    open_responses,
+    read_response_header,
+)
+from voxscale.dataset.responses import RESPONSES_FORMAT, VOXELS_NAME, read_columns
+from voxscale.dataset.voxels import kept_voxels
 from voxscale.errors import UserError
 from voxscale.io import atomic, checked
 from voxscale.progress import bar
 
-BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES = 64 << 20
 
 
 def _blocks(columns: np.ndarray, bytes_per_voxel: int) -> Iterator[slice]:
-    size = max(1, BLOCK_BYTES // bytes_per_voxel)
+    size = max(1, _BLOCK_BYTES // bytes_per_voxel)
     for start in range(0, len(columns), size):
         yield slice(start, min(start + size, len(columns)))
 
 
 def _survey(
     sources: Mapping[str, Sequence[str | Path]], clocks: str | Path, mask: str | Path | None
-) -> dict[str, Shape]:
-    """Look at every shape before the first file is copied: a wrong one is told at once, not after an hour."""
+) -> dict[str, ResponseHeader]:
+    """Check every shape before the first file is copied: an error comes at once, not after an hour."""
     listed = read_clocks(clocks)
     if unlisted := [story for story in sources if story not in listed]:
         raise UserError(f"{clocks}: has no story {unlisted[0]}; add its TRs or leave the story out")
-    shapes: dict[str, Shape] = {}
+    shapes: dict[str, ResponseHeader] = {}
     for story, files in sources.items():
-        where, found = str(files[0]), shape_of(files, mask)
+        where, found = str(files[0]), read_response_header(files, mask)
         expected = listed[story].n_response
         if found.n_trs != expected:
             hint = "transpose it" if found.n_voxels == expected else "get it again or correct the table"
-            raise UserError(f"{where}: has {found.n_trs} TRs, but {clocks} asks for {expected}; {hint}")
+            raise UserError(f"{where}: has {found.n_trs} TRs, but {clocks} says {expected}; {hint}")
         first = next(iter(shapes.values()), found)
         if found.n_voxels != first.n_voxels:
             raise UserError(
@@ -58,7 +63,7 @@ def _warn(where: str, message: str) -> None:
 
 
 class _Tally:
-    """What is worth telling about a story's values, gathered block by block."""
+    """What a user should know about a story's values, gathered block by block."""
 
     def __init__(self) -> None:
         self.missing = 0  # values
@@ -80,7 +85,7 @@ class _Tally:
             self.worst = max(self.worst, float((distance / scale).max()))
 
 
-def _copy(where: str, group: h5py.Group | None, source: Responses, columns: np.ndarray) -> _Tally:
+def _copy(where: str, group: h5py.Group | None, source: StoryResponses, columns: np.ndarray) -> _Tally:
     """Copy one story block by block into `group` (or only look at it), in bounded memory."""
     n_trs, n_repeats = source.data.shape[0], 0 if source.repeats is None else len(source.repeats)
     if group is not None:
@@ -141,15 +146,19 @@ def prepare_responses(
     packed = [name for files in sources.values() for name in files if Path(name).suffix == ".npz"]
     if keep == "none" and packed:
         raise UserError(
-            f"config key dataset.keep: {packed[0]} is unpacked whole at each reading, so a copy must be "
+            f"config key dataset.keep: {packed[0]} is unpacked whole each time it is read, so a copy must be "
             "kept; use float32"
         )
     shapes = _survey(sources, clocks, mask)
     n_voxels = next(iter(shapes.values())).n_voxels
     kept = kept_voxels(voxels, n_voxels)
-    _announce(path, shapes, len(kept), keep)
+    trs = sum(shape.n_trs for shape in shapes.values())
+    rows = sum(shape.n_trs * (1 + shape.n_repeats) for shape in shapes.values())
+    what = f"{path}: {len(shapes)} stories, {trs} TRs x {len(kept)} voxels"
+    size = 0 if keep == "none" else 4 * len(kept) * rows
+    announce_writing(what, size, path, "set config key dataset.keep: none")
     with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        file[VOXELS] = kept
+        file[VOXELS_NAME] = kept
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
             with open_responses(files, mask) as source:
@@ -162,24 +171,4 @@ def prepare_responses(
         file.attrs["stories"] = json.dumps(list(sources))
         file.attrs["test_stories"] = json.dumps(list(test_stories))
         file.attrs["provenance"] = json.dumps(provenance or {}, sort_keys=True)
-        file.attrs["format"] = FORMAT
-
-
-def _announce(path: Path, shapes: Mapping[str, Shape], n_voxels: int, keep: str) -> None:
-    """Say how much will be written, and refuse what does not fit."""
-    trs = sum(shape.n_trs for shape in shapes.values())
-    size = 4 * n_voxels * sum(shape.n_trs * (1 + shape.n_repeats) for shape in shapes.values())
-    if keep == "none":
-        size = 0
-    folder = next(parent for parent in path.absolute().parents if parent.exists())
-    free = shutil.disk_usage(folder).free
-    print(
-        f"{path}: {len(shapes)} stories, {trs} TRs x {n_voxels} voxels, {size / 1e9:.2f} GB to write "
-        f"({free / 1e9:.0f} GB free)",
-        file=sys.stderr,
-    )
-    if size > free:
-        raise UserError(
-            f"{path}: needs {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; "
-            "free some or set config key dataset.keep: none"
-        )
+        file.attrs["format"] = RESPONSES_FORMAT

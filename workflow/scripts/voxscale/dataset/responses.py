@@ -17,12 +17,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-from voxscale.dataset.readers import open_responses
+from voxscale.dataset.response_files import open_responses
 from voxscale.errors import UserError
 from voxscale.io import DAMAGE, reading, remake
 
-FORMAT = "voxscale-responses-1"
-VOXELS = "voxels"  # the only dataset at the root; stories are groups
+RESPONSES_FORMAT = "voxscale-responses-1"
+VOXELS_NAME = "voxels"  # the only dataset at the root; stories are groups
 
 
 class SubjectResponses:
@@ -33,7 +33,7 @@ class SubjectResponses:
         test_stories: those of them that are tested on.
         n_voxels: voxels kept.
         voxels: (voxels,) int32, their columns in the dataset's own files.
-        attrs: everything else that was noted, `provenance` among it.
+        attrs: everything else that was noted, for instance `provenance`.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
@@ -42,7 +42,7 @@ class SubjectResponses:
         self.attrs["provenance"] = json.loads(file.attrs["provenance"])
         self.stories: list[str] = json.loads(file.attrs["stories"])
         self.test_stories: list[str] = json.loads(file.attrs["test_stories"])
-        self.voxels: np.ndarray = file[VOXELS][:]
+        self.voxels: np.ndarray = file[VOXELS_NAME][:]
         self.n_voxels = len(self.voxels)
         self._n_trs = {story: int(file[story].attrs["n_trs"]) for story in self.stories}
         self._n_repeats = {story: int(file[story].attrs["n_repeats"]) for story in self.stories}
@@ -58,7 +58,7 @@ class SubjectResponses:
         return self._n_trs[self._known(story)]
 
     def n_repeats(self, story: str) -> int:
-        """How often the story was heard with each hearing kept; 0 if only `data` is there."""
+        """Number of repeats of the story that are kept; 0 if there is only `data`."""
         return self._n_repeats[self._known(story)]
 
     def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
@@ -79,7 +79,7 @@ class SubjectResponses:
         """
         if not self.n_repeats(story):
             raise UserError(
-                f"{self.path}: story {story} has no repeats; a noise ceiling needs a story that has"
+                f"{self.path}: story {story} has no repeats; a noise ceiling needs a story with repeats"
             )
         if self._source[story] is None:
             with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
@@ -98,8 +98,8 @@ def open_subject(path: str | Path) -> SubjectResponses:
     path = Path(path)
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise UserError(f"{path}: is no response file of this version; {remake(path)}")
+            if file.attrs.get("format") != RESPONSES_FORMAT:
+                raise UserError(f"{path}: is not a response file of this version; {remake(path)}")
             return SubjectResponses(path, file)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run rule prepare_responses") from None

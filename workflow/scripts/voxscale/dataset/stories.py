@@ -1,4 +1,4 @@
-"""What was heard: tables of words, phones and the TR clock per story, and of the stories per subject."""
+"""Tables of words, phones and the TR clock of each story, and of the stories of each subject."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from voxscale.dataset.base import check_roles
 from voxscale.dataset.clock import Clock, read_clock
-from voxscale.dataset.textgrid import Interval, read_words
+from voxscale.dataset.transcripts import TimedLabel, read_transcript
 from voxscale.errors import UserError
 from voxscale.io import sha256_text, tables
 
 
-def _columns(story: str, name: str, intervals: Sequence[Interval]) -> dict[str, Any]:
+def _columns(story: str, name: str, intervals: Sequence[TimedLabel]) -> dict[str, Any]:
     return {
         "story": pa.array([story] * len(intervals), pa.string()),
         "index": pa.array(range(len(intervals)), pa.int32()),
@@ -24,8 +25,8 @@ def _columns(story: str, name: str, intervals: Sequence[Interval]) -> dict[str, 
     }
 
 
-def _check_fit(path: str | Path, words: Sequence[Interval], clock: Clock) -> None:
-    """Words must lie where the scans are: minutes beside seconds, or another story's count, end here."""
+def _check_fit(path: str | Path, words: Sequence[TimedLabel], clock: Clock) -> None:
+    """Words must lie where the scans are: refuse times in minutes, or the TRs of another story."""
     first_s, last_s = float(clock.onset_s[0]), float(clock.onset_s[-1]) + clock.tr_s
     inside = sum(first_s <= word.onset_s < last_s for word in words)
     if inside < len(words) / 2:
@@ -35,7 +36,7 @@ def _check_fit(path: str | Path, words: Sequence[Interval], clock: Clock) -> Non
         )
 
 
-def read_story(
+def write_story_tables(
     transcript: str | Path,
     clocks: str | Path,
     story: str,
@@ -56,10 +57,10 @@ def read_story(
         trim: clock TRs in front of and behind the responses.
 
     Raises:
-        UserError: whatever is wrong with the transcript or the TR count, in one line.
+        UserError: the transcript or the TR count is wrong.
     """
     story_clock = read_clock(clocks, story, tr_s, (trim[0], trim[1]))
-    spoken, sounds = read_words(transcript)
+    spoken, sounds = read_transcript(transcript)
     _check_fit(transcript, spoken, story_clock)
     tables.write("words", _columns(story, "word", spoken), words, provenance)
     tables.write("phones", _columns(story, "phone", sounds), phones, provenance)
@@ -67,28 +68,10 @@ def read_story(
 
 
 def stimulus_sha(words: pa.Table, clock: pa.Table) -> str:
-    """Sixteen hex digits that stand for what was heard and when the TRs were, whatever the story's name."""
+    """Sixteen hex digits of what was heard and when the TRs were, whatever the story's name."""
     content = [words[name].to_pylist() for name in ("word", "onset_s", "offset_s")]
     content += [clock[name].to_pylist() for name in ("onset_s", "in_response")]
     return sha256_text(repr(content))[:16]
-
-
-def check_roles(subject: str, training: Sequence[str], test: Sequence[str]) -> None:
-    """Refuse a subject without training or test stories, and a story that is both.
-
-    Raises:
-        UserError: the line names the subject and the story.
-    """
-    if both := sorted(set(training) & set(test)):
-        raise UserError(
-            f"config key dataset.training_stories: {both[0]} is in training and in test; take it out of one"
-        )
-    if not training:
-        raise UserError(
-            f"config key dataset.training_stories: {subject} has none of them; choose stories it heard"
-        )
-    if not test:
-        raise UserError(f"config key dataset.test_stories: {subject} heard none of them; choose one it heard")
 
 
 def _by_story(name: str, paths: Iterable[str | Path]) -> dict[str, pa.Table]:

@@ -341,7 +341,7 @@ def responses(
 
     Args:
         bytes_in: of its files.
-        held: bytes of files that are not read in blocks: of the largest story, see `dataset.readers.stored`.
+        held: bytes of files that are not read in blocks: of the largest story, see `ResponseHeader.held`.
     """
     values = 4.0 * voxels * (trs + repeats_trs)
     blocks = min(3e8, 3 * values)  # a block as read, in float32 and voxel by voxel, and what is counted of it

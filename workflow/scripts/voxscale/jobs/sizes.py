@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from voxscale.dataset import PROSE, readers
+from voxscale.dataset import PROSE, ResponseHeader, read_response_header
 from voxscale.errors import UserError
 from voxscale.jobs import resources
 from voxscale.study import Cell, Study
@@ -54,13 +54,13 @@ class Sizes:
         return sum(path.stat().st_size for path in paths) if all(path.exists() for path in paths) else None
 
     @functools.cache  # noqa: B019
-    def _stored(self, subject: str, story: str) -> readers.Stored | None:
+    def _stored(self, subject: str, story: str) -> ResponseHeader | None:
         """What the headers of a lab's own files say; None where they are not there or cannot be read."""
         dataset = self.study.dataset
         if dataset.kind not in ("folder", "bids"):
             return None
         try:
-            return readers.stored(dataset.response(subject, story), dataset.mask(subject))
+            return read_response_header(dataset.response(subject, story), dataset.mask(subject))
         except (UserError, OSError):  # the job that reads them says what is wrong
             return None
 
@@ -73,14 +73,14 @@ class Sizes:
         if self.study.dataset.kind == "ds003020":  # float64, (TRs, voxels)
             return max(1, (self._file_bytes(subject, story) or 0) // (8 * self.trs(story)))
         stored = self._stored(subject, story)
-        return VOXELS if stored is None else stored.shape.n_voxels
+        return VOXELS if stored is None else stored.n_voxels
 
     def repeat_trs(self, subject: str) -> int:
         """TRs of all repeats of a subject's test stories."""
         found = 0
         for story in self.study.dataset.test(subject):
             stored = self._stored(subject, story)
-            found += self.trs(story) * (REPEATS if stored is None else stored.shape.n_repeats)
+            found += self.trs(story) * (REPEATS if stored is None else stored.n_repeats)
         return found
 
     def held_responses(self, subject: str) -> float:

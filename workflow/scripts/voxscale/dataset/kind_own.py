@@ -5,21 +5,25 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from voxscale.dataset.base import Dataset, fill
-from voxscale.dataset.readers import SUFFIXES
+from voxscale.dataset.base import Dataset, fill_subject
+from voxscale.dataset.response_files import RESPONSE_SUFFIXES
 from voxscale.errors import UserError
 
 
-class OwnData(Dataset):
+class _OwnData(Dataset):
     """What both kinds share."""
 
+    @property
+    def clocks(self) -> Path:
+        return self.root / "trs.tsv"
+
     def has_phones(self, story: str) -> bool:
-        # Every job asks, so nothing is parsed: a tier of phones has `phone` in its name, in any encoding.
+        # Asked often, so nothing is parsed: a tier of phones has `phone` in its name, in any encoding.
         path = self.transcript(story)
         return path.suffix == ".TextGrid" and b"phone" in path.read_bytes().replace(b"\0", b"").lower()
 
 
-class Folder(OwnData):
+class FolderDataset(_OwnData):
     """A lab's own folder.
 
     words/<story>.TextGrid or .tsv · sounds/<story>.wav · responses/<subject>/<story>.{hf5,h5,hdf5,npy,npz} ·
@@ -37,7 +41,7 @@ class Folder(OwnData):
                 raise UserError(f"{folder}: no such folder; put the responses of {subject} there")
             stories: dict[str, Path] = {}
             # macOS puts a file `._<name>` beside one that it copies to a foreign disk.
-            for path in sorted(path for path in folder.glob("[!.]*") if path.suffix in SUFFIXES):
+            for path in sorted(path for path in folder.glob("[!.]*") if path.suffix in RESPONSE_SUFFIXES):
                 if path.stem in stories:
                     raise UserError(
                         f"{path}: {path.stem} is also in {stories[path.stem].name}; keep one of them"
@@ -46,12 +50,8 @@ class Folder(OwnData):
             found[subject] = stories
         return found
 
-    def published(self, subject: str) -> list[str]:
+    def recorded(self, subject: str) -> list[str]:
         return sorted(self._responses[subject])
-
-    @property
-    def clocks(self) -> Path:
-        return self.root / "trs.tsv"
 
     def transcript(self, story: str) -> Path:
         table = self.root / f"words/{story}.tsv"
@@ -64,7 +64,7 @@ class Folder(OwnData):
         return [self._responses[subject][story]]
 
 
-class Bids(OwnData):
+class BidsDataset(_OwnData):
     """NIfTI images of a BIDS derivative; the task label is the story, runs of one task are its repeats.
 
     sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.nii[.gz] · stimuli/<story>.tsv (onset, duration,
@@ -105,12 +105,8 @@ class Bids(OwnData):
     def _label(subject: str) -> str:
         return subject if subject.startswith("sub-") else f"sub-{subject}"
 
-    def published(self, subject: str) -> list[str]:
+    def recorded(self, subject: str) -> list[str]:
         return sorted(self._runs[subject])
-
-    @property
-    def clocks(self) -> Path:
-        return self.root / "trs.tsv"
 
     def transcript(self, story: str) -> Path:
         return self.root / f"stimuli/{story}.tsv"
@@ -125,10 +121,10 @@ class Bids(OwnData):
         pattern = (self.config.get("bids") or {}).get("mask")
         if not pattern:
             raise UserError(
-                "config key dataset.bids.mask: is missing; name a NIfTI mask, with {subject} in its path"
+                "config key dataset.bids.mask: is missing; give a NIfTI mask, with {subject} in its path"
             )
         # ASSUME: one mask for all runs of a subject, so that a voxel is the same voxel in every story.
-        path = Path(fill(pattern, self._label(subject), "dataset.bids.mask"))
+        path = Path(fill_subject(pattern, self._label(subject), "dataset.bids.mask"))
         return path if path.is_absolute() else self.root / path
 
     def check(self) -> None:

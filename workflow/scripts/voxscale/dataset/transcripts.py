@@ -16,12 +16,12 @@ from voxscale.io import read_rows, require
 
 # Silence, breath, laughter, lip smack, noise and sentence marks of ds003020's transcripts, and the silence
 # and spoken-noise marks of the usual forced aligners.
-MARKS = frozenset({"sp", "br", "lg", "ls", "ns", "sentence_start", "sentence_end", "sil", "spn"})
+_MARKS = frozenset({"sp", "br", "lg", "ls", "ns", "sentence_start", "sentence_end", "sil", "spn"})
 # Times are written with about 10 ms of precision; a larger overlap means a broken file.
-OVERLAP_S = 0.05
+_OVERLAP_S = 0.05
 
 
-class Interval(NamedTuple):
+class TimedLabel(NamedTuple):
     """A stretch of the sound with its label; seconds after the start of the sound."""
 
     onset_s: float
@@ -29,10 +29,10 @@ class Interval(NamedTuple):
     label: str
 
 
-def is_mark(label: str) -> bool:
+def _is_mark(label: str) -> bool:
     """Whether a label is a silence, a breath or a noise instead of something spoken."""
     bare = label.strip()
-    if not bare or bare.lower() in MARKS:
+    if not bare or bare.lower() in _MARKS:
         return True
     return (bare[0], bare[-1]) in {("{", "}"), ("<", ">"), ("[", "]")}
 
@@ -51,17 +51,17 @@ def _decode(path: Path) -> str:
     raise UserError(f"{path}: its text cannot be decoded; save it from Praat as UTF-8")
 
 
-def _parse(path: Path) -> dict[str, list[Interval]]:
+def _parse(path: Path) -> dict[str, list[TimedLabel]]:
     text = _decode(require(path, "TextGrid")).replace("\r\n", "\n").replace("\r", "\n")
     if "ooTextFile" not in text[:200] or "TextGrid" not in text[:400]:
         raise UserError(f"{path}: is not a TextGrid (its first lines do not say so); export it from Praat")
     try:
         # The parser finds the end of the last label by the line break behind it.
         tiers = textgrid_io.parseTextgridStr(text.rstrip() + "\n", includeEmptyIntervals=True)["tiers"]
-        found: dict[str, list[Interval]] = {}
+        found: dict[str, list[TimedLabel]] = {}
         for tier in tiers:
             if tier["class"] == INTERVAL_TIER:
-                intervals = [Interval(float(a), float(b), label) for a, b, label in tier["entries"]]
+                intervals = [TimedLabel(float(a), float(b), label) for a, b, label in tier["entries"]]
                 found.setdefault(tier["name"], []).extend(intervals)
     except (PraatioException, ValueError, IndexError, KeyError) as error:
         detail = str(error) or type(error).__name__
@@ -70,16 +70,16 @@ def _parse(path: Path) -> dict[str, list[Interval]]:
     return found
 
 
-def _check_whole(path: Path, text: str, tiers: dict[str, list[Interval]]) -> None:
-    """A file cut off in the middle parses, with fewer intervals than its header promises."""
+def _check_whole(path: Path, text: str, tiers: dict[str, list[TimedLabel]]) -> None:
+    """A file cut off in the middle parses, with fewer intervals than its header states."""
     long = re.findall(r"intervals: ?size ?= ?(\d+)", text)
     short = re.findall(r'^"IntervalTier"\n".*"\n\S+\n\S+\n(\d+)', text, flags=re.MULTILINE)
-    promised, held = sum(map(int, long or short)), sum(map(len, tiers.values()))
-    if promised != held:
-        raise UserError(f"{path}: holds {held} intervals of {promised}; it is cut off, get it again")
+    stated, held = sum(map(int, long or short)), sum(map(len, tiers.values()))
+    if stated != held:
+        raise UserError(f"{path}: has {held} intervals, its header says {stated}; get the whole file again")
 
 
-def _tier(path: Path, tiers: dict[str, list[Interval]], kind: str) -> list[Interval] | None:
+def _tier(path: Path, tiers: dict[str, list[TimedLabel]], kind: str) -> list[TimedLabel] | None:
     """The tier called `word` or `speaker - words` (or phone, phones, phoneme, phonemes) in any case."""
     names = {"word": {"word", "words"}, "phone": {"phone", "phones", "phoneme", "phonemes"}}[kind]
     matching = [name for name in tiers if (re.findall(r"[a-z]+", name.lower()) or [""])[-1] in names]
@@ -88,47 +88,47 @@ def _tier(path: Path, tiers: dict[str, list[Interval]], kind: str) -> list[Inter
     return tiers[matching[0]] if matching else None
 
 
-def _spoken(where: str, intervals: list[Interval]) -> list[Interval]:
+def _spoken(where: str, intervals: list[TimedLabel]) -> list[TimedLabel]:
     """Intervals with speech, in order, their times checked."""
-    spoken: list[Interval] = []
+    spoken: list[TimedLabel] = []
     for interval in intervals:
         onset_s, offset_s, label = interval
-        if is_mark(label):
+        if _is_mark(label):
             continue
         if not offset_s > onset_s >= 0:
-            raise UserError(f"{where}: {label!r} lasts from {onset_s} s to {offset_s} s; mend its times")
+            raise UserError(f"{where}: {label!r} lasts from {onset_s} s to {offset_s} s; correct its times")
         if spoken and onset_s < spoken[-1].onset_s:
             raise UserError(
                 f"{where}: {label!r} at {onset_s} s comes after {spoken[-1].label!r} "
                 f"at {spoken[-1].onset_s} s; put the intervals in order"
             )
-        if spoken and onset_s < spoken[-1].offset_s - OVERLAP_S:
+        if spoken and onset_s < spoken[-1].offset_s - _OVERLAP_S:
             raise UserError(
-                f"{where}: {label!r} at {onset_s} s overlaps {spoken[-1].label!r}; mend its times"
+                f"{where}: {label!r} at {onset_s} s overlaps {spoken[-1].label!r}; correct its times"
             )
-        spoken.append(Interval(onset_s, offset_s, " ".join(label.split())))
+        spoken.append(TimedLabel(onset_s, offset_s, " ".join(label.split())))
     return spoken
 
 
-def _words(where: str, intervals: list[Interval]) -> list[Interval]:
+def _words(where: str, intervals: list[TimedLabel]) -> list[TimedLabel]:
     words = _spoken(where, intervals)
     if not words:
-        raise UserError(f"{where}: has no words; leave the story out of the config or mend its transcript")
-    # ASSUME: a transcript all in capitals is an aligner's habit; to a language model they are other tokens.
+        raise UserError(f"{where}: has no words; leave the story out of the config or correct it")
+    # ASSUME: an aligner wrote a transcript all in capitals; to a language model they are other tokens.
     letters = "".join(word.label for word in words)
     if len(words) > 1 and letters.isupper():
         words = [word._replace(label=word.label.lower()) for word in words]
     return words
 
 
-def read_textgrid(path: str | Path) -> tuple[list[Interval], list[Interval]]:
+def _read_textgrid(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
     """Words and phones of a TextGrid (long or short text format; UTF-8, UTF-16 or Latin-1).
 
     Returns:
         Words, and phones (none if there is no phone tier), in order of time, without silences and noises.
 
     Raises:
-        UserError: the file is missing, a stub, no TextGrid, cut off, has no words or times out of order.
+        UserError: the file is missing, not a TextGrid, cut off, has no words, or times out of order.
     """
     path = Path(path)
     tiers = _parse(path)
@@ -141,7 +141,7 @@ def read_textgrid(path: str | Path) -> tuple[list[Interval], list[Interval]]:
     )
 
 
-def read_word_table(path: str | Path) -> tuple[list[Interval], list[Interval]]:
+def _read_word_table(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
     """Words of a tab-separated table with columns `onset`, `duration` (seconds) and `word`, as BIDS has it.
 
     Returns:
@@ -160,10 +160,10 @@ def read_word_table(path: str | Path) -> tuple[list[Interval], list[Interval]]:
                 f"{path}: line {number} has times {row['onset']!r}, {row['duration']!r}; they must be seconds"
             ) from None
         label = "" if row["word"] in ("n/a", "") else row["word"]
-        intervals.append(Interval(onset_s, onset_s + duration_s, label))
+        intervals.append(TimedLabel(onset_s, onset_s + duration_s, label))
     return _words(str(path), intervals), []
 
 
-def read_words(path: str | Path) -> tuple[list[Interval], list[Interval]]:
+def read_transcript(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
     """Words and phones from a TextGrid or, by the suffix `.tsv`, from a table of word timings."""
-    return read_word_table(path) if Path(path).suffix == ".tsv" else read_textgrid(path)
+    return _read_word_table(path) if Path(path).suffix == ".tsv" else _read_textgrid(path)

@@ -5,7 +5,7 @@ import codecs
 import pytest
 from published import write_textgrid
 
-from voxscale.dataset.textgrid import is_mark, read_textgrid, read_word_table, read_words
+from voxscale.dataset.transcripts import _is_mark, read_transcript
 from voxscale.errors import UserError
 
 WORDS = [(0.1, 0.4, "I"), (0.4, 0.9, "don't"), (0.9, 1.0, "sp"), (1.0, 1.5, "{BR}"), (1.5, 2.0, 'say "no"')]
@@ -55,7 +55,7 @@ item []:
 def test_formats_and_encodings_agree(tmp_path, kind, encoding):
     words = [*WORDS, (2.0, 2.5, "café")]
     path = write_textgrid(tmp_path / "a.TextGrid", words, PHONES, kind, encoding)
-    found, phones = read_textgrid(path)
+    found, phones = read_transcript(path)
     expected = [w for w in words if w[2] not in ("sp", "{BR}")]
     assert [word.label for word in found] == [label for _, _, label in expected]
     assert [(w.onset_s, w.offset_s) for w in found] == [w[:2] for w in expected]
@@ -66,7 +66,7 @@ def test_formats_and_encodings_agree(tmp_path, kind, encoding):
 def test_praats_own_text_with_any_line_end(tmp_path, line_end):
     path = tmp_path / "a.TextGrid"
     path.write_bytes(BY_HAND.rstrip().replace("\n", line_end).encode())
-    words, phones = read_textgrid(path)
+    words, phones = read_transcript(path)
     assert [tuple(w) for w in words] == [(0.5, 1.25, "hello")]
     assert [tuple(p) for p in phones] == [(0.5, 0.7, "HH")]
 
@@ -75,33 +75,33 @@ def test_praats_own_text_with_any_line_end(tmp_path, line_end):
     "label", ["", " ", "sp", "SP", "br", "lg", "ls", "ns", "{LG}", "{ns}", "<sil>", "[noise]"]
 )
 def test_marks_are_not_words(label):
-    assert is_mark(label)
+    assert _is_mark(label)
 
 
 @pytest.mark.parametrize("label", ["a", "I", "spy", "brr", "o'clock", "{", "ns'"])
 def test_words_are_not_marks(label):
-    assert not is_mark(label)
+    assert not _is_mark(label)
 
 
 @pytest.mark.parametrize("names", [("Phone", "WORD"), ("phones", "words"), ("anna - phone", "anna - word")])
 def test_tier_names(tmp_path, names):
-    words, phones = read_textgrid(write_textgrid(tmp_path / "a.TextGrid", WORDS, PHONES, names=names))
+    words, phones = read_transcript(write_textgrid(tmp_path / "a.TextGrid", WORDS, PHONES, names=names))
     assert len(words) == 3
     assert len(phones) == 2
 
 
 def test_a_transcript_in_capitals_is_read_as_text(tmp_path):
     shouted = [(a, b, label.upper()) for a, b, label in WORDS]
-    words, _ = read_textgrid(write_textgrid(tmp_path / "a.TextGrid", shouted))
+    words, _ = read_transcript(write_textgrid(tmp_path / "a.TextGrid", shouted))
     assert [word.label for word in words] == ["i", "don't", 'say "no"']
-    words, _ = read_textgrid(write_textgrid(tmp_path / "b.TextGrid", WORDS))
+    words, _ = read_transcript(write_textgrid(tmp_path / "b.TextGrid", WORDS))
     assert words[0].label == "I", "a transcript in both cases is kept as it is"
 
 
 def test_word_table(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("word\tonset\tduration\nthe\t0.5\t0.25\nn/a\t0.75\t1\nend\t2\t0.5\n")
-    words, phones = read_words(path)
+    words, phones = read_transcript(path)
     assert [tuple(word) for word in words] == [(0.5, 0.75, "the"), (2.0, 2.5, "end")]
     assert phones == []
 
@@ -110,7 +110,7 @@ def test_word_table(tmp_path):
 def test_a_quotation_mark_joins_no_rows(tmp_path, word):
     path = tmp_path / "a.tsv"
     path.write_text(f'onset\tduration\tword\n2\t0.4\t{word}\n2.5\t0.4\tthere\n3\t0.4\tfriend"\n')
-    words, _ = read_words(path)
+    words, _ = read_transcript(path)
     assert [interval.label for interval in words] == [word, "there", 'friend"']
     assert [interval.onset_s for interval in words] == [2, 2.5, 3]
 
@@ -134,7 +134,7 @@ BAD_GRIDS = {
     "a git-annex pointer": ("/annex/objects/MD5E-s99--d41d8cd9.TextGrid\n", "datalad get"),
     "a git-annex path": ("../../.git/annex/objects/MK/79/MD5E-s1--b3/MD5E-s1--b3", "datalad get"),
     "a git-lfs pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-    "cut off": (BY_HAND[: BY_HAND.index("        intervals [3]")], "cut off"),
+    "cut off": (BY_HAND[: BY_HAND.index("        intervals [3]")], "has 3 intervals, its header says 4"),
     "cut in a number": (BY_HAND[: BY_HAND.index(".25\n            text")], "TextGrid"),
     "only a header": (BY_HAND[:60], "damaged TextGrid"),
     "no word tier": (_grid(a=('"word"', '"lexeme"')), "no tier called word .*phone, lexeme"),
@@ -162,24 +162,24 @@ def test_bad_textgrids_end_in_one_line(tmp_path, kind):
     path = tmp_path / "bad.TextGrid"
     path.write_text(content)
     with pytest.raises(UserError, match=line) as error:
-        read_textgrid(path)
+        read_transcript(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_what_is_not_there(tmp_path):
     with pytest.raises(UserError, match="no such file"):
-        read_textgrid(tmp_path / "none.TextGrid")
+        read_transcript(tmp_path / "none.TextGrid")
     with pytest.raises(UserError, match="is a folder"):
-        read_textgrid(tmp_path)
+        read_transcript(tmp_path)
     link = tmp_path / "annexed.TextGrid"
     link.symlink_to("../.git/annex/objects/MD5E-s1--b3")
     with pytest.raises(UserError, match="git-annex link without its content; run `datalad get`"):
-        read_textgrid(link)
+        read_transcript(link)
     utf16 = tmp_path / "odd.TextGrid"
     utf16.write_bytes(codecs.BOM_UTF16_LE + BY_HAND.encode("utf-16-le")[:-1])
     with pytest.raises(UserError, match="cannot be decoded"):
-        read_textgrid(utf16)
+        read_transcript(utf16)
 
 
 @pytest.mark.parametrize(
@@ -199,4 +199,4 @@ def test_bad_word_tables_end_in_one_line(tmp_path, content, line):
     path = tmp_path / "bad.tsv"
     path.write_text(content)
     with pytest.raises(UserError, match=line):
-        read_word_table(path)
+        read_transcript(path)

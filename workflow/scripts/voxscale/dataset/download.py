@@ -1,4 +1,4 @@
-"""Download published files: in parallel, resumed where they broke off, accepted only if they are right.
+"""Download published files: in parallel, resumed after a break, accepted only with the right digest.
 
 pooch retries, checks the digest and moves each file into place; what it lacks is resuming, so `_Resume` gives
 it a downloader that keeps `.<name>.part` beside the target and goes on at its end.
@@ -6,10 +6,8 @@ it a downloader that keeps `.<name>.part` beside the target and goes on at its e
 
 from __future__ import annotations
 
-import shutil
-import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,13 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from voxscale.dataset.published import Remote
+from voxscale.dataset.disk import announce_writing
+from voxscale.dataset.manifest import PublishedFile
 from voxscale.errors import UserError
 from voxscale.io import require, write_json
 
-CHUNK_BYTES = 1 << 16  # what a broken connection may lose
-GONE = {401: "refuses it", 403: "refuses it", 404: "does not have it", 410: "does not have it any more"}
+_CHUNK_BYTES = 1 << 16  # what a broken connection may lose
+_GONE = {401: "refuses it", 403: "refuses it", 404: "does not have it", 410: "does not have it any more"}
 
 
 class _Stopped(Exception):
@@ -35,7 +34,7 @@ class _Resume:
     """Download one file, from where the last attempt broke off; pooch calls it once an attempt."""
 
     def __init__(
-        self, remote: Remote, part: Path, meter: tqdm, stop: threading.Event, timeout_s: float
+        self, remote: PublishedFile, part: Path, meter: tqdm, stop: threading.Event, timeout_s: float
     ) -> None:
         self._remote, self._part, self._meter, self._stop = remote, part, meter, stop
         self._timeout_s = timeout_s
@@ -61,9 +60,9 @@ class _Resume:
         # Identity: a compressed answer has other bytes and another length than the manifest's file.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
         with requests.get(url, headers=headers, stream=True, timeout=self._timeout_s) as answer:
-            if answer.status_code in GONE:
+            if answer.status_code in _GONE:
                 raise UserError(
-                    f"{url}: the server {GONE[answer.status_code]} (HTTP {answer.status_code}); "
+                    f"{url}: the server {_GONE[answer.status_code]} (HTTP {answer.status_code}); "
                     "check config key dataset.url and the network's access"
                 )
             if answer.status_code == 416:  # the part is not of this file
@@ -80,7 +79,7 @@ class _Resume:
             if resumed and _first_byte(answer) != held:
                 raise requests.ConnectionError("the server resumed at another byte")
             with self._part.open("ab" if resumed else "wb") as file:
-                for chunk in answer.iter_content(CHUNK_BYTES):
+                for chunk in answer.iter_content(_CHUNK_BYTES):
                     if self._stop.is_set():
                         raise _Stopped
                     file.write(chunk)
@@ -109,7 +108,7 @@ def _describe(start: bytes) -> str:
     return "a web page " if b"<html" in start.lower() else "a file "
 
 
-def _check(path: Path, remote: Remote) -> None:
+def _check(path: Path, remote: PublishedFile) -> None:
     """Look at a file that was there already; it may be the user's own, so it is never overwritten."""
     require(path, "published")
     if (size := path.stat().st_size) != remote.size:
@@ -118,23 +117,10 @@ def _check(path: Path, remote: Remote) -> None:
         raise UserError(f"{path}: is not the published file (its md5 differs); delete it and run again")
 
 
-def _announce(what: str, files: Sequence[Remote], missing: Sequence[Remote], root: Path) -> None:
-    folder = next(parent for parent in (root.absolute(), *root.absolute().parents) if parent.exists())
-    free, size = shutil.disk_usage(folder).free, sum(remote.size for remote in missing)
-    print(
-        f"{what}: {len(files)} files, {sum(remote.size for remote in files) / 1e9:.2f} GB; "
-        f"to fetch {len(missing)} files, {size / 1e9:.2f} GB ({free / 1e9:.0f} GB free)",
-        file=sys.stderr,
-    )
-    if size > free:
-        raise UserError(
-            f"{root}: needs {size / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free; free some, "
-            "point config key dataset.root elsewhere, or use fewer subjects or stories"
-        )
-
-
 class _Fetcher:
-    def __init__(self, files: Sequence[Remote], root: Path, url: str, retries: int, timeout_s: float) -> None:
+    def __init__(
+        self, files: Sequence[PublishedFile], root: Path, url: str, retries: int, timeout_s: float
+    ) -> None:
         pooch.get_logger().setLevel("WARNING")
         base = url.rstrip("/") + "/"
         self._pooch = pooch.create(
@@ -146,8 +132,8 @@ class _Fetcher:
         )
         self._root, self._timeout_s, self._stop = root, timeout_s, threading.Event()
 
-    def fetch(self, remote: Remote, meter: tqdm) -> UserError | None:
-        """Fetch or check one file; a mistake is given back, so that the other files still come."""
+    def fetch(self, remote: PublishedFile, meter: tqdm) -> UserError | None:
+        """Fetch or check one file; an error is returned, so that the other files still come."""
         path = self._root / remote.path
         if self._stop.is_set():
             return None
@@ -190,7 +176,7 @@ def _reason(error: requests.RequestException) -> str:
     return "the connection fails"
 
 
-def fetch_files(
+def download_files(
     files: Iterable[Sequence[Any]],
     root: str | Path,
     url: str,
@@ -198,7 +184,6 @@ def fetch_files(
     jobs: int = 4,
     retries: int = 5,
     timeout_s: float = 60.0,
-    provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Make sure that published files lie under `root`, whole and unaltered, then write `mark`.
 
@@ -206,7 +191,7 @@ def fetch_files(
     in a later call; a server that fails is asked again with growing waits.
 
     Args:
-        files: (path in the dataset, bytes, md5) of each file; see `voxscale.dataset.published.Remote`.
+        files: (path in the dataset, bytes, md5) of each file; see `PublishedFile`.
         root: folder of the dataset.
         url: where the dataset is published; paths are appended.
         mark: JSON file to write when all files are right.
@@ -216,14 +201,18 @@ def fetch_files(
 
     Raises:
         UserError: a file is not published, refused, wrong, or the server cannot be reached; all others were
-            fetched unless the server itself is the trouble.
+            downloaded unless the server itself fails.
     """
-    wanted, root = [Remote(*row) for row in files], Path(root)
+    wanted, root = [PublishedFile(*row) for row in files], Path(root)
     missing = [remote for remote in wanted if not (root / remote.path).exists()]
-    what = Path(mark).stem
-    _announce(what, wanted, missing, root)
+    what, total = Path(mark).stem, sum(remote.size for remote in wanted)
+    announce_writing(
+        f"{what}: {len(wanted)} files, {total / 1e9:.2f} GB; to download {len(missing)} files",
+        sum(remote.size for remote in missing),
+        root,
+        "point config key dataset.root elsewhere, or use fewer subjects or stories",
+    )
     fetcher = _Fetcher(wanted, root, url, retries, timeout_s)
-    total = sum(remote.size for remote in wanted)
     with (
         tqdm(desc=what, total=total, unit="B", unit_scale=True, delay=2, mininterval=2, leave=False) as meter,
         ThreadPoolExecutor(jobs) as pool,
@@ -238,5 +227,5 @@ def fetch_files(
     if errors:
         more = f" (and {len(errors) - 1} more files)" if len(errors) > 1 else ""
         raise UserError(f"{errors[0]}{more}")
-    content = {"files": {remote.path: [remote.size, remote.md5] for remote in wanted}}
-    write_json(mark, content | {"root": str(root), "url": url, "provenance": dict(provenance or {})})
+    content = {remote.path: [remote.size, remote.md5] for remote in wanted}
+    write_json(mark, {"files": content, "root": str(root), "url": url})

@@ -4,60 +4,29 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
-from voxscale.cortex import installed
-from voxscale.dataset.base import Phantom
+from voxscale.cortex import pycortex_installed
 from voxscale.dataset.clock import Clock, read_clocks
+from voxscale.dataset.kind_phantom import Ds003020Layout
+from voxscale.dataset.manifest import PublishedFile, read_manifest
 from voxscale.errors import UserError
-from voxscale.io import read_json, read_rows
+from voxscale.io import read_json
 
 TABLES = Path(__file__).with_name("ds003020")
 
 
-class Remote(NamedTuple):
-    """A published file: path in the dataset, size in bytes, MD5 digest in hex."""
-
-    path: str
-    size: int
-    md5: str
-
-
-def read_manifest(path: str | Path) -> dict[str, Remote]:
-    """Published files by their path.
-
-    Args:
-        path: table with columns path, bytes, algorithm, digest.
-
-    Raises:
-        UserError: the table is missing or malformed.
-    """
-    files: dict[str, Remote] = {}
-    for number, row in enumerate(read_rows(path, ("path", "bytes", "algorithm", "digest")), start=2):
-        if row["algorithm"] != "md5" or not row["bytes"].isdigit() or len(row["digest"]) != 32:
-            raise UserError(
-                f"{path}: line {number} has no size or no md5 digest; take the manifest as published"
-            )
-        if Path(row["path"]).is_absolute() or ".." in Path(row["path"]).parts:
-            raise UserError(
-                f"{path}: line {number} points outside the dataset; take the manifest as published"
-            )
-        files[row["path"]] = Remote(row["path"], int(row["bytes"]), row["digest"])
-    return files
-
-
-class OpenNeuro(Phantom):
-    """ds003020 in its published layout, fetched by parts: transcripts, sounds, and each subject's responses.
+class Ds003020(Ds003020Layout):
+    """ds003020 as OpenNeuro publishes it, downloaded in parts: transcripts, sounds, each subject.
 
     A rule waits for the mark of a part, not for its files: they may lie in a datalad clone or on a read-only
-    disk, and no workflow should be able to delete or refetch 140 GB because a script changed.
+    disk, and no changed script should make the workflow delete or download 140 GB again.
     """
 
     kind = "ds003020"
     published_defects = TABLES / "defects.tsv"
 
     @cached_property
-    def manifest(self) -> dict[str, Remote]:
+    def manifest(self) -> dict[str, PublishedFile]:
         """Published files by path."""
         return read_manifest(TABLES / "manifest.tsv")
 
@@ -70,7 +39,7 @@ class OpenNeuro(Phantom):
                 found.setdefault(path.parent.name, []).append(path.stem)
         return {subject: sorted(stories, key=known.index) for subject, stories in found.items()}
 
-    def published(self, subject: str) -> list[str]:
+    def recorded(self, subject: str) -> list[str]:
         if subject not in self._published:
             known = ", ".join(sorted(self._published))
             raise UserError(f"config key dataset.subjects: ds003020 has no {subject}; it has {known}")
@@ -92,21 +61,16 @@ class OpenNeuro(Phantom):
 
     @property
     def places_voxels(self) -> bool:
-        return not self.config.get("voxels") and installed()
+        return not self.config.get("voxels") and pycortex_installed()
 
     def voxels(self, subject: str) -> Path | None:
         if self.places_voxels and subject in read_json(self.transforms):
             return self.markers.parent / f"voxels/{subject}.tsv"
-        return super(Phantom, self).voxels(subject)
-
-    def n_trs(self, story: str) -> int | None:
-        return self.clock(story).n_response
-
-    # ---- download
+        return super().voxels(subject)
 
     @property
     def parts(self) -> list[str]:
-        """What is fetched as a whole: `transcripts`, `sounds`, each subject, and `pycortex-<subject>`."""
+        """What is downloaded as a whole: `transcripts`, `sounds`, each subject, and `pycortex-<subject>`."""
         return [
             "transcripts",
             "sounds",
@@ -118,7 +82,7 @@ class OpenNeuro(Phantom):
         """The file that says `part` is complete and checked."""
         return self.markers / f"{part}.json"
 
-    def needed(self, part: str) -> list[Remote]:
+    def needed(self, part: str) -> list[PublishedFile]:
         """Published files that the config's subjects and stories need of `part`.
 
         Raises:
@@ -136,7 +100,7 @@ class OpenNeuro(Phantom):
             folder = f"derivative/pycortex-db/{part.removeprefix('pycortex-')}/"
             paths = [root / path for path in self.manifest if path.startswith(folder)]
         else:
-            raise UserError(f"{part}: is no part of the dataset; parts are {', '.join(self.parts)}")
+            raise UserError(f"{part}: is not a part of the dataset; its parts are {', '.join(self.parts)}")
         names = [path.relative_to(root).as_posix() for path in paths]
         if unknown := [name for name in names if name not in self.manifest]:
             raise UserError(f"{unknown[0]}: is not in ds003020's manifest; leave its story out of the config")

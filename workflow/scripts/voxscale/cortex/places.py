@@ -1,31 +1,29 @@
 """Where ds003020's voxels lie: their regions and places on the cortex, from its own pycortex database.
 
 A voxel is where its nearest vertex of the subject's cortex is. Regions are those drawn in the database's
-`overlays.svg`. Places on fsaverage5 are for looking only: no registration of these subjects to fsaverage is
+`overlays.svg`. Places on fsaverage5 are for display only: no registration of these subjects to fsaverage is
 published, so both cortices are laid over each other by an affine map.
 """
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from voxscale.cortex import open_database, read_fsaverage5
-from voxscale.dataset.responses import open_subject
+from voxscale.cortex.fsaverage import read_fsaverage5
+from voxscale.cortex.pycortex import open_database
 from voxscale.errors import UserError
-from voxscale.io import atomic, read_json
 
-MASKS = ("thick", "cortical", "thin")  # of pycortex; ds003020's voxels are those of the first
-SIDES = {"left": "lh", "right": "rh"}
-POINTS = 4000  # of each cortex that the affine map is found with
+_MASKS = ("thick", "cortical", "thin")  # of pycortex; ds003020's voxels are those of the first
+_SIDES = {"left": "lh", "right": "rh"}
+_POINTS = 4000  # of each cortex that the affine map is fitted to
 
 
-def nearest_places(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
-    """For each point of one surface the nearest point of another, after laying the first over the second.
+def nearest_vertices(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
+    """For each point of one surface the nearest point of another, the first laid over the second.
 
     Args:
         source: (n, 3) points of a hemisphere, in any unit but with axes that point alike.
@@ -36,7 +34,7 @@ def nearest_places(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> 
         (n,) indexes into `target`.
     """
     moved = (source - source.mean(0)) / source.std(0) * target.std(0) + target.mean(0)
-    few = slice(None, None, max(1, len(source) // POINTS)), slice(None, None, max(1, len(target) // POINTS))
+    few = slice(None, None, max(1, len(source) // _POINTS)), slice(None, None, max(1, len(target) // _POINTS))
     design = np.column_stack([source, np.ones(len(source))])
     for _ in range(rounds):
         # Pairs of both directions: with one alone, the map would shrink the surface into a part of the other.
@@ -53,15 +51,15 @@ def _mask(cortex: Any, database: str | Path, subject: str, transform: str, n_vox
     """The mask (z, y, x) whose voxels are the dataset's."""
     folder = Path(database) / subject / "transforms" / transform
     found = {}
-    for kind in MASKS:
+    for kind in _MASKS:
         if (folder / f"mask_{kind}.nii.gz").is_file():
             mask = cortex.db.get_mask(subject, transform, kind)
             if int(mask.sum()) == n_voxels:
                 return mask
             found[kind] = int(mask.sum())
-    told = ", ".join(f"{kind} {count}" for kind, count in found.items()) or "none"
+    sizes = ", ".join(f"{kind} {count}" for kind, count in found.items()) or "none"
     raise UserError(
-        f"{folder}: no mask has the {n_voxels} voxels of {subject}'s responses (masks: {told}); "
+        f"{folder}: no mask has the {n_voxels} voxels of {subject}'s responses (masks: {sizes}); "
         f"fetch part pycortex-{subject} again"
     )
 
@@ -96,43 +94,18 @@ def locate_voxels(
     mask = _mask(cortex, database, subject, transform, n_voxels)
     centres = np.argwhere(mask)[:, ::-1]  # x, y, z in the order of the response files
     points = cortex.db.get_xfm(subject, transform, "coord").inv(centres)  # as the surfaces have them, mm
-    middle = [cortex.db.get_surf(subject, "fiducial", hemisphere=side)[0] for side in SIDES.values()]
+    middle = [cortex.db.get_surf(subject, "fiducial", hemisphere=side)[0] for side in _SIDES.values()]
     nearest = cKDTree(np.concatenate(middle)).query(points)[1]
     places = [
-        nearest_places(
+        nearest_vertices(
             cortex.db.get_surf(subject, "pia", hemisphere=short)[0], read_fsaverage5("pial", side)[0]
         )
-        for side, short in SIDES.items()
+        for side, short in _SIDES.items()
     ]
-    sides = np.repeat(list(SIDES), [len(part) for part in middle])
+    sides = np.repeat(list(_SIDES), [len(part) for part in middle])
     return {
         "voxel": np.arange(n_voxels),
         "hemisphere": sides[nearest],
         "vertex": np.concatenate(places)[nearest],
         "roi": _regions(cortex, subject, len(sides))[nearest],
     }
-
-
-def write_places(
-    database: str | Path, subject: str, transforms: str | Path, responses: str | Path, path: str | Path
-) -> None:
-    """Write a subject's voxel table, as `dataset.voxels` names them.
-
-    Args:
-        transforms: JSON file, subject -> name of its pycortex transform.
-        responses: `results/responses/<subject>.h5`, which knows how many voxels the dataset's files have.
-        path: tab-separated file to write.
-
-    Raises:
-        UserError: as `locate_voxels`, or the subject has no transform.
-    """
-    known = read_json(transforms)
-    if subject not in known:
-        raise UserError(f"{transforms}: has no transform of {subject}; add it")
-    n_voxels = int(open_subject(responses).attrs["n_columns"])
-    columns = locate_voxels(database, subject, known[subject], n_voxels)
-    with atomic(path) as temporary, temporary.open("w", newline="") as file:
-        # As `clock.read_rows` reads it.
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from voxscale.cortex import locate_voxels
+from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError
-from voxscale.io import read_rows
+from voxscale.io import atomic, read_json, read_rows
 
-NONE = ("", "n/a")
-KEEP = {"yes": True, "no": False, None: None}
+_NONE = ("", "n/a")
+_KEEP = {"yes": True, "no": False, None: None}
 
 
 def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
@@ -26,23 +29,23 @@ def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
     for number, row in enumerate(read_rows(path, ("voxel",)), 2):
         try:
             voxel = int(row["voxel"])
-            vertex = int(row["vertex"]) if row.get("vertex", "") not in NONE else None
+            vertex = int(row["vertex"]) if row.get("vertex", "") not in _NONE else None
         except ValueError:
             raise UserError(
-                f"{path}: line {number} has a voxel or vertex that is no number; mend it"
+                f"{path}: line {number} has a voxel or vertex that is not a number; correct it"
             ) from None
         if voxel in found:
             raise UserError(f"{path}: line {number} has voxel {voxel} again; keep one of them")
-        if row.get("keep") not in KEEP:
+        if row.get("keep") not in _KEEP:
             raise UserError(f"{path}: line {number}: keep is {row['keep']!r}; write yes or no")
         found[voxel] = {
             "hemisphere": row.get("hemisphere") or None,
             "vertex": vertex,
-            "roi": None if row.get("roi", "") in NONE else row["roi"],
-            "keep": KEEP[row.get("keep")],
+            "roi": None if row.get("roi", "") in _NONE else row["roi"],
+            "keep": _KEEP[row.get("keep")],
         }
     if not found:
-        raise UserError(f"{path}: has no line below its header; give a line a voxel")
+        raise UserError(f"{path}: has no line below its header; add a line for each voxel")
     return found
 
 
@@ -52,10 +55,10 @@ def read_regions(path: str | Path | None) -> dict[int, str]:
 
 
 def kept_voxels(path: str | Path | None, n_voxels: int) -> np.ndarray:
-    """Voxels to fit, ascending: those that column `keep` of a voxel table says, or all without that column.
+    """Voxels to fit, ascending: those with yes in column `keep` of a voxel table; all without that column.
 
     Args:
-        n_voxels: voxels of the subject's response files, all of which the table may name and no other.
+        n_voxels: voxels of the subject's response files, the table may name these and no other.
 
     Returns:
         (voxels,) int32, columns of the response files.
@@ -76,3 +79,28 @@ def kept_voxels(path: str | Path | None, n_voxels: int) -> np.ndarray:
     if not kept:
         raise UserError(f"{path}: keeps no voxel; write yes in column keep for some")
     return np.array(kept, np.int32)
+
+
+def write_voxel_places(
+    database: str | Path, subject: str, transforms: str | Path, responses: str | Path, path: str | Path
+) -> None:
+    """Write the table of where a subject's voxels are, from the dataset's pycortex database.
+
+    Args:
+        transforms: JSON file, subject -> name of its pycortex transform.
+        responses: `results/responses/<subject>.h5`, which has the number of voxels of the dataset's files.
+        path: tab-separated file to write.
+
+    Raises:
+        UserError: pycortex is not installed, or does not know the subject, its transform or its voxels.
+    """
+    known = read_json(transforms)
+    if subject not in known:
+        raise UserError(f"{transforms}: has no transform of {subject}; add it")
+    n_voxels = int(open_subject(responses).attrs["n_columns"])
+    columns = locate_voxels(database, subject, known[subject], n_voxels)
+    with atomic(path) as temporary, temporary.open("w", newline="") as file:
+        # As `read_rows` reads it.
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))

@@ -1,4 +1,4 @@
-"""Responses as labs keep them: hf5, npy, npz and NIfTI files, all read as (TRs, voxels), block by block."""
+"""Response files of labs: hf5, npy, npz and NIfTI, all read as (TRs, voxels), block by block."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 from voxscale.errors import UserError
 from voxscale.io import HDF5_MAGIC, require
 
-HDF5_SUFFIXES = (".hf5", ".h5", ".hdf5")
-SUFFIXES = (*HDF5_SUFFIXES, ".npy", ".npz")
+_HDF5_SUFFIXES = (".hf5", ".h5", ".hdf5")
+RESPONSE_SUFFIXES = (*_HDF5_SUFFIXES, ".npy", ".npz")
 
 
-class Responses(Protocol):
+class StoryResponses(Protocol):
     """One story of one subject, whatever the file.
 
     `data` slices like an array of (TRs, voxels); `repeats`, if the story was heard several times, like one of
@@ -30,23 +30,17 @@ class Responses(Protocol):
     repeats: h5py.Dataset | np.ndarray | None
 
 
-class Shape(NamedTuple):
-    """What a story's files hold; `n_repeats` is 0 if only one series is there."""
+class ResponseHeader(NamedTuple):
+    """What a story's files hold, by their headers.
+
+    Attributes:
+        n_repeats: 0 if there is only one series.
+        held: bytes that reading the story keeps in memory, beside the block that is copied.
+    """
 
     n_trs: int
     n_voxels: int
     n_repeats: int
-
-
-class Stored(NamedTuple):
-    """What a story's files are, by their headers.
-
-    Attributes:
-        shape: TRs, voxels and repeats.
-        held: bytes that reading the story keeps in memory, beside the block that is copied.
-    """
-
-    shape: Shape
     held: float
 
 
@@ -55,13 +49,13 @@ class _Open:
         self.data, self.repeats = data, repeats
 
 
-def _check(path: Path, responses: _Open) -> None:
-    data, repeats = responses.data, responses.repeats
-    if data.ndim != 2 or 0 in data.shape:
+def _check(path: Path, data: Any, repeats: Any) -> None:
+    """Check arrays, or their headers, which have a shape and a dtype too."""
+    if len(data.shape) != 2 or 0 in data.shape:
         raise UserError(f"{path}: data has shape {tuple(data.shape)}; it must be (TRs, voxels)")
     if data.dtype.kind not in "fiu":
         raise UserError(f"{path}: data holds {data.dtype}, not numbers; save it as float32 or float64")
-    if repeats is not None and (repeats.ndim != 3 or repeats.shape[1:] != data.shape or not len(repeats)):
+    if repeats is not None and (repeats.shape[1:] != data.shape or not repeats.shape[0]):
         raise UserError(
             f"{path}: repeats have shape {tuple(repeats.shape)}, data {tuple(data.shape)}; "
             "repeats must be (repeats, TRs, voxels)"
@@ -126,7 +120,7 @@ def _values(path: str | Path, image: Any) -> np.ndarray:
 
 
 def _inside(mask: str | Path, image: Any) -> np.ndarray:
-    """Which places of a mask are voxels: bool of its shape."""
+    """Where a mask has voxels: bool of its shape."""
     values = _values(mask, image)
     if not np.isin(values, (0, 1)).all():
         raise UserError(f"{mask}: has values other than 0 and 1; save it as a mask of these two")
@@ -134,7 +128,7 @@ def _inside(mask: str | Path, image: Any) -> np.ndarray:
 
 
 def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, int]:
-    """The runs, the mask and its voxels, checked to lie on one grid."""
+    """The runs, the mask and its number of voxels; all must lie on one grid."""
     mask_image = _load(mask)
     n_voxels = int(_inside(mask, mask_image).sum())
     if not n_voxels:
@@ -149,7 +143,7 @@ def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, in
         runs.append(image)
     if len({image.shape[3] for image in runs}) > 1:
         trs = ", ".join(str(image.shape[3]) for image in runs)
-        raise UserError(f"{paths[0]}: the story's runs have {trs} TRs; trim them alike")
+        raise UserError(f"{paths[0]}: the story's runs have {trs} TRs; trim them to one length")
     return runs, mask_image, n_voxels
 
 
@@ -166,23 +160,40 @@ def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
     return _Open(np.mean(runs, axis=0, dtype=np.float64), np.stack(runs))
 
 
-def _npz_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and dtype of the arrays `data` and `repeats` of an npz file, without unpacking them."""
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def _npz_headers(path: Path) -> dict[str, _Header]:
+    """Of the arrays `data` and `repeats` of an npz file, without unpacking them."""
     found, form = {}, np.lib.format
     readers = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
     try:
         with zipfile.ZipFile(path) as file:
-            for name in {"data", "repeats"} & {Path(member).stem for member in file.namelist()}:
+            names = [Path(member).stem for member in file.namelist()]
+            for name in {"data", "repeats"} & set(names):
                 with file.open(f"{name}.npy") as member:
                     shape, _, dtype = readers[form.read_magic(member)](member)
-                found[name] = shape, dtype
-        return {"data": found.pop("data"), **found}
+                found[name] = _Header(shape, dtype)
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: is not a whole NumPy file with data ({error}); save it again") from None
+        raise UserError(f"{path}: is not a whole NumPy file ({error}); save it again") from None
+    if "data" not in found:
+        raise UserError(f"{path}: has no array `data` (it holds {', '.join(names)}); give it that name")
+    return found
 
 
-def stored(paths: Sequence[str | Path], mask: str | Path | None = None) -> Stored:
-    """What a story's files are, from headers and the mask alone; errors as `open_responses`."""
+def _is_scaled(image: Any) -> bool:
+    slope, inter = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
+    return (slope, inter) != (1, 0)
+
+
+def _is_nifti(path: Path) -> bool:
+    return path.name.endswith((".nii", ".nii.gz"))
+
+
+def read_response_header(paths: Sequence[str | Path], mask: str | Path | None = None) -> ResponseHeader:
+    """What a story's files hold, from headers and the mask alone; errors as `open_responses`."""
     files = [require(path, "response") for path in paths]
     first = files[0]
     if _is_nifti(first) and mask is not None:
@@ -195,40 +206,23 @@ def stored(paths: Sequence[str | Path], mask: str | Path | None = None) -> Store
             for image in images
         )
         voxels = 4.0 * n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
-        return Stored(Shape(n_trs, n_voxels, n_runs if n_runs > 1 else 0), volumes + voxels)
+        return ResponseHeader(n_trs, n_voxels, n_runs if n_runs > 1 else 0, volumes + voxels)
     if first.suffix == ".npz":
         headers = _npz_headers(first)
-        shapes = [shape for shape, _ in headers.values()]
-        if len(shapes[0]) != 2 or any(len(shape) != 3 for shape in shapes[1:]):
-            raise UserError(f"{first}: data must be (TRs, voxels), repeats (repeats, TRs, voxels)")
-        held = sum(float(np.prod(shape)) * dtype.itemsize for shape, dtype in headers.values())
-        return Stored(Shape(*shapes[0], shapes[1][0] if len(shapes) > 1 else 0), held)
-    # What is read of a mapped npy file stays in memory as long as there is room.
-    return Stored(shape_of(files, mask), float(first.stat().st_size) if first.suffix == ".npy" else 0.0)
-
-
-def _is_scaled(image: Any) -> bool:
-    slope, inter = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
-    return (slope, inter) != (1, 0)
-
-
-def _is_nifti(path: Path) -> bool:
-    return path.name.endswith((".nii", ".nii.gz"))
-
-
-def shape_of(paths: Sequence[str | Path], mask: str | Path | None = None) -> Shape:
-    """TRs, voxels and repeats of one story, from headers where possible; errors as `open_responses`."""
-    files = [require(path, "response") for path in paths]
-    if _is_nifti(files[0]) and mask is not None:
-        images, _, n_voxels = _images(files, mask)
-        return Shape(images[0].shape[3], n_voxels, len(images) if len(images) > 1 else 0)
-    with open_responses(files, mask) as responses:
-        n_repeats = 0 if responses.repeats is None else len(responses.repeats)
-        return Shape(*responses.data.shape, n_repeats)
+        data, repeats = headers["data"], headers.get("repeats")
+        _check(first, data, repeats)
+        held = sum(float(np.prod(one.shape)) * one.dtype.itemsize for one in headers.values())
+    else:
+        with open_responses(files, mask) as responses:
+            data, repeats = responses.data, responses.repeats
+            # What is read of a mapped npy file stays in memory as long as there is room.
+            held = float(first.stat().st_size) if first.suffix == ".npy" else 0.0
+            return ResponseHeader(*data.shape, 0 if repeats is None else len(repeats), held)
+    return ResponseHeader(*data.shape, 0 if repeats is None else repeats.shape[0], held)
 
 
 @contextlib.contextmanager
-def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) -> Iterator[Responses]:
+def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) -> Iterator[StoryResponses]:
     """Open one story of one subject.
 
     Args:
@@ -248,11 +242,12 @@ def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) 
             if mask is None:
                 raise UserError(f"{first}: needs a mask; set config key dataset.bids.mask")
             responses = _nifti(files, mask)
-        elif first.suffix in HDF5_SUFFIXES:
+        elif first.suffix in _HDF5_SUFFIXES:
             responses = stack.enter_context(_hdf5(first))
         elif first.suffix in (".npy", ".npz"):
             responses = _numpy(first)
         else:
-            raise UserError(f"{first}: is of an unknown kind; responses are {', '.join(SUFFIXES)} or NIfTI")
-        _check(first, responses)
+            known = ", ".join(RESPONSE_SUFFIXES)
+            raise UserError(f"{first}: is of an unknown kind; response files are {known} or NIfTI")
+        _check(first, responses.data, responses.repeats)
         yield responses

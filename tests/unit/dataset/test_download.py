@@ -11,9 +11,10 @@ from time import sleep
 
 import pytest
 
-from voxscale.dataset import fetch as module
-from voxscale.dataset.fetch import fetch_files
-from voxscale.dataset.published import Remote
+from voxscale.dataset import disk
+from voxscale.dataset import download as module
+from voxscale.dataset.download import download_files
+from voxscale.dataset.manifest import PublishedFile
 from voxscale.errors import UserError
 
 SIZE = 50_000
@@ -89,18 +90,20 @@ class Server:
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)
-    monkeypatch.setattr(module, "CHUNK_BYTES", 10)
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 10)
     server = Server()
     yield server
     server.close()
 
 
 def files(paths=PATHS):
-    return [Remote(path, len(CONTENT[path]), hashlib.md5(CONTENT[path]).hexdigest()) for path in paths]
+    return [PublishedFile(path, len(CONTENT[path]), hashlib.md5(CONTENT[path]).hexdigest()) for path in paths]
 
 
 def run(server, folder, paths=PATHS, **options):
-    fetch_files(files(paths), folder / "data", server.url, folder / "marks/UTS01.json", 2, 3, 0.2, **options)
+    download_files(
+        files(paths), folder / "data", server.url, folder / "marks/UTS01.json", 2, 3, 0.2, **options
+    )
 
 
 def right(folder, paths=PATHS):
@@ -118,7 +121,7 @@ def test_all_files_arrive_and_are_marked(server, tmp_path, capsys):
     assert right(tmp_path)
     mark = json.loads((tmp_path / "marks/UTS01.json").read_text())
     assert mark["files"] == {remote.path: [remote.size, remote.md5] for remote in files()}
-    assert "UTS01: 3 files, 0.00 GB; to fetch 3 files" in capsys.readouterr().err
+    assert "UTS01: 3 files, 0.00 GB; to download 3 files" in capsys.readouterr().err
 
 
 def test_only_the_files_asked_for_are_fetched(server, tmp_path):
@@ -258,8 +261,8 @@ def test_a_datalad_clone_without_content_is_named(server, tmp_path):
 def test_a_full_disk_is_told_before_the_first_byte(server, tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(UserError, match=r"are free; free some, point config key dataset.root elsewhere"):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(UserError, match=r"are free; free some, or point config key dataset.root elsewhere"):
         run(server, tmp_path)
     assert server.asked == []
 
