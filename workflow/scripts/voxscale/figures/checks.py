@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,10 +12,12 @@ from voxscale.figures import style
 from voxscale.figures.frames import best_layer, full_training, voxel_set_label
 from voxscale.figures.scaling import METRICS
 
+TINTS = dict(zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True))
+
 
 @style.house
 def draw_artifact(
-    artifact: pd.DataFrame, *, metric: str = "r", cut_s: float = 100.0, models: Sequence[str] | None = None
+    artifact: pd.DataFrame, *, metric: str = "r", cut_s: float = 100.0
 ) -> tuple[Figure, pd.DataFrame]:
     """What a score gains or loses when less or more is cut from each test story's start, by region and model.
 
@@ -27,12 +28,9 @@ def draw_artifact(
     Args:
         artifact: table `artifact`.
         cut_s: the study's own cut.
-        models: which to draw; all when not given.
     """
     cuts = artifact[(artifact.metric == metric) & artifact.voxel_set.str.match(r"all$|roi:")]
     cuts = cuts.dropna(subset=["y"])
-    if models is not None:
-        cuts = cuts[cuts.model.isin(models)]
     if cuts.empty:
         return style.sentence("No score against the cut: the fits kept no moments of the test story.")
     # ASSUME: the measured cut nearest to the study's own stands for it.
@@ -41,11 +39,11 @@ def draw_artifact(
     averaged = cuts.groupby(["model", "layer", "voxel_set", "cut_s"], as_index=False, sort=False)
     mean = averaged[["y", "y_own", "difference"]].mean()
     sets = list(dict.fromkeys(cuts.voxel_set))
-    columns = style.columns(len(sets))
-    rows = -(-len(sets) // columns)
-    figure, panels = style.grid(rows, columns, height=0.9 + 2.0 * rows, sharex=True, squeeze=False)
+    x = "cut from the start of each test story (s); dashed: the cut of this study"
+    y = f"{METRICS[metric]}, less that at this study's cut"
+    figure, panels = style.facets([voxel_set_label(name) for name in sets], x, y, 2.0)
     hues = style.colours(dict.fromkeys(cuts.model))
-    for axes, voxel_set in zip(panels.flat, sets, strict=False):
+    for axes, voxel_set in zip(panels, sets, strict=True):
         part = cuts[cuts.voxel_set == voxel_set]
         axes.axhline(0, color=style.MUTED, linewidth=0.8)
         axes.axvline(own, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
@@ -61,20 +59,23 @@ def draw_artifact(
             where = {"x": 0.98, "y": 0.97 - 0.11 * i, "transform": axes.transAxes, "ha": "right", "va": "top"}
             where["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1}
             axes.text(s=_uncut(line), color=hues[model], fontsize=8, fontweight="bold", **where)
-        axes.set_title(voxel_set_label(voxel_set))
         low, high = axes.get_ylim()
-        axes.set_ylim(low, high + (high - low) * (0.06 + 0.15 * len(averages)))  # room for what is told
-    style.hide_spare(panels, len(sets))
-    figure.supxlabel("cut from the start of each test story (s); dashed: the cut of this study", fontsize=9)
-    figure.supylabel(f"{METRICS[metric]}, less that at this study's cut", fontsize=9)
-    handles = [Line2D([], [], color=hue, linewidth=2.2, label=f"{m}, mean") for m, hue in hues.items()]
-    handles.append(
-        Line2D([], [], color=style.MUTED, linewidth=0.8, alpha=0.6, label="single subjects, with intervals")
-    )
+        axes.set_ylim(low, high + (high - low) * (0.06 + 0.15 * len(averages)))  # room for the texts
+    handles = [style.key(f"{model}, mean", hue, linewidth=2.2) for model, hue in hues.items()]
+    handles.append(style.key("single subjects, with intervals", linewidth=0.8, alpha=0.6))
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     data = pd.concat([cuts, mean.assign(subject="mean")], ignore_index=True)
-    kept = ["voxel_set", "model", "layer", "subject", "cut_s", "y"]
-    kept += ["difference", "difference_lo", "difference_hi"]
+    kept = [
+        "voxel_set",
+        "model",
+        "layer",
+        "subject",
+        "cut_s",
+        "y",
+        "difference",
+        "difference_lo",
+        "difference_hi",
+    ]
     return figure, data[kept].assign(metric=metric)
 
 
@@ -101,34 +102,26 @@ def draw_controls(
     scores = scores.dropna(subset=["score"])[["modality", "family", "model", "layer", "subject", "score"]]
     if scores.empty:
         return style.sentence("No scores to set beside each other.")
-    order = [m for m in ("language", "speech", "nested", "control") if m in set(scores.modality)]
-    tints = {"language": style.PALETTE[0], "speech": style.PALETTE[1], "nested": style.PALETTE[2]}
+    tints = dict(
+        zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True)
+    )
+    tints = {modality: tint for modality, tint in tints.items() if modality in set(scores.modality)}
     mean = scores.groupby(["modality", "model"], as_index=False, sort=False).score.mean()
-    mean["rank"] = mean.modality.map({m: i for i, m in enumerate(order)})
+    mean["rank"] = mean.modality.map({m: i for i, m in enumerate(tints)})
     mean = mean.sort_values(["rank", "score"], ascending=[False, True]).reset_index(drop=True)
     figure, axes = style.grid(height=0.9 + 0.2 * len(mean))
     place = dict(zip(mean.model, mean.index, strict=True))
-    axes.barh(
-        mean.index,
-        mean.score,
-        height=0.66,
-        color=[tints.get(m, "#9aa5b0") for m in mean.modality],
-        alpha=0.55,
-    )
+    axes.barh(mean.index, mean.score, height=0.66, color=[tints[m] for m in mean.modality], alpha=0.55)
     (ends,) = axes.plot(mean.score, mean.index, linestyle="none")
     style.label_points(ends, mean.assign(subject="mean"))
     signs = style.markers(sorted(scores.subject.unique()))
     for subject, part in scores.groupby("subject"):
         (shown,) = axes.plot(part.score, part.model.map(place), signs[subject], **style.HOLLOW)
         style.label_points(shown, part)
-    axes.axvline(0, color=style.MUTED, linewidth=0.8)
-    axes.set_yticks(mean.index, mean.model, fontsize=7.5)
+    style.name_rows(axes, mean.index, mean.model, 7.5)
     axes.set_ylim(-0.6, len(mean) - 0.4)
-    axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels")
-    handles: list[Any] = [
-        Line2D([], [], color=tints.get(m, "#9aa5b0"), linewidth=7, alpha=0.55, label=m) for m in order
-    ]
+    handles = [style.key(modality, tint, linewidth=7, alpha=0.55) for modality, tint in tints.items()]
     handles += [Line2D([], [], marker=sign, label=subject, **style.HOLLOW) for subject, sign in signs.items()]
     style.panel_legend(axes, handles)
     return figure, scores.assign(metric=metric, voxel_set=voxel_set)
@@ -145,22 +138,15 @@ def draw_ceiling_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     if drift.empty:
         return style.sentence("No drift over repeats: the test story was heard once.")
     regions = list(dict.fromkeys(drift.roi))
-    columns = style.columns(len(regions))
-    rows = -(-len(regions) // columns)
-    figure, panels = style.grid(
-        rows, columns, height=0.8 + 2.0 * rows, sharex=True, sharey=True, squeeze=False
-    )
+    x, y = "hearing of the test story (1: the first)", "mean correlation r with the other hearings"
+    figure, panels = style.facets([name.replace("_", " ") for name in regions], x, y, 2.0, sharey=True)
     hues = style.colours(sorted(drift.subject.unique()))
-    for axes, region in zip(panels.flat, regions, strict=False):
+    for axes, region in zip(panels, regions, strict=True):
         part = drift[drift.roi == region]
         for subject, line in part.groupby("subject"):
             axes.plot(line["repeat"], line.r, color=hues[subject], marker="o", label=subject)
         mean = part.groupby("repeat").r.mean()
         axes.plot(mean.index, mean, color=style.INK, linewidth=2, label="mean of subjects")
-        axes.set_title(region.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
-    style.hide_spare(panels, len(regions))
-    figure.supxlabel("hearing of the test story (1: the first)", fontsize=9)
-    figure.supylabel("mean correlation r with the other hearings", fontsize=9)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure, drift

@@ -31,30 +31,16 @@ def draw_score_distribution(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]
         part = scores[scores.model == model]
         shares, tails = [], []
         for subject, r in part.groupby("subject").r:
-            share = 100 * np.histogram(r, edges)[0] / len(r)
-            tail = 100 * (r.to_numpy()[:, None] > above[None]).mean(0)
-            shares.append(share)
-            tails.append(tail)
-            left.stairs(
-                share, edges, color=hues[subject], linewidth=1.3, label=f"{subject}, max {r.max():.2f}"
+            label = f"{subject}, max {r.max():.2f}"
+            shares.append(
+                style.draw_histogram(left, r, edges, color=hues[subject], linewidth=1.3, label=label)
             )
-            right.plot(above, tail, color=hues[subject])
-            shown.append(
-                pd.DataFrame(
-                    {
-                        "model": model,
-                        "subject": subject,
-                        "panel": "histogram",
-                        "r": edges[:-1],
-                        "percent": share,
-                    }
-                )
-            )
-            shown.append(
-                pd.DataFrame(
-                    {"model": model, "subject": subject, "panel": "above", "r": above, "percent": tail}
-                )
-            )
+            tails.append(100 * (r.to_numpy()[:, None] > above[None]).mean(0))
+            right.plot(above, tails[-1], color=hues[subject])
+            drawn = {"histogram": (edges[:-1], shares[-1]), "above": (above, tails[-1])}
+            for panel, (at, percent) in drawn.items():
+                numbers = {"model": model, "subject": subject, "panel": panel, "r": at, "percent": percent}
+                shown.append(pd.DataFrame(numbers))
         left.stairs(np.mean(shares, 0), edges, color=style.INK, linewidth=2, label="mean of subjects")
         right.plot(above, np.mean(tails, 0), color=style.INK, linewidth=2)
         left.axvline(0, color=style.MUTED, linewidth=0.8)
@@ -65,8 +51,8 @@ def draw_score_distribution(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]
         right.set_ylim(0.05, 110)
         right.set_yticks([0.1, 1, 10, 100], labels=["0.1", "1", "10", "100"])
         left.legend(loc="upper right")
-    panels[-1, 0].set_xlabel("test correlation r")
-    panels[-1, 1].set_xlabel("test correlation r")
+    for axes in panels[-1]:
+        axes.set_xlabel("test correlation r")
     return figure, pd.concat(shown, ignore_index=True)
 
 
@@ -94,9 +80,8 @@ def draw_ceiling_distribution(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple
         sizes = style.sizes(hues, 9)
         for subject, part in ceiling.groupby("subject"):
             known = part[column].dropna()
-            share = 100 * np.histogram(known.clip(edges[0], edges[-1]), edges)[0] / max(len(known), 1)
-            label_text = f"{subject}: {100 * part.reliable.mean():.0f} % reliable"
-            axes.stairs(share, edges, color=hues[subject], linewidth=1.4, label=label_text)
+            text = f"{subject}: {100 * part.reliable.mean():.0f} % reliable"
+            style.draw_histogram(axes, known, edges, color=hues[subject], linewidth=1.4, label=text)
             if len(known):
                 mark = {"marker": "^", "markersize": sizes[subject], "clip_on": False, "zorder": 5}
                 axes.plot(known.median(), 0, color=hues[subject], **mark)
@@ -135,9 +120,7 @@ def draw_variance_partition(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tup
         for subject, sign in signs.items():
             mine = shares[shares.subject == subject].set_index("roi")[column].reindex(regions)
             axes.plot(mine, at, sign, label=subject if k == 0 else None, **style.HOLLOW)
-    axes.axvline(0, color=style.MUTED, linewidth=0.8)
-    axes.set_yticks(place, regions)
-    axes.grid(axis="y", visible=False)
+    style.name_rows(axes, place, regions)
     axes.set_xlabel("explained variance (signed r², mean over the region's voxels)")
     style.panel_legend(axes)
     return figure, shares

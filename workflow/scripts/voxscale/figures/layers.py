@@ -6,7 +6,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from voxscale.figures import style
 from voxscale.figures.frames import voxel_set_label
@@ -37,15 +36,13 @@ def draw_layers(
     if layers.empty:
         return style.sentence("No layer sweep in this study: name one under profiles.sweep.")
     families = list(dict.fromkeys(layers.family))
-    columns = style.columns(len(families))
-    rows = -(-len(families) // columns)
-    figure, panels = style.grid(
-        rows, columns, height=0.7 + 2.4 * rows, sharex=True, sharey=True, squeeze=False
-    )
+    y = f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels"
+    x = "relative depth (0: embedding, 1: last layer)"
+    figure, panels = style.facets(families, x, y, 2.4, sharey=True)
     mean = layers.groupby(["family", "model", "layer", "depth"], as_index=False, sort=False).agg(
         score=("score", "mean"), chosen=("chosen", "any")
     )
-    for axes, family in zip(panels.flat, families, strict=False):
+    for axes, family in zip(panels, families, strict=True):
         part = layers[layers.family == family]
         models = sorted(set(part.model), key=(order or list(dict.fromkeys(part.model))).index)
         shades = _shades(models)
@@ -60,15 +57,9 @@ def draw_layers(
             style.label_points(axes.plot(line.depth, line.score, **bold)[0], line.assign(subject="mean"))
             best = line[line.chosen]
             axes.plot(best.depth, best.score, "o", markersize=9, markerfacecolor="none", color=shades[model])
-        axes.set_title(family)
         axes.set_xlim(-0.05, 1.05)
-        axes.legend(
-            handles=[Line2D([], [], color=shades[m], marker="o", markersize=3.5, label=m) for m in models],
-            fontsize=7,
-        )
-    style.hide_spare(panels, len(families))
-    figure.supxlabel("relative depth (0: embedding, 1: last layer)", fontsize=9)
-    figure.supylabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels", fontsize=9)
+        keys = [style.key(model, shades[model], marker="o", markersize=3.5) for model in models]
+        axes.legend(handles=keys, fontsize=7)
     data = pd.concat([layers, mean.assign(subject="mean")], ignore_index=True)
     kept = ["family", "model", "layer", "depth", "subject", "score", "lo", "hi", "chosen", "best_on_test"]
     return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)

@@ -29,7 +29,7 @@ PLACE = ["hemisphere", "vertex"]
 
 
 @dataclass(frozen=True)
-class MapRow:
+class _Row:
     """One row of views.
 
     Args:
@@ -47,7 +47,7 @@ class MapRow:
     limit: float | None = None
 
 
-def _scale(row: MapRow, rows: Sequence[MapRow]) -> tuple[Colormap, Normalize, str]:
+def _scale(row: _Row, rows: Sequence[_Row]) -> tuple[Colormap, Normalize, str]:
     """Colours of a row; rows of one quantity share them."""
     values = np.concatenate(
         [other.voxels.value.to_numpy(float) for other in rows if other.label == row.label]
@@ -63,7 +63,7 @@ def _scale(row: MapRow, rows: Sequence[MapRow]) -> tuple[Colormap, Normalize, st
     return SEQUENTIAL, Normalize(0.0, limit), beyond
 
 
-def paint(figure: Figure | SubFigure, rows: Sequence[MapRow], steps: int) -> None:
+def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
     """Fill a (sub)figure with rows of views and their colour bars."""
     cells = figure.add_gridspec(len(rows), 6, width_ratios=[0.42, 1, 1, 1, 1, 0.09], wspace=0.02, hspace=0.03)
     for i, row in enumerate(rows):
@@ -77,18 +77,13 @@ def paint(figure: Figure | SubFigure, rows: Sequence[MapRow], steps: int) -> Non
         )
         for j, (hemisphere, view) in enumerate(surface.VIEWS):
             axes = figure.add_subplot(cells[i, 1 + j])
-            filled = surface.spread(values[hemisphere], surface.mesh(hemisphere).faces, steps)
+            filled = surface.spread(values[hemisphere], surface.mesh(hemisphere).faces)
             surface.draw(axes, filled, hemisphere, view, cmap, norm)
             if i == 0:
-                axes.set_title(
-                    f"{hemisphere} {view}", fontsize=8, fontweight="normal", loc="center", color=style.MUTED
-                )
-        bar = figure.colorbar(
-            mpl.cm.ScalarMappable(norm, cmap),
-            cax=figure.add_subplot(cells[i, 5]),
-            extend=beyond,
-            extendfrac=0.06,
-        )
+                look = {"fontsize": 8, "fontweight": "normal", "loc": "center", "color": style.MUTED}
+                axes.set_title(f"{hemisphere} {view}", **look)
+        colours, place = mpl.cm.ScalarMappable(norm, cmap), figure.add_subplot(cells[i, 5])
+        bar = figure.colorbar(colours, cax=place, extend=beyond, extendfrac=0.06)
         bar.set_label(row.label, fontsize=8)
         bar.ax.tick_params(labelsize=7.5, length=2)
         bar.outline.set_linewidth(0.5)
@@ -98,31 +93,19 @@ def paint(figure: Figure | SubFigure, rows: Sequence[MapRow], steps: int) -> Non
 
 
 @style.house
-def draw_map(rows: Sequence[MapRow], *, steps: int = 1) -> tuple[Figure, pd.DataFrame]:
-    """Maps as rows of views.
-
-    Args:
-        rows: what to draw; rows without any voxel on a vertex are left out.
-        steps: how many edges of the mesh a value reaches into vertices that hold no voxel; display only.
-    """
+def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:
+    """Maps as rows of views; rows without any voxel on a vertex are left out."""
     rows = [row for row in rows if len(row.voxels) and row.voxels.vertex.notna().any()]
     if not rows:
         return style.sentence(NO_VERTICES)
     figure = Figure(figsize=(style.WIDTH, 0.25 + ROW_HEIGHT * len(rows)))
-    paint(figure, rows, steps)
-    return figure, rows_table(rows)
-
-
-def rows_table(rows: Sequence[MapRow]) -> pd.DataFrame:
-    """What the rows plot: one line per row and voxel."""
-    return pd.concat(
-        [row.voxels.assign(row=row.title.replace("\n", " "), quantity=row.label) for row in rows],
-        ignore_index=True,
-    )
+    _paint(figure, rows)
+    shown = [row.voxels.assign(row=row.title.replace("\n", " "), quantity=row.label) for row in rows]
+    return figure, pd.concat(shown, ignore_index=True)
 
 
 def draw_score_maps(
-    scores: pd.DataFrame, voxels: pd.DataFrame, *, subjects: Sequence[str] | None = None, steps: int = 1
+    scores: pd.DataFrame, voxels: pd.DataFrame, *, subjects: Sequence[str] | None = None
 ) -> tuple[Figure, pd.DataFrame]:
     """Test correlations on the cortex: one block of rows per model, one row per subject.
 
@@ -134,22 +117,19 @@ def draw_score_maps(
     placed = with_place(scores[scores.draw == 0], voxels).rename(columns={"r": "value"})
     shown = list(subjects or sorted(placed.subject.unique())[:3])
     rows = [
-        MapRow(f"{subject}\n{model}", "correlation r", part[["subject", "model", "voxel", *PLACE, "value"]])
+        _Row(f"{subject}\n{model}", "correlation r", part[["subject", "model", "voxel", *PLACE, "value"]])
         for model, block in placed.groupby("model", sort=False)
         for subject, part in block.groupby("subject", sort=True)
         if subject in shown
     ]
-    return draw_map(rows, steps=steps)
+    return _draw_map(rows)
 
 
-def draw_ceiling_maps(
-    voxels: pd.DataFrame, room: pd.DataFrame, *, subjects: Sequence[str] | None = None, steps: int = 1
-) -> tuple[Figure, pd.DataFrame]:
-    """Noise ceiling, share of it reached, and room left on the cortex.
+def draw_ceiling_maps(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Noise ceiling, share of it reached, and room left on the cortex of the first subject.
 
     Args:
         voxels, room: tables of these names.
-        subjects: whom to show; the first one when not given.
     """
     ceiling = with_room(voxels, room)
     quantities = {
@@ -157,20 +137,17 @@ def draw_ceiling_maps(
         "ccnorm": ("reached", "CCnorm = r / CCmax", 1.0),
         "room": ("room left", "CCmax − r (correlation)", None),
     }
-    shown = list(subjects or sorted(ceiling.subject.unique())[:1])
+    subject = min(ceiling.subject)
+    part = ceiling[(ceiling.subject == subject) & ceiling.reliable]
     rows = []
-    for subject in shown:
-        part = ceiling[(ceiling.subject == subject) & ceiling.reliable]
-        for column, (title, label, limit) in quantities.items():
-            value = part.rename(columns={column: "value"})[["subject", "voxel", *PLACE, "value"]]
-            rows.append(MapRow(f"{subject}\n{title}", label, value, limit=limit))
-    return draw_map(rows, steps=steps)
+    for column, (title, label, limit) in quantities.items():
+        value = part.rename(columns={column: "value"})[["subject", "voxel", *PLACE, "value"]]
+        rows.append(_Row(f"{subject}\n{title}", label, value, limit=limit))
+    return _draw_map(rows)
 
 
 @style.house
-def draw_stacking_gain(
-    stacking: pd.DataFrame, voxels: pd.DataFrame, *, steps: int = 1
-) -> tuple[Figure, pd.DataFrame]:
+def draw_stacking_gain(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """What stacking gains: where (maps of up to three subjects), in how many voxels, in which regions.
 
     Args:
@@ -181,7 +158,7 @@ def draw_stacking_gain(
         return style.sentence("No stacking in this study: name its members under stacking.members.")
     subjects = sorted(gains.subject.unique())
     rows = [
-        MapRow(subject, "gain in r", part.rename(columns={"gain": "value"}), diverging=True)
+        _Row(subject, "gain in r", part.rename(columns={"gain": "value"}), diverging=True)
         for subject, part in gains.groupby("subject")
         if subject in subjects[:3] and part.vertex.notna().any()
     ]
@@ -189,7 +166,7 @@ def draw_stacking_gain(
     figure = Figure(figsize=(style.WIDTH, maps + 2.7))
     if rows:
         upper, lower = figure.subfigures(2, 1, height_ratios=[maps, 2.7])
-        paint(upper, rows, steps)
+        _paint(upper, rows)
     else:
         lower = figure.subfigures(1, 1)
     left, right = lower.subplots(1, 2)
@@ -204,8 +181,7 @@ def _gain_histogram(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> No
     reach = max(float(np.percentile(np.abs(gains.gain), 99.5)), 1e-3)
     edges = np.linspace(-reach, reach, 41)
     for subject, part in gains.groupby("subject"):
-        share, _ = np.histogram(part.gain.clip(-reach, reach), edges)
-        axes.stairs(100 * share / len(part), edges, color=hues[subject], linewidth=1.4, label=subject)
+        style.draw_histogram(axes, part.gain, edges, color=hues[subject], linewidth=1.4, label=subject)
     axes.axvline(0, color=style.MUTED, linewidth=0.8)
     axes.set_yscale("symlog", linthresh=1)
     axes.set_yticks([0, 1, 10, 100], labels=["0", "1", "10", "100"])
@@ -223,7 +199,5 @@ def _gain_by_region(axes: Axes, gains: pd.DataFrame, hues: dict[str, str]) -> No
     axes.barh(place, mean.mean(axis=1), color="#c9d3dc", height=0.62)
     for subject, nudge in style.nudges(mean.columns, 0.4).items():
         axes.plot(mean[subject], place + nudge, "o", color=hues[subject], markersize=4.5)
-    axes.axvline(0, color=style.MUTED, linewidth=0.8)
-    axes.set_yticks(place, mean.index)
-    axes.grid(axis="y", visible=False)
+    style.name_rows(axes, place, mean.index)
     axes.set_xlabel("mean gain in correlation\n(bar: mean of subjects)")

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
@@ -125,12 +124,10 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
             markersize=4,
             label=subject,
         )
-    axes.axvline(0, color=style.MUTED, linewidth=0.8)
     labels = [_wrap(name) + (f"\n{percent[name]:+.1f} %" if name in percent else "") for name in names]
-    axes.set_yticks([place[name] for name in names], labels, fontsize=7.5)
+    style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
-    axes.grid(axis="y", visible=False)
     axes.set_xlabel(f"expected gain in\n{METRICS[metric]}{_another_subject(options)}")
     axes.set_title("What to do next")
     if shown := len(axes.get_legend_handles_labels()[0]):
@@ -189,13 +186,11 @@ def draw_plateau(
         for wide, face in ((False, hues[arm]), (True, "white")):
             use = part[part.wide == wide]
             left.plot(use.x, use.y, shapes[family], color=hues[arm], markerfacecolor=face, markersize=5.5)
-    handles = [Line2D([], [], color=hues[arm], marker="o", label=arm) for arm in hues]
-    hollow = {"color": style.MUTED, "marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+    handles = [style.key(arm, hue, marker="o") for arm, hue in hues.items()]
     if points.wide.any():
-        handles.append(Line2D([], [], **hollow, label="features > training TRs"))
-    handles += [
-        Line2D([], [], color=style.MUTED, marker=s, linestyle="none", label=f) for f, s in shapes.items()
-    ]
+        hollow = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
+        handles.append(style.key("features > training TRs", **hollow))
+    handles += [style.key(family, marker=shape, linestyle="none") for family, shape in shapes.items()]
     lines = _lines(left, points, laws, metric, voxel_set, arms, handles)
     style.log_axis(left, points.x.to_numpy())
     left.set_xlabel(AXES[points.x_name.iloc[0]])
@@ -242,6 +237,6 @@ def _lines(
             continue
         line = law_line(fit, np.geomspace(points.x.min(), points.x.max(), 40))
         axes.plot(line.x, line.y, color=style.LAW, linestyle=dash, linewidth=1.3)
-        handles.append(Line2D([], [], color=style.LAW, linestyle=dash, label=label))
+        handles.append(style.key(label, style.LAW, linestyle=dash))
         drawn.append(line.assign(series=label))
     return drawn

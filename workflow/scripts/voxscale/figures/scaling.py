@@ -153,7 +153,7 @@ def _draw_panel(
     draws = _draws(summary, points, metric, voxel_set, x_name)
     dots = {"s": 7, "alpha": 0.35, "linewidths": 0, "zorder": 2}
     shown = axes.scatter(draws.x, draws.y, c=[hues[s] for s in draws.subject], **dots)
-    style.label_points(shown, draws.rename(columns={"x": x_name}))
+    style.label_points(shown, draws.rename(columns={"x": x_name, "y": "score"}))
     for (subject, family), line in points.groupby(["subject", "family"], sort=False):
         pooled = subject == "pooled"
         (shown,) = axes.plot(
@@ -165,15 +165,12 @@ def _draw_panel(
             linewidth=3.2 if pooled else 1.1,
             zorder=2.5 if pooled else 3,  # a subject like the mean still shows on it
         )
-        style.label_points(shown, line.rename(columns={"x": x_name}))
-    keys = [Line2D([], [], color=hues[s], marker="o", markersize=4, label=s) for s in subjects]
+        style.label_points(shown, line.rename(columns={"x": x_name, "y": "score"}))
+    keys = [style.key(subject, hues[subject], marker="o", markersize=4) for subject in subjects]
     if mean_of == "pooled":
-        mean_line = {"color": style.INK, "marker": "o", "linewidth": 3.2, "markersize": 7.5}
-        keys.append(Line2D([], [], **mean_line, label="mean of subjects"))
+        keys.append(style.key("mean of subjects", style.INK, marker="o", linewidth=3.2, markersize=7.5))
     if len(shapes) > 1:
-        keys += [
-            Line2D([], [], color=style.MUTED, marker=shapes[f], linestyle="none", label=f) for f in shapes
-        ]
+        keys += [style.key(family, marker=shape, linestyle="none") for family, shape in shapes.items()]
     lines, handles = [], []
     for group in _groups(fits):
         mine, band = (
@@ -184,14 +181,12 @@ def _draw_panel(
         if len(fit) and fit.estimate.notna().any():
             lines.append(_draw_line(axes, fit, band[band.form == form], points.x, DASH))
             lines += _draw_families(axes, fit, points)
-            handles.append(
-                Line2D([], [], color=style.LAW, linestyle=DASH, label=law_text(fit, interval, x_name))
-            )
+            handles.append(style.key(law_text(fit, interval, x_name), style.LAW, linestyle=DASH))
         best = mine[mine.preferred]
         if len(best) and best.form.iloc[0] != form and best.estimate.notna().all():
             lines.append(_draw_line(axes, best, band.iloc[:0], points.x, DOTS))
             text = f"{best.form.iloc[0].replace('_', '-')} law (preferred)"
-            handles.append(Line2D([], [], color=style.LAW, linestyle=DOTS, label=text))
+            handles.append(style.key(text, style.LAW, linestyle=DOTS))
     style.log_axis(axes, points.x.to_numpy())
     axes.set_xlabel(AXES[x_name])
     data = pd.concat(

@@ -99,31 +99,13 @@ def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.DataFrame({"note": [text]})
 
 
-# What the report shows of a point that a reader points at: columns of its row, in this order.
-POINT_LABELS = {
-    "model": "model",
-    "modality": "kind",
-    "family": "family",
-    "layer": "layer",
-    "depth": "depth",
-    "subject": "subject",
-    "voxel_set": "voxels",
-    "roi": "region",
-    "n_train": "training stories",
-    "draw": "draw",
-    "parameters": "parameters",
-    "parameters_non_embedding": "parameters without embeddings",
-    "width": "width",
-    "hours": "hours",
-    "stories": "stories",
-    "trs": "TRs",
-    "cut_s": "cut (s)",
-    "y": "score",
-    "score": "score",
-    "difference": "difference",
-    "lo": "from",
-    "hi": "to",
-}
+# What the report shows of a point that a reader points at: these columns of its row, in this order.
+POINT_COLUMNS = (
+    *("model", "modality", "family", "layer", "depth", "subject", "voxel_set", "n_train", "draw"),
+    *("parameters", "parameters_non_embedding", "width", "hours", "stories", "trs", "cut_s"),
+    *("score", "difference", "lo", "hi"),
+)
+POINT_LABELS = {"modality": "kind", "voxel_set": "voxels", "n_train": "training stories", "cut_s": "cut (s)"}
 
 
 def label_points(artist: Artist, rows: pd.DataFrame) -> None:
@@ -132,9 +114,10 @@ def label_points(artist: Artist, rows: pd.DataFrame) -> None:
     Args:
         rows: one per point, in the same order.
     """
-    columns = [name for name in POINT_LABELS if name in rows and rows[name].notna().any()]
+    columns = [name for name in POINT_COLUMNS if name in rows and rows[name].notna().any()]
+    labels = [POINT_LABELS.get(name, name.replace("_", " ")) for name in columns]
     texts = [
-        "\n".join(f"{POINT_LABELS[name]}: {_shown(value)}" for name, value in zip(columns, row, strict=True))
+        "\n".join(f"{label}: {_shown(value)}" for label, value in zip(labels, row, strict=True))
         for row in rows[columns].itertuples(index=False)
     ]
     artist.set_gid(json.dumps(texts))
@@ -217,27 +200,46 @@ def log_axis(axes: Axes, values: Sequence[float], form: Any = format_count) -> N
     axes.set_xlim(values.min() * 10**-margin, values.max() * 10**margin)
 
 
-def columns(panels: int) -> int:
-    """Columns that a number of panels fills best."""
-    return {1: 1, 2: 2, 4: 2}.get(panels, 3)
+def facets(names: Sequence[str], x: str, y: str, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with a panel for each name, in as many columns as fill it best, and shared names of the axes.
 
-
-def hide_spare(panels: np.ndarray, used: int) -> None:
-    """Hide the panels after the first `used`; one above a hidden panel gets its tick labels."""
+    Args:
+        height: of a row, inches.
+        options: of `Figure.subplots`.
+    """
+    columns = {1: 1, 2: 2, 4: 2}.get(len(names), 3)
+    rows = -(-len(names) // columns)
+    figure, panels = grid(rows, columns, height=0.8 + height * rows, squeeze=False, sharex=True, **options)
     for i, axes in enumerate(panels.flat):
-        axes.set_visible(i < used)
-        if i < used <= i + panels.shape[1]:
-            axes.tick_params(labelbottom=True)
+        axes.set_visible(i < len(names))
+        if i < len(names):
+            axes.set_title(names[i])
+            axes.tick_params(labelbottom=i + columns >= len(names))  # also above a hidden panel
+    figure.supxlabel(x, fontsize=9)
+    figure.supylabel(y, fontsize=9)
+    return figure, list(panels.flat[: len(names)])
 
 
-def panel_legend(axes: Axes, handles: Sequence[Any] | None = None, **options: Any) -> None:
+def name_rows(axes: Axes, places: Any, names: Sequence[str], fontsize: float = 8) -> None:
+    """Name the rows of a horizontal chart, whose values start from a line at zero."""
+    axes.axvline(0, color=MUTED, linewidth=0.8, zorder=1.5)  # over bars, under marks
+    axes.set_yticks(places, names, fontsize=fontsize)
+    axes.grid(axis="y", visible=False)
+
+
+def draw_histogram(axes: Axes, values: pd.Series, edges: np.ndarray, **look: Any) -> np.ndarray:
+    """Draw and return the percentage of values in each bin; values beyond an end count there."""
+    share = 100 * np.histogram(values.clip(edges[0], edges[-1]), edges)[0] / max(len(values), 1)
+    axes.stairs(share, edges, **look)
+    return share
+
+
+def key(label: str, colour: str = MUTED, **look: Any) -> Line2D:
+    """A line or mark of a legend."""
+    return Line2D([], [], color=colour, label=label, **look)
+
+
+def panel_legend(axes: Axes, handles: Sequence[Any] | None = None) -> None:
     """A legend right of the panel, where it hides nothing."""
-    given = {"handles": handles} if handles is not None else {}
-    axes.legend(
-        **given,
-        loc="upper left",
-        bbox_to_anchor=(1.01, 1.02),
-        borderaxespad=0.0,
-        labelspacing=0.55,
-        **options,
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.02), "borderaxespad": 0.0, "labelspacing": 0.55}
+    axes.legend(**place, **({} if handles is None else {"handles": handles}))

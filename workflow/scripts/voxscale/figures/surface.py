@@ -50,7 +50,7 @@ def to_vertices(
     vertex = np.asarray(vertex, int)
     if len(vertex) and not (vertex.min() >= 0 and vertex.max() < N_VERTICES):
         raise UserError(
-            f"voxel table: a vertex lies outside 0 to {N_VERTICES - 1} of fsaverage5; mend the table"
+            f"voxel table: a vertex lies outside 0 to {N_VERTICES - 1} of fsaverage5; fix the table"
         )
     found = {}
     for name in ("left", "right"):
@@ -61,7 +61,7 @@ def to_vertices(
     return found
 
 
-def spread(values: NDArray[np.float64], faces: NDArray[np.int32], steps: int) -> NDArray[np.float64]:
+def spread(values: NDArray[np.float64], faces: NDArray[np.int32], steps: int = 1) -> NDArray[np.float64]:
     """Fill empty vertices with the mean of their filled neighbours, `steps` edges far; for display only.
 
     Args:

@@ -84,7 +84,6 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame, names: list[str], hues: dict[
     place = {name: len(names) - 1 - i for i, name in enumerate(names)}
     subjects = list(dict.fromkeys(checks.subject))
     axes.axvspan(-1, 1, color="#e9eef2", zorder=0)
-    axes.axvline(0, color=style.MUTED, linewidth=0.8)
     for i, subject in enumerate(subjects):
         mine = checks.subject == subject
         nudge = 0.5 * (len(subjects) / 2 - 0.5 - i) / max(len(subjects), 1)
@@ -98,10 +97,7 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame, names: list[str], hues: dict[
                 markerfacecolor=face,
                 markersize=5.5,
             )
-    axes.set_yticks(
-        [place[name] for name in names], [name.replace(", ", ",\n") for name in names], fontsize=8
-    )
+    style.name_rows(axes, [place[name] for name in names], [name.replace(", ", ",\n") for name in names])
     axes.set_xlim(-3, 3)
     axes.set_ylim(-0.7, len(names) - 0.3)
-    axes.grid(axis="y", visible=False)
     axes.set_xlabel("truth, in half widths of its interval\n(shaded: inside; hollow: outside)")

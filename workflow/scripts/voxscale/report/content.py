@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,7 @@ SWITCHES = {
 }
 
 
-def table(
-    title: str,
-    rows: Iterable[Mapping[str, Any]],
-    fold: bool = False,
-    strong: Sequence[int] = (),
-) -> list[Table]:
+def table(title: str, rows: Iterable[Mapping[str, Any]], fold: bool = False) -> list[Table]:
     """A table of the report as a list of one, or of none when it has no rows."""
     rows = list(rows)
     if not rows:
@@ -47,16 +42,7 @@ def table(
     columns = list(rows[0])
     cells = [[cell(row.get(column)) for column in columns] for row in rows]
     numeric = [all(_is_number(row.get(column)) for row in rows) for column in columns]
-    return [
-        {
-            "title": title,
-            "columns": columns,
-            "rows": cells,
-            "numeric": numeric,
-            "fold": fold,
-            "strong": list(strong),
-        }
-    ]
+    return [{"title": title, "columns": columns, "rows": cells, "numeric": numeric, "fold": fold}]
 
 
 def _is_number(value: Any) -> bool:
@@ -85,6 +71,21 @@ def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     return f"{text} [{lo}, {hi}]"
 
 
+FIT = ["law", "group", "subject", "voxel_set", "metric", "points", "form"]
+
+
+def _fits(laws: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]]:
+    """Each fit of table `laws`: the cells that name it, its rows, and each row by its parameter."""
+    for (law, group, subject, voxel_set, metric, *_), fit in laws.groupby(FIT, sort=False):
+        named = {
+            "law": law if group == "all" else f"{law}, {group}",
+            "subject": _who(subject),
+            "voxels": voxel_set_label(voxel_set),
+            "metric": METRIC[metric],
+        }
+        yield named, fit, {row.parameter: row for row in fit.itertuples()}
+
+
 def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str, Any]]:
     """One row per log-linear fit: its slope, and the same as a percentage of its named base.
 
@@ -93,48 +94,34 @@ def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str,
         x_names: what each law runs over.
     """
     rows = []
-    keys = ["law", "group", "subject", "voxel_set", "metric", "points"]
-    for (law, group, subject, voxel_set, metric, points), fit in laws[laws.form == "log_linear"].groupby(
-        keys, sort=False
-    ):
-        named = {row.parameter: row for row in fit.itertuples()}
-        percent = named.get("percent_per_decade")
-        rows.append(
-            {
-                "law": law if group == "all" else f"{law}, {group}",
-                "subject": _who(subject),
-                "voxels": voxel_set_label(voxel_set),
-                "metric": METRIC[metric],
-                "points": f"{fit.n_points.iloc[0]}" + ("" if points == "all" else f" ({points})"),
-                "per decade": between(named["per_decade"], "{:+.2g}") if "per_decade" in named else None,
-                "% per decade": between(percent, "{:+.0f}") if percent else None,
-                "of the": base_label(percent.base, x_names.get(law, "x")) if percent else None,
-            }
-        )
+    for named, fit, parameters in _fits(laws[laws.form == "log_linear"]):
+        first, slope = fit.iloc[0], parameters.get("per_decade")
+        percent = parameters.get("percent_per_decade")
+        kept = "" if first.points == "all" else f" ({first.points})"
+        shown = {
+            "points": f"{first.n_points}{kept}",
+            "per decade": between(slope, "{:+.2g}") if slope else None,
+            "% per decade": between(percent, "{:+.0f}") if percent else None,
+            "of the": base_label(percent.base, x_names.get(first.law, "x")) if percent else None,
+        }
+        rows.append(named | shown)
     return rows
 
 
 def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per fitted form: how well it describes, and how well it predicts the largest size unseen."""
-    keys = ["law", "group", "subject", "voxel_set", "metric", "points", "form"]
     rows = []
-    for (law, group, subject, voxel_set, metric, points, form), fit in laws.groupby(keys, sort=False):
-        named = {row.parameter: row for row in fit.itertuples()}
-        wanted = {name: row for name, row in named.items() if name in FORMS[form].parameters}
-        shown = [f"{name} {between(row)}" for name, row in wanted.items() if pd.notna(row.estimate)]
-        rows.append(
-            {
-                "law": law if group == "all" else f"{law}, {group}",
-                "subject": _who(subject),
-                "voxels": voxel_set_label(voxel_set),
-                "metric": METRIC[metric],
-                "points": points,
-                "form": form.replace("_", "-") + (", preferred" if fit.preferred.iloc[0] else ""),
-                "parameters": "; ".join(shown) or "–",
-                "AICc": float(fit.aicc.iloc[0]),
-                "error at the largest": float(fit.largest_error.iloc[0]),
-            }
-        )
+    for named, fit, parameters in _fits(laws):
+        first, known = fit.iloc[0], FORMS[fit.form.iloc[0]].parameters
+        values = [row for name, row in parameters.items() if name in known and pd.notna(row.estimate)]
+        shown = {
+            "points": first.points,
+            "form": first.form.replace("_", "-") + (", preferred" if first.preferred else ""),
+            "parameters": "; ".join(f"{row.parameter} {between(row)}" for row in values) or "–",
+            "AICc": float(first.aicc),
+            "error at the largest": float(first.largest_error),
+        }
+        rows.append(named | shown)
     return rows
 
 
@@ -187,35 +174,30 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
 
 def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per model: its size, and its score at the layer chosen inside the training stories."""
-    scores = best_layer(full_training(summary))
-    rows = []
     order = {"language": 0, "speech": 1, "nested": 2, "control": 3}
-    parts = sorted(
-        scores.groupby("model"),
-        key=lambda part: (
-            order.get(part[1].modality.iloc[0], 9),
-            part[1].family.iloc[0],
-            part[1].width.iloc[0],
-        ),
-    )
-    for model, part in parts:
-        first = part.iloc[0]
-        size, body = first.parameters, first.parameters_non_embedding
-        rows.append(
-            {
-                "model": model,
-                "kind": first.modality,
-                "family": first.family,
-                "parameters": format_count(size) if size == size and size else None,
-                "without embeddings": format_count(body) if body == body and body else None,
-                "layers": int(first.n_layers),
-                "width": None if pd.isna(first.width) else int(first.width),
-                "layer": int(first.layer),
-                "mean r": float(part.mean_r.mean()),
-                "mean signed r²": float(part.mean_r2.mean()),
-            }
-        )
-    return rows
+    scores = best_layer(full_training(summary))
+    scores = scores.assign(rank=scores.modality.map(order).fillna(9))
+    means = scores.groupby("model")[["mean_r", "mean_r2"]].mean()
+    first = scores.drop_duplicates("model").sort_values(["rank", "family", "width", "model"])
+    return [
+        {
+            "model": row.model,
+            "kind": row.modality,
+            "family": row.family,
+            "parameters": _size(row.parameters),
+            "without embeddings": _size(row.parameters_non_embedding),
+            "layers": int(row.n_layers),
+            "width": None if pd.isna(row.width) else int(row.width),
+            "layer": int(row.layer),
+            "mean r": float(means.mean_r[row.model]),
+            "mean signed r²": float(means.mean_r2[row.model]),
+        }
+        for row in first.itertuples()
+    ]
+
+
+def _size(parameters: float) -> str | None:
+    return None if pd.isna(parameters) or not parameters else format_count(parameters)
 
 
 def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
