@@ -58,16 +58,16 @@ validate: install ## simulate many studies whose truth is known, into docs/valid
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
 
 plan: install ## print the cost of CONFIG (default: the demo) in DIR (default: here), before anything runs
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.jobs.plan $(WHICH)
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale plan $(WHICH)
 
 models: install ## download all models of CONFIG into DIR, on a machine with a network
 	$(BIN)/snakemake models --cores 4 $(WHICH)
 
 status: install ## print how far CONFIG is in DIR, also from another shell; CELLS=1: one line per fit
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.jobs.status $(WHICH) $(if $(CELLS),--cells)
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale status $(WHICH) $(if $(CELLS),--cells)
 
 prune: install ## list stored features of DIR that CONFIG (one or several) does not use; DELETE=1 deletes them
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale.jobs.prune $(WHICH) $(if $(DELETE),--delete)
+	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale prune $(WHICH) $(if $(DELETE),--delete)
 
 format: install ## format the code
 	$(BIN)/ruff format .

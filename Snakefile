@@ -66,8 +66,8 @@ onstart:
 
 
 onsuccess:
-    print(status.farewell(PATHS["report"]), file=sys.stderr)
+    print(farewell(PATHS["report"]), file=sys.stderr)
 
 
 onerror:
-    status.tell_failures(jobs)
+    tell_failures(jobs)

@@ -27,7 +27,7 @@ import sections
 from voxscale.encoding.fit import Cell, fit_draw
 from voxscale.features import extract_speech, extract_text, read_features
 from voxscale.io.files import read_json, write_json
-from voxscale.jobs.plan import load_jobs
+from voxscale.jobs import load_jobs
 from voxscale.provenance import hash_config
 from voxscale.study import Study, feature_settings, fit_settings
 

@@ -11,11 +11,11 @@ from snakemake.exceptions import WorkflowError
 import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
-from voxscale.jobs import status
 from voxscale.cluster import before_graph, before_jobs, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of, require_schemas
+from voxscale.jobs import farewell, tell_failures
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import availability
 from voxscale.versions import numbers

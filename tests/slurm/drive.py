@@ -292,7 +292,7 @@ class Sweep:
 
     def status(self):
         """The output of `make status`."""
-        command = [sys.executable, "-m", "voxscale.jobs.status", "--configfile", "study.yaml"]
+        command = [sys.executable, "-m", "voxscale", "status", "--configfile", "study.yaml"]
         environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False

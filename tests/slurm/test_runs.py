@@ -36,7 +36,8 @@ def test_every_rule_runs_where_it_should_with_what_it_asked_for(whole):
 
 def test_the_overhead_of_a_job(whole):
     """Overhead of SLURM and Snakemake, for jobs that had the machine to themselves as on a separate node."""
-    from voxscale.jobs.plan import JOB_OVERHEAD_S, load_jobs
+    from voxscale.jobs import load_jobs
+    from voxscale.jobs.plan import JOB_OVERHEAD_S
     from voxscale.jobs.usage import read_benchmark
 
     paths = {job.comment: job.benchmark for job in load_jobs(whole.folder / "study.yaml", whole.folder).all()}
@@ -55,10 +56,10 @@ def test_the_overhead_of_a_job(whole):
 
 def check_memory(study, *rules):
     """The requested memory of each job whose memory was sampled is 1 to 3 times the measured memory."""
+    from voxscale.jobs import load_jobs, usages
     from voxscale.jobs.resources import CUDA
-    from voxscale.jobs.usage import compare
 
-    compared = [row for row in compare(study.folder / "study.yaml", study.folder) if row.sampled]
+    compared = [row for row in usages(load_jobs(study.folder / "study.yaml", study.folder)) if row.sampled]
     assert set(rules) <= {row.rule for row in compared}
     # The cluster's GPUs are simulated, so that no process loads CUDA.
     rows = [(row, row.predicted_mb - (CUDA if row.rule in GPU_RULES else 0)) for row in compared]

@@ -8,8 +8,7 @@ import pandas as pd
 import yaml
 from workflow.runs import HOME, demo_config, fixed_width_config, snakemake, tiny_config
 
-from voxscale.jobs import status
-from voxscale.jobs.plan import load_jobs, survey
+from voxscale.jobs import load_jobs, plan_rows, status
 from voxscale.models import MODELS
 from voxscale.study.config import read_yaml
 
@@ -47,7 +46,7 @@ def test_another_workflow_takes_it_as_a_module(tmp_path):
 def planned(config):
     """Rows of the plan by rule, for the study in the current directory."""
     Path("planned.yaml").write_text(yaml.safe_dump(config))
-    return {row.rule: row for row in survey(load_jobs("planned.yaml"))}
+    return {row.rule: row for row in plan_rows(load_jobs("planned.yaml"))}
 
 
 def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
@@ -60,7 +59,7 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     scores = next((tmp_path / "results/scores/model=tiny-opt-1").rglob("scores.parquet"))
     scores.unlink()
     monkeypatch.chdir(tmp_path)
-    seen = status.survey(load_jobs("study.yaml"), None, [], running=False)
+    seen = status.job_states(load_jobs("study.yaml"), None, [], running=False)
     assert Counter(one.state for one in seen if one.job.rule == "fit_encoding") == {"done": 7, "missing": 1}
     assert not any(one.log for one in seen)
     third = snakemake(tmp_path, scores.relative_to(tmp_path), config=config)

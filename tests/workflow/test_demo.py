@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from workflow.runs import HOME, demo_config, snakemake
 
-from voxscale.jobs.plan import load_jobs, survey
+from voxscale.jobs import load_jobs, plan_rows
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_a_second_run_does_nothing(demo):
 
 def test_all_of_it_is_planned_as_done(demo, monkeypatch):
     monkeypatch.chdir(demo)
-    rows = survey(load_jobs(None, demo))
+    rows = plan_rows(load_jobs(None, demo))
     assert {row.rule: row.outdated for row in rows if row.outdated} == {}
     assert {row.rule for row in rows if row.done < row.jobs} == set()
 

@@ -10,9 +10,8 @@ from labs import write_folder
 from workflow.runs import HOME
 
 from voxscale.errors import UserError
-from voxscale.jobs import status
+from voxscale.jobs import load_jobs, status
 from voxscale.jobs.figures import FIGURES
-from voxscale.jobs.plan import load_jobs
 from voxscale.report.published import PUBLISHED
 from voxscale.study.config import read_yaml
 

@@ -7,8 +7,7 @@ import pytest
 from workflow.runs import HOME, snakemake
 
 from voxscale.cortex.pycortex import NO_PLACES, NOT_INSTALLED, pycortex_installed
-from voxscale.jobs import Job
-from voxscale.jobs.plan import load_jobs, report, survey
+from voxscale.jobs import Job, describe_plan, load_jobs, plan_rows
 
 PAPER, STRICT = HOME / "config/paper.yaml", HOME / "config/strict.yaml"
 LAYERS = {  # with layer 0, the embeddings
@@ -105,7 +104,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in guide.splitlines() if "|" in line]
     table = {row[0]: row[1:] for row in rows if len(row) == 4}
     jobs = load_jobs(PAPER, tmp_path)
-    surveyed = survey(jobs)
+    surveyed = plan_rows(jobs)
     steps, text = figures_of(surveyed)
     for step, (time, disk) in steps.items():
         assert table[step][1].startswith(time), step
@@ -119,7 +118,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     study = jobs.study
     arm = [cell for cell in study.grid.cells() if study.registry[cell.model].source]
     assert f"fits instead of {len(study.profile_cells) + len(arm):,}." in flat
-    shown = {" ".join(line.split()) for line in report(surveyed).splitlines()}
+    shown = {" ".join(line.split()) for line in describe_plan(surveyed).splitlines()}
     printed = re.search(r"Of its lines:\n\n```text\n(.*?)```", guide, flags=re.DOTALL).group(1).splitlines()
     assert len(printed) > 2
     for line in printed:
@@ -128,7 +127,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     size = f"{len(sounds)} files, {sum(file.size for file in sounds) / 1e9:.2f} GB"
     assert f"sounds: {size}; to fetch {size} (… GB free)" in flat
     (tmp_path / "single.yaml").write_text("features: {on_disk: float32}")
-    single = survey(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
+    single = plan_rows(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
     disk = sum(row.disk_mb for row in single if row.rule.startswith("extract_"))
     assert f"would take {disk / 1e3:.0f} GB" in flat
     told = f"({steps['features'][1]} for `config/paper.yaml`, which keeps float16; {disk / 1e3:.0f} GB in"

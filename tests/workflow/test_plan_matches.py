@@ -7,7 +7,7 @@ import yaml
 from workflow.runs import demo_config, fixed_width_config, snakemake, tiny_config
 from workflow.test_banded import banded_config
 
-from voxscale.jobs.plan import load_jobs
+from voxscale.jobs import load_jobs
 
 TARGETS = {"all", "scores", "features", "figures", "fetch"}
 

@@ -1,10 +1,10 @@
-"""The plan of a study: its sums, what is done, and a mistake in one line."""
+"""The plan of a study: its sums, and what is done."""
 
 import pytest
 import yaml
-from workflow.runs import HOME, tiny_config
+from workflow.runs import tiny_config
 
-from voxscale.jobs import plan
+from voxscale.jobs import load_jobs, plan
 from voxscale.jobs.jobs import Job
 from voxscale.jobs.resources import Need
 
@@ -34,15 +34,15 @@ def home(tmp_path, monkeypatch):
 
 
 def test_what_is_done_costs_nothing_more(home):
-    jobs = plan.load_jobs(study(home, tiny_config()), home)
-    before = {row.rule: row for row in plan.survey(jobs)}
+    jobs = load_jobs(study(home, tiny_config()), home)
+    before = {row.rule: row for row in plan.plan_rows(jobs)}
     assert before["fit_encoding"].jobs == 8  # 2 models x 2 subjects x 2 sizes
     assert before["fit_encoding"].done == 0
     for job in jobs.all():
         if job.rule == "fit_encoding" and job.wildcards["n_train"] == "2":
             (home / job.output).parent.mkdir(parents=True)
             (home / job.output).touch()
-    after = {row.rule: row for row in plan.survey(jobs)}["fit_encoding"]
+    after = {row.rule: row for row in plan.plan_rows(jobs)}["fit_encoding"]
     assert (after.jobs, after.done) == (8, 4)
     assert 0 < after.core_hours < before["fit_encoding"].core_hours
     assert after.disk_mb == before["fit_encoding"].disk_mb
@@ -63,10 +63,10 @@ def test_a_row_sums_hours_and_keeps_the_largest():
 
 
 def test_the_published_dataset_is_priced_without_its_files(home):
-    jobs = plan.load_jobs(study(home, PUBLISHED), home)
+    jobs = load_jobs(study(home, PUBLISHED), home)
     # wheretheressmoke.hf5 of UTS01 has 81,126 voxels.
     assert jobs.sizes.voxels("UTS01") == 81_126
-    rows = {row.rule: row for row in plan.survey(jobs)}
+    rows = {row.rule: row for row in plan.plan_rows(jobs)}
     assert rows["fit_encoding"].jobs == 3 * (13 + 33 + 5 + 2)  # with controls and untrained twins
     assert rows["extract_language_features"].gpu_hours > 0
     # All layers of all stories: (12 + 1) x 768 and (32 + 1) x 4096 float32 a TR.
@@ -74,7 +74,7 @@ def test_the_published_dataset_is_priced_without_its_files(home):
     assert rows["extract_language_features"].disk_mb == pytest.approx(
         trs * 4 * 2 * (13 * 768 + 33 * 4096) / 1e6
     )
-    text = plan.report(list(rows.values()))
+    text = plan.describe_plan(list(rows.values()))
     assert "Disk: data" in text
     assert "SLURM's own time" in text
 
@@ -85,18 +85,3 @@ def test_predictions_are_done_when_the_stack_is(home):
     (home / "results/stacking").mkdir(parents=True)
     (home / "results/stacking/UTS01.parquet").touch()
     assert Job("predict_encoding", wildcards).is_done()
-
-
-def test_a_mistake_is_one_line(home, capsys):
-    config = tiny_config()
-    config["sweeps"]["size"]["models"] = ["no-such-model"]
-    assert plan.main(["--configfile", str(study(home, config)), "--directory", str(home)]) == 1
-    said = capsys.readouterr().err.strip()
-    assert said.startswith("ERROR plan: config key sweeps.size.models: unknown model no-such-model")
-    assert "\n" not in said
-
-
-def test_the_demo_is_the_default(home, capsys):
-    assert plan.main(["--directory", str(home)]) == 0
-    assert "fit_encoding" in capsys.readouterr().out
-    assert (HOME / "config/demo.yaml").exists()

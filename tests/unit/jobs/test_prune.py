@@ -10,13 +10,13 @@ import yaml
 from tiny_models import SETTINGS, WORDS, language_architectures, make_card
 from workflow.runs import tiny_config
 
+from voxscale.errors import UserError
 from voxscale.features import speech as speech_features
 from voxscale.features import store as feature_store
 from voxscale.features.text import extract_text
 from voxscale.io import tables
 from voxscale.io.files import read_json, write_json
-from voxscale.jobs import prune
-from voxscale.jobs.plan import load_jobs
+from voxscale.jobs import load_jobs, prune
 from voxscale.models.build import build
 from voxscale.study import feature_settings
 
@@ -85,13 +85,15 @@ def made(tmp_path, monkeypatch):
 def test_only_what_an_older_setting_made_is_unused(made):
     old = run(made)
     new_study = study(max_context=13)
-    assert prune.unused([made]) == []
+    assert prune.unused_features([made]) == []
     # Before the new setting is extracted, the index still leads to the old files: all is kept.
-    assert prune.unused([new_study]) == []
+    assert prune.unused_features([new_study]) == []
     new = run(new_study)
-    assert sorted(prune.unused([new_study])) == sorted(old.values())
-    assert prune.unused([new_study, made]) == [], "a file that another config uses was given away"
-    assert set(prune.unused([made])) == set()  # the index leads to the new files, the config to the old
+    assert sorted(prune.unused_features([new_study])) == sorted(old.values())
+    assert prune.unused_features([new_study, made]) == [], "a file that another config uses was given away"
+    assert (
+        set(prune.unused_features([made])) == set()
+    )  # the index leads to the new files, the config to the old
     assert set(new.values()).isdisjoint(old.values())
 
 
@@ -99,28 +101,28 @@ def test_what_a_killed_extraction_left_is_kept_for_its_resume(made):
     run(made)
     feature_store.feature_files("results/features/opt.h5")["b"].unlink()
     prune.Path("results/features/opt.h5").unlink()
-    assert prune.unused([made]) == []
+    assert prune.unused_features([made]) == []
     prune.Path("results/stories/b/words.parquet").unlink()  # now the names cannot be known
-    assert prune.unused([made]) == []
+    assert prune.unused_features([made]) == []
     temporary = prune.STORIES / "opt/.a-0.part.h5"
     temporary.write_bytes(b"half")
-    assert prune.unused([made]) == []
+    assert prune.unused_features([made]) == []
     os.utime(temporary, (0, 0))
-    assert prune.unused([made]) == [temporary]
+    assert prune.unused_features([made]) == [temporary]
 
 
 def test_new_weights_make_the_old_files_unused(made):
     old = run(made)
     write_json("results/models/opt.json", read_json("results/models/opt.json") | {"weights_id": "newer"})
     run(made)
-    assert sorted(prune.unused([made])) == sorted(old.values())
+    assert sorted(prune.unused_features([made])) == sorted(old.values())
 
 
 def test_a_model_that_no_config_names_goes_as_a_whole(made):
     run(made)
     controls = study(models=["word_rate"])
-    assert prune.unused([controls]) == [prune.FEATURES / "opt.h5", prune.STORIES / "opt"]
-    assert prune.unused([controls, made]) == []
+    assert prune.unused_features([controls]) == [prune.FEATURES / "opt.h5", prune.STORIES / "opt"]
+    assert prune.unused_features([controls, made]) == []
 
 
 def test_a_real_study_with_speech(tmp_path, monkeypatch):
@@ -148,27 +150,23 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
     speech_features.extract_speech(card, sources, index, prune.STORIES, settings)
     made = set(feature_store.feature_files(index).values())
     index.unlink()
-    assert {p.resolve() for p in made} == {p.resolve() for p in prune.expected(one, "tiny-hubert-1")}
+    assert {p.resolve() for p in made} == {p.resolve() for p in prune._expected(one, "tiny-hubert-1")}
     stale = prune.STORIES / "tiny-hubert-1/a-0123456789abcdef.h5"
     stale.write_bytes(b"older")
-    assert prune.unused([one]) == [stale]
+    assert prune.unused_features([one]) == [stale]
 
 
-def test_the_command_deletes_only_when_told_and_not_during_a_run(made, tmp_path, capsys):
+def test_nothing_is_deleted_unless_asked_for_and_not_during_a_run(made):
     links = run(made)
-    path = tmp_path / "study.yaml"
-    path.write_text(yaml.safe_dump(tiny_config()))  # it does not name `opt`
-    call = ["--configfile", str(path), "--directory", str(tmp_path)]
-    assert prune.main(call) == 0
-    assert "results/features/stories/opt\n" in capsys.readouterr().out
+    found = prune.unused_features([study(models=["word_rate"])])
+    assert "results/features/stories/opt\n" in prune.prune_features(found)
     assert all(file.exists() for file in links.values())
-    lock = tmp_path / ".snakemake/locks/0.output.lock"
+    lock = prune.Path(".snakemake/locks/0.output.lock")
     lock.parent.mkdir(parents=True)
     lock.touch()
-    assert prune.main([*call, "--delete"]) == 1
-    assert "a run is under way here" in capsys.readouterr().err
+    with pytest.raises(UserError, match="a run is in progress here"):
+        prune.prune_features(found, delete=True)
     lock.unlink()
-    assert prune.main([*call, "--delete"]) == 0
+    assert "deleted" in prune.prune_features(found, delete=True)
     assert not any(file.exists() for file in links.values())
-    assert prune.main(call) == 0
-    assert "0.0 MB  that no config" in capsys.readouterr().out
+    assert prune.prune_features([]).strip() == "-  that no config named here uses"

@@ -9,10 +9,9 @@ import yaml
 from workflow.runs import tiny_config
 
 from voxscale.cluster.queue import SLURM_LOGS, QueuedJob, read_queue
-from voxscale.jobs import status
+from voxscale.jobs import load_jobs, status
 from voxscale.jobs.jobs import Job
-from voxscale.jobs.notes import file_of, marked
-from voxscale.jobs.plan import load_jobs
+from voxscale.jobs.notes import file_of, started_outputs
 
 CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
 
@@ -58,18 +57,18 @@ def test_each_state_is_told_from_files_and_queue(jobs):
         QueuedJob("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
     ]
     touch(cell(subject="UTS02").log, "a first attempt")
-    seen = status.survey(jobs, queue, [], running=True)
+    seen = status.job_states(jobs, queue, [], running=True)
     found = states(seen)
     assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
     assert found["tiny-opt-1", "2", "UTS01", "4"] == "failed"
     assert found["tiny-opt-1", "2", "UTS02", "2"] == "running"
     assert found["tiny-opt-1", "2", "UTS02", "4"] == "waiting"
     assert found["word_rate", "0", "UTS01", "2"] == "missing"
-    text = status.report(seen)
+    text = status.describe_states(seen)
     assert "results/logs/fit_encoding/model=tiny-opt-1/layer=2/subject=UTS01/n_train=4.log" in text
     assert "ERROR fit_encoding: results/responses/UTS01.h5: cut off" in text
     assert "tiny-opt-1 n_train=4" in text
-    assert "word_rate" in status.report(seen, cells=True)
+    assert "word_rate" in status.describe_states(seen, cells=True)
 
 
 def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
@@ -96,26 +95,28 @@ def test_an_output_of_other_settings_is_not_done(jobs):
     told = jobs.parameters(gathered)
     note = {"params": [*map(repr, told.values())], "input": [str(cell(n_train="4").output)]}
     touch(file_of(gathered.output, "metadata"), json.dumps(note))
-    seen = status.survey(jobs, [], [], running=False)
+    seen = status.job_states(jobs, [], [], running=False)
     found = states(seen)
     assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
     assert found["tiny-opt-1", "2", "UTS01", "4"] == "outdated"
     assert found["tiny-opt-1", "2", "UTS02", "2"] == "done"  # nothing is known against it
     assert next(one.state for one in seen if one.job == gathered) == "outdated"
-    assert "2 outputs are out of date: settings or inputs have changed" in status.report(seen)
+    assert "2 outputs are out of date: settings or inputs have changed" in status.describe_states(seen)
 
 
 def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
     mark(cell().output)
     mark(cell(n_train="4").output)
     touch(cell().log, "")
-    started = set(marked())
+    started = set(started_outputs())
     assert started == {str(cell().output), str(cell(n_train="4").output)}
     assert (
-        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+        states(status.job_states(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"]
+        == "running"
     )
     assert (
-        states(status.survey(jobs, None, started, running=False))["tiny-opt-1", "2", "UTS01", "2"] == "failed"
+        states(status.job_states(jobs, None, started, running=False))["tiny-opt-1", "2", "UTS01", "2"]
+        == "failed"
     )
 
 
@@ -123,7 +124,8 @@ def test_an_output_that_is_being_remade_is_not_done(jobs):
     touch(cell().output)
     started = {str(cell().output)}
     assert (
-        states(status.survey(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"] == "running"
+        states(status.job_states(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"]
+        == "running"
     )
 
 
@@ -134,9 +136,9 @@ def test_a_download_beside_a_cluster_is_running(jobs, monkeypatch):
     for job in (fetch, cell()):
         touch(job.log, "at work")
     started = {str(fetch.output), str(cell().output)}
-    seen = status.survey(jobs, queue, started, running=True)
+    seen = status.job_states(jobs, queue, started, running=True)
     assert [one.state for one in seen] == ["running", "failed"]
-    assert status.survey(jobs, queue, started, running=False)[0].state == "failed"
+    assert status.job_states(jobs, queue, started, running=False)[0].state == "failed"
 
 
 def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
@@ -164,7 +166,7 @@ def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
 
 
 def state(jobs):
-    return states(status.survey(jobs, [], [], running=False))["tiny-opt-1", "2", "UTS01", "2"]
+    return states(status.job_states(jobs, [], [], running=False))["tiny-opt-1", "2", "UTS01", "2"]
 
 
 SLURM_SAID = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"

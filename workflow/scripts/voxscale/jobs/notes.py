@@ -31,7 +31,7 @@ def file_of(path: str | Path, kind: str, snakemake: Path = SNAKEMAKE) -> Path:
     return snakemake.joinpath(kind, *(f"@{part}" for part in parts[:-1]), parts[-1])
 
 
-def marked(snakemake: Path = SNAKEMAKE) -> Iterator[str]:
+def started_outputs(snakemake: Path = SNAKEMAKE) -> Iterator[str]:
     """Outputs that Snakemake has marked as being written."""
     folder = snakemake / "incomplete"
     for path in folder.rglob("*"):

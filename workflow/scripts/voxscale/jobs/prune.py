@@ -1,15 +1,13 @@
-"""Stored features that no current config uses: `python -m voxscale.jobs.prune --configfile config/mine.yaml`.
+"""Stored features that no current config uses: `voxscale prune --configfile config/mine.yaml`.
 
-Used is what a config's next run would read: the stories, settings, weights and code decide the names of the
-files (`story_key`), so the half-done work of a killed extraction counts as used, and a file of an older
-setting does not. What the models' present indexes link to is kept too. Deletes nothing without `--delete`.
+A config uses what its next run would read: the names of the files follow from stories, settings, weights and
+the version of the numbers. So the half-done work of a killed extraction is used, and a file of an older
+setting is not. What the models' present indexes link to is kept too. Without `--delete` nothing is deleted.
 """
 
 from __future__ import annotations
 
-import argparse
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 from voxscale.errors import UserError
 from voxscale.features import feature_files, speech_files, text_files
 from voxscale.io import read_json
-from voxscale.jobs.plan import enter, load_jobs
+from voxscale.jobs.text import size
 from voxscale.study import Study, feature_settings
 
 FEATURES = Path("results/features")
@@ -25,7 +23,7 @@ STORIES = FEATURES / "stories"
 WRITING_S = 3600.0  # ASSUME: a temporary file older than an hour belongs to a writer that was killed
 
 
-def expected(study: Study, model: str) -> set[Path]:
+def _expected(study: Study, model: str) -> set[Path]:
     """Story files that the study's next run would read of a language or speech model.
 
     Raises:
@@ -47,7 +45,7 @@ def expected(study: Study, model: str) -> set[Path]:
     return set(files_of(card, stories, STORIES, settings).values())
 
 
-def unused(studies: Iterable[Study]) -> list[Path]:
+def unused_features(studies: Iterable[Study]) -> list[Path]:
     """Files and folders under `results/features` that none of the studies uses.
 
     A model's folder and index go together when no study names the model. Where the names of a model's files
@@ -64,7 +62,7 @@ def unused(studies: Iterable[Study]) -> list[Path]:
             files = set(feature_files(index).values()) if index.exists() else set()
             if study.registry[model].has_network:
                 try:
-                    files |= expected(study, model)
+                    files |= _expected(study, model)
                 except (UserError, OSError):
                     kept[model] = None
             if kept.setdefault(model, set()) is not None:
@@ -74,54 +72,39 @@ def unused(studies: Iterable[Study]) -> list[Path]:
         if folder.name not in kept:
             found.append(folder)
             continue
-        living = kept[folder.name]
+        used = kept[folder.name]
+        resolved = {path.resolve() for path in used or ()}
         for file in sorted(folder.glob("*.h5")):
             if file.name.startswith("."):
-                dead = time.time() - file.stat().st_mtime > WRITING_S
+                useless = time.time() - file.stat().st_mtime > WRITING_S
             else:
-                dead = living is not None and file.resolve() not in {path.resolve() for path in living}
-            found += [file] if dead else []
+                useless = used is not None and file.resolve() not in resolved
+            found += [file] if useless else []
     return found
 
 
-def size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+def _megabytes(path: Path) -> float:
     files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what is unused and, if told so, delete it; 0, or 1 after one line about a mistake."""
-    parser = argparse.ArgumentParser(prog="voxscale prune", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--configfile", nargs="+", help="all studies that share these results; default: the demo's"
-    )
-    parser.add_argument("--directory", default=".", help="where results/ is")
-    parser.add_argument("--delete", action="store_true", help="delete, do not only print")
-    options = parser.parse_args(arguments)
-    try:
-        configs = [Path(path).resolve() for path in options.configfile or ()]
-        enter(options.directory)
-        found = unused(load_jobs(config).study for config in configs or [None])
-        if options.delete and any(Path(".snakemake/locks").glob("*.lock")):
-            raise UserError(f"{Path.cwd()}: a run is under way here; prune when it has ended")
-        for path in found:
-            print(f"{size(path) / 1e6:10.1f} MB  {path}")
-        total = sum(map(size, found)) / 1e6
-        if options.delete:
-            for path in found:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            print(f"{total:10.1f} MB  deleted")
-        else:
-            print(
-                f"{total:10.1f} MB  that no config named here uses"
-                + ("; delete by --delete" if found else "")
-            )
-    except UserError as error:
-        print(f"ERROR prune: {error}", file=sys.stderr)
-        return 1
-    return 0
+def prune_features(found: Sequence[Path], delete: bool = False) -> str:
+    """List unused features with their sizes, and delete them if asked to.
 
+    Args:
+        found: as `unused_features` gives them.
 
-if __name__ == "__main__":
-    sys.exit(main())
+    Raises:
+        UserError: they are to be deleted while a run is in progress.
+    """
+    if delete and any(Path(".snakemake/locks").glob("*.lock")):
+        raise UserError(f"{Path.cwd()}: a run is in progress here; prune when it has ended")
+    sizes = {path: _megabytes(path) for path in found}
+    lines = [f"{size(megabytes):>10}  {path}" for path, megabytes in sizes.items()]
+    total = size(sum(sizes.values()))
+    if not delete:
+        hint = "; delete by --delete" if found else ""
+        return "\n".join([*lines, f"{total:>10}  that no config named here uses{hint}"])
+    for path in found:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return "\n".join([*lines, f"{total:>10}  deleted"])

@@ -1,27 +1,25 @@
-"""How far a study is, at any time: `python -m voxscale.jobs.status --configfile config/paper.yaml`.
+"""How far a study is, at any time: `voxscale status --configfile config/paper.yaml`.
 
 Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
 queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; outdated
-when its output is there but was made with other settings; failed when it is none of these and has left a
-log since it last came to its end; else missing.
+when its output is there but its settings or inputs have changed; failed when it is none of these and has
+written a log since it last succeeded; else missing.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from voxscale.cluster import SLURM_LOGS, QueuedJob, is_running, read_queue
-from voxscale.errors import UserError
+from voxscale.cluster import SLURM_LOGS, QueuedJob
 from voxscale.jobs.jobs import Job, Jobs
-from voxscale.jobs.notes import Settings, marked
-from voxscale.jobs.plan import OUTDATED, load_jobs, table
+from voxscale.jobs.notes import Settings
+from voxscale.jobs.plan import OUTDATED
+from voxscale.jobs.text import table
 from voxscale.progress import notify
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
@@ -65,7 +63,7 @@ def failure_log(job: Job) -> Path | None:
     return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
 
 
-def survey(
+def job_states(
     jobs: Jobs, queue: Sequence[QueuedJob] | None, started: Iterable[str], running: bool
 ) -> list[Seen]:
     """State of every job.
@@ -124,7 +122,7 @@ def tail(path: Path) -> str:
     return (said or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
 
 
-def report(seen: Sequence[Seen], cells: bool = False) -> str:
+def describe_states(seen: Sequence[Seen], cells: bool = False) -> str:
     """Counts of each rule, of each model's fits by training size, and the log of each failure.
 
     Args:
@@ -161,8 +159,8 @@ def failures(seen: Sequence[Seen]) -> str:
 
 
 def tell_failures(jobs: Jobs) -> None:
-    """To be called when a run has failed: what each job had to say, SLURM's own words among it."""
-    notify(failures(survey(jobs, [], [], running=False)))
+    """Print, after a failed run, the log of each failed job and its last words, or SLURM's reason."""
+    notify(failures(job_states(jobs, [], [], running=False)))
 
 
 def farewell(report: str | Path) -> str:
@@ -175,24 +173,3 @@ def farewell(report: str | Path) -> str:
     if not path.exists():
         return "Done with what was asked for; the report comes with the whole study."
     return f"Done. Open {path}; tables and figures are beside it."
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the state; 0, or 1 after one line about a mistake."""
-    parser = argparse.ArgumentParser(prog="voxscale status", description=__doc__.splitlines()[0])
-    parser.add_argument("--configfile", nargs="+", help="the study's config; default: the demo's")
-    parser.add_argument("--directory", default=".", help="where results/ is")
-    parser.add_argument("--cells", action="store_true", help="each fit on a line of its own")
-    options = parser.parse_args(arguments)
-    try:
-        jobs = load_jobs(options.configfile, options.directory)
-        seen = survey(jobs, read_queue("."), marked(), is_running())
-        print(report(seen, options.cells))
-    except UserError as error:
-        print(f"ERROR status: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Memory and time that jobs were said to need, beside what Snakemake's benchmarks say they took."""
+"""Predicted memory and time of jobs, beside what Snakemake's benchmarks say they took."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from tabulate import tabulate
+
 from voxscale.errors import UserError
 from voxscale.io import atomic
 from voxscale.jobs.jobs import Jobs
-from voxscale.jobs.plan import load_jobs
+from voxscale.jobs.text import table
 from voxscale.study import load_study
 
 # A job's memory is polled; of the shortest ones the peak is missed.
@@ -50,7 +52,7 @@ def read_benchmark(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text().splitlines()[-1])
     except (OSError, IndexError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: is no benchmark ({error}); delete it") from None
+        raise UserError(f"{path}: not readable as a benchmark ({error}); delete it") from None
 
 
 def usages(jobs: Jobs, base: str | Path = "") -> list[Usage]:
@@ -68,17 +70,12 @@ def usages(jobs: Jobs, base: str | Path = "") -> list[Usage]:
     return found
 
 
-def compare(configfile: str | Path | None, directory: str | Path = ".") -> list[Usage]:
-    """As `usages`, of a study by its config."""
-    return usages(load_jobs(configfile, directory))
-
-
 HEADER = (
     "rule",
     "jobs",
     "predicted MB, largest",
     "measured MB, largest",
-    "predicted / measured memory: least, median, most",
+    "predicted / measured: least, median, most",
     "within 1 and 3",
     "predicted s, median",
     "measured s, median",
@@ -89,7 +86,7 @@ STYLE = (
 )
 
 
-def summarise(found: Sequence[Usage]) -> list[tuple[str, ...]]:
+def _summarise(found: Sequence[Usage]) -> list[tuple[str, ...]]:
     """One row per rule, of the jobs that ran long enough for their memory to be known."""
     rows = []
     for rule in dict.fromkeys(one.rule for one in found if one.sampled):
@@ -111,6 +108,21 @@ def summarise(found: Sequence[Usage]) -> list[tuple[str, ...]]:
     return rows
 
 
+def _footing(found: Sequence[Usage]) -> str:
+    sampled = [one for one in found if one.sampled]
+    inside = sum(1 <= one.ratio <= 3 for one in sampled)
+    return (
+        f"{inside} of {len(sampled)} jobs within 1 and 3. Memory is that of a job's own processes; a cluster "
+        f"is asked for Snakemake's too. {len(found) - len(sampled)} jobs are left out, most of them under "
+        f"{SHORTEST_S:g} s: their peak falls between two samples."
+    )
+
+
+def describe_usage(found: Sequence[Usage]) -> str:
+    """The table of predicted beside measured memory and time, one line per rule."""
+    return "\n".join([*table(HEADER, _summarise(found)), "", _footing(found)])
+
+
 def write_comparison(output: str | Path, config: Mapping[str, Any], base: str | Path = "") -> None:
     """Write the table of predicted beside measured memory and time as a page.
 
@@ -119,18 +131,10 @@ def write_comparison(output: str | Path, config: Mapping[str, Any], base: str | 
         base: the folder of its relative paths and of `results/`.
     """
     found = usages(Jobs(load_study(config, base)), base)
-    rows = [f"<tr>{''.join(f'<th>{html.escape(name)}</th>' for name in HEADER)}</tr>"]
-    rows += [
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in summarise(found)
-    ]
-    sampled = [one for one in found if one.sampled]
-    short, inside = len(found) - len(sampled), sum(1 <= one.ratio <= 3 for one in sampled)
     text = (
-        "<!doctype html><meta charset='utf-8'><title>Resources</title>"
-        f"<style>{STYLE}</style><h1>Predicted and measured resources</h1><table>{''.join(rows)}</table>"
-        f"<p>{inside} of {len(sampled)} jobs within 1 and 3.</p>"
-        "<p>Memory of a job's own processes; a cluster is asked for Snakemake's beside it. "
-        f"{short} jobs, most under {SHORTEST_S:g} s, are left out: their peak falls between two samples.</p>"
+        f"<!doctype html><meta charset='utf-8'><title>Resources</title><style>{STYLE}</style>"
+        f"<h1>Predicted and measured resources</h1>{tabulate(_summarise(found), HEADER, 'html')}"
+        f"<p>{html.escape(_footing(found), quote=False)}</p>"
     )
     with atomic(output) as temporary:
         temporary.write_text(text)

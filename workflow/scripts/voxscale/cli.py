@@ -1,0 +1,109 @@
+"""The command line: `voxscale plan | status | prune | usage | models`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voxscale.cluster import is_running, read_queue
+from voxscale.errors import UserError
+from voxscale.jobs import (
+    describe_models,
+    describe_plan,
+    describe_states,
+    describe_usage,
+    job_states,
+    load_jobs,
+    plan_rows,
+    prune_features,
+    started_outputs,
+    unused_features,
+    usages,
+)
+
+app = typer.Typer(
+    help="Cost, progress and leftovers of a study. The study itself is run by snakemake.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Configs = Annotated[
+    list[Path] | None,
+    typer.Option("--configfile", help="The study's config; of several the last wins. Default: the demo's."),
+]
+Studies = Annotated[
+    list[Path] | None,
+    typer.Option("--configfile", help="Configs of all studies with these results. Default: the demo's."),
+]
+Directory = Annotated[Path, typer.Option(help="The folder with results/.")]
+HERE = Path()
+
+
+@app.command("plan")
+def _plan(configfile: Configs = None, directory: Directory = HERE) -> None:
+    """Jobs, hours, memory and disk space that a study takes, and what is already done."""
+    print(describe_plan(plan_rows(load_jobs(configfile, directory))))
+
+
+@app.command("status")
+def _status(
+    configfile: Configs = None,
+    directory: Directory = HERE,
+    cells: Annotated[bool, typer.Option("--cells", help="Each fit on its own line.")] = False,
+) -> None:
+    """Which jobs are done, running, waiting, outdated, failed or missing."""
+    jobs = load_jobs(configfile, directory)
+    states = job_states(jobs, read_queue("."), started_outputs(), is_running())
+    print(describe_states(states, cells))
+
+
+@app.command("prune")
+def _prune(
+    configfile: Studies = None,
+    directory: Directory = HERE,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete, do not only print.")] = False,
+) -> None:
+    """Stored features that no study named here uses."""
+    configs, directory = [path.resolve() for path in configfile or ()], directory.resolve()
+    found = unused_features(load_jobs(config, directory).study for config in configs or [None])
+    print(prune_features(found, delete))
+
+
+@app.command("usage")
+def _usage(configfile: Configs = None, directory: Directory = HERE) -> None:
+    """Predicted memory and time of each rule beside what its finished jobs took."""
+    print(describe_usage(usages(load_jobs(configfile, directory))))
+
+
+@app.command("models")
+def _models(configfile: Configs = None, directory: Directory = HERE) -> None:
+    """The study's models: size, layers, and where each comes from."""
+    print(describe_models(load_jobs(configfile, directory)))
+
+
+def _spread(arguments: Sequence[str]) -> Iterator[str]:
+    """Arguments in which one `--configfile` may be followed by several files, as Snakemake has it."""
+    taking = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            taking = argument == "--configfile"
+            first = taking
+        elif taking and not first:
+            yield "--configfile"
+        else:
+            first = False
+        yield argument
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: with status 0, or 1 after one line about a user's mistake."""
+    arguments = list(_spread(sys.argv[1:] if arguments is None else arguments))
+    try:
+        app(arguments, prog_name="voxscale")
+    except UserError as error:
+        print(f"ERROR {arguments[0]}: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,41 @@
+"""The jobs of the study that config files describe."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from voxscale.errors import UserError
+from voxscale.jobs.jobs import Jobs
+from voxscale.study import load_study, merge, read_yaml
+
+DEMO = Path(__file__).parents[4] / "config/demo.yaml"  # in a checkout; a package has no demo
+
+
+def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: str | Path = ".") -> Jobs:
+    """Jobs of the study that a config file describes; without one, of the demo.
+
+    Args:
+        configfiles: one, or several of which each later one wins, key by key, as Snakemake has it.
+        directory: Snakemake's working directory, with `results/`; it becomes this process's own.
+
+    Raises:
+        UserError: the config, the dataset or the directory is not what it should be.
+    """
+    if isinstance(configfiles, str | Path):
+        configfiles = [configfiles]
+    if not configfiles and not DEMO.exists():
+        raise UserError("--configfile: name the study's config; the demo's is not here")
+    config: dict[str, Any] = {}
+    for path in configfiles or [DEMO]:
+        part = read_yaml(path)
+        if not isinstance(part, dict):
+            raise UserError(f"{path}: is not a study's config; see config/README.md")
+        config = merge(config, part)
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise UserError(f"{directory}: {error.strerror}; make this folder first, or name another") from None
+    return Jobs(load_study(config))
