@@ -43,7 +43,7 @@ MISTAKES = {
         "layer 99 of model tiny-opt-4: the model has",
     ),
     "depth out of range": (change("sweeps.nested.layers", {"depth": 2}), "sweeps.nested.layers"),
-    "too many stories": (change("sweeps.training_size.n_train", [99]), "n_train: 99 stories asked for"),
+    "too many stories": (change("sweeps.training_size.n_train", [99]), "n_train: 99 stories requested"),
     "no stories": (change("sweeps.training_size.n_train", [0]), "sweeps.training_size.n_train"),
     "subject of another study": (
         change("sweeps.layers.subjects", ["UTS09"]),
@@ -114,7 +114,7 @@ def test_one_line_names_the_key(mistake, tmp_path):
 
 FILES = {
     "not YAML": ("dataset: [unclosed", "Config file is not valid JSON or YAML"),
-    "key twice": ("scoring: {fdr: 0.1}\nscoring: {skip_s: 20}", "key scoring is there twice in"),
+    "key twice": ("scoring: {fdr: 0.1}\nscoring: {skip_s: 20}", "duplicate key scoring in"),
     "laid over nothing": ("encoding: {preset: strict}", "config key top level: 'dataset' is a required"),
 }
 
@@ -138,5 +138,5 @@ def test_results_that_are_no_folder(tmp_path):
     (tmp_path / "results").touch()
     run = snakemake(tmp_path, "--dry-run")
     assert run.status != 0
-    assert run.text.splitlines()[-1].startswith(f"ERROR {tmp_path}/results: no file can be made in it")
+    assert run.text.splitlines()[-1].startswith(f"ERROR {tmp_path}/results: no file can be written in it")
     assert "  File " not in run.text, run.text

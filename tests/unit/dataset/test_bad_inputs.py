@@ -107,7 +107,7 @@ FOLDERS = {
     "a time that is no number": (words("soon\t0.3\ta"), "walk.tsv: line 2 has times 'soon'"),
     "words out of order": (words("5\t0.2\ta", "2\t0.2\tb"), "walk.tsv"),
     "a word of negative length": (words("5\t-0.2\ta"), "walk.tsv"),
-    "ragged word table": (words("5\t0.2"), "walk.tsv: line 2 has another number of cells"),
+    "ragged word table": (words("5\t0.2"), "walk.tsv: line 2 has 2 cells, the header has 3"),
     "npy of one axis": (
         numbers("responses/anna/walk.npy", np.zeros(24)),
         r"shape \(24,\); it must be \(TRs, voxels\)",
@@ -281,7 +281,7 @@ def test_model_entries(kind):
 
 
 def test_a_hub_id_that_is_none():
-    with pytest.raises(UserError, match="hub a/b/c is no id like owner/name") as error:
+    with pytest.raises(UserError, match="hub a/b/c is not an id like owner/name") as error:
         fetch_snapshot(replace(registry()["opt-125m"], hub="a/b/c"))
     one_line(error)
 
@@ -296,7 +296,7 @@ def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
     for slug, told in {
         "opt-175b": "set path",
         "gemma-2-2b": "make models",
-        "smollm2-135m": "no folder",
+        "smollm2-135m": "not a folder",
         "tiny-opt-2": "no model class OPTForCausalML",
     }.items():
         assert f"config key models.{slug}: " in str(error.value)

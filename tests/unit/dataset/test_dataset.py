@@ -176,7 +176,7 @@ def test_configs_that_cannot_work_end_in_one_line(changes, line):
     [
         ("subject\tstory\twhat\n", "lacks column exclude"),
         ("subject\tstory\twhat\texclude\nUTS01\tsouls\tnoise\tmaybe\n", "line 2: exclude is 'maybe'"),
-        ("subject\tstory\twhat\texclude\nUTS01\tsouls\tnoise\n", "line 2 has another number of cells"),
+        ("subject\tstory\twhat\texclude\nUTS01\tsouls\tnoise\n", "line 2 has 3 cells, the header has 4"),
     ],
 )
 def test_bad_tables_of_defects_end_in_one_line(tmp_path, content, line):

@@ -188,7 +188,7 @@ def test_what_is_not_there(tmp_path):
         ("onset,duration,word\n0,1,a\n", "lacks column onset"),
         ("onset\tduration\n0\t1\n", "lacks column word"),
         ("onset\tduration\tword\n0\tn/a\ta\n", "line 2 has times '0', 'n/a'"),
-        ("onset\tduration\tword\n0\t1\n", "line 2 has another number of cells"),
+        ("onset\tduration\tword\n0\t1\n", "line 2 has 2 cells, the header has 3"),
         ("onset\tduration\tword\n1\t1\ta\n0\t1\tb\n", "comes after"),
         ("onset\tduration\tword\n0\t-1\ta\n", "lasts from"),
         ("onset\tduration\tword\nnan\t1\ta\n", "lasts from"),

@@ -129,7 +129,7 @@ def test_the_arm_is_a_sweep_and_a_law_of_models_of_its_own():
     assert set(plain.grid.cells()) < set(found.grid.cells())
     assert law_spec(found, "language_fixed")["voxels"] == law_spec(found, "language")["voxels"]
     assert found.models_of("derived") == found.law_models("language_fixed")
-    assert found.map_cells == plain.map_cells, "what is reduced is no model of its own"
+    assert found.map_cells == plain.map_cells, "a reduced model does not count as a model of the maps"
     assert set(feature_numbers(found, "tiny-opt-4-pca16")) == {"reduced", "text"}
     settings = feature_settings(found, "tiny-opt-4-pca16")
     assert settings["source"] == feature_settings(found, "tiny-opt-4")
@@ -154,7 +154,7 @@ def test_an_arm_that_cannot_be_is_told():
         study(plateau={"width": 17})
     with pytest.raises(UserError, match=r"plateau\.width: the study has no law of language models"):
         study(laws={})
-    with pytest.raises(UserError, match=r"plateau\.width: makes tiny-opt-1-pca16, which is there already"):
+    with pytest.raises(UserError, match=r"plateau\.width: adds tiny-opt-1-pca16, but that name is taken"):
         study(models={"tiny-opt-1-pca16": {"like": "tiny-opt-1"}})
 
 

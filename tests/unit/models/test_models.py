@@ -217,7 +217,7 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
     for key, value in (("n_layers", 5), ("width", 8), ("heads", 1), ("vocab", 9)):
         with pytest.raises(UserError, match=f"architecture.{key} is {value}, but .* has"):
             prepare_model(replace(there, **{key: value}), tmp_path / "card.json")
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         prepare_model(replace(there, path=str(tmp_path / "gone")), tmp_path / "card.json")
     with pytest.raises(UserError, match=r"has no config\.json"):
         prepare_model(replace(there, path=str(tmp_path)), tmp_path / "card.json")

@@ -89,7 +89,7 @@ def test_the_given_config_is_left_alone(demo):
 
 
 FILES = {
-    "key twice": (b"a: 1\nb:\n  c: 2\n  d: 3\n  c: 4\n", r"key c is there twice .*line 5, column 3"),
+    "key twice": (b"a: 1\nb:\n  c: 2\n  d: 3\n  c: 4\n", r"duplicate key c .*line 5, column 3"),
     "unclosed": (b"a: [1", "not readable as YAML"),
     "not UTF-8": ("a: caf\xe9".encode("latin-1"), "not readable as YAML .*utf-8"),
 }

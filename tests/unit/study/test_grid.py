@@ -49,7 +49,7 @@ def test_two_sweeps_share_their_cell_and_have_no_cross_product():
     ("sweeps", "line"),
     [
         ({"x": sweep(["c"])}, "sweeps.x.models: unknown model c; add it under models:"),
-        ({"x": sweep(["a"], n_train=[3])}, "sweeps.x.n_train: 3 stories asked for, but UTS02 has 2"),
+        ({"x": sweep(["a"], n_train=[3])}, "sweeps.x.n_train: 3 stories requested, but UTS02 has 2"),
         ({"x": sweep(["a"], subjects=["UTS09"])}, "sweeps.x.subjects: UTS09 is not in dataset.subjects"),
         ({"x": sweep(["b"], [3])}, "layer 3 of model b: the model has layers 0 to 2"),
     ],

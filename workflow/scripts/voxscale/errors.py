@@ -19,7 +19,7 @@ def naming(place: str | Path) -> Iterator[None]:
     """Name the config key or the file that a `ValueError` inside this block is about.
 
     The science knows arrays only and raises `ValueError`; where the key or the file is known, it is put in
-    front. Keep the block to that one call: a `ValueError` of another cause would be put down to the user too.
+    front. Keep the block to that one call: a `ValueError` of another cause would be blamed on the user, too.
 
         with naming("config key encoding.alphas"):
             alphas = check_alphas(settings["alphas"])
@@ -28,7 +28,7 @@ def naming(place: str | Path) -> Iterator[None]:
         place: "config key encoding.alphas", or a path.
 
     Raises:
-        UserError: in place of a `ValueError`, which is kept as its cause.
+        UserError: instead of a `ValueError`, which is kept as its cause.
     """
     try:
         yield

@@ -43,7 +43,7 @@ def code_state() -> str:
         ).stdout
 
     try:
-        # Installed by pip into a folder of another repository, the library is no file of that repository.
+        # Installed by pip into a folder of another repository, the library is not part of that repository.
         commit = git("rev-parse", "HEAD", "HEAD:./voxscale/versions.py").split()[0]
         return commit + ("+changes" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.SubprocessError):

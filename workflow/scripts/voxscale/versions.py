@@ -1,8 +1,8 @@
 """Versions of the numbers that each stage computes.
 
-A stage's number is raised when its results change by more than rounding: then, and only then, everything made
-by that stage is computed anew. It is part of the parameters of the stage's rules and of the feature store's
-keys. Comments, messages, names and the places of modules do not count.
+A stage's number is raised when its results change by more than rounding: then, and only then, all results of
+that stage are computed again. It is part of the parameters of the stage's rules and of the feature store's
+keys. Comments, messages, names and the location of modules do not count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How much a model is given at a time, kept beside its features.
+"""The batch size of a model, kept in the folder of its features.
 
-Rounding depends on how sums are batched. So a job that goes on after a kill, with other free memory or at a
-busier time, takes the batches that it began with, and ends with the bytes of one that was never stopped.
+Rounding depends on the batch size. So a job that continues after a kill, perhaps with other free memory, uses
+the batch size with which it began, and ends with the same bytes as a job that was never stopped.
 """
 
 from __future__ import annotations

@@ -24,9 +24,7 @@ from voxscale.progress import bar
 from voxscale.timeseries import PooledScale
 from voxscale.versions import numbers
 
-_EXACT = (
-    1500  # up to this many rows or columns all singular vectors are computed, beyond only those asked for
-)
+_EXACT = 1500  # rows or columns, up to which all singular vectors are computed, above only those needed
 
 
 def principal_components(parts: Sequence[np.ndarray], width: int) -> tuple[PooledScale, np.ndarray]:
@@ -67,7 +65,7 @@ def extract_components(
     layers: Sequence[int],
     settings: Mapping[str, Any],
 ) -> None:
-    """Write the components of some layers of every story; stories that are there already are left alone.
+    """Write the components of some layers of every story; those that exist are kept.
 
     Args:
         source: index of the model whose features are reduced.
@@ -79,7 +77,7 @@ def extract_components(
         settings: trim (clock TRs without responses in front and behind), on_disk.
 
     Raises:
-        UserError: a story or layer is missing, or there are fewer components than asked for.
+        UserError: a story or layer is missing, or there are fewer components than the width.
     """
     card, links = read_json(card_path), feature_files(source)
     start, stop = settings["trim"]

@@ -179,10 +179,10 @@ def make_passage(
         tokenizer: a fast tokenizer; it may add special tokens of its own.
         unit: what the two context lengths count, `words` or `tokens` (special tokens not counted). In
             tokens, too, a context starts at a word.
-        limit: most tokens that the model takes in one pass.
+        limit: maximum number of tokens in one pass of the model.
 
     Raises:
-        ValueError: there are no words, a window is longer than `limit`, or tokens and words do not match.
+        ValueError: the story has no words, a window is longer than `limit`, or tokens and words do not match.
     """
     stripped = [word.strip() for word in words]
     spoken = [i for i, word in enumerate(stripped) if word]

@@ -3,7 +3,7 @@
 Nested models, whose true scores are known, are made here too; they may have several layers, each with its
 noise.
 
-What each control is made of, on the TR clock (T rows):
+The controls, on the TR clock (T rows):
     word_rate, phoneme_rate     words or phones per second, (T, 1)
     mel                         level of each mel band in dB, (T, bands)
     time_since_onset            seconds since the sound began, and exponentials decaying from then, (T, 4)
@@ -30,7 +30,7 @@ from voxscale.versions import numbers
 
 _FRAME, _HOP = 400, 160  # samples of the mel control's frames: 25 ms, every 10 ms
 _FLOOR = 1e-8  # power, relative to a full-scale sine: silence is -80 dB, not minus infinity
-_FADING_S = (10.0, 30.0, 100.0)  # time constants of what wears off after a story's start
+_FADING_S = (10.0, 30.0, 100.0)  # time constants of effects that decay after a story's start
 _SMOOTH_S = (2.0, 64.0)  # shortest and longest time constant of the random series
 _N_SMOOTH = 64
 
@@ -115,7 +115,7 @@ def time_since_onset(trs: TrTimes) -> np.ndarray:
 
 
 def autocorrelation(story: str, trs: TrTimes, seed: int) -> np.ndarray:
-    """Random series as smooth as features and responses are, the same whatever the story says.
+    """Random series as smooth as features and responses, independent of the story's content.
 
     Stationary AR(1) series of unit variance, with time constants log-spaced over `_SMOOTH_S`. Their
     score is what smoothness alone can reach.
@@ -170,7 +170,7 @@ def _event_times(name: str, path: str | Path) -> np.ndarray:
 
 
 class _Control(NamedTuple):
-    """Which of `ControlSources` a control reads, and how it is made of that file, the TRs and its setting."""
+    """Which of `ControlSources` a control reads, and the function of that file, the TRs and its setting."""
 
     source: str | None
     make: Callable[[Any, TrTimes, Any], np.ndarray]
@@ -193,7 +193,7 @@ def extract_controls(
     store: str | Path,
     settings: Mapping[str, Any],
 ) -> None:
-    """Make one control's (or nested model's) features of all stories; stories that are there are left alone.
+    """Make one control's (or nested model's) features of all stories; those that exist are kept.
 
     Args:
         card_path: `results/models/<model>.json`.

@@ -14,7 +14,7 @@ from voxscale.models import open_config, resolve_device, resolve_dtype
 from voxscale.versions import numbers
 
 T, P = TypeVar("T"), TypeVar("P")
-# Story, layer -> (clock TRs, width), and numbers or strings to keep beside them.
+# Story, layer -> (clock TRs, width), and numbers or strings to store with them.
 Made = tuple[str, Mapping[int, np.ndarray], Mapping[str, Any]]
 
 
@@ -49,7 +49,7 @@ def network_files(
 
 
 def prepare_ahead(items: Sequence[T], prepare: Callable[[T], P]) -> Iterator[tuple[T, P]]:
-    """Give each item with what is prepared of it; the next one is prepared while the caller uses this one."""
+    """Yield each item with its preparation; the next one is prepared while the caller uses this one."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(prepare, items[0])
         for item, after in zip(items, [*items[1:], None], strict=True):
@@ -69,7 +69,7 @@ def update_features(
 ) -> None:
     """Write the features of the stories that the store lacks, and the index that links all of them.
 
-    Each story is saved before the next one is asked for: a killed job has lost one story at most.
+    Each story is saved before the next one is made, so that a killed job loses at most one story.
 
     Args:
         index: `results/features/<model>.h5`, written last.

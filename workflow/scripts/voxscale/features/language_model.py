@@ -84,7 +84,7 @@ class LanguageModel:
         settings: the config's `features.text`, with `device` and `device_map` of `features`.
         layers: layers to keep; None for all.
         offload: folder for weights that go to disk.
-        folder: where the token budget is kept once it is found; None to find it anew.
+        folder: where the token budget is kept; None to determine it again.
 
     Attributes:
         tokens: tokens per batch.
@@ -205,7 +205,7 @@ class LanguageModel:
         """Features of a story on its TR clock.
 
         Returns:
-            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, where asked for,
+            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, if requested,
             `bits_per_character` of `n_characters` scored ones.
         """
         with naming(f"story {story.name}"):

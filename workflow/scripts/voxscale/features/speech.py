@@ -73,7 +73,7 @@ def extract_speech(
     settings: Mapping[str, Any],
     layers: Sequence[int] | None = None,
 ) -> None:
-    """Extract one model's features of all stories; stories that are there already cost no pass.
+    """Extract one model's features of all stories; those that exist need no pass.
 
     Args:
         card_path: `results/models/<model>.json`.

@@ -1,7 +1,7 @@
 """A speech encoder that gives the last frame of each window, at every layer.
 
-Two kinds are known: encoders of the waveform (HuBERT, WavLM, wav2vec 2.0, data2vec, ...) and encoders of a
-spectrogram (Whisper, ...). There is no code for any one architecture.
+There are two kinds: encoders of the waveform (HuBERT, WavLM, wav2vec 2.0, data2vec, ...) and encoders of a
+spectrogram (Whisper, ...). No code is specific to one architecture.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _FrontEnd(torch.nn.Module):
 
 
 class SpeechEncoder:
-    """A speech encoder that turns windows of sound into one frame each, at the layers asked for.
+    """A speech encoder that turns windows of sound into one frame each, at the chosen layers.
 
     Args:
         card: model card, as `prepare_model` writes it.
@@ -219,8 +219,8 @@ class SpeechEncoder:
         try:
             output = self.model(values, output_hidden_states=self.layers, **arguments)
         except NotImplementedError:
-            # What torch says of weights that are not in memory: WavLM reads those of its attention past the
-            # modules that would bring them.
+            # torch's error for weights that are not in memory: WavLM's attention reads its weights without
+            # the modules that would load them.
             raise UserError(
                 f"{self.card['model']}: cannot be run with weights on disk; raise features.max_memory.cpu, "
                 "or leave features.device_map out"

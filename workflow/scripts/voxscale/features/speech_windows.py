@@ -84,10 +84,10 @@ def window_bytes(config: Mapping[str, Any], width: int, n_layers: int, window_s:
     (queries, keys, values, two widths of the MLP, spectrogram, and room to spare) and each layer's state.
 
     Args:
-        config: of the encoder, or what the model's entry says of it: `transformers`' defaults for the rest.
+        config: of the encoder, or from the model's entry; the rest are the defaults of `transformers`.
         item: bytes of a number.
     """
-    if "decoder_layers" in config:  # Whisper and its kin: a spectrogram, padded to their chunk
+    if "decoder_layers" in config:  # Whisper and similar models: a spectrogram, padded to their chunk
         first, frames = 0.0, config.get("max_source_positions", 1500)
     else:
         channels, strides = config.get("conv_dim", [512]), config.get("conv_stride", (5, 2, 2, 2, 2, 2, 2))

@@ -3,8 +3,8 @@
     features/<model>.h5                          group /<story>: external link to the story's file
     features/stories/<model>/<story>-<key>.h5    datasets "0", "1", ...: layer (clock TRs, width); attributes
 
-A story's file is written whole and never changed: its key stands for everything its numbers depend on. So a
-killed job goes on at its story, and another story or subject costs no pass that was already done.
+A story's file is written completely and never changed: its key is a digest of everything its numbers depend
+on. So a killed job continues with its story, and a new story or subject repeats no pass.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def write_features(
 
     Args:
         layers: layer number -> (clock TRs, width).
-        attrs: numbers and strings kept beside them, for instance `bits_per_character`.
+        attrs: numbers and strings stored with them, for instance `bits_per_character`.
         dtype: float32 or float16 on disk.
 
     Raises:
@@ -101,7 +101,7 @@ def has_features(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[s
 
 
 def stored_layers(path: str | Path) -> set[int]:
-    """Layers in the story file at `path`; none where there is no whole file."""
+    """Layers in the story file at `path`; none if the file is missing or incomplete."""
     try:
         with _open(Path(path)) as file:
             return {int(name) for name in file}
@@ -121,7 +121,7 @@ def feature_files(path: str | Path) -> dict[str, Path]:
     """Story -> its file, as the index at `path` links them.
 
     Raises:
-        UserError: there is no such file, or it is not an index.
+        UserError: the file does not exist, or is not an index.
     """
     path = Path(path)
     with _open(path) as file:

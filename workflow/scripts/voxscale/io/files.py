@@ -17,13 +17,13 @@ from voxscale.errors import UserError
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on success it is renamed to `path`, on failure it is removed.
+    """Give a temporary path in the folder of `path`; on success it is renamed to `path`, on failure removed.
 
-    Two writers of one file each have a temporary name of their own; the last rename wins, with a whole file.
+    Two writers of one file have different temporary names; the last rename wins, with a complete file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers choose their format by it.
+    # The suffix stays last, since some writers choose their format by it.
     temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}.part{path.suffix}")
     try:
         yield temporary
@@ -35,18 +35,18 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def require_writable(folder: Path) -> None:
-    """Make sure that files can be made in a folder, or where it will be: nothing is left there.
+    """Make sure that files can be written in a folder, or in the parent of one that does not exist yet.
 
     Raises:
-        UserError: a file or a dangling link has its name, or it may not be written to.
+        UserError: a file or a dangling link has its name, or it is not writable.
     """
     while not os.path.lexists(folder):
         folder = folder.parent
     try:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
-        told = f"no file can be made in it ({error.strerror})"
-        raise UserError(f"{folder.absolute()}: {told}; it must be a folder that you may write to") from None
+        what = f"no file can be written in it ({error.strerror})"
+        raise UserError(f"{folder.absolute()}: {what}; it must be a writable folder") from None
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -78,7 +78,7 @@ def sha256_file(path: str | Path) -> str:
     """Hex digest of a file's bytes.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
     """
     try:
         with Path(path).open("rb") as file:

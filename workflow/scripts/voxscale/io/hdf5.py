@@ -16,16 +16,17 @@ def checked(shape: Sequence[int], chunk: Sequence[int], dtype: str = "float32") 
     return {"shape": tuple(shape), "dtype": dtype, "chunks": chunks, "fletcher32": True}
 
 
-# What h5py raises where bytes are wrong: in the data, in the list of what is there, in a header.
+# What h5py raises if bytes are wrong: in the data, in the list of contents, in a header.
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError)
 
 
 def remake(path: str | Path, delete: str = "it") -> str:
-    """What to do about damage to what fits read: made in one run with all else, it would renew every fit.
+    """What to do about a damaged file that fits read: if it were made together with all else, every fit would
+    be made again.
 
     Args:
-        path: what the workflow makes.
-        delete: what must go for it.
+        path: the file that the workflow makes.
+        delete: what must be deleted first.
     """
     alone = f"run snakemake {path} with the options of this run"
     return f"delete {delete}, {alone}, then run again: finished fits stay"
@@ -33,10 +34,10 @@ def remake(path: str | Path, delete: str = "it") -> str:
 
 @contextlib.contextmanager
 def reading(path: str | Path, remedy: str) -> Iterator[None]:
-    """Tell a read that fails as a mistake of the file.
+    """Report a failed read as a damaged file.
 
     Raises:
-        UserError: the file is cut off or its bytes have changed since it was written; what to do follows.
+        UserError: the file is truncated or its bytes have changed since it was written.
     """
     try:
         yield

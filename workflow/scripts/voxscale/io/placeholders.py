@@ -1,4 +1,4 @@
-"""Recognise what lies on disk in place of a data file: git-annex stubs, error pages, cut-off files."""
+"""Recognise files that are not data: git-annex stubs, error pages, truncated files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
 def what_is_it(path: str | Path) -> str | None:
-    """Say what a file is if it is one of the things that pass for data by mistake, else None.
+    """Say what a file is if it is something that is often taken for data, else None.
 
     Recognised: a dangling link, a folder, an empty file, a git-annex or git-lfs pointer, an HTML page, an XML
     error of an object store.
@@ -44,15 +44,15 @@ def require(path: str | Path, kind: str) -> Path:
         kind: what the file should be, for the message: "TextGrid", "HDF5 responses", ...
 
     Raises:
-        UserError: nothing is there, or a stub, a page, a folder.
+        UserError: the file does not exist, or is a stub, a page or a folder.
     """
     path = Path(path)
     if not path.exists() and not path.is_symlink():
-        raise UserError(f"{path}: no such file; a {kind} file is needed there")
+        raise UserError(f"{path}: no such file; a {kind} file is needed")
     try:
         found = what_is_it(path)
     except PermissionError:
-        raise UserError(f"{path}: may not be read; give yourself read permission") from None
+        raise UserError(f"{path}: cannot be read; give yourself read permission") from None
     if found is None:
         return path
     if "git-annex" in found:

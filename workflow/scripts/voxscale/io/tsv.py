@@ -12,7 +12,7 @@ from voxscale.io.placeholders import require
 def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Rows of a tab-separated table that must have `columns`.
 
-    Cells are taken as they stand: a quotation mark is a mark like any other, as word timings hold them.
+    Cells are taken literally: a quotation mark is a character like any other, since words may contain it.
 
     Raises:
         UserError: the file is missing, not text, lacks a column or has ragged rows.
@@ -30,5 +30,7 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]
         )
     for number, row in enumerate(rows, start=2):
         if None in row or None in row.values():
-            raise UserError(f"{path}: line {number} has another number of cells than the header; mend it")
+            header = reader.fieldnames or []
+            cells = len(header) + len(row.get(None) or []) - list(row.values()).count(None)
+            raise UserError(f"{path}: line {number} has {cells} cells, the header has {len(header)}; fix it")
     return rows

@@ -1,6 +1,6 @@
 """Attention in half precision on a CPU: blocks of queries through matrix products.
 
-torch's own (`scaled_dot_product_attention`) is no faster there in bfloat16 than in float32. Products of a
+torch's own (`scaled_dot_product_attention`) is not faster there in bfloat16 than in float32. Products of a
 block of queries with their keys run at the speed of the CPU's bfloat16 units, and a block's scores stay in
 its cache: half the time for 640 tokens and for Whisper's 1,500 frames (docs/benchmarks.md).
 """

@@ -1,4 +1,4 @@
-"""Which models cannot be had, told before the first job starts: unknown, gated, or not downloaded yet."""
+"""Models that are not available (unknown, gated, not downloaded), reported before the first job."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from voxscale.errors import UserError
 from voxscale.models.counting import require_class
-from voxscale.models.fetch import is_whole, local_folder, told
+from voxscale.models.fetch import explaining_refusals, is_whole, local_folder
 from voxscale.models.registry import ModelEntry
 
 
 def cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
-    """Whether the whole of an entry's revision lies in the hub's cache."""
+    """Whether an entry's revision is completely in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
     file = entry.gguf_file or "config.json"
@@ -22,9 +22,9 @@ def cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
 
 
 def why_not(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
-    """Why an entry's model cannot be had, and what to do, in one line; None if it can.
+    """Why an entry's model is not available, and what to do, in one line; None if it is available.
 
-    A model in the cache is not asked for. `HF_HUB_OFFLINE=1` keeps everything to the cache.
+    The hub is not asked about a model in the cache, and with `HF_HUB_OFFLINE=1` about none.
     """
     if not entry.has_network:
         return None
@@ -44,11 +44,11 @@ def why_not(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | Non
 
 
 def _ask(entry: ModelEntry) -> None:
-    """Ask the hub whether it would give the model to this user."""
+    """Ask the hub whether this user may download the model."""
     import httpx2 as httpx
     from huggingface_hub import HfApi, errors
 
-    with told(entry):
+    with explaining_refusals(entry):
         try:
             HfApi().model_info(entry.hub, revision=entry.revision, timeout=20)
             HfApi().auth_check(entry.hub)  # metadata of gated models are open to all, files are not
@@ -57,14 +57,14 @@ def _ask(entry: ModelEntry) -> None:
 
 
 def require(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) -> None:
-    """Make sure that every model is there or may be downloaded.
+    """Make sure that every model exists or can be downloaded.
 
     Raises:
-        UserError: some cannot be had; the line names all of them.
+        UserError: some are not available; the line names all of them.
     """
     if not (entries := list(entries)):
         return
-    # Not first by several threads at once: the module puts another in its place, which some would miss.
+    # Not first imported by several threads at once: the module replaces itself, which some would miss.
     import transformers  # noqa: F401
 
     with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""Tiny models with random weights, saved once in the hub's on-disk format, with a tokenizer of their own."""
+"""Tiny models with random weights, saved once in the hub's on-disk format, each with its tokenizer."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def build(entry: ModelEntry, folder: Path, texts: Iterable[str]) -> None:
         texts: what a language model's tokenizer is trained on.
 
     Raises:
-        UserError: the architecture cannot be, or there are no texts.
+        UserError: the architecture is impossible, or there are no texts.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if entry.modality == "language":

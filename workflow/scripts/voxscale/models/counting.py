@@ -13,7 +13,7 @@ class Counts(NamedTuple):
     """Parameters of a model.
 
     Attributes:
-        total: of what the features come from: the causal LM with its (un)tied head, or the speech encoder.
+        total: of the part with the features: the causal LM with its (un)tied head, or the speech encoder.
         non_embedding: without token, position and output embeddings.
         whole: of the model as published, with Whisper's decoder.
     """
@@ -39,7 +39,7 @@ def model_class(entry: ModelEntry) -> Any:
     """The entry's class of `transformers`.
 
     Raises:
-        UserError: there is no such class, or it is no model's.
+        UserError: the class does not exist, or is not that of a model.
     """
     import transformers
 
@@ -68,7 +68,7 @@ def config_of(entry: ModelEntry, **over: Any) -> Any:
     try:
         return kind(**settings)
     except Exception as error:  # each configuration class has checks, and exceptions, of its own
-        raise UserError(f"{entry.where}: {error}; mend its architecture") from None
+        raise UserError(f"{entry.where}: {error}; fix its architecture") from None
 
 
 def count(cls: Any, config: Any) -> Counts:

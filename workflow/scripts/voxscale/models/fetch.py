@@ -42,8 +42,8 @@ def is_whole(entry: ModelEntry, folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def told(entry: ModelEntry) -> Iterator[None]:
-    """Tell the hub's refusals as a user's mistakes, each with what to do.
+def explaining_refusals(entry: ModelEntry) -> Iterator[None]:
+    """Turn the hub's refusals into messages that say what to do.
 
     Raises:
         UserError: gated, unknown, no such revision, not downloaded yet, or the hub fails.
@@ -54,7 +54,7 @@ def told(entry: ModelEntry) -> Iterator[None]:
     try:
         yield
     except errors.HFValidationError:
-        raise UserError(f"{where}: hub {entry.hub} is no id like owner/name; correct it") from None
+        raise UserError(f"{where}: hub {entry.hub} is not an id like owner/name; correct it") from None
     except errors.GatedRepoError:
         raise UserError(
             f"{where}: {name} is gated; accept its licence at huggingface.co/{entry.hub} "
@@ -77,7 +77,7 @@ def told(entry: ModelEntry) -> Iterator[None]:
 
 
 def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Path:
-    """Folder of the entry's revision in the hub's cache, downloaded unless it is there.
+    """Folder of the entry's revision in the hub's cache, downloaded if it is not there yet.
 
     With `HF_HUB_OFFLINE=1` only the cache is looked at.
 
@@ -97,7 +97,7 @@ def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Pa
             )
         )
 
-    with told(entry):
+    with explaining_refusals(entry):
         folder = snapshot([*WANTED, entry.gguf_file] if entry.gguf_file else WANTED)
         for pattern in [] if entry.gguf_file else WEIGHTS:
             if missing_weights(folder, pattern):
@@ -119,12 +119,12 @@ def local_folder(entry: ModelEntry) -> Path:
     """The entry's `path`, checked.
 
     Raises:
-        UserError: it is not there, holds no model, or not all of its weights.
+        UserError: it does not exist, or contains no model or only some of its weights.
     """
     folder = Path(entry.path or "")
     where = entry.where
     if not folder.is_dir():
-        raise UserError(f"{where}: path {folder} is no folder; put the model there or change the path")
+        raise UserError(f"{where}: path {folder} is not a folder; put the model there or change the path")
     wanted = entry.gguf_file or "config.json"
     if not (folder / wanted).is_file():
         raise UserError(f"{where}: {folder} has no {wanted}; it must hold a model in the hub's format")

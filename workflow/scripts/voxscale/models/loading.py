@@ -39,12 +39,12 @@ def _tell_unseen_gpu() -> None:
 
 
 def resolve_device(device: str) -> torch.device:
-    """`auto` is CUDA where there is one, else the CPU.
+    """`auto` is CUDA if it is available, else the CPU.
 
-    A job whose GPU cannot be used is told of it, and goes on slowly.
+    A job whose GPU cannot be used prints a warning, and continues slowly.
 
     Raises:
-        UserError: the device named is not there.
+        UserError: the named device is not available.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -86,11 +86,11 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 @contextlib.contextmanager
-def offload_folder(beside: str | Path) -> Iterator[Path]:
-    """A folder for weights that go to disk: of this process alone, and gone when it ends."""
-    beside = Path(beside)
-    beside.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".offload-", dir=beside, ignore_cleanup_errors=True) as folder:
+def offload_folder(parent: str | Path) -> Iterator[Path]:
+    """A temporary folder of this process for weights that are kept on disk."""
+    parent = Path(parent)
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".offload-", dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
@@ -129,7 +129,7 @@ def _place(
         )
 
 
-# Parameters that only training reads; a pass in eval mode is the same whatever they hold.
+# Parameters that only training reads; they do not affect a pass in eval mode.
 _TRAINING_ONLY = ("masked_spec_embed",)
 _NAMED = 3  # weights that a message names
 
@@ -141,7 +141,7 @@ def _first(names: Iterable[str]) -> str:
 
 
 def _in_encoder(model: Any, name: str) -> bool:
-    """Whether a parameter is part of the encoder; of a model without a decoder all are."""
+    """Whether a parameter is part of the encoder; in a model without a decoder all are."""
     if not model.config.is_encoder_decoder:
         return True
     encoder = model.get_encoder()
@@ -153,7 +153,7 @@ def _check_loaded(model: Any, report: Mapping[str, Any], card: Mapping[str, Any]
     """Refuse a model whose files lack weights: transformers fills them with random numbers.
 
     Args:
-        report: what `from_pretrained` says of the names it found, missed and could not use.
+        report: names of weights that `from_pretrained` found, missed and could not use.
 
     Raises:
         UserError: weights that change the features are missing or have another shape.
@@ -167,9 +167,9 @@ def _check_loaded(model: Any, report: Mapping[str, Any], card: Mapping[str, Any]
     unused = report["unexpected_keys"]
     if missing or wrong:
         what = f"has no weights for {_first(missing)}" if missing else f"has other shapes for {_first(wrong)}"
-        beside = f", but has {_first(unused)}, which this model does not have" if unused else ""
+        instead = f", but has {_first(unused)}, which this model does not have" if unused else ""
         raise UserError(
-            f"{card['path']}: {what}{beside}; these would be random numbers: "
+            f"{card['path']}: {what}{instead}; these would be random numbers: "
             f"get the whole model again, or correct the entry of {card['model']}"
         )
     if unused:

@@ -1,7 +1,7 @@
-"""A model folder's configuration, tokenizer and feature extractor, read without running code that lies in it.
+"""A model folder's configuration, tokenizer and feature extractor, read without running code in it.
 
-Some published models bring Python files of their own. Where transformers has no class for such a model it
-would ask at the terminal whether to run them; here it is never asked and they are never run.
+Some published models include Python files. If transformers has no class for such a model it would ask at the
+terminal whether to run them; here it never asks, and they are never run.
 """
 
 from __future__ import annotations

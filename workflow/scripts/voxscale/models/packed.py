@@ -14,12 +14,12 @@ from torch import nn
 
 
 class PackedLinear(nn.Module):
-    """A linear layer beside a copy of its weight in oneDNN's own layout; numbers differ by rounding only.
+    """A linear layer with a copy of its weight in oneDNN's layout; numbers differ by rounding only.
 
     `weight` and `bias` stay, for models that read them without calling the layer.
 
     Args:
-        linear: the layer it stands for.
+        linear: the layer that it replaces.
         packed: its weight as `pack` made it.
     """
 

@@ -52,10 +52,10 @@ def _readable(entry: ModelEntry, what: Path) -> Iterator[None]:
 
 
 def _check_front(entry: ModelEntry, folder: Path) -> None:
-    """Load what turns words or sound into a model's input, without which features would fail much later.
+    """Load the tokenizer or feature extractor, since without it the extraction would fail much later.
 
     Raises:
-        UserError: it is missing, or a tokenizer does not tell where its tokens stand in the text.
+        UserError: it is missing, or a tokenizer does not give the positions of its tokens in the text.
     """
     if entry.modality == "speech":
         with _readable(entry, folder / "preprocessor_config.json"):
@@ -93,12 +93,12 @@ def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
 
 
 def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
-    """Warn where memory is foretold by another precision than the published one."""
+    """Warn if memory is estimated for another precision than the published one."""
     published = str(getattr(config.get_text_config(), "dtype", None) or "float32").removeprefix("torch.")
     if DTYPES.get(published, 4) != entry.weight_bytes:
         print(
             f"WARNING {entry.where}: dtype is {entry.dtype}, but {where} has {published}; set it, since "
-            "memory and GPUs are asked for by it",
+            "it is used for the estimates of memory and GPUs",
             file=sys.stderr,
         )
 
@@ -139,9 +139,9 @@ def prepare_model(
 
     Args:
         entry: of the model.
-        card_path: `results/models/<model>.json`; a built or converted model goes into the folder beside it.
+        card_path: `results/models/<model>.json`; a built or converted model is written next to it.
         words: word tables (parquet) that a built language model's tokenizer is trained on.
-        cache_dir: the hub's cache; default as `huggingface_hub` has it.
+        cache_dir: the hub's cache; by default that of `huggingface_hub`.
         allow_quantized: take weights stored in less than 16 bits (a named GGUF file is always taken).
         source: card of the model that this one's features are reduced from; sizes are that one's.
 
@@ -149,7 +149,7 @@ def prepare_model(
         the card.
 
     Raises:
-        UserError: it cannot be had, is quantized unasked, or is not what the entry says.
+        UserError: it is not available, is quantized without permission, or differs from the entry.
     """
     card: dict[str, Any] = {
         "model": entry.slug,

@@ -28,7 +28,7 @@ KEYS = frozenset(
 )
 NEEDED = {"class": str, "n_layers": int, "width": int}  # of an architecture
 ARCHITECTURE = {**NEEDED, "heads": int, "vocab": int, "config": Mapping}
-TOLD = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}
+WORDS = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class ModelEntry:
         family: what a figure draws as one line.
         n_layers: layers behind the embedding output (layer 0); 0 for controls and nested features.
         width: features per layer; None for a control whose width follows from its settings.
-        heads, vocab: attention heads and vocabulary; None where there are none.
+        heads, vocab: number of attention heads and size of the vocabulary, or None.
         model_class: class of `transformers`; None for controls and nested features.
         config: further settings of that class's config, under its own names.
         hub, revision: repository on the hub and its branch, tag or commit.
         gated: whether the hub asks to accept a licence first.
-        dtype: precision of the published weights, which a GPU runs and memory is foretold by.
+        dtype: precision of the published weights, used on a GPU and for the memory estimate.
         path, gguf_file: a local folder in the hub's format, or one with a GGUF file.
         build: settings of a model to be built here with random weights (`seed`); None otherwise.
         untrained, seed: keep the shape, replace the weights by random ones of this seed.
@@ -90,7 +90,7 @@ class ModelEntry:
 
     @property
     def hears(self) -> bool:
-        """Whether its features are made of sound."""
+        """Whether its features are computed from sound."""
         return self.modality == "speech" or self.control == "mel"
 
     @property
@@ -133,8 +133,8 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
         if value is None and key not in NEEDED:
             continue
         if not _is(value, kind) or (kind is int and value < 1):
-            told = f"{TOLD[kind]} above 0" if kind is int else TOLD[kind]
-            raise UserError(f"{where}: architecture.{key} is {value!r}; it must be {told}")
+            wanted = f"{WORDS[kind]} above 0" if kind is int else WORDS[kind]
+            raise UserError(f"{where}: architecture.{key} is {value!r}; it must be {wanted}")
     return {
         "model_class": architecture["class"],
         "n_layers": architecture["n_layers"],
@@ -146,7 +146,7 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """As isinstance; but truth is no number."""
+    """As isinstance, except that a bool is not a number."""
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
@@ -165,7 +165,7 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
     plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
     for key, kind in KINDS.items():
         if key in plain and not _is(plain[key], kind):
-            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {TOLD[kind]}")
+            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {WORDS[kind]}")
     if plain.get("dtype", "float16") not in DTYPES:
         raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPES)}; set it")
     plain.setdefault("family", modality)

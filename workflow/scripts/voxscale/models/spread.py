@@ -10,7 +10,7 @@ from typing import NamedTuple
 from voxscale.errors import UserError
 
 GPU_BYTES = 0.9 * 80e9  # of one GPU that may be taken; larger models are spread over several
-ROOM = 8e9  # beside the weights, on the GPUs together; where a limit is set, the rest of each GPU is room
+ROOM = 8e9  # bytes besides the weights, on all GPUs together; with a limit, the rest of each GPU is used
 UNITS = {"K": 1, "M": 2, "G": 3}
 
 
@@ -45,13 +45,14 @@ def spread_weights(
 ) -> Spread:
     """Where weights lie. GPUs are filled first, then memory, then disk.
 
-    GPUs are as many as hold what memory does not. Memory holds as much as its limit says; without one
-    nothing, but all weights pass through it.
+    There are as many GPUs as needed for the weights that memory does not hold. Memory holds weights up to its
+    limit; without a limit it holds none, but all weights pass through it.
 
     Args:
         weights: bytes.
         gpu: whether there are GPUs.
-        device_map, max_memory: of the config's `features`. Without a map, limits hold for what fits no GPU.
+        device_map, max_memory: of the config's `features`. Without a map, limits apply to models that fit on
+            no GPU.
     """
     if not gpu and not device_map:
         return Spread(0, 2 * weights, 0)  # also packed for the CPU's matrix products

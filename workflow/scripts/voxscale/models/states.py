@@ -41,7 +41,7 @@ class StateReader:
         model: any causal LM of transformers, in eval mode, on its device.
         layers: layers to keep, as transformers counts `hidden_states`: 0 is the embedding output, the last
             one includes the final norm.
-        surprisal: whether surprisals will be asked for.
+        surprisal: whether surprisals are needed.
 
     Raises:
         UserError: a layer that the model does not have, or a model that is not causal.
@@ -174,7 +174,7 @@ class StateReader:
         """Pass one batch.
 
         Args:
-            ids: (B, T) token ids; whatever stands behind a row's end does not matter.
+            ids: (B, T) token ids; those after the end of a row are ignored.
             at: rows and columns of the k states that are kept.
             scored: rows and columns of the s tokens whose surprisal is summed.
 

@@ -1,4 +1,4 @@
-"""What a study asks for that cannot work, found before the first job and told in one line."""
+"""Checks of a study before the first job; each mistake is reported in one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check(study: Study) -> None:
     """Walk everything that the rules will ask a study for.
 
     Raises:
-        UserError: one of it cannot be had; the line names the key.
+        UserError: something is impossible; the message names the key.
     """
     study.voxel_tables()
     if study.any_hears:
@@ -73,13 +73,13 @@ def _check_profiles(study: Study) -> None:
 
 
 def _check_test(study: Study, subject: str) -> None:
-    """Scoring must leave something of each test story whose length is known, and two blocks of them all."""
+    """Each test story of known length must be longer than `skip_s`, and all together at least two blocks."""
     skip_s, tr_s = study.config["scoring"]["skip_s"], study.config["dataset"]["tr_s"]
     lengths = {story: study.dataset.n_trs(story) for story in study.dataset.test(subject)}
     for story, trs in lengths.items():
         if trs is not None and trs * tr_s <= skip_s:
-            told = f"{skip_s:g} s leave nothing of {story} ({trs * tr_s:g} s)"
-            raise UserError(f"config key scoring.skip_s: {told}; lower it")
+            length = f"{story} is only {trs * tr_s:g} s long"
+            raise UserError(f"config key scoring.skip_s: {skip_s:g} s, but {length}; lower it")
     if lengths and None not in lengths.values():
         skip = skipped_trs(bootstrap_settings(study))
         with naming(f"config key scoring.block_trs: {subject}"):

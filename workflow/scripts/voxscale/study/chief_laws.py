@@ -1,4 +1,4 @@
-"""The chief law of each kind: the kind follows from what the law runs over, whatever its name."""
+"""The chief law of each kind: the variable and models of a law decide its kind, not its name."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise ComposerError(None, None, f"key {key.value} is there twice", key.start_mark)
+                    raise ComposerError(None, None, f"duplicate key {key.value}", key.start_mark)
                 seen.add(key.value)
         return node
 
@@ -55,7 +55,7 @@ def read_yaml(path: str | Path) -> Any:
     """Read a YAML file.
 
     Raises:
-        UserError: the file is missing, may not be read or is not YAML, or a key is there twice.
+        UserError: the file is missing, cannot be read or is not YAML, or has a duplicate key.
     """
     try:
         with Path(path).open(encoding="utf-8") as file:
@@ -65,7 +65,7 @@ def read_yaml(path: str | Path) -> Any:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a file that can") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error}); mend it") from None
+        raise UserError(f"{path}: not readable as YAML ({error}); fix it") from None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

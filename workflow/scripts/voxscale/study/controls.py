@@ -22,7 +22,7 @@ def add_controls(
     is. Nothing is added to a study that has a sweep `controls` of its own.
 
     Raises:
-        UserError: the config names a control or a model to be made a twin of that there is not.
+        UserError: the config names a control that does not exist, or a model to twin that no sweep trains.
     """
     if SWEEP in config["sweeps"]:
         return config, registry, []
@@ -30,7 +30,7 @@ def add_controls(
     for name in config["controls"]["features"]:
         if name not in registry or registry[name].modality != "control":
             known = ", ".join(slug for slug, entry in registry.items() if entry.modality == "control")
-            raise UserError(f"config key controls.features: {name} is no control; known are {known}")
+            raise UserError(f"config key controls.features: {name} is not a control; choose from {known}")
         if lacking := _lacking(registry[name], dataset):
             notes.append(f"The control {name} is left out: {lacking}.")
         else:
@@ -53,10 +53,10 @@ def add_controls(
 
 
 def _lacking(entry: ModelEntry, dataset: Dataset) -> str | None:
-    """What a control would be made of and the dataset does not have."""
+    """Why the dataset lacks what a control needs; None if it has everything."""
     for story in dataset.stories:
         if entry.hears and not dataset.has_sound(story):
-            return f"there is no {dataset.audio(story)}"
+            return f"{dataset.audio(story)} does not exist"
         if entry.control == "phoneme_rate" and not dataset.has_phones(story):
             return f"{dataset.transcript(story)} has no phones"
     return None
@@ -76,7 +76,7 @@ def _to_be_twinned(config: Mapping[str, Any], registry: Mapping[str, ModelEntry]
         for model in wanted:
             if model not in trained:
                 raise UserError(
-                    f"config key controls.untrained: {model} is no trained model of the sweeps; name one"
+                    f"config key controls.untrained: {model} is not a trained model in a sweep; choose one"
                 )
         yield from wanted
     elif wanted == "all":

@@ -1,4 +1,4 @@
-"""The arm of fixed width beside the language law: its models, sweep and law, added to a study's own."""
+"""The language law at a fixed width: its models, sweep and law, added to those of the study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voxscale.study.chief_laws import chief_laws
 
 
 def arm_of(name: str) -> str:
-    """What the arm of a law, or of its sweep, is called."""
+    """Name of a law, or of its sweep, at the fixed width."""
     return f"{name}_fixed"
 
 
@@ -21,11 +21,12 @@ def add_arm(
 ) -> tuple[Mapping[str, Any], Mapping[str, ModelEntry]]:
     """Config and registry with a model `<model>-pca<width>` for each of the first law of language models.
 
-    They are of modality `derived`: no extraction of their own, no part in what makes a voxel significant.
+    Their modality is `derived`: their features are not extracted, and they do not affect which voxels are
+    significant.
     Nothing is added when the config has no `plateau.width`.
 
     Raises:
-        UserError: there is no such law, a model is narrower, or a name is taken.
+        UserError: the study has no such law, a model is narrower, or a name is taken.
     """
     width = config["plateau"].get("width")
     if width is None:
@@ -39,7 +40,7 @@ def add_arm(
     added = {}
     for model in config["sweeps"][sweep]["models"]:
         if (entry := registry.get(model)) is None:
-            continue  # told where the sweep is checked
+            continue  # reported by the check of the sweep
         if (entry.width or 0) < width:
             raise UserError(f"{where}: {model} has {entry.width} features; lower the width, or leave it out")
         nothing = {"build": None, "hub": None, "path": None, "gguf_file": None}
@@ -51,7 +52,7 @@ def add_arm(
         *((slug, registry) for slug in added),
     ):
         if made in taken:
-            raise UserError(f"{where}: makes {made}, which is there already; rename that one")
+            raise UserError(f"{where}: adds {made}, but that name is taken; rename the other")
     spec = config["sweeps"][sweep] | {"models": list(added), "n_train": ["all"], "draws": 1}
     more = {
         "sweeps": config["sweeps"] | {arm: spec},

@@ -68,14 +68,14 @@ class Grid:
         """Look up a model.
 
         Raises:
-            UserError: the slug is not in the registry; the line names the key that asked for it.
+            UserError: the slug is not in the registry; the message names the config key that contains it.
         """
         if slug not in self.models:
             raise UserError(f"config key {where}: unknown model {slug}; add it under models:")
         return self.models[slug]
 
     def layers(self, slug: str, spec: Any, where: str) -> list[int]:
-        """Layers of one model that a spec asks for."""
+        """Layers of one model that a spec selects."""
         return resolve_layers(spec, slug, self.model(slug, where).n_layers)
 
     def _sizes(self, sweep: str, subject: str) -> list[int]:
@@ -84,7 +84,7 @@ class Grid:
         for size in self.sweeps[sweep]["n_train"]:
             if size != "all" and size > available:
                 raise UserError(
-                    f"config key sweeps.{sweep}.n_train: {size} stories asked for, "
+                    f"config key sweeps.{sweep}.n_train: {size} stories requested, "
                     f"but {subject} has {available} for training; lower it or use `all`"
                 )
             sizes.append(available if size == "all" else size)
@@ -119,7 +119,7 @@ class Grid:
         """Cells of one sweep, or of all.
 
         Raises:
-            UserError: there is no such sweep; the line names the key that asked for it.
+            UserError: the sweep does not exist; the message names the config key that contains it.
         """
         if sweep is None:
             return list(self.draws)

@@ -60,7 +60,7 @@ def reference_cells(grid: Grid, registry: Mapping[str, ModelEntry], mapped: Sequ
     for modality in MAPPED:
         models = [model for model in models_of(grid, registry, modality) if not registry[model].untrained]
         rank = {model: (registry[model].width or 0, i) for i, model in enumerate(models)}
-        # The last one offered stays: a map's cell, whatever else there is.
+        # The last cell replaces earlier ones, so that a cell of the maps is always chosen.
         cells = [cell for cell in grid.cells() if cell.model in rank]
         cells.sort(key=lambda cell: (cell.n_train, rank[cell.model]))
         for cell in [*cells, *(cell for cell in mapped if cell.model in rank)]:

@@ -67,12 +67,12 @@ class Study:
         return {subject: str(path) for subject, path in found.items() if path}
 
     def chosen_voxels(self, subject: str) -> str | list[str]:
-        """The subject's table of voxels if the user wrote it: only such a one says which voxels to fit."""
+        """The subject's table of voxels if the user wrote it: only such a table selects the voxels to fit."""
         return [] if self.dataset.places_voxels else self.voxel_tables().get(subject, [])
 
     @property
     def notes(self) -> list[str]:
-        """What a reader of the report must know of this study before it began."""
+        """Limitations of this study that the report must state."""
         without = self.dataset.kind == "ds003020" and not self.voxel_tables()
         return [*self.left_out, *([NO_PLACES] if without else [])]
 
@@ -86,13 +86,13 @@ class Study:
         return [str(self.dataset.audio(story)) for story in stories]
 
     def hears(self, model: str) -> bool:
-        """Whether a model's features are made of sound."""
+        """Whether a model's features are computed from sound."""
         entry = self.registry[model]
         return entry.hears or bool(entry.source and self.hears(entry.source))
 
     @cached_property
     def any_hears(self) -> bool:
-        """Whether any used model's features are made of sound."""
+        """Whether any used model's features are computed from sound."""
         return any(self.hears(model) for model in self.grid.used_models)
 
     def models_of(self, *modalities: str) -> list[str]:
