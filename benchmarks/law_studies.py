@@ -40,7 +40,7 @@ def share(hits: list[bool] | np.ndarray) -> str:
     return f"{100 * rate:.1f} % ± {100 * np.sqrt(rate * (1 - rate) / n):.1f}"
 
 
-def told(form: str) -> str:
+def title(form: str) -> str:
     """A form's name in words."""
     return form.replace("_", "-")
 
@@ -87,7 +87,7 @@ def likeliest(x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> str:
 
 
 def forms(studies: int) -> Iterator[Row]:
-    """Does the form that made the points win, if each point errs alone?"""
+    """Does the form that made the points win, if errors are independent?"""
     x = np.geomspace(1e8, 1e11, 9)
     truth = {"log_linear": [-0.3, 0.05], "power": [1e-3, 0.25], "saturating": [0.3, 1200.0, 0.45]}
     rng = np.random.default_rng(1)
@@ -95,7 +95,7 @@ def forms(studies: int) -> Iterator[Row]:
         law = FORMS[name].value(x, np.array(parameters))
         wins = [likeliest(x, (law + 0.003 * rng.normal(size=len(x)))[None]) == name for _ in range(studies)]
         yield (
-            f"{told(name)} points, 9 sizes, noise 0.003",
+            f"{title(name)} points, 9 sizes, noise 0.003",
             "its form has the least AICc",
             "> 85 %",
             share(wins),
@@ -103,7 +103,7 @@ def forms(studies: int) -> Iterator[Row]:
 
 
 def forms_of_studies(studies: int) -> Iterator[Row]:
-    """The same from responses: scores of one test set, which err together."""
+    """The same from responses: scores of one test set, whose errors are correlated."""
     for trs in (300, 1000, 3000):
         for name, parameters in TRUTH.items():
             law = partial(FORMS[name].value, parameters=np.array(parameters))
@@ -113,9 +113,9 @@ def forms_of_studies(studies: int) -> Iterator[Row]:
                 best.append(likeliest(X, resampled(predicted, observed, seed)[:, :, 0]))
             wins = np.array(best) == name
             next_best = max((form for form in TRUTH if form != name), key=best.count)
-            other = f"{told(next_best)} {100 * best.count(next_best) / studies:.0f} %"
+            other = f"{title(next_best)} {100 * best.count(next_best) / studies:.0f} %"
             yield (
-                f"{told(name)} study, 9 sizes, 40 voxels, {trs} test TRs",
+                f"{title(name)} study, 9 sizes, 40 voxels, {trs} test TRs",
                 "its form has the least AICc",
                 f"> 85 % (next: {other})",
                 share(wins),
@@ -147,7 +147,7 @@ def parameters(studies: int) -> Iterator[Row]:
                     if row["parameter"] in hit:
                         hit[row["parameter"]].append(row["lo"] <= truth[row["parameter"]] <= row["hi"])
             for key, hits in hit.items():
-                label = f"90% interval of {key.replace('_', ' ')}, {told(name)} study, {trs} test TRs"
+                label = f"90% interval of {key.replace('_', ' ')}, {title(name)} study, {trs} test TRs"
                 yield label, "holds the truth", "85–95 %", share(hits)
 
 

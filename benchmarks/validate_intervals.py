@@ -1,4 +1,4 @@
-"""Do the analyses tell the truth? Many simulated studies whose truth is known; writes docs/validation.md.
+"""Are the analyses right? Many simulated studies whose truth is known; writes docs/validation.md.
 
     python benchmarks/validate_intervals.py [--studies 200]
 
@@ -189,14 +189,14 @@ PARTS = {
 # Below the table of a part: what its reader should know.
 NOTES = {
     "Laws": """Signal and noise are as smooth as haemodynamic ones, and models lie on the law: how far a model
-may lie off it is in no interval.""",
+may lie off it is not in any interval.""",
     "Forms": """Where the table says less than 85 %, read the preferred form as one of several.""",
-    "Artifact": """Two cuts that fewer than five blocks tell apart have no interval of their difference.""",
+    "Artifact": """Two cuts that differ in fewer than five blocks have no interval of their difference.""",
     "Significant voxels": """Chosen by p on the test set, voxels score too high on it, those of the model that
 chose them most, and a law over them is too steep. The workflow chooses them in training.""",
-    "What next": """The interval takes in each form that fits, as far as it does. Three models at four
-amounts of data do not tell forms well apart: of a truth of two powers, whose gains over hours other forms
-see larger or smaller, it is too wide.""",
+    "What next": """The interval covers all forms, in proportion to how well they fit. Three models at four
+amounts of data do not separate the forms well: if the truth is two powers, where other forms predict larger
+or smaller gains with hours, it is too wide.""",
 }
 HEAD = """# Validation on simulated studies
 

@@ -34,7 +34,7 @@ def chain(r, trs, noise_shared=0.3, seed=0):
     rng = np.random.default_rng(seed)
     models, voxels = r.shape
     weight = np.sqrt(np.diff(r**2, axis=0, prepend=0))
-    # Latents are shared by voxels in part, so that voxels err together.
+    # Voxels share a part of their latents, so that their errors are correlated.
     common = smooth(rng.normal(size=(models, 1, trs + 50)))
     own = smooth(rng.normal(size=(models, voxels, trs + 50)))
     predicted = np.cumsum(weight[..., None] * np.sqrt(0.5) * (common + own), 0)

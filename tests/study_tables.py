@@ -34,7 +34,7 @@ def level(model: str) -> float:
 
 
 def _frame(name: str, rows: list[dict]) -> pd.DataFrame:
-    """Rows as a frame that the schema accepts, columns that a row lacks filled with what stands for none."""
+    """Rows as a frame that the schema accepts, missing columns filled with empty values."""
     schema = tables.SCHEMAS[name]
     frame = pd.DataFrame(rows)
     for field in schema:

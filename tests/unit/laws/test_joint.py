@@ -95,7 +95,7 @@ def test_forms_share_the_resamples_by_their_weights():
     shares = akaike_weights(deviances, parameters, points=12, n_units=10**9)
     assert shares == pytest.approx({"a": 0.75, "b": 0.25})
     few = akaike_weights({"a": 10.0, "b": 20.0}, {"a": 3, "b": 3}, points=12, n_units=30)
-    assert few["b"] / few["a"] == pytest.approx(np.exp(-5 * 6 / 19)), "30 blocks tell the covariance badly"
+    assert few["b"] / few["a"] == pytest.approx(np.exp(-5 * 6 / 19)), "deviances are shrunk with 30 blocks"
     each = share_out(shares, 100)
     assert (each.count("a"), each.count("b")) == (75, 25)
 

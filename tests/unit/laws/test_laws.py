@@ -19,7 +19,7 @@ SPEC = {"sweep": "x", "x": "width", "voxels": ["all", "rois"], "n_draws": 1}
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    """Two subjects, five nested models; rows before the cut are ruined."""
+    """Two subjects, five nested models; rows before the cut are useless."""
     folder = tmp_path_factory.mktemp("law")
     cells, moments, rows = [], [], []
     for s, subject in enumerate(("UTS01", "UTS02")):
@@ -192,7 +192,7 @@ def test_points_average_the_draws_of_their_own_sweep(tmp_path):
     for model, draws in (("alone", 2), ("shared", 5)):
         for n_train in (2, 4, 8):
             predicted = p + luck[:draws] * 2 / np.sqrt(n_train)
-            predicted[2:] = noise[::-1]  # of no use at all
+            predicted[2:] = noise[::-1]  # useless predictions
             cells.append((model, 1, "UTS01", n_train))
             path = tmp_path / f"{model}-{n_train}.h5"
             moments.append(write_moments(path, predicted, p + noise, {"a": 600}))
@@ -212,7 +212,7 @@ def test_points_average_the_draws_of_their_own_sweep(tmp_path):
 def test_subjects_with_other_test_stories_are_resampled_apart(tmp_path):
     cells, moments, rows = [], [], []
     for s, (subject, lengths) in enumerate({"A": {"a": 400}, "B": {"b": 700}, "C": {"a": 400}}.items()):
-        # A and C are alike but for the name.
+        # A and C differ only in their name.
         predicted, observed, _ = nested(SIZES, voxels=10, trs=sum(lengths.values()), seed=s % 2)
         for size, p in zip(SIZES, predicted, strict=True):
             cells.append((f"nested-{size}", 1, subject, 5))
@@ -266,7 +266,7 @@ def test_weights_of_draws_make_a_mean_vary_as_its_t_interval_does(blocks):
 
 
 def test_layer_is_chosen_without_the_test_set():
-    """Of layers that are all the same but for noise, the test set's favourite flatters; cv's does not."""
+    """Layers differ only by noise: the best on the test set scores too high, the best by cv does not."""
     rng = np.random.default_rng(3)
     gap = {"cv": [], "test": []}
     for _ in range(300):

@@ -15,9 +15,7 @@ TRUTH = {
     "saturating": [0.3, 1200.0, 0.45],
     "learning_curve": [0.3, 5e9],
 }
-WALK = 0.004**2 * np.minimum(
-    *np.meshgrid(range(1, 10), range(1, 10))
-)  # each point errs beyond the one before
+WALK = 0.004**2 * np.minimum(*np.meshgrid(range(1, 10), range(1, 10)))  # errors add up from point to point
 
 
 def points(name, noise):
@@ -25,7 +23,7 @@ def points(name, noise):
 
 
 @pytest.mark.parametrize("name", TRUTH)
-def test_points_that_err_alone_have_the_plain_criterion(name):
+def test_points_with_independent_errors_have_the_plain_criterion(name):
     y = points(name, 0.003 * np.random.default_rng(0).normal(size=9))
     for other, form in FORMS.items():
         found = form_criterion(form, X, y, np.zeros((9, 9)))
@@ -76,7 +74,7 @@ def test_bounds_are_kept():
     assert np.isnan(form_criterion(FORMS["power"], X, np.full(9, np.nan), covariance))
 
 
-def test_the_right_form_wins_more_often_when_errors_are_known_to_go_together():
+def test_the_right_form_wins_more_often_when_correlated_errors_are_known():
     rng = np.random.default_rng(3)
     wins = {"together": 0, "alone": 0}
     for noise in rng.multivariate_normal(np.zeros(9), WALK, size=100):

@@ -156,7 +156,7 @@ def test_words_spoken_as_one_share_its_phones():
     by_word = {word.label: word for word in said.words}
     phones = [phone for phone in said.phones if phone.onset_s >= by_word["of"].onset_s]
     of = [phone.label for phone in phones if phone.offset_s <= by_word["of"].offset_s + 1e-6]
-    assert of == ["V", "v"]  # "of" ends before "the" begins, though the synthesiser tells them as one
+    assert of == ["V", "v"]  # "of" ends before "the" begins, though the synthesiser speaks them as one
     for word in said.words:
         assert any(abs(phone.onset_s - word.onset_s) < 1e-9 for phone in said.phones)
 

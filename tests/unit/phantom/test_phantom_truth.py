@@ -32,13 +32,13 @@ def test_clock_matches_the_published_counts():
     )
 
 
-def test_latent_is_white_and_does_not_tell_the_word_rate(stories, drives):
+def test_latent_is_white(stories, drives):
     words, _ = drives
     kept = np.concatenate([x[latents.RESPONSE] - x[latents.RESPONSE].mean(0) for x in words.values()])
     np.testing.assert_allclose(kept.T @ kept / len(kept), np.eye(latents.DIMENSIONS), atol=1e-6)
     late = np.concatenate([brain.delayed(x, 2)[latents.RESPONSE] for x in words.values()])
     lagged = np.corrcoef(kept.T, late.T)[:32, 32:]
-    assert np.abs(lagged).mean() < 0.06  # dimensions are strangers at other delays too
+    assert np.abs(lagged).mean() < 0.06  # dimensions are uncorrelated at other delays too
 
 
 def test_spectrum_makes_a_straight_line():

@@ -1,4 +1,4 @@
-"""What validation makes of results: right ones hold, and each check and statement can fail."""
+"""Validation of results: right ones hold, and each check and statement can fail."""
 
 import json
 
@@ -82,14 +82,14 @@ def results(monkeypatch, subject, signal, drives):
     at = [expectation.WIDTHS.index(d) for d in (1, 4, 16)]
     mean = np.nanmean(expected[at], axis=1)
     slope, intercept = expectation.fit_line(mean, (1, 4, 16))
-    told = {"metric": "r", "voxel_set": "roi:language"}
+    same = {"metric": "r", "voxel_set": "roi:language"}
     points = [
-        {"subject": "UTS01", "group": "nested", "x": x, "y": y, "lo": y - 0.02, "hi": y + 0.02} | told
+        {"subject": "UTS01", "group": "nested", "x": x, "y": y, "lo": y - 0.02, "hi": y + 0.02} | same
         for x, y in zip((1.0, 4.0, 16.0), mean, strict=True)
     ]
     law = [
         {"law": "nested", "subject": who, "points": "all", "group": "all"}
-        | told
+        | same
         | {"form": "log_linear", "parameter": name, "estimate": value, "lo": value - 0.02, "hi": value + 0.02}
         for who in ("UTS01", "pooled")
         for name, value in (("a", intercept), ("b", slope))

@@ -100,7 +100,7 @@ def test_every_row_once_and_means_by_set(study):
     assert row.loc["all", "depth"] == 0.25
     assert not row.loc["all", "wide"]
     assert voxels.roi.notna().sum() == 10
-    # Significance is that of the stated reference inside training, whatever p it has on the test set.
+    # Significance comes from the named reference inside training, and does not depend on p on the test set.
     assert voxels.reference.unique().tolist() == ["a layer 1 n_train 5"]
     assert voxels.significant.tolist() == (scores[scores.n_train == 5].cv_r > 0.3).tolist()
     assert row.loc["significant", "n_voxels"] == voxels.significant.sum()

@@ -1,4 +1,4 @@
-"""Layer profiles and their optimism; the long-context artifact: each against a truth that was put in."""
+"""Layer profiles and their optimism; the long-context artifact: each against a known truth."""
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +11,8 @@ from voxscale.scores.artifact import write_artifact
 from voxscale.scores.layers import optimism, profiles, write_layers
 
 
-def test_layers_picked_on_the_test_set_flatter_and_more_layers_flatter_more():
-    """All layers are alike at r = 0.1: whatever choosing gains is noise."""
+def test_choosing_on_the_test_set_raises_scores_and_more_so_with_more_layers():
+    """All layers are alike at r = 0.1: any gain from choosing is noise."""
     rng = np.random.default_rng(0)
     found = {}
     for layers in (12, 96):
@@ -36,7 +36,7 @@ def test_the_best_layer_is_found_without_the_test_set():
         rank: np.mean([one.test[i] - one.fresh[i] for one in found for i in [getattr(one, rank).argmax()]])
         for rank in ("cv", "test")
     }
-    assert excess["test"] > excess["cv"] + 0.003, "a layer chosen on the test set flatters"
+    assert excess["test"] > excess["cv"] + 0.003, "a layer chosen on the test set scores too high"
 
 
 def test_the_chosen_layer_is_that_of_training():
@@ -131,7 +131,7 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     assert gained.difference == pytest.approx(gained.y - region.loc[100, "y"])
     assert 0 < gained.difference_lo < gained.difference < gained.difference_hi
     assert region.loc[[80, 120], ["difference_lo", "difference_hi"]].isna().all(axis=None), (
-        "told by a block or two"
+        "cuts that differ in one or two blocks"
     )
     write_artifact(
         [("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, settings | {"skip_s": 160}

@@ -49,7 +49,7 @@ def test_interval_covers_a_mean_of_very_few_blocks(n):
     values = np.random.default_rng(0).normal(size=(1500, n))
     counts = block_counts(n, 400, seed=2)[1:] / n
     lo, hi = interval(values.mean(1), counts @ values.T, 0.9, n)
-    assert 0.86 < ((lo < 0) & (hi > 0)).mean() < 0.97, "no resample strays as far: 50 % at two blocks"
+    assert 0.86 < ((lo < 0) & (hi > 0)).mean() < 0.97, "plain percentiles: 50 % at two blocks"
 
 
 @pytest.mark.parametrize("numbers", [range(2, 8), range(8, 100, 2), range(9, 100, 2)])

@@ -30,7 +30,7 @@ from voxscale.statistics import METRICS, interval, reach, spread_lost
 _BEYOND = 1.5  # how far a curve is drawn beyond its points
 
 
-def groups_of(points: Sequence[Point], over_models: bool) -> dict[str, list[Point]]:
+def _groups_of(points: Sequence[Point], over_models: bool) -> dict[str, list[Point]]:
     """Points that share one law: all models and each family; or each model's sizes of training set."""
     groups: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda point: point.x):
@@ -81,7 +81,7 @@ def fit_group(
                 lo, hi = interval(values[0], values[1:], level, n_blocks)
             else:
                 later = tenfold if key == "percent_per_decade" else last
-                lo, hi = percent_interval(form, first, later, parameters, level, n_blocks)
+                lo, hi = _percent_interval(form, first, later, parameters, level, n_blocks)
             if form.bounded and key in form.parameters:  # an interval ends where the parameter does
                 lo, hi = (lo, min(hi, ceiling)) if key == "c" else (max(lo, 0.0), hi)
             row = {"parameter": key, "estimate": float(values[0]), "lo": float(lo), "hi": float(hi)}
@@ -93,7 +93,7 @@ def fit_group(
     return [row | {"preferred": row["form"] == best} for row in rows], curve
 
 
-def percent_interval(
+def _percent_interval(
     form: Form, first: float, later: float, parameters: np.ndarray, level: float, n_blocks: int
 ) -> tuple[float, float]:
     """Interval of a rise in percent of a base that has an error as well.
@@ -148,7 +148,7 @@ def preferred_form(judged: Mapping[str, tuple[float, float]]) -> str | None:
     return None
 
 
-def law_rows(
+def _law_rows(
     points: Mapping[str, list[Point]], x: str, level: float, intercepts: bool = False
 ) -> tuple[list[dict], list[dict]]:
     """Rows of `laws` and `law_curves`: by subject, metric, set, group, with and without points of p > n.
@@ -177,7 +177,7 @@ def _variants(
 ) -> Iterator[tuple[dict[str, str], list[Point]]]:
     """What one law is fitted to: its subject, group and points, with and without those of p > n."""
     for subject, mine in points.items():
-        for group, members in groups_of(mine, over_models).items():
+        for group, members in _groups_of(mine, over_models).items():
             narrow = [point for point in members if not point.about["wide"]]
             variants = {"all": members} | ({"narrow": narrow} if len(narrow) < len(members) else {})
             for variant, chosen in variants.items():
@@ -185,7 +185,7 @@ def _variants(
                     yield {"subject": subject, "group": group, "points": variant}, chosen
 
 
-def point_rows(points: Mapping[str, list[Point]], x: str, layer_choice: str, level: float) -> list[dict]:
+def _point_rows(points: Mapping[str, list[Point]], x: str, layer_choice: str, level: float) -> list[dict]:
     """Rows of table `law_points`."""
     rows = []
     for subject, mine in points.items():
@@ -229,10 +229,10 @@ def write_law(
     points = read_points(cells, moments, summary, voxels, x, spec, f"config key laws.{law}", settings)
     several = len({(cell[0], *cell[2:]) for cell in cells}) < len(set(map(tuple, cells)))
     choice = settings["layer_choice"] if several else "fixed"
-    rows, curves = law_rows(points, x, level, x not in DATA and spec.get("families") == "intercepts")
+    rows, curves = _law_rows(points, x, level, x not in DATA and spec.get("families") == "intercepts")
     provenance = points_provenance(points, spec, settings, law=law)
     for name, found, path in (
-        ("law_points", point_rows(points, x, choice, level), output_points),
+        ("law_points", _point_rows(points, x, choice, level), output_points),
         ("laws", rows, output),
         ("law_curves", curves, output_curves),
     ):

@@ -204,7 +204,7 @@ def speak(
     seconds = 0.3
     with contextlib.closing(_Synthesiser()) as voice:
         for sentence in prose.sentences(text, limit):
-            # ASSUME: prosody is independent of the words, so that sound tells more than text.
+            # ASSUME: prosody is independent of the words, so sound has information that text has not.
             pace, pitch = rng.uniform(0.88, 1.12), rng.uniform(30, 70)
             loudness_db, timbre = rng.uniform(-12, 0), rng.uniform(-0.9, 0.9)
             spoken = _speak_sentence(voice, sentence, words_per_minute * pace, pitch)

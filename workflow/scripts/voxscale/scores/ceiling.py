@@ -93,7 +93,7 @@ def _intervals(covariances: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
     noise = np.maximum(noise, 1e-30)
     scatter = np.where(apart, covariances - signal[:, None, None], 0.0)
     free = n * (n - 1) // 2 - 1
-    if n > 3:  # of three, nothing would be left beside the repeats' means
+    if n > 3:  # with three, the repeats' means would use up all degrees of freedom
         own = scatter.sum(2) / (n - 2)
         scatter = np.where(apart, scatter - own[:, :, None] - own[:, None, :], 0.0)
         free = n * (n - 3) // 2
@@ -134,7 +134,7 @@ def ceiling_columns(
         level: of the intervals.
 
     Returns:
-        columns of table `ceiling` but for subject and voxel, and `agreement` (voxels, repeats).
+        columns of table `ceiling` without subject and voxel, and `agreement` (voxels, repeats).
     """
     covariances = repeat_covariances(repeats)
     n = covariances.shape[-1]

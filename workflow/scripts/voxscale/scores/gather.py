@@ -50,8 +50,8 @@ def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
 
 def _write_cells(
     paths: Sequence[str | Path], output: str | Path, provenance: Mapping[str, Any]
-) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
-    """Write all cells into one table, and yield each draw that was written.
+) -> Iterator[tuple[str | Path, tuple[Any, ...], pa.Table]]:
+    """Write all cells into one table, and yield each draw with its file and key.
 
     Raises:
         UserError: two files hold the same draw of the same cell.
@@ -75,12 +75,12 @@ def _write_cells(
                 if sum(len(table) for table in waiting) >= _ROW_GROUP:
                     writer.write_table(pa.concat_tables(waiting))
                     waiting.clear()
-                yield key, part
+                yield path, key, part
         if waiting:
             writer.write_table(pa.concat_tables(waiting))
 
 
-def set_means(
+def _set_means(
     columns: Mapping[str, np.ndarray], sets: Mapping[str, np.ndarray], ccmax: np.ndarray, fdr: float
 ) -> Iterator[dict[str, Any]]:
     """Scores of one draw of one cell, averaged over each set of voxels. Voxels without a score are counted.
@@ -121,7 +121,7 @@ def set_means(
         }
 
 
-def read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+def _read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     """Columns of the summary that come from the model cards, by slug."""
     cards = {}
     for path in paths:
@@ -166,18 +166,16 @@ def gather_scores(
         UserError: a file is missing or damaged, a cell comes twice, a subject's voxels differ between files.
     """
     provenance = collect(**settings)
-    models = read_cards(cards)
-    for key, _ in _write_cells(scores, output_scores, provenance):
-        if key[0] not in models:
-            raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
+    models = _read_cards(cards)
     known = reference_p(references, settings)
     parts = [_voxel_table(tables.read("ceiling", path), voxel_tables, known, settings) for path in ceilings]
-    tables.write("voxels", pa.concat_tables(parts), output_voxels, provenance)
     subjects = {found.subject: found for found in map(sets_of, parts)}
     rows = []
-    for path in bar(scores, "summarise", unit="cell"):
-        for key, part in read_cell(path):
-            rows += _summary_rows(path, key, part, models[key[0]], subjects, settings["fdr"])
+    for path, key, part in _write_cells(scores, output_scores, provenance):
+        if key[0] not in models:
+            raise UserError(f"model {key[0]}: has scores but no card; make results/models/{key[0]}.json")
+        rows += _summary_rows(path, key, part, models[key[0]], subjects, settings["fdr"])
+    tables.write("voxels", pa.concat_tables(parts), output_voxels, provenance)
     tables.write("summary", rows, output_summary, provenance)
 
 
@@ -205,7 +203,7 @@ def _summary_rows(
         "wide": features > trs,
     }
     ccmax = np.where(subject.members["reliable"], subject.ccmax, np.nan)
-    return [cell | about | row for row in set_means(columns, subject.members, ccmax, fdr)]
+    return [cell | about | row for row in _set_means(columns, subject.members, ccmax, fdr)]
 
 
 def _voxel_table(

@@ -67,7 +67,7 @@ def optimism(r: np.ndarray, cv_r: np.ndarray, sets: Mapping[str, np.ndarray]) ->
         r: (layers, voxels) test correlations; cv_r: the same inside the training stories.
 
     Returns:
-        rows of table `layer_choice` but for model and subject.
+        rows of table `layer_choice` without model and subject.
     """
     rows: list[dict[str, float | str]] = []
     for name, inside in sets.items():

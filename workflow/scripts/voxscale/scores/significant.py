@@ -23,7 +23,7 @@ from voxscale.statistics import correlations, false_discovery, jackknife_error, 
 def error_at_zero(sums: np.ndarray, n: np.ndarray) -> np.ndarray:
     """Standard error that r would have at r = 0: (voxels,).
 
-    r errs in proportion to 1 − r² (Fisher 1915).
+    The error of r is proportional to 1 − r² (Fisher 1915).
 
     Args:
         sums: (blocks, 5, voxels); n: (blocks,) TRs.
@@ -91,7 +91,7 @@ def significant(
     Of several references the smallest p counts, times their number (Bonferroni); the false discovery rate is
     that of this p.
 
-    ASSUME: the references stand for all models: the same voxels, whatever cell is scored on them.
+    ASSUME: the references represent all models: all cells are scored on the same voxels.
 
     Args:
         references: of `reference_p`.
