@@ -42,9 +42,9 @@ class Run:
         ]
 
 
-def snakemake(folder, *arguments, config=None, cores=2, timeout=900):
-    """Call snakemake on this workflow, its results under `folder`."""
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", HOME / "Snakefile"]
+def snakemake(folder, *arguments, config=None, cores=2, timeout=900, snakefile=HOME / "Snakefile"):
+    """Call snakemake on this workflow, or a copy of it, its results under `folder`."""
+    command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile]
     command += ["--directory", folder, "--cores", str(cores), "--nocolor", *arguments]
     if config is not None:
         path = Path(folder) / "study.yaml"

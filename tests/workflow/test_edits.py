@@ -1,0 +1,158 @@
+"""What is computed anew after an upgrade: nothing for an edit of code, what follows for a raised version."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+import yaml
+from workflow.runs import HOME, snakemake, tiny_config
+
+LIBRARY = "workflow/scripts/voxscale"
+NOTHING = "Nothing to be done"
+MODELS = {"tiny-opt-1", "tiny-opt-2", "tiny-opt-3"}
+
+
+def config():
+    """A law of three language models, and a control."""
+    sweeps = {"size": {"models": sorted(MODELS)}, "control": {"models": ["word_rate"]}}
+    law = {"sweep": "size", "x": "parameters", "voxels": ["all"]}
+    return tiny_config() | {"sweeps": sweeps, "laws": {"opt_size": law}}
+
+
+def copy_house(house):
+    """What of the repository makes the workflow."""
+    for name in ("Snakefile", "rules", "config", "profiles", "envs", "workflow"):
+        source = HOME / name
+        if source.is_dir():
+            shutil.copytree(source, house / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, house / name)
+
+
+def placeholder(path, study):
+    """A file in place of an output that no job will read; JSON is looked into by the rules."""
+    stories = [*study["dataset"]["training_stories"], *study["dataset"]["test_stories"]]
+    content = dict.fromkeys(stories, 120) if path.name == "respdict.json" else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content) if path.suffix == ".json" else str(path))
+
+
+class House:
+    """A copy of the workflow beside a study that it has finished: Snakemake noted each job's parameters."""
+
+    def __init__(self, folder):
+        self.house, self.study = folder / "house", folder / "study"
+        self.house.mkdir()
+        self.study.mkdir()
+        copy_house(self.house)
+        study = config()
+        (self.study / "study.yaml").write_text(yaml.safe_dump(study))
+        outputs = re.findall(r"^    output: (.*)$", self.run("--dry-run").text, re.MULTILINE)
+        for path in re.findall(r"results/[^\s,]+", " ".join(outputs)):
+            placeholder(self.study / path, study)
+        self.run("--touch", "--forceall")
+
+    def run(self, *arguments):
+        config = "--configfile", self.study / "study.yaml"
+        done = snakemake(self.study, *config, *arguments, snakefile=self.house / "Snakefile")
+        assert done.status == 0, done.text[-3000:]
+        return done
+
+    def plan(self, *arguments):
+        return self.run("--dry-run", *arguments)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    made = House(tmp_path_factory.mktemp("edits"))
+    assert NOTHING in made.plan().text
+    return made
+
+
+@pytest.fixture
+def house(finished):
+    """The finished study's workflow, to edit: put back afterwards."""
+    yield finished
+    shutil.rmtree(finished.house)
+    finished.house.mkdir()
+    copy_house(finished.house)
+
+
+def replace(pattern, by):
+    """An edit of a file: the first or all matches of a pattern, of which there must be one."""
+
+    def edit(path):
+        text, n = re.subn(pattern, by, path.read_text())
+        assert n, f"{path} has no {pattern}"
+        path.write_text(text)
+
+    return edit
+
+
+COMMENT = replace(r"\Z", "\n# A comment.\n")
+DOCSTRING = replace(r'\A"""', '"""In other words: ')
+EDITS = {
+    "comment": (f"{LIBRARY}/ridge/solver.py", COMMENT),
+    "docstring": (f"{LIBRARY}/ridge/folds.py", DOCSTRING),
+    "message": (f"{LIBRARY}/encoding/data.py", replace("lower n_train", "use fewer")),
+    "local name": (f"{LIBRARY}/encoding/fit.py", replace(r"\bproblem\b", "task")),
+    "comment in a script": ("workflow/scripts/fit_encoding.py", COMMENT),
+    "docstring of a script": ("workflow/scripts/fit_encoding.py", DOCSTRING),
+    "name in a script": ("workflow/scripts/fit_encoding.py", replace(r"\bscript\b", "run_script")),
+    "comment in a rule": ("rules/encoding.smk", COMMENT),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_reruns_nothing(house, edit):
+    path, change = EDITS[edit]
+    change(house.house / path)
+    assert NOTHING in house.plan().text
+
+
+def test_a_module_that_moves_within_its_room_reruns_nothing(house):
+    room = house.house / LIBRARY / "ridge"
+    (room / "folds.py").rename(room / "splits.py")
+    for path in (house.house / LIBRARY).rglob("*.py*"):
+        if path.suffix in (".py", ".pyi"):
+            text = path.read_text()
+            path.write_text(re.sub(r"(ridge\.|from \.)folds\b", r"\1splits", text))
+    assert NOTHING in house.plan().text
+
+
+@pytest.mark.parametrize("profile", ["default", "slurm"])
+def test_a_new_checkout_reruns_nothing(house, profile):
+    for path in house.house.rglob("*"):
+        os.utime(path)
+    triggers = "--rerun-triggers", *rerun_triggers(profile)
+    assert NOTHING in house.plan(*triggers).text
+
+
+def rerun_triggers(profile):
+    return yaml.safe_load((HOME / f"profiles/{profile}/config.yaml").read_text())["rerun-triggers"]
+
+
+def raised(house, stage):
+    """(rule, wildcards) of the jobs that run when a stage's version is raised."""
+    replace(rf'("{stage}"): (\d+)', r"\1: 99")(house.house / LIBRARY / "versions.py")
+    return house.plan().jobs
+
+
+def test_a_raised_version_of_laws_reruns_them_and_what_follows(house):
+    rules = {rule for rule, _ in raised(house, "laws")}
+    assert {"fit_law", "write_report"} <= rules
+    assert not rules & {"fit_encoding", "gather_scores", "extract_language_features", "prepare_responses"}
+
+
+def test_a_raised_version_of_text_reruns_its_features_and_the_fits_on_them(house):
+    jobs = raised(house, "text")
+    models = {
+        rule: {re.search(r"model=([^,]+)", text)[1] for name, text in jobs if name == rule}
+        for rule in ("extract_language_features", "fit_encoding")
+    }
+    assert models["extract_language_features"] == models["fit_encoding"] == MODELS
+    rules = {rule for rule, _ in jobs}
+    assert {"gather_scores", "fit_law"} <= rules
+    assert not rules & {"extract_control_features", "prepare_responses", "prepare_model"}
