@@ -5,8 +5,12 @@
 rule fit_banded:
     """Banded ridge of one subject on features of several models, from all its training stories."""
     input:
-        **RESPONSES,
-        features=ancient(lambda wildcards: band_paths("features", wildcards.banded)),
+        **responses_of("fit_banded"),
+        features=ancient_input(
+            "fit_banded",
+            "features",
+            lambda wildcards: band_paths("features", wildcards.banded),
+        ),
         cards=lambda wildcards: band_paths("card", wildcards.banded),
         subject=PATHS["subject_table"],
         sounds=lambda wildcards: (

@@ -14,8 +14,8 @@ from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.cluster import before_graph, before_jobs, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
-from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of, require_schemas
-from voxscale.jobs import farewell, tell_failures
+from voxscale.jobs import PATHS, Job, Jobs, Settings, figures_of, record_of
+from voxscale.jobs import farewell, require_schemas, tell_failures
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import availability
 from voxscale.versions import numbers
@@ -51,6 +51,7 @@ except UserError as error:
     sys.exit(f"ERROR {error}")
 
 jobs = Jobs(study)
+noted = Settings(jobs)
 FIGURES = figures_of(study)
 
 
@@ -66,11 +67,29 @@ wildcard_constraints:
     figure="|".join(FIGURES),
 
 
-# Responses by what they are made of: to make a damaged file anew must make no finished fit run again.
-RESPONSES = {
-    "responses": ancient(PATHS["responses"]),
-    "responses_digest": PATHS["responses_digest"],
-}
+def ancient_input(rule, name, paths=None):
+    """Input of a rule that alone makes no finished job run again: to make it anew may change nothing for it.
+
+    Snakemake compares no parameters of a job behind one that will run, and does not run it for an ancient
+    input: a job whose parameters have changed would keep its old output. To such a job the input is a common one.
+    """
+
+    def of(wildcards):
+        found = (
+            paths(wildcards) if paths else PATHS[name].format(**dict(wildcards.items()))
+        )
+        job = Job(rule, dict(wildcards.items()))
+        return found if noted.params_differ(job) else ancient(found)
+
+    return of
+
+
+def responses_of(rule):
+    """Responses by what they are made of: to make a damaged file anew must make no finished fit run again."""
+    return {
+        "responses": ancient_input(rule, "responses"),
+        "responses_digest": PATHS["responses_digest"],
+    }
 
 
 def made(rule):

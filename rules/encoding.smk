@@ -5,10 +5,10 @@
 rule fit_encoding:
     """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
     input:
-        **RESPONSES,
+        **responses_of("fit_encoding"),
         # The index changes whenever any story is added. What of it this fit depends on is said by the other
-        # inputs and the parameters: model, stories, settings and code of the extraction.
-        features=ancient(PATHS["features"]),
+        # inputs and the parameters: model, stories, settings and versions of the extraction.
+        features=ancient_input("fit_encoding", "features"),
         card=PATHS["card"],
         subject=PATHS["subject_table"],
         sounds=lambda wildcards: (
@@ -36,8 +36,8 @@ rule fit_encoding:
 rule predict_encoding:
     """Out-of-fold and test predictions of one cell at the alphas its fit chose."""
     input:
-        **RESPONSES,
-        features=ancient(PATHS["features"]),
+        **responses_of("predict_encoding"),
+        features=ancient_input("predict_encoding", "features"),
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:
@@ -61,8 +61,8 @@ rule predict_encoding:
 rule weigh_encoding:
     """Ridge weights of one cell at the alphas its fit chose. Made only when asked for by its path."""
     input:
-        **RESPONSES,
-        features=ancient(PATHS["features"]),
+        **responses_of("weigh_encoding"),
+        features=ancient_input("weigh_encoding", "features"),
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:

@@ -121,7 +121,11 @@ rule extract_derived_features:
     """Another model's features, reduced to principal components of the training stories."""
     input:
         # As for a fit: what of the index matters is said by the parameters.
-        features=lambda wildcards: ancient(source_of(wildcards.model, "features")),
+        features=ancient_input(
+            "extract_derived_features",
+            "features",
+            lambda wildcards: source_of(wildcards.model, "features"),
+        ),
         card=PATHS["card"],
     output:
         **made("extract_derived_features"),

@@ -6,6 +6,7 @@ from .jobs import Job as Job
 from .jobs import Jobs as Jobs
 from .load import load_jobs as load_jobs
 from .models import describe_models as describe_models
+from .notes import Settings as Settings
 from .notes import started_outputs as started_outputs
 from .plan import describe_plan as describe_plan
 from .plan import plan_rows as plan_rows

@@ -80,12 +80,12 @@ class Settings:
 
         Call it for the jobs in the order of their work, since what follows an outdated one is outdated too.
         """
-        outdated = there and (self._other_params(job) or self._other_inputs(job))
+        outdated = there and (self.params_differ(job) or self._other_inputs(job))
         if (outdated or not there) and not job.record.ancient:
             self._again.add(str(job.log))
         return outdated
 
-    def _other_params(self, job: Job) -> bool:
+    def params_differ(self, job: Job) -> bool:
         """Whether a job's note has other parameters than now; without a note they count as equal."""
         if (note := self._noted(job.output)) is None:
             return False
