@@ -51,7 +51,7 @@ except UserError as error:
     sys.exit(f"ERROR {error}")
 
 jobs = Jobs(study)
-noted = Settings(jobs)
+noted = Settings(jobs, BASE)
 FIGURES = figures_of(study)
 
 

@@ -68,10 +68,11 @@ class Settings:
 
     Args:
         jobs: of the study whose working directory is the current one.
+        base: prefix of all paths, where another workflow uses this one as a module.
     """
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Jobs, base: str | Path = "") -> None:
+        self._jobs, self._base = jobs, Path(base)
         self._again: set[str] = set()  # logs of jobs that will run: an input's note names the log of its job
         self._noted = functools.cache(noted)
 
@@ -87,14 +88,14 @@ class Settings:
 
     def params_differ(self, job: Job) -> bool:
         """Whether a job's note has other parameters than now; without a note they count as equal."""
-        if (note := self._noted(job.output)) is None:
+        if (note := self._noted(self._base / job.output)) is None:
             return False
         # ASSUME: Snakemake 9.27 notes no parameter that is a path.
         now = (value for value in self._jobs.parameters(job).values() if not isinstance(value, Path))
         return not note.params.issuperset(map(repr, now))
 
     def _other_inputs(self, job: Job) -> bool:
-        if not self._again or (note := self._noted(job.output)) is None:
+        if not self._again or (note := self._noted(self._base / job.output)) is None:
             return False
         made = (self._noted(path) for path in note.inputs)
         return any(each is not None and each.log in self._again for each in made)
