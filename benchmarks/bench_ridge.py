@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 import sections
 from ridge_rivals import ALPHAS, DELAYS, FOLDS, Answer, Data, bootstrap_ridge, himalaya, simulate
 
-from voxscale.ridge import plan, solve
+from voxscale.ridge import plan_ridge, solve_ridge
 
 STEPS = 5  # nested training sizes of a sweep
 DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -44,7 +44,7 @@ class Case(NamedTuple):
 
 def ours(data: Data, n: int, subjects: int, screen: str) -> Answer:
     """The solver as a fit calls it; several subjects are rows of one problem."""
-    blocks = list(solve(data.problem(n, subjects, screen)))
+    blocks = list(solve_ridge(data.problem(n, subjects, screen)))
     predicted = np.concatenate([block.test_prediction for block in blocks])
     return Answer(np.concatenate([block.alpha_index for block in blocks]), data.score(predicted))
 
@@ -96,7 +96,7 @@ def gemm_rate(dtype: str, size: int = 3000) -> float:
 def useful_flops(data: Data, n: int, subjects: int) -> float:
     """Flops of scoring every alpha on every voxel once, the minimum of a fit without a screen."""
     problem = data.problem(n, subjects)
-    p, dual = problem.n_features, plan(problem).form == "dual"
+    p, dual = problem.n_features, plan_ridge(problem).form == "dual"
     rows = sum(len(held) * len(train) if dual else min(len(held), p) * p for train, held in problem.folds)
     return 2.0 * len(ALPHAS) * rows * problem.y_train.shape[0]
 

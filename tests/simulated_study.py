@@ -11,7 +11,7 @@ from scipy import signal
 from voxscale.io import tables
 from voxscale.laws.likelihood import aicc
 from voxscale.laws.points import Point
-from voxscale.ridge import RidgeProblem, solve, story_folds
+from voxscale.ridge import RidgeProblem, solve_ridge, story_folds
 from voxscale.statistics import block_counts, block_sums, blocks_of, draw_weights, mean_scores
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
@@ -133,7 +133,7 @@ def layer_scores(seed, n_layers=9, best=5, voxels=8, width=12, stories=6, story_
             folds=story_folds([story_trs] * stories, 3),
             alphas=np.logspace(0, 3, 6),
         )
-        (block,) = solve(problem)
+        (block,) = solve_ridge(problem)
         parts = (slice(0, test_trs), slice(test_trs, None))
         r = [
             [np.corrcoef(p[part], o[n:][part])[0, 1] for p, o in zip(block.test_prediction, y, strict=True)]

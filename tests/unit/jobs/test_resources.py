@@ -16,7 +16,7 @@ from voxscale.jobs.resources import Need
 from voxscale.models import MODELS, load_registry
 from voxscale.models.counting import count_entry
 from voxscale.ridge import make_folds, make_plan
-from voxscale.ridge.budget import Sizes, flops
+from voxscale.ridge.budget import RidgeSizes, flops
 from voxscale.study.config import read_yaml
 
 HOME = Path(__file__).parents[3]
@@ -67,7 +67,7 @@ def test_features_on_disk_are_as_large_as_said(tmp_path, dtype):
 @pytest.mark.parametrize(("n", "d", "form"), [(3000, 4096, "dual"), (9000, 256, "primal")])
 def test_flops_of_a_fit_are_the_solvers(n, d, form):
     folds = ((n // 5, n - n // 5),) * 5
-    sizes = Sizes(n=n, d=d, delays=4, m=300, voxels=20_000, alphas=15, folds=folds)
+    sizes = RidgeSizes(n=n, d=d, delays=4, m=300, voxels=20_000, alphas=15, folds=folds)
     assert resources.fit_flops(n, 4 * d, 300, 20_000, 15, 5) == pytest.approx(flops(form, sizes), rel=0.15)
 
 
@@ -109,7 +109,7 @@ def test_a_kernel_that_draws_share_is_not_what_makes_a_fit_impossible():
 def test_a_fit_asks_for_what_its_solver_will_plan(lengths, d, kind):
     folds = {"kind": kind, "n": 5, "chunk_trs": 40}
     encoding = ENCODING | {"folds": folds}
-    sizes = Sizes(
+    sizes = RidgeSizes(
         n=sum(lengths),
         d=d,
         delays=len(encoding["delays"]),

@@ -7,8 +7,7 @@ import pytest
 from ridge_oracle import correlation, delay, fit
 from ridge_problems import make_problem, whole
 
-from voxscale.errors import UserError
-from voxscale.ridge import sizes_of, solve
+from voxscale.ridge import sizes_of, solve_ridge
 from voxscale.ridge.banded import banded_bytes, shares, solve_banded, split_r
 
 LENGTHS, DELAYS = [60, 50, 55, 45], (1, 2)
@@ -39,7 +38,7 @@ def test_bands_of_one_scale_and_equal_shares_are_single_ridge():
         both = replace(
             problem, **{name: np.hstack([x, x]) for name, x in zip(("x_train", "x_test"), half, strict=True)}
         )
-        single = whole(solve(replace(both, precision="float64")))
+        single = whole(solve_ridge(replace(both, precision="float64")))
         banded = joined(solve_banded(split(both, 40), samples=1))
         np.testing.assert_array_equal(banded["alpha_index"], single["alpha_index"])
         np.testing.assert_allclose(banded["alpha"], single["alpha"], rtol=1e-9)
@@ -99,7 +98,7 @@ def test_a_known_band_is_recovered_better_than_by_joint_ridge():
     found = joined(solve_banded(bands, samples=15, seed=1))
     banded, single = (
         correlation(prediction.T.astype(np.float64), y_test.T)
-        for prediction in (found["test_prediction"], whole(solve(joint))["test_prediction"])
+        for prediction in (found["test_prediction"], whole(solve_ridge(joint))["test_prediction"])
     )
     assert banded.mean() > single.mean() + 0.1
     assert found["share"][0].mean() > 0.8
@@ -128,7 +127,7 @@ def test_blocks_and_bad_voxels_change_nothing():
 
 def test_too_little_memory_is_told():
     bands, _, _ = unequal_bands()
-    with pytest.raises(UserError, match=r"encoding\.memory_gb: 0.5 are too few for banded ridge of 2 bands"):
+    with pytest.raises(ValueError, match=r"0.5 GB are too few for banded ridge of 2 bands"):
         list(solve_banded([replace(band, memory_gb=0.5) for band in bands], samples=3))
 
 

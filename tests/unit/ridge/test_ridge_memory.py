@@ -14,7 +14,7 @@ sys.path.insert(0, 'PATH')
 import numpy as np
 import torch
 torch.set_num_threads(1)
-from voxscale.ridge import RidgeProblem, plan, predict, solve, story_folds
+from voxscale.ridge import RidgeProblem, plan_ridge, predict_ridge, solve_ridge, story_folds
 case = json.loads(sys.argv[1])
 
 
@@ -43,10 +43,10 @@ problem = RidgeProblem(
     Endless(), story_folds(lengths, 4), np.logspace(0, 3, case["alphas"]), memory_gb=case["memory_gb"],
     screen=case["screen"], form=case["form"],
 )
-how = plan(problem, not case["predict"])
+how = plan_ridge(problem, not case["predict"])
 start = peak_bytes()
 chosen = np.arange(case["voxels"]) % case["alphas"]
-for block in predict(problem, chosen) if case["predict"] else solve(problem):
+for block in predict_ridge(problem, chosen) if case["predict"] else solve_ridge(problem):
     pass
 found = {"peak": peak_bytes(), "start": start, "bound": how.bytes, "alphas": how.alphas}
 print(json.dumps(found))

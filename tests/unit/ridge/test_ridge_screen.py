@@ -7,7 +7,7 @@ import pytest
 import torch
 from ridge_problems import make_problem, whole
 
-from voxscale.ridge import solve
+from voxscale.ridge import solve_ridge
 from voxscale.ridge.operators import exact_scores, low_scores, make_operators, plain_scores
 from voxscale.ridge.screen import Margin, Screened, certify
 from voxscale.ridge.solver import make_form
@@ -54,8 +54,8 @@ def low_dtype(request, monkeypatch):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_small_held_out_sets(form, seed):
     problem = replace(small_held_out(form, seed=seed), form=form)
-    plain = whole(solve(replace(problem, screen="off")))
-    assert_same(whole(solve(replace(problem, screen="on"))), plain)
+    plain = whole(solve_ridge(replace(problem, screen="off")))
+    assert_same(whole(solve_ridge(replace(problem, screen="on"))), plain)
 
 
 @pytest.mark.usefixtures("low_dtype")
@@ -66,8 +66,8 @@ def test_responses_with_spikes():
     for voxel in range(7, 5000, 40):
         y[voxel, random.integers(0, 360, 2)] = 40 * random.choice([-1, 1], 2)
     problem = replace(problem, y_train=y)
-    plain = whole(solve(replace(problem, screen="off")))
-    assert_same(whole(solve(replace(problem, screen="on"))), plain)
+    plain = whole(solve_ridge(replace(problem, screen="off")))
+    assert_same(whole(solve_ridge(replace(problem, screen="on"))), plain)
 
 
 def test_margins_widen_with_a_voxels_own_rounding(low_dtype):
@@ -93,8 +93,8 @@ def test_a_fixed_margin_fails_there(form, low_dtype, monkeypatch):
         (False, make_problem([400] * 5, d, 6000, alphas=np.logspace(0, 2.5, 15), form=form)),
         (True, replace(small_held_out(form, seed=1), form=form)),
     ):
-        plain = whole(solve(replace(problem, screen="off")))
-        screened = whole(solve(replace(problem, screen="on")))
+        plain = whole(solve_ridge(replace(problem, screen="off")))
+        screened = whole(solve_ridge(replace(problem, screen="on")))
         lost = plain["cv_r"] - screened["cv_r"]
         assert (lost.max() > 1e-5) == small
 

@@ -5,7 +5,7 @@ import pytest
 from simulated_study import chain, smooth
 
 from voxscale.encoding.fit import correlate
-from voxscale.ridge import RidgeProblem, solve, story_folds
+from voxscale.ridge import RidgeProblem, solve_ridge, story_folds
 from voxscale.scores.significant import error_at_zero, training_p
 from voxscale.statistics import block_sums, blocks_of, false_discovery, jackknife_error
 
@@ -43,7 +43,7 @@ def test_ridge_on_noise_finds_no_voxel():
         folds=story_folds([100] * 8, 4),
         alphas=np.logspace(-1, 4, 15),
     )
-    found = [(block.cv_r, block.test_prediction) for block in solve(problem)]
+    found = [(block.cv_r, block.test_prediction) for block in solve_ridge(problem)]
     cv_r, predicted = (np.concatenate(part) for part in zip(*found, strict=True))
     error, blocks = error_of(predicted, y[:, n:])
     p = training_p(cv_r, n, error, test, blocks, 15)

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from voxscale.encoding.fit import Cell, score_blocks, score_rows, scored_rows
+from voxscale.errors import naming
 from voxscale.io import read_json, tables, write_json
 from voxscale.provenance import collect
-from voxscale.ridge import Block, RidgeProblem, solve_banded, split_r
+from voxscale.ridge import Block, RidgeProblem, sizes_of, solve_banded, split_r, voxels_at_once
 
 
 def fit_banded(
@@ -43,6 +44,8 @@ def fit_banded(
         for path, band in zip(features, bands, strict=True)
     ]
     this, problems = parts[0], [part.problem(0) for part in parts]
+    with naming("config key encoding.memory_gb"):
+        voxels_at_once([sizes_of(problem) for problem in problems], samples, problems[0].memory_gb)
     share, r = np.full((2, len(bands), this.responses.n_voxels), np.nan, np.float32)
     blocks = _watched(this, problems, samples, share, r)
     found = score_blocks(this, problems[0], blocks, cell["model"])

@@ -14,12 +14,23 @@ import pyarrow as pa
 
 from voxscale.dataset import SubjectResponses, open_subject
 from voxscale.encoding.data import MEANS, Features, TrainingResponses, draw_stories, read_roles
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
 from voxscale.features import feature_files
 from voxscale.io import atomic, checked, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect, hash_config
-from voxscale.ridge import Block, Kernel, RidgeProblem, find_device, make_folds, plan, predict, solve, weights
+from voxscale.ridge import (
+    Block,
+    Kernel,
+    RidgePlan,
+    RidgeProblem,
+    find_device,
+    make_folds,
+    plan_ridge,
+    predict_ridge,
+    solve_ridge,
+    solve_weights,
+)
 from voxscale.statistics import block_sums, blocks_of, permutation_p, skipped_trs
 from voxscale.versions import numbers
 
@@ -71,7 +82,10 @@ class Cell:
         """The ridge problem of a draw."""
         settings, stories = self.settings, self.stories(draw)
         lengths, test_lengths = self.lengths(stories), list(self.test_lengths.values())
-        folds = make_folds(lengths, settings["folds"], [settings["seed"], draw])
+        with naming("config key encoding.folds"):
+            folds = make_folds(lengths, settings["folds"], [settings["seed"], draw])
+        with naming("config key encoding.device"):
+            find_device(settings["device"])
         if settings["delays_across_stories"]:
             # As published: the first rows of a story hold the end of the one stacked before it.
             lengths, test_lengths = [sum(lengths)], [sum(test_lengths)]
@@ -112,8 +126,9 @@ class Cell:
         if n**2 > sum(sum(self.lengths(self.stories(draw))) ** 2 for draw in draws):
             return
         problem = self.problem(max(draws, key=lambda draw: sum(self.lengths(self.stories(draw)))))
-        room = self.settings["memory_gb"] - plan(problem).bytes / 1e9
-        if plan(problem).form == "dual" and 8 * n * (n + len(problem.x_train)) / 1e9 < room:
+        how = plan_in_memory(problem)
+        room = self.settings["memory_gb"] - how.bytes / 1e9
+        if how.form == "dual" and 8 * n * (n + len(problem.x_train)) / 1e9 < room:
             device = find_device(self.settings["device"])
             values = self.features.training(union)
             self.kernel = union, Kernel.of(values, self.lengths(union), self.settings["delays"], device)
@@ -154,6 +169,12 @@ def scored_rows(lengths: Sequence[int], skip: int) -> np.ndarray:
     return np.concatenate([np.arange(length) >= skip for length in lengths])
 
 
+def plan_in_memory(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
+    """As `plan_ridge`, with the config's key in front of what is wrong."""
+    with naming("config key encoding.memory_gb"):
+        return plan_ridge(problem, centred)
+
+
 def fit_draw(cell: Cell, draw: int) -> dict[str, np.ndarray]:
     """Fit and score one draw.
 
@@ -162,7 +183,8 @@ def fit_draw(cell: Cell, draw: int) -> dict[str, np.ndarray]:
         `n_features`.
     """
     problem = cell.problem(draw)
-    return score_blocks(cell, problem, solve(problem), f"draw {draw}")
+    plan_in_memory(problem)
+    return score_blocks(cell, problem, solve_ridge(problem), f"draw {draw}")
 
 
 def score_blocks(
@@ -294,13 +316,14 @@ def predict_cell(
     """
     this = Cell(Path(features), Path(responses), Path(subject_table), cell, settings)
     problem, n_voxels = this.problem(0), this.responses.n_voxels
+    plan_in_memory(problem, centred=False)
     chosen = _chosen(scores, this.responses.voxels, problem.absolute_alphas())
     stories = this.stories(0)
     with atomic(predictions_out) as temporary, h5py.File(temporary, "w") as file:
         oof = file.create_dataset("oof", (n_voxels, len(problem.x_train)), np.float32)
         test = file.create_dataset("test", (n_voxels, len(problem.x_test)), np.float32)
         with bar(range(n_voxels), "predict", unit="voxel") as progress:
-            for part in predict(problem, chosen):
+            for part in predict_ridge(problem, chosen):
                 oof[part.voxels], test[part.voxels] = part.oof, part.test
                 progress.update(len(part.voxels))
         file["voxel"] = this.responses.voxels
@@ -330,12 +353,13 @@ def weigh_cell(
     """
     this = Cell(Path(features), Path(responses), Path(subject_table), cell, settings)
     problem, n_voxels = this.problem(0), this.responses.n_voxels
+    plan_in_memory(problem)
     chosen = _chosen(scores, this.responses.voxels, problem.absolute_alphas())
     shape = n_voxels, len(problem.delays), problem.x_train.shape[1]
     with atomic(weights_out) as temporary, h5py.File(temporary, "w") as file:
         table = file.create_dataset("weights", **checked(shape, (1, *shape[1:])), fillvalue=np.nan)
         with bar(range(n_voxels), "weigh", unit="voxel") as progress:
-            for part in weights(problem, chosen):
+            for part in solve_weights(problem, chosen):
                 table[part.voxels] = part.values
                 progress.update(len(part.voxels))
         file["voxel"], file["delay"] = this.responses.voxels, np.array(problem.delays)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
 from voxscale.features import window_bytes, windows_per_batch
 from voxscale.models import item_bytes, spread_weights
 
@@ -255,9 +255,9 @@ def fit_bytes(
     """
     import torch
 
-    from voxscale.ridge import Sizes, make_folds, make_plan
+    from voxscale.ridge import RidgeSizes, make_folds, make_plan
 
-    sizes = Sizes(
+    sizes = RidgeSizes(
         n=sum(lengths),
         d=width,
         delays=len(encoding["delays"]),
@@ -267,18 +267,12 @@ def fit_bytes(
         folds=tuple((len(fold.held), len(fold.train)) for fold in make_folds(lengths, encoding["folds"], 0)),
         union=union,
     )
-    return max(
-        make_plan(
-            sizes,
-            encoding["memory_gb"] - own / 1e9,
-            encoding["form"],
-            encoding["screen"],
-            encoding["precision"],
-            torch.device("cpu"),
-            low=low,
-        ).bytes
-        for low in (torch.int8, torch.bfloat16, torch.float32)
-    )
+    memory_gb = encoding["memory_gb"] - own / 1e9
+    how = memory_gb, encoding["form"], encoding["screen"], encoding["precision"], torch.device("cpu")
+    with naming("config key encoding.memory_gb"):
+        return max(
+            make_plan(sizes, *how, low=low).bytes for low in (torch.int8, torch.bfloat16, torch.float32)
+        )
 
 
 def banded(
@@ -300,15 +294,16 @@ def banded(
     Raises:
         UserError: `encoding.memory_gb` is too little.
     """
-    from voxscale.ridge import Sizes, banded_bytes, voxels_at_once
+    from voxscale.ridge import RidgeSizes, banded_bytes, voxels_at_once
 
     alphas, folds = encoding["alphas"]["n"], encoding["folds"]["n"]
     held = math.ceil(train / folds)
     kept = train - held
     shape = {"n": train, "m": test, "delays": len(encoding["delays"]), "voxels": voxels, "alphas": alphas}
-    bands = [Sizes(d=width, folds=((held, kept),) * folds, **shape) for width in widths]
+    bands = [RidgeSizes(d=width, folds=((held, kept),) * folds, **shape) for width in widths]
     own = voxels * (64.0 + 40 * math.ceil(test / block_trs))
-    at_once = voxels_at_once(bands, samples, encoding["memory_gb"] - own / 1e9)
+    with naming("config key encoding.memory_gb"):
+        at_once = voxels_at_once(bands, samples, encoding["memory_gb"] - own / 1e9)
     # In float64: eigenvectors of each fold and of all rows, a matrix per alpha; then all voxels.
     once = folds * (10 * kept**3 + 2 * alphas * held * kept**2) + 10 * train**3 + 2 * alphas * train**3
     each = 2 * alphas * folds * held * kept + 2 * alphas * train**2

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from voxscale.errors import UserError
-from voxscale.ridge import Block, RidgeProblem, Sizes, sizes_of
+from voxscale.ridge import Block, RidgeProblem, RidgeSizes, sizes_of
 from voxscale.ridge.budget import PROCESS, SLACK
-from voxscale.ridge.kernel import cross_kernel, delayed_kernel
+from voxscale.ridge.kernel import cross_kernel, delayed_kernel, delayed_products
 from voxscale.ridge.problem import grid_edge, mean_diagonal
 from voxscale.ridge.solver import Reader, find_device, slices
 
@@ -32,11 +31,13 @@ class BandedBlock(NamedTuple):
         share: (bands, v) of the kernel that each band makes up, NaN where there is no answer. Equal shares
             are joint ridge of bands of one scale.
         parts: (bands, v, m) float32, each band's part of the test prediction.
+        dual: (v, n) float64 dual weights, which the bands have in common.
     """
 
     block: Block
     share: np.ndarray
     parts: np.ndarray
+    dual: np.ndarray
 
 
 def shares(bands: int, samples: int, seed: int) -> np.ndarray:
@@ -50,7 +51,7 @@ def shares(bands: int, samples: int, seed: int) -> np.ndarray:
     return np.vstack([known, np.asarray(drawn)])
 
 
-def banded_bytes(bands: Sequence[Sizes], samples: int, voxels: int) -> int:
+def banded_bytes(bands: Sequence[RidgeSizes], samples: int, voxels: int) -> int:
     """Upper bound of the process's memory in bytes, with `voxels` fitted at once."""
     first, k = bands[0], len(bands)
     n, m = first.n, first.m
@@ -65,19 +66,19 @@ def banded_bytes(bands: Sequence[Sizes], samples: int, voxels: int) -> int:
     return int(PROCESS + LIBRARIES + SLACK * held)
 
 
-def voxels_at_once(bands: Sequence[Sizes], samples: int, memory_gb: float) -> int:
+def voxels_at_once(bands: Sequence[RidgeSizes], samples: int, memory_gb: float) -> int:
     """As many as the memory holds: each block decomposes the kernels again.
 
     Raises:
-        UserError: not even a few do.
+        ValueError: not even a few do.
     """
     none, all_ = (banded_bytes(bands, samples, voxels) for voxels in (0, 1_000_000))
     each = (all_ - none) / 1e6
     found = min(bands[0].voxels, int((memory_gb * 1e9 - none) / each))
     if found < min(16, bands[0].voxels):
-        raise UserError(
-            f"config key encoding.memory_gb: {memory_gb:.1f} are too few for banded ridge of "
-            f"{len(bands)} bands on {bands[0].n} training TRs; raise it to {(none + VOXELS * each) / 1e9:.1f}"
+        raise ValueError(
+            f"{memory_gb:.1f} GB are too few for banded ridge of {len(bands)} bands on {bands[0].n} training "
+            f"TRs; raise memory_gb to {(none + VOXELS * each) / 1e9:.1f}"
         )
     return found
 
@@ -126,7 +127,7 @@ def solve_banded(bands: Sequence[RidgeProblem], samples: int, seed: int = 0) -> 
         blocks of voxels, in order.
 
     Raises:
-        UserError: `memory_gb` is too little, or the device is not there.
+        ValueError: `memory_gb` is too little, or the device is not there.
     """
     from himalaya.backend import set_backend
     from himalaya.kernel_ridge import predict_weighted_kernel_ridge, solve_multiple_kernel_ridge_random_search
@@ -156,7 +157,7 @@ def solve_banded(bands: Sequence[RidgeProblem], samples: int, seed: int = 0) -> 
             return_alphas=True,
         )
         parts = predict_weighted_kernel_ridge(test, dual.to(device), deltas, True, VOXELS)  # (bands, m, v)
-        yield _block(voxels, valid, alphas, deltas, scores, chosen, parts)
+        yield _block(voxels, valid, alphas, deltas, scores, chosen, parts, dual)
 
 
 def _block(
@@ -167,6 +168,7 @@ def _block(
     scores: torch.Tensor,
     chosen: torch.Tensor,
     parts: torch.Tensor,
+    dual: torch.Tensor,
 ) -> BandedBlock:
     lam = chosen.cpu().numpy()
     nearest = np.abs(np.log(lam)[:, None] - 2 * np.log(alphas)).argmin(1)
@@ -186,7 +188,18 @@ def _block(
         block,
         np.where(valid, share, np.nan),
         np.where(valid[:, None], each.astype(np.float32), nan),
+        dual.T.cpu().numpy(),
     )
+
+
+def band_weights(bands: Sequence[RidgeProblem], found: BandedBlock) -> Iterator[np.ndarray]:
+    """Weights of each band's features, (v, delays, d) float64; 0 for voxels without an answer."""
+    diagonals = [mean_diagonal(band.x_train, band.train_lengths, band.delays) for band in bands]
+    for band, diagonal, share in zip(bands, diagonals, found.share, strict=True):
+        gain = np.nan_to_num(share / found.block.alpha**2 * sum(diagonals) / diagonal)
+        dual, x = (torch.as_tensor(values, dtype=torch.float64) for values in (found.dual, band.x_train))
+        products = delayed_products(dual, x, band.train_lengths, band.delays)
+        yield products.numpy() * gain[:, None, None]
 
 
 def split_r(parts: np.ndarray, observed: np.ndarray) -> np.ndarray:

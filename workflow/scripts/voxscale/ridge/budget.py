@@ -20,7 +20,6 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from voxscale.errors import UserError
 from voxscale.ridge.screen import CALIBRATION, PIECE, low_dtype
 
 PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
@@ -30,8 +29,8 @@ CHEAP_PRIMAL = 8192  # delayed features
 SCREEN_VOXELS = 4096  # fewer do not pay for the calibration
 
 
-class Sizes(NamedTuple):
-    """Sizes of one fit; see the module's text."""
+class RidgeSizes(NamedTuple):
+    """RidgeSizes of one fit; see the module's text."""
 
     n: int
     d: int
@@ -48,7 +47,7 @@ class Sizes(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class RidgePlan:
     """How a fit goes about its work.
 
     Attributes:
@@ -69,7 +68,7 @@ class Plan:
     bytes: int
 
 
-def flops(form: str, s: Sizes) -> float:
+def flops(form: str, s: RidgeSizes) -> float:
     """Cost of a fit in flops, float64 ones counted twice."""
     if form == "dual":
         once = s.alphas * 2 * (s.n**3 + sum(2 * h * h * t + h**3 for h, t in s.folds))
@@ -81,7 +80,7 @@ def flops(form: str, s: Sizes) -> float:
     return float(once) + float(each) * s.voxels
 
 
-def choose_form(s: Sizes, form: str = "auto") -> Literal["dual", "primal"]:
+def choose_form(s: RidgeSizes, form: str = "auto") -> Literal["dual", "primal"]:
     """The cheaper form, or the one asked for."""
     if form != "auto":
         return form  # type: ignore[return-value]
@@ -92,7 +91,7 @@ def choose_form(s: Sizes, form: str = "auto") -> Literal["dual", "primal"]:
 
 def fit_bytes(
     form: str,
-    s: Sizes,
+    s: RidgeSizes,
     alphas: int,
     voxels: int,
     screen: torch.dtype | None,
@@ -147,7 +146,7 @@ def fit_bytes(
     return int(PROCESS + SLACK * total)
 
 
-def choose_screen(s: Sizes, screen: str, low: torch.dtype, alphas: int) -> torch.dtype | None:
+def choose_screen(s: RidgeSizes, screen: str, low: torch.dtype, alphas: int) -> torch.dtype | None:
     """Numbers to screen in, if it is asked for or a gain; None: not.
 
     It is a gain with enough voxels and with all alphas at once: else the certification would make the
@@ -160,7 +159,7 @@ def choose_screen(s: Sizes, screen: str, low: torch.dtype, alphas: int) -> torch
 
 
 def make_plan(
-    s: Sizes,
+    s: RidgeSizes,
     memory_gb: float,
     form: str,
     screen: str,
@@ -168,14 +167,14 @@ def make_plan(
     device: torch.device,
     centred: bool = True,
     low: torch.dtype | None = None,
-) -> Plan:
+) -> RidgePlan:
     """Fit the work into the memory.
 
     Args:
         low: cheap numbers to screen in; None: those of the device.
 
     Raises:
-        UserError: it cannot be done in `memory_gb`; the line says in how much it can.
+        ValueError: it cannot be done in `memory_gb`; the line says in how much it can.
     """
     low = low or low_dtype(device)
     item = 8 if precision == "float64" else 4
@@ -188,8 +187,8 @@ def make_plan(
         for keep in (True, False) if alphas < s.alphas else (False,):
             need = fit_bytes(chosen, s, alphas, voxels, screened, keep, item, centred)
             if need <= memory_gb * 1e9:
-                return Plan(chosen, alphas, min(voxels, s.voxels), screened, keep, need)
-    raise UserError(
-        f"config key encoding.memory_gb: {memory_gb:.1f} are too few for {s.n} training TRs, {s.p} delayed "
-        f"features and {s.voxels} voxels; raise it, at least by {need / 1e9 - memory_gb:.1f}"
+                return RidgePlan(chosen, alphas, min(voxels, s.voxels), screened, keep, need)
+    raise ValueError(
+        f"{memory_gb:.1f} GB are too few for {s.n} training TRs, {s.p} delayed features and {s.voxels} "
+        f"voxels; raise memory_gb, at least by {need / 1e9 - memory_gb:.1f}"
     )

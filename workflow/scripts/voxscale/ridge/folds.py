@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.errors import UserError
 from voxscale.ridge.problem import Fold
 
 
@@ -31,7 +30,7 @@ def story_folds(lengths: Sequence[int], n_folds: int) -> list[Fold]:
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
     if len(lengths) == 1:
         if n < 2:
-            raise UserError("encoding.folds: one training TR cannot be cross-validated; add stories")
+            raise ValueError("one training TR cannot be cross-validated; add stories")
         return [_fold(part, n) for part in np.array_split(np.arange(n), min(n_folds, n))]
     groups: list[list[int]] = [[] for _ in range(min(n_folds, len(lengths)))]
     sizes = np.zeros(len(groups), int)
@@ -53,14 +52,11 @@ def chunk_folds(
     TRs are never held out; unlike there, the draw is seeded.
 
     Raises:
-        UserError: there are not two chunks.
+        ValueError: there are not two chunks.
     """
     n_chunks = n // chunk_trs
     if n_chunks < 2:
-        raise UserError(
-            f"config key encoding.folds.chunk_trs: {n} training TRs hold {n_chunks} chunks of {chunk_trs}; "
-            "lower it"
-        )
+        raise ValueError(f"{n} training TRs hold {n_chunks} chunks of {chunk_trs}; lower chunk_trs")
     n_held = min(max(round(held_out_share * n_chunks), 1), n_chunks - 1)
     random = np.random.default_rng(seed)
     chunks = np.arange(n_chunks * chunk_trs).reshape(n_chunks, chunk_trs)

@@ -89,6 +89,15 @@ def cross_kernel(
     return total
 
 
+def delayed_products(
+    values: torch.Tensor, x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int]
+) -> torch.Tensor:
+    """Products of rows (v, n) with the delayed matrix of x (n, d): (v, delays, d)."""
+    position = positions(lengths).to(x.device)
+    parts = [(values[:, q:] * (position[q:] >= q)) @ x[: max(len(x) - q, 0)] for q in delays]  # each (v, d)
+    return torch.stack(parts, 1)
+
+
 def lagged_gram(x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int]) -> torch.Tensor:
     """Xᵀ X of the delayed X from lagged products of x: one product for each difference of two delays.
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 
 from voxscale.ridge.dual import Dual, inverse
-from voxscale.ridge.kernel import positions
+from voxscale.ridge.kernel import delayed_products
 from voxscale.ridge.operators import make_operators
 from voxscale.ridge.problem import Prediction, RidgeProblem, Weights
-from voxscale.ridge.solver import DTYPES, Reader, find_device, make_form, plan, predict_chosen, slices
+from voxscale.ridge.solver import DTYPES, Reader, find_device, make_form, plan_ridge, predict_chosen, slices
 
 
-def predict(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Prediction]:
+def predict_ridge(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Prediction]:
     """Predict each training TR from the folds that hold it out, and the test set from all training TRs.
 
     Unlike for scores, predictions keep their mean. A TR that several folds hold out has the mean of theirs.
@@ -25,7 +25,7 @@ def predict(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Predicti
     Yields:
         predictions of some voxels; each voxel comes once. In order if all alphas fit into the memory.
     """
-    how, device, dtype = plan(problem, False), find_device(problem.device), DTYPES[problem.arithmetic]
+    how, device, dtype = plan_ridge(problem, False), find_device(problem.device), DTYPES[problem.arithmetic]
     form = make_form(problem, how.form, centred=False)
     reader = Reader(problem.y_train, problem.arithmetic, device)
     lams = (problem.absolute_alphas() ** 2).tolist()
@@ -64,7 +64,7 @@ def predict(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Predicti
             )
 
 
-def weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Weights]:
+def solve_weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Weights]:
     """Ridge weights from all training TRs, the finite impulse response of every feature.
 
     Args:
@@ -73,12 +73,11 @@ def weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Weights]
     Yields:
         weights of some voxels, which have one alpha; voxels without weights never come.
     """
-    how, device, dtype = plan(problem), find_device(problem.device), DTYPES[problem.arithmetic]
+    how, device, dtype = plan_ridge(problem), find_device(problem.device), DTYPES[problem.arithmetic]
     form = make_form(problem, how.form)
     reader = Reader(problem.y_train, problem.arithmetic, device)
     lams = problem.absolute_alphas() ** 2
     x = torch.as_tensor(problem.x_train, device=device).to(dtype)
-    position = positions(problem.train_lengths).to(device)
     # As much memory for a block's weights as scoring has for a block's responses.
     step = max(1, min(how.voxels, how.voxels * len(x) // problem.n_features))
     for a in np.unique(alpha_index[alpha_index >= 0]):
@@ -91,11 +90,8 @@ def weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Weights]
             mine = mine[valid[mine]]
             rows = y[torch.as_tensor(mine, device=device)]
             if g is not None:
-                dual = rows @ g  # (v, n)
-                found = [
-                    (dual[:, q:] * (position[q:] >= q)) @ x[: len(x) - q] for q in problem.delays
-                ]  # each (v, d)
+                found = delayed_products(rows @ g, x, problem.train_lengths, problem.delays)
             else:
                 shrunk = form.inputs(rows).test * (form.scale / (form.values + lams[a])).to(dtype)
-                found = (shrunk @ form.vectors.T.to(dtype)).chunk(len(problem.delays), 1)
-            yield Weights(mine + block.start, torch.stack(list(found), 1).cpu().numpy().astype(np.float32))
+                found = (shrunk @ form.vectors.T.to(dtype)).unflatten(1, (len(problem.delays), -1))
+            yield Weights(mine + block.start, found.cpu().numpy())

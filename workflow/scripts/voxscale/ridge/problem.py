@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from voxscale.errors import UserError
-
 if TYPE_CHECKING:
     from voxscale.ridge.kernel import Kernel
 
@@ -85,7 +83,7 @@ class RidgeProblem:
         if self.y_train.shape[1] != n:
             raise ValueError(f"responses have {self.y_train.shape[1]} TRs, features {n} rows")
         if len(self.alphas) < 1 or np.min(self.alphas) <= 0 or np.any(np.diff(self.alphas) <= 0):
-            raise UserError("config key encoding.alphas: alphas must be above 0 and ascend; correct the grid")
+            raise ValueError("alphas must be above 0 and ascend; correct the grid")
         for fold in self.folds:
             if not len(fold.train) or not len(fold.held):
                 raise ValueError("a fold trains on nothing or holds nothing out")
@@ -166,7 +164,7 @@ class Weights(NamedTuple):
 
     Attributes:
         voxels: (v,) which.
-        values: (v, delays, d) float32: what a feature, so many TRs ago, adds to the response.
+        values: (v, delays, d), what a feature, so many TRs ago, adds to the response.
     """
 
     voxels: np.ndarray

@@ -9,8 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from voxscale.errors import UserError
-from voxscale.ridge.budget import Plan, Sizes, make_plan
+from voxscale.ridge.budget import RidgePlan, RidgeSizes, make_plan
 from voxscale.ridge.dual import Dual
 from voxscale.ridge.forms import BlockInputs, Form
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel
@@ -26,22 +25,22 @@ def find_device(name: str) -> torch.device:
     """The device of that name; `auto` is CUDA where there is one.
 
     Raises:
-        UserError: it is unknown or not there.
+        ValueError: it is unknown or not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"config key encoding.device: {name} is no device; use auto, cpu or cuda") from None
+        raise ValueError(f"{name} is not a device; use auto, cpu or cuda") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise UserError(f"config key encoding.device: {name} is not there; use auto or cpu")
+        raise ValueError(f"this machine has no {name}; use auto or cpu")
     return device
 
 
-def sizes_of(problem: RidgeProblem) -> Sizes:
+def sizes_of(problem: RidgeProblem) -> RidgeSizes:
     """What decides how long a fit takes and how much memory."""
-    return Sizes(
+    return RidgeSizes(
         n=len(problem.x_train),
         d=problem.x_train.shape[1],
         delays=len(problem.delays),
@@ -53,11 +52,11 @@ def sizes_of(problem: RidgeProblem) -> Sizes:
     )
 
 
-def plan(problem: RidgeProblem, centred: bool = True) -> Plan:
-    """How `solve` will go about it, and the memory that takes; `predict` where not `centred`.
+def plan_ridge(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
+    """How `solve_ridge` will go about it, and the memory that takes; `predict_ridge` where not `centred`.
 
     Raises:
-        UserError: `memory_gb`, or what a GPU has left of it, is too little.
+        ValueError: `memory_gb`, or what a GPU has left of it, is too little.
     """
     device, memory_gb = find_device(problem.device), problem.memory_gb
     if device.type == "cuda":
@@ -119,14 +118,14 @@ def calibration(n_voxels: int) -> slice:
     return slice(0, min(n_voxels, step * CALIBRATION), step)
 
 
-def solve(problem: RidgeProblem) -> Iterator[Block]:
+def solve_ridge(problem: RidgeProblem) -> Iterator[Block]:
     """Choose each voxel's alpha by cross-validation and predict the test set from all training TRs.
 
     Yields:
         blocks of voxels, in order.
 
     Raises:
-        UserError: `memory_gb` is too little, or the device is not there.
+        ValueError: `memory_gb` is too little, or the device is not there.
     """
     if problem.y_train.shape[0]:
         yield from _Fit(problem).run()
@@ -134,7 +133,7 @@ def solve(problem: RidgeProblem) -> Iterator[Block]:
 
 class _Fit:
     def __init__(self, problem: RidgeProblem) -> None:
-        how = plan(problem)
+        how = plan_ridge(problem)
         device = find_device(problem.device)
         y = problem.y_train[:] if how.keep_responses else problem.y_train
         self.reader = Reader(y, problem.arithmetic, device)
