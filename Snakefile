@@ -1,5 +1,7 @@
 """Scaling laws of brain encoding models: from stories and scans to laws, figures and a report."""
 
+import contextlib
+
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -66,8 +68,10 @@ onstart:
 
 
 onsuccess:
-    print(farewell(PATHS["report"]), file=sys.stderr)
+    print(farewell(BASE / PATHS["report"]), file=sys.stderr)
 
 
 onerror:
-    tell_failures(jobs)
+    if BASE.is_dir():
+        with contextlib.chdir(BASE):
+            tell_failures(jobs)

@@ -1,5 +1,6 @@
 """Runs of the workflow in a folder of their own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -42,8 +43,12 @@ class Run:
         ]
 
 
-def snakemake(folder, *arguments, config=None, cores=2, timeout=900, snakefile=HOME / "Snakefile"):
-    """Call snakemake on this workflow, or a copy of it, its results under `folder`."""
+def snakemake(folder, *arguments, config=None, cores=2, timeout=900, snakefile=HOME / "Snakefile", env=None):
+    """Call snakemake on this workflow, or another Snakefile, its results under `folder`.
+
+    Args:
+        env: variables to be added to the environment.
+    """
     command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile]
     command += ["--directory", folder, "--cores", str(cores), "--nocolor", *arguments]
     if config is not None:
@@ -57,6 +62,7 @@ def snakemake(folder, *arguments, config=None, cores=2, timeout=900, snakefile=H
         text=True,
         timeout=timeout,
         check=False,
+        env=os.environ | (env or {}),
     )
     return Run(done.returncode, done.stdout)
 
@@ -83,6 +89,40 @@ def tiny_config():
     config["profiles"] = {}
     config["stacking"] = {"members": []}
     return config
+
+
+def smallest_config(root="results/phantom"):
+    """A study of a dozen short jobs: one subject, three short stories, one control and no network."""
+    config = tiny_config()
+    config["dataset"] |= {
+        "root": str(root),
+        "subjects": ["UTS01"],
+        "training_stories": ["nightbaker", "beekeeping"],
+    }
+    config["dataset"]["voxels"] = f"{root}/derivative/voxels/{{subject}}.tsv"
+    config["phantom"]["voxels"] = 20
+    return config | {"sweeps": {"size": {"models": ["word_rate"]}}}
+
+
+def git_repository(folder):
+    """A git repository in a new folder, whose one commit, with tag v1, is the working tree as it is.
+
+    Returns:
+        the commit.
+    """
+
+    def git(*arguments):
+        command = ["git", "-c", "user.name=lab", "-c", "user.email=lab@example.org", *arguments]
+        done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    folder.mkdir()
+    git("init", "--initial-branch", "main")
+    git("--git-dir", folder / ".git", "--work-tree", HOME, "add", "--all")
+    git("commit", "--message", "The working tree")
+    git("reset", "--hard")
+    git("tag", "v1")
+    return git("rev-parse", "HEAD")
 
 
 def fixed_width_config():

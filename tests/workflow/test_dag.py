@@ -32,17 +32,6 @@ def test_the_shim_plans_the_same(tmp_path):
     assert shim.rules == direct.rules - Counter(["all"]) + Counter(["study"])
 
 
-def test_another_workflow_takes_it_as_a_module(tmp_path):
-    (tmp_path / "Snakefile").write_text(
-        f'module voxscale:\n    snakefile: "{HOME}/workflow/Snakefile"\n    config: config\n'
-        "use rule * from voxscale as voxscale_*\n"
-    )
-    own = ["--snakefile", tmp_path / "Snakefile", "--configfile", HOME / "config/demo.yaml"]
-    run = snakemake(tmp_path, "--dry-run", "voxscale_study", *own)
-    assert run.status == 0, run.text
-    assert run.rules["voxscale_fit_encoding"] > 50
-
-
 def planned(config):
     """Rows of the plan by rule, for the study in the current directory."""
     Path("planned.yaml").write_text(yaml.safe_dump(config))
