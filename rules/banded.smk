@@ -1,5 +1,5 @@
 # Needs: features of several models, responses and stories of a subject.
-# Makes: banded ridge on all of them, its scores beside those of single models, and what each band has in it.
+# Makes: banded ridge on all of them, scores like those of single models, and the share of each band.
 
 
 rule fit_banded:

@@ -68,10 +68,10 @@ wildcard_constraints:
 
 
 def ancient_input(rule, name, paths=None):
-    """Input of a rule that alone makes no finished job run again: to make it anew may change nothing for it.
+    """Input that does not rerun finished jobs when it is made again.
 
-    Snakemake compares no parameters of a job behind one that will run, and does not run it for an ancient
-    input: a job whose parameters have changed would keep its old output. To such a job the input is a common one.
+    Snakemake does not compare the parameters of a job that depends on one that will run, and an ancient input does
+    not rerun the job. So a job whose parameters have changed would keep its old output; it gets a normal input.
     """
 
     def of(wildcards):
@@ -85,7 +85,7 @@ def ancient_input(rule, name, paths=None):
 
 
 def responses_of(rule):
-    """Responses by what they are made of: to make a damaged file anew must make no finished fit run again."""
+    """Responses with the digest of their sources: making a damaged file again reruns no finished fit."""
     return {
         "responses": ancient_input(rule, "responses"),
         "responses_digest": PATHS["responses_digest"],
@@ -141,7 +141,7 @@ def folder_of(path):
 
 
 def scratch_of(moments):
-    """Folder of a fit's finished draws, beside the moments it will write."""
+    """Folder of a fit's finished draws, next to its moments."""
     return f"{moments}.draws"
 
 
@@ -226,7 +226,7 @@ def models_at_hand(dag):
 
 
 def flatmaps_at_hand(dag):
-    """End the run in one line, before its first job, if it is to draw flatmaps and pycortex is not there."""
+    """End the run in one line, before its first job, if it draws flatmaps and pycortex is not installed."""
     if to_run(dag, "draw_flatmap") and not pycortex_installed():
         sys.exit(f"ERROR {NOT_INSTALLED}")
 
@@ -240,7 +240,7 @@ def need_of(rule, wildcards):
 
 
 def needs(rule):
-    """Memory, minutes, disk and GPUs of a rule's jobs, by the cost model; more of what was short at a retry."""
+    """Memory, minutes, disk and GPUs of a rule's jobs, from the cost model; a retry gets more."""
 
     def ask(what):
         return lambda wildcards, attempt: what(need_of(rule, wildcards), attempt)

@@ -115,7 +115,7 @@ rule digest_sounds:
 
 
 rule digest_responses:
-    """A digest of everything a subject's responses are made of, by which a fit knows that none has changed."""
+    """A digest of the sources of a subject's responses: a fit runs again only if it changes."""
     input:
         lambda wildcards: local(study.dataset.response_inputs(wildcards.subject)),
         voxels=lambda wildcards: voxel_table(wildcards.subject),

@@ -59,7 +59,7 @@ rule predict_encoding:
 
 
 rule weigh_encoding:
-    """Ridge weights of one cell at the alphas its fit chose. Made only when asked for by its path."""
+    """Ridge weights of one cell at the alphas its fit chose. Made only if requested by path."""
     input:
         **responses_of("weigh_encoding"),
         features=ancient_input("weigh_encoding", "features"),

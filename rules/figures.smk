@@ -53,6 +53,6 @@ if exists("draw_flatmap"):
             "../workflow/scripts/draw_flatmap.py"
 
     rule flatmaps:
-        """Flatmaps of every subject: asked for by name, since pycortex is optional."""
+        """Flatmaps of every subject; must be requested, since pycortex is optional."""
         input:
             all_of("draw_flatmap", "flatmap"),

@@ -1,5 +1,5 @@
 # Needs: every figure and table of the study.
-# Makes: one HTML file that tells the study in order and opens without a network.
+# Makes: one HTML file that presents the study in order and opens without a network.
 
 
 rule write_report:

@@ -3,7 +3,7 @@
 
 
 rule compare_resources:
-    """Predicted beside measured memory and time of every rule."""
+    """Predicted and measured memory and time of every rule."""
     input:
         **tables_of("all", "summary"),
     output:

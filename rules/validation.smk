@@ -1,10 +1,10 @@
 # Needs: the phantom's truth, its scores, ceilings, stacks, layers and the law of the nested family.
-# Makes: what was found beside what is true.
+# Makes: a comparison of the results with the truth.
 
 if exists("validate_phantom"):
 
     rule validate_phantom:
-        """What the workflow found on the phantom beside the truth, with intervals."""
+        """The workflow's results on the phantom compared with the truth, with intervals."""
         input:
             **tables_of("all", "scores"),
             truth=all_of("scan_phantom", "subject_truth"),

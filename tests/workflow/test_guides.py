@@ -1,4 +1,4 @@
-"""What the guides tell a lab to type and to write: it exists, and works."""
+"""The commands, files and examples in the guides exist and work."""
 
 import re
 import subprocess
@@ -26,12 +26,12 @@ def blocks(text, kind):
 
 def commands(text):
     """Lines to be typed: those after a `$`, or the whole of a block without a language."""
-    told = [line.removeprefix("$ ") for block in blocks(text, "console") for line in block.splitlines()]
-    return told + [line for block in blocks(text, "") for line in block.splitlines()]
+    typed = [line.removeprefix("$ ") for block in blocks(text, "console") for line in block.splitlines()]
+    return typed + [line for block in blocks(text, "") for line in block.splitlines()]
 
 
 @pytest.mark.parametrize("guide", GUIDES)
-def test_what_a_lab_is_told_to_type_exists(guide):
+def test_commands_in_the_guides_exist(guide):
     """Targets of the Makefile, rules, figures, config files and linked pages."""
     text = (HOME / guide).read_text()
     files = (HOME / "Snakefile", *HOME.glob("rules/*.smk"))
@@ -118,9 +118,11 @@ def test_the_guide_names_the_keys_that_a_lab_edits():
 def test_the_last_word_names_a_report_only_where_there_is_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report = "results/report.html"
-    assert status.farewell(report) == "Done with what was asked for; the report comes with the whole study."
+    assert (
+        status.farewell(report) == "Done with the requested files; the report is made with the whole study."
+    )
     (tmp_path / "results").mkdir()
     (tmp_path / report).touch()
     said = status.farewell(report)
-    assert said == f"Done. Open {tmp_path}/results/report.html; tables and figures are beside it."
+    assert said == f"Done. Open {tmp_path}/results/report.html; tables and figures are in the same folder."
     assert said.replace(str(tmp_path), "…") in (HOME / "docs/reproduce.md").read_text()

@@ -1,4 +1,4 @@
-"""Memory and time that jobs were said to need, beside what they took."""
+"""Predicted and measured memory and time of jobs."""
 
 from voxscale.jobs import write_comparison
 from voxscale.script import script

@@ -1,4 +1,4 @@
-"""Digests of everything that one subject's responses are made of: files, mask, choice of voxels, code."""
+"""Digests of the sources of one subject's responses: files, mask, choice of voxels, version."""
 
 from voxscale.io import sha256_file, write_json
 from voxscale.script import script

@@ -5,5 +5,5 @@ from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        told = zip(snakemake.params.stories, snakemake.params.audio, strict=True)
-        write_json(snakemake.output.sounds, {story: sha256_file(sound) for story, sound in told})
+        files = zip(snakemake.params.stories, snakemake.params.audio, strict=True)
+        write_json(snakemake.output.sounds, {story: sha256_file(sound) for story, sound in files})

@@ -10,7 +10,7 @@ from voxscale.script import script
 
 
 def whole(name: str, paths: Sequence[str]) -> pa.Table | None:
-    """A table of all subjects; None where there are no files of it."""
+    """A table of all subjects; None without files."""
     parts = [tables.read(name, path) for path in paths]
     return pa.concat_tables(parts) if parts else None
 

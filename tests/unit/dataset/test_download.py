@@ -107,7 +107,7 @@ def run(server, folder, paths=PATHS, **options):
 
 
 def right(folder, paths=PATHS):
-    """Whether exactly the files of `paths` are there, whole, with nothing beside them."""
+    """Whether exactly the files of `paths` exist, complete, with no other files."""
     found = {
         path.relative_to(folder / "data").as_posix(): path.read_bytes()
         for path in (folder / "data").rglob("*")
@@ -172,7 +172,7 @@ def test_a_broken_download_goes_on_at_its_last_byte(server, tmp_path):
 
 def test_a_later_call_goes_on_where_the_last_broke_off(server, tmp_path):
     server.faults = ["drop", *[500] * 4]
-    with pytest.raises(UserError, match="HTTP 500; what came is kept, run again to go on"):
+    with pytest.raises(UserError, match="HTTP 500; run again to continue"):
         run(server, tmp_path, [FIRST])
     assert not (tmp_path / "data" / FIRST).exists()
     server.ranges.clear()

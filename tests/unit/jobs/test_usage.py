@@ -1,4 +1,4 @@
-"""Predicted beside measured: the right benchmark for each job, and an honest table."""
+"""Predicted and measured: the right benchmark for each job, and an honest table."""
 
 import json
 import re

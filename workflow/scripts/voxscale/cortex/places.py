@@ -2,7 +2,7 @@
 
 A voxel is where its nearest vertex of the subject's cortex is. Regions are those drawn in the database's
 `overlays.svg`. Places on fsaverage5 are for display only: no registration of these subjects to fsaverage is
-published, so both cortices are laid over each other by an affine map.
+published, so the two cortices are aligned by an affine map.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _POINTS = 4000  # of each cortex that the affine map is fitted to
 
 
 def nearest_vertices(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
-    """For each point of one surface the nearest point of another, the first laid over the second.
+    """For each point of one surface the nearest point of another, after aligning the first with the second.
 
     Args:
         source: (n, 3) points of a hemisphere, in any unit but with axes that point alike.

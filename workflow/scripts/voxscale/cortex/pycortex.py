@@ -1,4 +1,4 @@
-"""pycortex, which is optional: whether it is there, and what to say where it is not."""
+"""pycortex, which is optional: whether it is installed, and the messages if it is not."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Dataset(ABC):
 
         Raises:
             UserError: no subject heard a story that the config names, a story is in both roles or has a
-                name that cannot be part of a path, or there is no story.
+                name that cannot be part of a path, or no story exists.
         """
         return list(self._role(subject)[0])
 

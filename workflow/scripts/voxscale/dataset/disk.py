@@ -13,7 +13,7 @@ def announce_writing(what: str, size: float, place: Path, remedy: str) -> None:
     """Print what will be written to `place`, a file or folder that need not exist, and its `size` in bytes.
 
     Raises:
-        UserError: it does not fit; `remedy` says what else to do than to free some space.
+        UserError: it does not fit; `remedy` is an alternative to freeing space.
     """
     folder = next(parent for parent in (place.absolute(), *place.absolute().parents) if parent.exists())
     free = shutil.disk_usage(folder).free

@@ -1,7 +1,7 @@
 """Download published files: in parallel, resumed after a break, accepted only with the right digest.
 
 pooch retries, checks the digest and moves each file into place; what it lacks is resuming, so `_Resume` gives
-it a downloader that keeps `.<name>.part` beside the target and goes on at its end.
+it a downloader that keeps `.<name>.part` next to the target and continues at its end.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Resume:
 
 
 def _total(answer: requests.Response) -> int | None:
-    """Bytes of the whole file as the server has it, if it says so."""
+    """Bytes of the whole file on the server, if the server states them."""
     if answer.status_code == 206:
         total = answer.headers.get("Content-Range", "").rpartition("/")[2]
     else:
@@ -154,9 +154,7 @@ class _Fetcher:
             return None
         except requests.RequestException as error:
             self._stop.set()
-            return UserError(
-                f"{self._pooch.get_url(remote.path)}: {_reason(error)}; what came is kept, run again to go on"
-            )
+            return UserError(f"{self._pooch.get_url(remote.path)}: {_reason(error)}; run again to continue")
         except ValueError:
             return UserError(f"{path}: arrived with another md5 each time; try later or another dataset.url")
         except OSError as error:  # no permission, a read-only disk, a full one
@@ -187,7 +185,7 @@ def download_files(
 ) -> None:
     """Make sure that published files lie under `root`, whole and unaltered, then write `mark`.
 
-    What is there already is checked and used in place. A file that breaks off goes on at its last byte, also
+    Existing files are checked and used. An interrupted download continues at its last byte, also
     in a later call; a server that fails is asked again with growing waits.
 
     Args:

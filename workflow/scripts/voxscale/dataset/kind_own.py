@@ -40,7 +40,7 @@ class FolderDataset(_OwnData):
             if not folder.is_dir():
                 raise UserError(f"{folder}: no such folder; put the responses of {subject} there")
             stories: dict[str, Path] = {}
-            # macOS puts a file `._<name>` beside one that it copies to a foreign disk.
+            # macOS adds a file `._<name>` to each file that it copies to a disk of another system.
             for path in sorted(path for path in folder.glob("[!.]*") if path.suffix in RESPONSE_SUFFIXES):
                 if path.stem in stories:
                     raise UserError(

@@ -20,7 +20,7 @@ RESPONSE_SUFFIXES = (*_HDF5_SUFFIXES, ".npy", ".npz")
 
 
 class StoryResponses(Protocol):
-    """One story of one subject, whatever the file.
+    """One story of one subject, from any kind of file.
 
     `data` slices like an array of (TRs, voxels); `repeats`, if the story was heard several times, like one of
     (repeats, TRs, voxels).
@@ -35,7 +35,7 @@ class ResponseHeader(NamedTuple):
 
     Attributes:
         n_repeats: 0 if there is only one series.
-        held: bytes that reading the story keeps in memory, beside the block that is copied.
+        held: bytes that reading the story keeps in memory, in addition to the copied block.
     """
 
     n_trs: int

@@ -62,7 +62,7 @@ class SubjectResponses:
         return self._n_repeats[self._known(story)]
 
     def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
-        """(v, TRs) float32 of the voxels asked for."""
+        """(v, TRs) float32 of the chosen voxels."""
         self._known(story)
         if self._source[story] is None:
             with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
@@ -72,7 +72,7 @@ class SubjectResponses:
             return read_columns(source.data, columns).T
 
     def repeats(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
-        """(repeats, v, TRs) float32 of the voxels asked for.
+        """(repeats, v, TRs) float32 of the chosen voxels.
 
         Raises:
             UserError: the story has no repeats.

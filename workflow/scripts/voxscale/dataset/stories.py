@@ -68,7 +68,7 @@ def write_story_tables(
 
 
 def stimulus_sha(words: pa.Table, clock: pa.Table) -> str:
-    """Sixteen hex digits of what was heard and when the TRs were, whatever the story's name."""
+    """Digest (16 hex digits) of the words and TR times, independent of the story's name."""
     content = [words[name].to_pylist() for name in ("word", "onset_s", "offset_s")]
     content += [clock[name].to_pylist() for name in ("onset_s", "in_response")]
     return sha256_text(repr(content))[:16]

@@ -64,7 +64,7 @@ def kept_voxels(path: str | Path | None, n_voxels: int) -> np.ndarray:
         (voxels,) int32, columns of the response files.
 
     Raises:
-        UserError: as `read_voxels`; the table names a voxel that is not there, or keeps none.
+        UserError: as `read_voxels`; the table names a voxel that does not exist, or keeps none.
     """
     table = read_voxels(path)
     if outside := [voxel for voxel in table if not 0 <= voxel < n_voxels]:

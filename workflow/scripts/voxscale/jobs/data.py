@@ -74,7 +74,7 @@ def _placing(sizes: Sizes, subject: str) -> Need:
 
 
 def latents(study: Study) -> list[str]:
-    """The phantom's latent of each story, which only the nested family is made of; none of other datasets."""
+    """The phantom's latent of each story, which only the nested family uses; none for other datasets."""
     folder = study.dataset.root / "derivative/latents"
     return [str(folder / f"{story}.npy") for story in study.stories] if _is_phantom(study) else []
 

@@ -208,7 +208,7 @@ FIGURES = (
         draw="draw_plateau",
         category="What to do next",
         caption="Is the plateau due to the models, or to the number of features? Hollow marks have more "
-        "features than there are training TRs. Raw features, and where the config sets a width, beside them "
+        "features than there are training TRs. Raw features and, if the config sets a width, next to them "
         "each model's features reduced to that many principal components, which are fitted to the stimulus "
         "of the training stories; laws with and without the hollow marks. Right: the same scores against how "
         "well each model predicts the words of the same stories. Models of random weights, such as the "
@@ -221,7 +221,7 @@ FIGURES = (
         name="controls",
         draw="draw_controls",
         category="Controls",
-        caption="Every model beside the controls. Bars are means of subjects, marks are single subjects. A "
+        caption="Every model and the controls. Bars are means of subjects, marks are single subjects. A "
         "model that does not score above the controls has not shown any knowledge of language. The untrained "
         "control has the shape of a model of this study and random weights; the demo's own tiny models have "
         "random weights too, so that the control must score as high as its twin there.",

@@ -83,7 +83,7 @@ def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Ne
 
 
 def _threads(sizes: Sizes, cell: Cell, draws: int) -> int:
-    """As many as `need` says, but without the solver's plan, which needs torch."""
+    """The same number as in `need`, but without the solver's plan, which needs torch."""
     flops = resources.cell_flops(
         sizes.train_trs(cell.subject, cell.n_train),
         sizes.test_trs(cell.subject),

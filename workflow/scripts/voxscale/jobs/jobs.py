@@ -31,7 +31,7 @@ class Job(NamedTuple):
 
     @property
     def output(self) -> Path:
-        """The output that says it is done."""
+        """The output whose existence means that the job is done."""
         return Path(self.record.output.format(**self.wildcards))
 
     @property
@@ -51,7 +51,7 @@ class Job(NamedTuple):
         return f"rule_{self.rule}" + (f"_wildcards_{values}" if values else "")
 
     def is_done(self) -> bool:
-        """Whether its output is there, or was until the last job that reads it was done."""
+        """Whether its output exists, or was deleted after the last job that reads it."""
         if self.output.exists():
             return True
         last = self.record.deleted_after

@@ -52,7 +52,7 @@ class Note(NamedTuple):
 
 
 def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
-    """What Snakemake noted of an output; None where there is no note of it."""
+    """Snakemake's note about an output; None if it has none."""
     try:
         note = json.loads(file_of(output, "metadata", snakemake).read_text())
     except (OSError, ValueError):  # none, or one that is just being written
@@ -64,7 +64,7 @@ def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
 
 
 class Settings:
-    """Whether outputs that are there were made with the current settings and from the current inputs.
+    """Whether existing outputs were made with the current settings and from the current inputs.
 
     Args:
         jobs: of the study whose working directory is the current one.
@@ -77,7 +77,7 @@ class Settings:
         self._noted = functools.cache(noted)
 
     def differ(self, job: Job, there: bool) -> bool:
-        """Whether a job's output is there and outdated: its settings or inputs have changed.
+        """Whether a job's output exists and is out of date: its settings or inputs have changed.
 
         Call it for the jobs in the order of their work, since what follows an outdated one is outdated too.
         """

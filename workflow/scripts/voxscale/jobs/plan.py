@@ -1,7 +1,7 @@
 """What a study will take, before anything runs: `voxscale plan --configfile config/paper.yaml`.
 
 Jobs of each rule, hours of cores and GPUs, the largest job's memory, disk space by stage, and what is done.
-Everything follows from the config and the files that are there, without Snakemake's graph of the jobs.
+Everything follows from the config and the existing files, without Snakemake's graph of the jobs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Row:
     """The sums of one rule's jobs; hours and memory (the largest request) are those of jobs not yet done.
 
     Attributes:
-        outdated: jobs whose output is there but out of date; they are not done.
+        outdated: jobs whose output exists but is out of date; they are not done.
         seconds: time of all jobs not yet done, one after the other.
         short: jobs not yet done of which SLURM's overhead takes a large share.
     """

@@ -27,7 +27,7 @@ def _expected(study: Study, model: str) -> set[Path]:
     """Story files that the study's next run would read of a language or speech model.
 
     Raises:
-        UserError: something they follow from is not there yet.
+        UserError: a file that determines them does not exist yet.
     """
     modality = study.registry[model].modality
     card_path = Path(f"results/models/{model}.json")
@@ -52,7 +52,7 @@ def unused_features(studies: Iterable[Study]) -> list[Path]:
     cannot be known yet, none of them is given.
 
     Raises:
-        UserError: an index is there and cannot be read.
+        UserError: an index cannot be read.
     """
     studies = list(studies)
     kept: dict[str, set[Path] | None] = {}  # model -> its files in use; None for all

@@ -36,12 +36,12 @@ def light(sizes: Sizes, **wildcards: str) -> Need:
 
 @dataclass(frozen=True)
 class Rule:
-    """What there is to know of a rule beside its inputs and its script.
+    """The facts of a rule, except its inputs and its script.
 
     Args:
         name: of the rule, its script and the folders of its logs and benchmarks.
         outputs: pattern of each output's path, by a name that no other kind of file has; a job is done when
-            the first is there. A table (`.parquet`) is named after its schema.
+            the first exists. A table (`.parquet`) is named after its schema.
         need: what a job takes, from the study's sizes and the job's wildcards; `light` for next to nothing.
         jobs: wildcards of each job that a study has; none where the study lacks what the rule is for.
         params: parameters that follow from the study; `voxscale status` compares them with a finished job's.
@@ -50,8 +50,8 @@ class Rule:
         schemas: schema of a table that is named otherwise; None for a table that is not one of the study's.
         threads: cores of a job, where there is a cheaper way to know than `need`.
         gpu: whether jobs of a study may ask for a GPU.
-        local: whether jobs run beside Snakemake, not on a cluster.
-        on_request: whether outputs are made only when they are asked for by name.
+        local: whether jobs run on the machine of Snakemake, not on a cluster.
+        on_request: whether outputs are made only if they are requested by name.
         ancient: whether the rules that read the outputs do not run again when these are made again.
         deleted_after: rule whose job for the same subject is the last to read the outputs; then they go.
     """
@@ -72,7 +72,7 @@ class Rule:
 
     @property
     def output(self) -> str:
-        """Pattern of the output that says a job is done."""
+        """Pattern of the output whose existence means that a job is done."""
         return next(iter(self.outputs.values()))
 
     @property

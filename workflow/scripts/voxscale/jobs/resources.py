@@ -20,9 +20,9 @@ MB = 1e6
 PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
 PLOTS = 420  # MB: with matplotlib, nilearn and their fonts and meshes
 NETWORK = 620  # MB: with torch and transformers
-# MB of the host beside a GPU: CUDA's libraries and context. ASSUME: not measured, no GPU was at hand.
+# MB of host memory that a GPU needs: CUDA's libraries and context. ASSUME: not measured.
 CUDA = 2_000
-SNAKEMAKE = 300  # MB beside each cluster job, for the two Snakemakes that start it
+SNAKEMAKE = 300  # MB added to each cluster job, for the two Snakemakes that start it
 START_S = 15.0  # s: start-ups, imports from a shared disk
 CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix products
 GPU_FLOPS = 4e13  # of one GPU in half precision, as forward passes reach it
@@ -85,7 +85,7 @@ def parameters(width: int, n_layers: int, vocab: int = 0, config: Mapping[str, A
     """Parameters of a transformer, to a few percent; the model card counts them exactly.
 
     Args:
-        config: further settings; those that tell the width of the MLP are read.
+        config: further settings; those with the width of the MLP are read.
     """
     config = config or {}
     gated = "intermediate_size" in config and vocab > 0  # LLaMA and its kin: three matrices in the MLP
@@ -225,7 +225,7 @@ def fit(
     except UserError:
         if not shared:
             raise
-        # A kernel that draws would share is left out where there is no room for it.
+        # A kernel shared between draws is left out if it does not fit.
         bound = own + fit_bytes(lengths, test, width, voxels, encoding, own)
     stored = n_draws * voxels * (45.0 + 20 * blocks)
     read = 4.0 * (train + test) * (voxels + width)
@@ -244,10 +244,10 @@ def fit_bytes(
     own: float = 0.0,
     union: int = 0,
 ) -> float:
-    """Bytes of a fit as the solver itself plans it, whatever numbers its node screens in.
+    """Bytes of a fit as the solver plans it, in any precision of the screen.
 
     Args:
-        own: bytes that the cell takes beside the solver, out of the same `encoding.memory_gb`.
+        own: bytes that the cell takes in addition to the solver, within the same `encoding.memory_gb`.
         union: rows of a kernel that draws share; 0 for none.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Sizes that a study's jobs depend on: TRs, voxels, widths; estimated where the data are not there yet."""
+"""Sizes that a study's jobs depend on: TRs, voxels, widths; estimated if the data do not exist yet."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from voxscale.errors import UserError
 from voxscale.jobs import resources
 from voxscale.study import Cell, Study
 
-VOXELS = 100_000  # ASSUME: of a subject whose files do not tell before they are there
-STORY_TRS = 300  # ASSUME: of a story before it is there
+VOXELS = 100_000  # ASSUME: of a subject without files
+STORY_TRS = 300  # ASSUME: of a story without files
 REPEATS = 10
 
 
@@ -29,7 +29,7 @@ class Sizes:
 
     @functools.cache  # noqa: B019  one study lives as long as the process
     def trs(self, story: str) -> int:
-        """Response TRs of a story; an estimate while the dataset is not there."""
+        """Response TRs of a story; an estimate if the dataset does not exist yet."""
         if (known := self.study.dataset.n_trs(story)) is not None:
             return known
         return self._phantom_trs(story)
@@ -55,13 +55,13 @@ class Sizes:
 
     @functools.cache  # noqa: B019
     def _stored(self, subject: str, story: str) -> ResponseHeader | None:
-        """What the headers of a lab's own files say; None where they are not there or cannot be read."""
+        """Sizes in the headers of a lab's files; None if they do not exist or cannot be read."""
         dataset = self.study.dataset
         if dataset.kind not in ("folder", "bids"):
             return None
         try:
             return read_response_header(dataset.response(subject, story), dataset.mask(subject))
-        except (UserError, OSError):  # the job that reads them says what is wrong
+        except (UserError, OSError):  # the job that reads them reports the mistake
             return None
 
     @functools.cache  # noqa: B019
@@ -84,7 +84,7 @@ class Sizes:
         return found
 
     def held_responses(self, subject: str) -> float:
-        """Bytes that reading a subject's largest story keeps in memory, beside the blocks."""
+        """Bytes that reading a subject's largest story keeps in memory, in addition to the blocks."""
         stored = (self._stored(subject, story) for story in self.study.heard(subject))
         return max((one.held for one in stored if one), default=0.0)
 
@@ -128,7 +128,7 @@ class Sizes:
         return resources.parameters(entry.width or 0, entry.n_layers, entry.vocab or 0, entry.config)
 
     def loaded(self, model: str) -> float:
-        """Parameters that are downloaded and loaded: with a decoder, which no features are made of."""
+        """Parameters that are downloaded and loaded: including a decoder, which makes no features."""
         entry = self.study.registry[model]
         decoder = entry.config.get("decoder_layers", 0) if entry.modality == "speech" else 0
         inner = entry.config.get("decoder_ffn_dim", 0)

@@ -1,8 +1,8 @@
 """How far a study is, at any time: `voxscale status --configfile config/paper.yaml`.
 
-Reads files and asks squeue, nothing else. A job is done when its output is there; running or waiting when the
+Reads files and asks squeue, nothing else. A job is done when its output exists; running or waiting when the
 queue has it, or, in a run on this machine, when Snakemake has marked its output as being written; outdated
-when its output is there but its settings or inputs have changed; failed when it is none of these and has
+when its output exists but its settings or inputs have changed; failed when it is none of these and has
 written a log since it last succeeded; else missing.
 """
 
@@ -25,7 +25,7 @@ from voxscale.progress import notify
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
 TAIL = 400  # characters of a failed job's log
-# What tells most of a failure: SLURM's own reason, else the script's, else any other.
+# The most informative line of a log: SLURM's reason, else the script's, else any other error.
 TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
 
 
@@ -46,7 +46,7 @@ def _written(path: Path) -> float:
 
 
 def failure_log(job: Job) -> Path | None:
-    """The log that tells most of a job's failure: the rule's own, or what SLURM kept of it.
+    """The most informative log of a failed job: the rule's, or SLURM's.
 
     A success leaves logs as well, and after them a benchmark, which a job that failed or was killed does not.
     """
@@ -171,5 +171,5 @@ def farewell(report: str | Path) -> str:
     """
     path = Path(report).absolute()
     if not path.exists():
-        return "Done with what was asked for; the report comes with the whole study."
-    return f"Done. Open {path}; tables and figures are beside it."
+        return "Done with the requested files; the report is made with the whole study."
+    return f"Done. Open {path}; tables and figures are in the same folder."

@@ -1,4 +1,4 @@
-"""Predicted memory and time of jobs, beside what Snakemake's benchmarks say they took."""
+"""Predicted memory and time of jobs, compared with Snakemake's benchmarks."""
 
 from __future__ import annotations
 
@@ -119,12 +119,12 @@ def _footing(found: Sequence[Usage]) -> str:
 
 
 def describe_usage(found: Sequence[Usage]) -> str:
-    """The table of predicted beside measured memory and time, one line per rule."""
+    """The table of predicted and measured memory and time, one line per rule."""
     return "\n".join([*table(HEADER, _summarise(found)), "", _footing(found)])
 
 
 def write_comparison(output: str | Path, config: Mapping[str, Any], base: str | Path = "") -> None:
-    """Write the table of predicted beside measured memory and time as a page.
+    """Write the table of predicted and measured memory and time as a page.
 
     Args:
         config: the study's config, as Snakemake read it.

@@ -29,7 +29,7 @@ def read_truth(folder: str | Path, subjects: Sequence[str]) -> tuple[dict[str, A
     """The phantom's truth: of the stories and the nested family, and one row per subject and voxel.
 
     Raises:
-        UserError: it is not there.
+        UserError: it does not exist.
     """
     folder = Path(folder)
     columns = ["subject", "voxel", "roi", "region", "nested", "signal_power", "noise_power", "cc_max"]
@@ -53,7 +53,7 @@ def check_nested(
 ) -> list[dict[str, Any]]:
     """Check the nested family's slope and mean score, and give its lines to draw.
 
-    The truth is what ridge reaches with the training stories at hand; with endless training the line is
+    The truth is what ridge reaches with the given training stories; with endless training the line is
     steeper, as wide models lose most with a small training set. That line is drawn too.
 
     Args:
