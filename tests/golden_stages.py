@@ -431,7 +431,7 @@ def study_frames() -> dict[str, pd.DataFrame]:
 def figures(folder: Path) -> dict[str, list[float]]:
     import matplotlib.pyplot as plt
 
-    from voxscale.figures import draw_law
+    from voxscale.figures.scaling import draw_law
 
     made = study_frames()
     curves = pd.DataFrame(columns=[field.name for field in tables.SCHEMAS["law_curves"]])

@@ -1,10 +1,4 @@
 from . import interactive as interactive
-from .checks import draw_artifact as draw_artifact
-from .checks import draw_ceiling_drift as draw_ceiling_drift
-from .checks import draw_controls as draw_controls
-from .distributions import draw_ceiling_distribution as draw_ceiling_distribution
-from .distributions import draw_score_distribution as draw_score_distribution
-from .distributions import draw_variance_partition as draw_variance_partition
 from .files import draw_figure as draw_figure
 from .files import read_table as read_table
 from .files import save_figure as save_figure
@@ -12,16 +6,8 @@ from .flatmap import draw_flatmap as draw_flatmap
 from .frames import best_layer as best_layer
 from .frames import full_training as full_training
 from .frames import voxel_set_label as voxel_set_label
-from .layers import draw_layers as draw_layers
-from .maps import draw_ceiling_maps as draw_ceiling_maps
-from .maps import draw_score_maps as draw_score_maps
-from .maps import draw_stacking_gain as draw_stacking_gain
-from .outlook import draw_plateau as draw_plateau
-from .outlook import draw_what_next as draw_what_next
 from .scaling import X_UNITS as X_UNITS
 from .scaling import base_label as base_label
-from .scaling import draw_law as draw_law
 from .style import NO_END as NO_END
 from .style import format_count as format_count
 from .style import format_signed as format_signed
-from .truth import draw_validation as draw_validation

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from voxscale import figures
 from voxscale.figures.style import RC, labelled_points
 from voxscale.io import atomic, read_json, tables
 
@@ -29,7 +29,7 @@ def draw_figure(
     """Read tables, draw a figure from them and write it.
 
     Args:
-        draw: name of a drawing function of this room.
+        draw: `<module>.<function>` of this room, a drawing function.
         inputs: files of each of its tables, by the name of its argument, which is the table's own; a table
             of one `.json` file is passed as read.
         options: its other arguments.
@@ -38,7 +38,9 @@ def draw_figure(
         name: read_json(*paths) if Path(paths[0]).suffix == ".json" else read_table(name, paths)
         for name, paths in inputs.items()
     }
-    save_figure(*getattr(figures, draw)(**frames, **options), png, pdf, csv)
+    module, function = draw.split(".")
+    drawing = getattr(import_module(f"voxscale.figures.{module}"), function)
+    save_figure(*drawing(**frames, **options), png, pdf, csv)
 
 
 def read_table(

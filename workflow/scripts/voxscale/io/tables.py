@@ -83,24 +83,3 @@ def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Ta
 def provenance(path: str | Path) -> dict[str, Any]:
     """Provenance that `write` kept in a file's metadata."""
     return json.loads((pq.read_schema(path).metadata or {}).get(b"provenance", b"{}"))
-
-
-def document() -> str:
-    """Every table and column in Markdown, as `docs/tables.md` has it."""
-    lines = [
-        "# Tables",
-        "",
-        "Every table is Parquet; each column carries its unit and meaning in the file's own metadata too.",
-        "Written by `python -m voxscale.io.tables > docs/tables.md`.",
-    ]
-    for name, schema in SCHEMAS.items():
-        lines += ["", f"## {name}", "", "| column | type | unit | meaning |", "| --- | --- | --- | --- |"]
-        for field in schema:
-            known = {key.decode(): text.decode() for key, text in field.metadata.items()}
-            words = [field.name, str(field.type), known["unit"], known["description"]]
-            lines.append(f"| {' | '.join(word.replace('|', chr(92) + '|') for word in words)} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(document(), end="")

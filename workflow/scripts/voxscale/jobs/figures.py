@@ -1,6 +1,6 @@
 """The figures of a study: one record each, from which the rule, the plan and both reports follow.
 
-A new figure is a record here and a drawing function that `voxscale.figures` exports.
+A new figure is a record here and a drawing function in a module of `voxscale.figures`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Figure:
 
     Args:
         name: of its files `results/figures/<name>.png`, `.pdf` and `.csv`.
-        draw: name of a function in `voxscale.figures`: tables and options -> figure and plotted numbers.
+        draw: `<module>.<function>` of `voxscale.figures`: tables and options -> figure and plotted numbers.
         category: title of the report's section that shows it (`workflow/report/story.yaml`).
         caption: plain text.
         inputs: the tables that the function takes, by the name of its argument, which is also the name of the
@@ -78,7 +78,13 @@ def _law_figure(kind: str, name: str, caption: str) -> Figure:
         "brain maps predict inside the training stories."
     )
     return Figure(
-        name, "draw_law", "Scaling laws", caption, inputs, options, lambda study: kind in study.chief_laws
+        name,
+        "scaling.draw_law",
+        "Scaling laws",
+        caption,
+        inputs,
+        options,
+        lambda study: kind in study.chief_laws,
     )
 
 
@@ -117,7 +123,7 @@ FIGURES = (
     ),
     Figure(
         name="score_by_layer",
-        draw="draw_layers",
+        draw="layers.draw_layers",
         category="Layers",
         caption="Score by layer, at relative depth, one panel for each family. Thick lines are means over "
         "subjects, thin lines single subjects, each in its interval over test blocks; a ring marks the "
@@ -128,7 +134,7 @@ FIGURES = (
     ),
     Figure(
         name="map_scores",
-        draw="draw_score_maps",
+        draw="maps.draw_score_maps",
         category="Maps",
         caption="Test correlation of every voxel on the inflated cortex (fsaverage5): both hemispheres from "
         "the side and from the midline. Each voxel colours its vertex and, for display only, empty "
@@ -138,7 +144,7 @@ FIGURES = (
     ),
     Figure(
         name="score_distribution",
-        draw="draw_score_distribution",
+        draw="distributions.draw_score_distribution",
         category="Maps",
         caption="Test correlations over voxels: histogram, and share of voxels above each correlation. One "
         "line per subject, their mean in black, the highest voxel of each subject in the legend.",
@@ -146,7 +152,7 @@ FIGURES = (
     ),
     Figure(
         name="map_ceiling",
-        draw="draw_ceiling_maps",
+        draw="maps.draw_ceiling_maps",
         category="Noise ceilings",
         caption="The noise ceiling CCmax, the score as a share of it (CCnorm), and the room left between the "
         "two, on the inflated cortex. Voxels whose ceiling is not reliable have no colour.",
@@ -154,7 +160,7 @@ FIGURES = (
     ),
     Figure(
         name="ceiling_distribution",
-        draw="draw_ceiling_distribution",
+        draw="distributions.draw_ceiling_distribution",
         category="Noise ceilings",
         caption="Noise ceilings of the reliable voxels, the score as a share of the ceiling, and the room "
         "left, one outline per subject; triangles are medians. The legend gives the share of voxels that "
@@ -163,7 +169,7 @@ FIGURES = (
     ),
     Figure(
         name="ceiling_drift",
-        draw="draw_ceiling_drift",
+        draw="checks.draw_ceiling_drift",
         category="Noise ceilings",
         caption="The response to the test story from one hearing to the next: mean correlation by region. A "
         "slope is familiarity, not noise.",
@@ -171,7 +177,7 @@ FIGURES = (
     ),
     Figure(
         name="stacking_gain",
-        draw="draw_stacking_gain",
+        draw="maps.draw_stacking_gain",
         category="Stacking",
         caption="What stacking gains over the stack of the language models alone: where (maps), in how many "
         "voxels (histogram, the share on a scale that is linear below 1 % and logarithmic above), and in "
@@ -182,7 +188,7 @@ FIGURES = (
     ),
     Figure(
         name="variance_partition",
-        draw="draw_variance_partition",
+        draw="distributions.draw_variance_partition",
         category="Stacking",
         caption="Variance that only language features, only speech features, or either of them explain, by "
         "region: bars are means of subjects, marks are single subjects.",
@@ -191,7 +197,7 @@ FIGURES = (
     ),
     Figure(
         name="what_next",
-        draw="draw_what_next",
+        draw="outlook.draw_what_next",
         category="What to do next",
         caption="Scan more, or use a bigger model? Left: the joint law of model size and training hours, "
         "with lines of equal score; dots are measured scores in the same colours, so that a dot that cannot "
@@ -205,7 +211,7 @@ FIGURES = (
     ),
     Figure(
         name="plateau",
-        draw="draw_plateau",
+        draw="outlook.draw_plateau",
         category="What to do next",
         caption="Is the plateau due to the models, or to the number of features? Hollow marks have more "
         "features than there are training TRs. Raw features and, if the config sets a width, next to them "
@@ -219,7 +225,7 @@ FIGURES = (
     ),
     Figure(
         name="controls",
-        draw="draw_controls",
+        draw="checks.draw_controls",
         category="Controls",
         caption="Every model and the controls. Bars are means of subjects, marks are single subjects. A "
         "model that does not score above the controls has not shown any knowledge of language. The untrained "
@@ -230,7 +236,7 @@ FIGURES = (
     ),
     Figure(
         name="long_context_artifact",
-        draw="draw_artifact",
+        draw="checks.draw_artifact",
         category="The first seconds of a test story",
         caption="What the first seconds of a test story add to its scores, by region: score when more or "
         "less is cut from the story's start, minus the score at this study's own cut (dashed). Bands are the "
@@ -242,7 +248,7 @@ FIGURES = (
     ),
     Figure(
         name="validation",
-        draw="draw_validation",
+        draw="truth.draw_validation",
         category="Validation against known truth",
         caption="The pipeline against known truth. Left: models that see the first dimensions of the latent "
         "variable that drives the phantom. With unlimited training data their score is a straight line in "
