@@ -28,10 +28,8 @@ def test_a_deployed_workflow_runs(tmp_path, env):
     place = tmp_path / "deployed"
     command = [Path(sys.executable).parent / "snakedeploy", "deploy-workflow", ADDRESS, place, "--tag", "v1"]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | env)
-    assert (
-        'github("lab/voxscale", path="workflow/Snakefile", tag="v1")'
-        in (place / "workflow/Snakefile").read_text()
-    )
+    snakefile = place / "workflow/Snakefile"
+    assert 'github("lab/voxscale", path="workflow/Snakefile", tag="v1")' in snakefile.read_text()
     demo = snakemake(place, "--dry-run", snakefile=snakefile, env=env)
     assert demo.status == 0, demo.text[-3000:]
     assert demo.rules["fit_encoding"] > 50
