@@ -16,7 +16,7 @@ import numpy as np
 from voxscale.io import tables
 from voxscale.laws.forms import (
     FORMS,
-    Form,
+    LawForm,
     family_offsets,
     fit_form,
     implied_quantities,
@@ -94,7 +94,7 @@ def fit_group(
 
 
 def _percent_interval(
-    form: Form, first: float, later: float, parameters: np.ndarray, level: float, n_blocks: int
+    form: LawForm, first: float, later: float, parameters: np.ndarray, level: float, n_blocks: int
 ) -> tuple[float, float]:
     """Interval of a rise in percent of a base that has an error as well.
 

@@ -24,7 +24,7 @@ _GOLDEN = (np.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
-class Form:
+class LawForm:
     """One form of law.
 
     Args:
@@ -52,10 +52,10 @@ class Form:
         return self.curve(x, *np.moveaxis(parameters[..., None, :], -1, 0))
 
 
-FORMS: dict[str, Form] = {
+FORMS: dict[str, LawForm] = {
     form.name: form
     for form in (
-        Form(
+        LawForm(
             "log_linear",
             ("a", "b"),
             np.empty(0),
@@ -65,7 +65,7 @@ FORMS: dict[str, Form] = {
             lambda offset, slope, _, scale: [offset - slope * np.log10(scale), slope],
             lambda x, a, b: a + b * np.log10(x),
         ),
-        Form(
+        LawForm(
             "power",
             ("a", "alpha"),
             np.linspace(-2, 2, 81),
@@ -75,7 +75,7 @@ FORMS: dict[str, Form] = {
             lambda _, slope, alpha, scale: [slope * scale**-alpha, alpha],
             lambda x, a, alpha: a * x**alpha,
         ),
-        Form(
+        LawForm(
             "saturating",
             ("c", "a", "alpha"),
             np.geomspace(0.01, 5, 60),
@@ -85,7 +85,7 @@ FORMS: dict[str, Form] = {
             lambda offset, slope, alpha, scale: [offset, slope * scale**alpha, alpha],
             lambda x, c, a, alpha: c - a * x**-alpha,
         ),
-        Form(
+        LawForm(
             "learning_curve",
             ("c", "k"),
             np.geomspace(1e-3, 1e3, 80),
@@ -105,7 +105,7 @@ def _family_means(values: np.ndarray, member: np.ndarray) -> np.ndarray:
 
 
 def _fit_linear(
-    form: Form, f: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
+    form: LawForm, f: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Best offset and slope of y ≈ offset + slope·f, and rss, (...,) each.
 
@@ -148,7 +148,7 @@ def _fit_linear(
 
 
 def fit_form(
-    form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
+    form: LawForm, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Least-squares fit of one form to many studies.
 
@@ -180,7 +180,7 @@ def fit_form(
 
 
 def _search(
-    form: Form, u: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
+    form: LawForm, u: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
 ) -> np.ndarray:
     """Best nonlinear parameter of each study: (studies,)."""
     best = _fit_linear(form, form.basis(u, form.grid), y[:, None], ceiling, member)[2].argmin(1)
@@ -204,7 +204,7 @@ def _search(
 
 
 def family_offsets(
-    form: Form, x: np.ndarray, y: np.ndarray, parameters: np.ndarray, families: np.ndarray
+    form: LawForm, x: np.ndarray, y: np.ndarray, parameters: np.ndarray, families: np.ndarray
 ) -> dict[str, np.ndarray]:
     """How far each family lies above the law: family -> (studies,)."""
     left = y - form.value(x, parameters)
@@ -212,7 +212,7 @@ def family_offsets(
 
 
 def largest_error(
-    form: Form, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
+    form: LawForm, x: np.ndarray, y: np.ndarray, ceiling: float = 1.0, families: np.ndarray | None = None
 ) -> float:
     """Predicted minus observed at the largest x, by a fit to the other points; NaN where too few are left.
 
@@ -233,7 +233,7 @@ def largest_error(
 
 
 def implied_quantities(
-    form: Form, x: np.ndarray, parameters: np.ndarray
+    form: LawForm, x: np.ndarray, parameters: np.ndarray
 ) -> dict[str, tuple[np.ndarray, str | None]]:
     """Quantities that all forms share: name -> (values (studies,), the base of a percentage).
 

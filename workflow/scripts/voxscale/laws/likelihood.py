@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
-from voxscale.laws.forms import Form
+from voxscale.laws.forms import LawForm
 from voxscale.laws.surfaces import Surface, fit_surface
 from voxscale.statistics import freedom, spread_lost
 
@@ -75,7 +75,7 @@ def aicc(deviance: float, points: int, parameters: int) -> float:
 
 
 def form_criterion(
-    form: Form,
+    form: LawForm,
     x: np.ndarray,
     y: np.ndarray,
     covariance: np.ndarray,
@@ -148,7 +148,7 @@ def akaike_weights(
     return {name: share / sum(shares.values()) for name, share in shares.items()}
 
 
-def _bounded(form: Form, f: np.ndarray, ones: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndarray:
+def _bounded(form: LawForm, f: np.ndarray, ones: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndarray:
     """Least sum of squares of y - ones·offsets - slope·f: (scatters, grid), within the form's bounds."""
     slope, rss = _project(f, ones, y)
     if not form.bounded:

@@ -25,7 +25,7 @@ from voxscale.statistics import METRICS, TimeBlocks, block_counts, draw_weights,
 
 POOLED = "pooled"
 DATA = {"hours": "train_hours", "stories": "n_train", "trs": "train_trs"}
-X_COLUMNS = DATA | {name: name for name in ("parameters", "parameters_non_embedding", "width")}
+_X_COLUMNS = DATA | {name: name for name in ("parameters", "parameters_non_embedding", "width")}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Point:
     ceiling: Mapping[str, np.ndarray]
 
 
-def describe_cells(
+def _describe_cells(
     summary: pa.Table, cells: Iterable[Sequence[Any]], x: str, where: str, n_draws: int
 ) -> dict[tuple, dict]:
     """Rows of the summary for each cell, its draws averaged: (model, layer, subject, n_train) -> row.
@@ -69,7 +69,7 @@ def describe_cells(
             name = " ".join(str(part) for part in cell)
             raise UserError(f"results/tables/summary.parquet: lacks cell {name}; gather the scores again")
         draws = rows[cell]
-        values = [row[X_COLUMNS[x]] or 0 for row in draws]
+        values = [row[_X_COLUMNS[x]] or 0 for row in draws]
         if not min(values) > 0:
             raise UserError(f"{where}.x: model {cell[0]} has no {x}; choose another x or other models")
         found[cell] = draws[0] | {
@@ -129,7 +129,7 @@ def score_points(
 
     Args:
         moments: (model, layer, subject, n_train) -> file of each cell that is a point.
-        about: of `describe_cells`; its n_draws are the draws averaged.
+        about: of `_describe_cells`; its n_draws are the draws averaged.
         voxels: table `voxels`.
         wanted: voxel sets, which config key `where` names.
         settings: skip_s, tr_s, draws, interval, seed.
@@ -226,12 +226,12 @@ def read_points(
         cells: (model, layer, subject, n_train) of a sweep.
         moments: their files, in the same order.
         summary, voxels: the gathered tables.
-        x: a key of `X_COLUMNS`.
+        x: a key of `_X_COLUMNS`.
         spec: voxels, the sets wanted; n_draws of the sweep.
         where: the config key of the law.
         settings: skip_s, tr_s, draws, interval, seed, layer_choice.
     """
-    about = describe_cells(tables.read("summary", summary), cells, x, where, spec["n_draws"])
+    about = _describe_cells(tables.read("summary", summary), cells, x, where, spec["n_draws"])
     files = dict(zip(map(tuple, cells), moments, strict=True))
     chosen = {cell: files[cell] for cell in choose_cells(about, x, settings["layer_choice"])}
     points = score_points(chosen, about, voxels, spec["voxels"], where, settings)

@@ -109,7 +109,7 @@ def signals(
     return scaled({story: by_words[story] + by_sound[story] for story in words}, subject.signal)
 
 
-def draw_noise(subject: PhantomSubject, n_trs: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_noise(subject: PhantomSubject, n_trs: int, rng: np.random.Generator) -> np.ndarray:
     """Noise of one repeat (R, V): a stationary AR(1) series with the noise power of each voxel."""
     memory = subject.memory
     series = rng.standard_normal((n_trs, len(memory)))
@@ -124,7 +124,7 @@ def hearings(
 ) -> np.ndarray:
     """(repeats, R, V) responses in published units: the same signal, each with noise of its own."""
     return np.stack(
-        [(signal + draw_noise(subject, len(signal), rng)) * subject.scale for _ in range(repeats)]
+        [(signal + _draw_noise(subject, len(signal), rng)) * subject.scale for _ in range(repeats)]
     )
 
 

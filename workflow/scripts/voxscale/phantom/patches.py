@@ -61,14 +61,14 @@ class PlacedVoxels(NamedTuple):
         return np.array([_ROIS[region] for region in self.region])
 
 
-class Mesh(NamedTuple):
+class _Mesh(NamedTuple):
     """One hemisphere: points (vertices, 3) mm and the graph of its edges with their lengths in mm."""
 
     points: np.ndarray
     graph: object
 
 
-def read_meshes() -> dict[str, Mesh]:
+def read_meshes() -> dict[str, _Mesh]:
     """The pial fsaverage5 meshes that nilearn carries; nothing is downloaded."""
     from scipy.sparse import coo_array
 
@@ -80,11 +80,11 @@ def read_meshes() -> dict[str, Mesh]:
         )
         length = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1)
         graph = coo_array((length, (edges[:, 0], edges[:, 1])), shape=(len(points), len(points))).tocsr()
-        found[hemisphere] = Mesh(points, graph)
+        found[hemisphere] = _Mesh(points, graph)
     return found
 
 
-def place_voxels(n_voxels: int, rng: np.random.Generator, meshes: dict[str, Mesh]) -> PlacedVoxels:
+def place_voxels(n_voxels: int, rng: np.random.Generator, meshes: dict[str, _Mesh]) -> PlacedVoxels:
     """Place a subject's voxels: each patch covers the free vertices nearest to its place along the cortex.
 
     Places vary by a few mm and sizes by a tenth between subjects.

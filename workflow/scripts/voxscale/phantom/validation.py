@@ -48,7 +48,7 @@ def _expected(nested: Mapping[str, Any], subject: str, statement: str, at: Seque
     return np.mean([line[statement]["r"] for line in lines], axis=0)[places]
 
 
-def check_nested(
+def _check_nested(
     found: Findings, nested: Mapping[str, Any], points: pd.DataFrame, fits: pd.DataFrame
 ) -> list[dict[str, Any]]:
     """Check the nested family's slope and mean score, and give its lines to draw.
@@ -130,7 +130,7 @@ def validate_phantom(
     places = points.to_pandas().query(of_set)
     fits = laws.to_pandas().query(f"{of_set} and points == 'all' and group == 'all'")
     found = Findings()
-    lines = check_nested(found, nested, places, fits[fits.form == TRUE_FORM])
+    lines = _check_nested(found, nested, places, fits[fits.form == TRUE_FORM])
     check_ceiling(found, voxels, ceiling.to_pandas(), level)
     check_form(found, fits)
     check_regions(found, voxels, frame, modality)

@@ -5,5 +5,4 @@ from .cells import check_same_test as check_same_test
 from .gather import gather_scores as gather_scores
 from .layers import write_layers as write_layers
 from .room import write_room as write_room
-from .voxel_sets import VoxelSets as VoxelSets
 from .voxel_sets import read_sets as read_sets

@@ -23,7 +23,7 @@ from voxscale.scores.significant import reference_p, significant
 from voxscale.scores.voxel_sets import VoxelSets, deciles, sets_of
 from voxscale.statistics import false_discovery
 
-KEY = ("model", "layer", "subject", "n_train", "draw")
+_KEY = ("model", "layer", "subject", "n_train", "draw")
 _ROW_GROUP = 1 << 19  # rows; some 20 MB a group
 
 
@@ -41,11 +41,11 @@ def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
         mine = draws == draw
         part = table if mine.all() else table.filter(pa.array(mine))
         first = part.slice(0, 1).to_pylist()[0]
-        if any(len(part[name].unique()) > 1 for name in KEY[:4]):
+        if any(len(part[name].unique()) > 1 for name in _KEY[:4]):
             raise UserError(f"{path}: holds more than one cell; delete it and fit the cell again")
         if len(part["voxel"].unique()) < part.num_rows:
             raise UserError(f"{path}: draw {draw} has a voxel twice; delete it and fit the cell again")
-        yield tuple(first[name] for name in KEY), part
+        yield tuple(first[name] for name in _KEY), part
 
 
 def _write_cells(
@@ -68,7 +68,7 @@ def _write_cells(
         for path in bar(paths, "gather", unit="cell"):
             for key, part in read_cell(path):
                 if key in seen:
-                    cell = ", ".join(f"{name}={value}" for name, value in zip(KEY, key, strict=True))
+                    cell = ", ".join(f"{name}={value}" for name, value in zip(_KEY, key, strict=True))
                     raise UserError(f"{path}: has {cell}, which is also in {seen[key]}; delete the wrong one")
                 seen[key] = path
                 waiting.append(part.cast(tables.SCHEMAS["scores"]).replace_schema_metadata(schema.metadata))
@@ -187,8 +187,8 @@ def _summary_rows(
     subjects: Mapping[str, VoxelSets],
     fdr: float,
 ) -> list[dict[str, Any]]:
-    cell = dict(zip(KEY, key, strict=True))
-    columns = {name: part[name].to_numpy() for name in part.column_names if name not in KEY}
+    cell = dict(zip(_KEY, key, strict=True))
+    columns = {name: part[name].to_numpy() for name in part.column_names if name not in _KEY}
     subject = subjects.get(cell["subject"])
     if subject is None:
         raise UserError(f"{path}: subject {cell['subject']} has no noise ceiling; give its table too")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-FEW_BLOCKS = 8
+_FEW_BLOCKS = 8
 ACROSS = 0.09  # share of the variance of a mean that single blocks of ten TRs lose at their ends
 
 
 def run_length(n_blocks: float) -> int:
     """Number of neighbouring blocks that are drawn together."""
-    return 2 if n_blocks >= FEW_BLOCKS else 1
+    return 2 if n_blocks >= _FEW_BLOCKS else 1
 
 
 def freedom(n_units: float, run: int | None = None) -> float:
