@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from voxscale.figures import style
 from voxscale.figures.frames import best_layer, full_training, voxel_set_label
-from voxscale.figures.scaling import METRICS
+from voxscale.figures.scaling import METRIC_LABELS
 
 TINTS = dict(zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True))
 
@@ -40,7 +40,7 @@ def draw_artifact(
     mean = averaged[["y", "y_own", "difference"]].mean()
     sets = list(dict.fromkeys(cuts.voxel_set))
     x = "cut from the start of each test story (s); dashed: the cut of this study"
-    y = f"{METRICS[metric]}, less that at this study's cut"
+    y = f"{METRIC_LABELS[metric]}, less that at this study's cut"
     figure, panels = style.facets([voxel_set_label(name) for name in sets], x, y, 2.0)
     hues = style.colours(dict.fromkeys(cuts.model))
     for axes, voxel_set in zip(panels, sets, strict=True):
@@ -120,7 +120,7 @@ def draw_controls(
         style.label_points(shown, part)
     style.name_rows(axes, mean.index, mean.model, 7.5)
     axes.set_ylim(-0.6, len(mean) - 0.4)
-    axes.set_xlabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels")
+    axes.set_xlabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(voxel_set)} voxels")
     handles = [style.key(modality, tint, linewidth=7, alpha=0.55) for modality, tint in tints.items()]
     handles += [Line2D([], [], marker=sign, label=subject, **style.HOLLOW) for subject, sign in signs.items()]
     style.panel_legend(axes, handles)

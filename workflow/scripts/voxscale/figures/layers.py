@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from voxscale.figures import style
 from voxscale.figures.frames import voxel_set_label
-from voxscale.figures.scaling import METRICS
+from voxscale.figures.scaling import METRIC_LABELS
 
 
 def _shades(models: list[str]) -> dict[str, tuple]:
@@ -36,7 +36,7 @@ def draw_layers(
     if layers.empty:
         return style.sentence("No layer sweep in this study: name one under profiles.sweep.")
     families = list(dict.fromkeys(layers.family))
-    y = f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels"
+    y = f"{METRIC_LABELS[metric]}, {voxel_set_label(voxel_set)} voxels"
     x = "relative depth (0: embedding, 1: last layer)"
     figure, panels = style.facets(families, x, y, 2.4, sharey=True)
     mean = layers.groupby(["family", "model", "layer", "depth"], as_index=False, sort=False).agg(

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
 from voxscale.figures.frames import voxel_set_label
-from voxscale.figures.scaling import AXES, DASH, DOTS, METRICS, law_line
+from voxscale.figures.scaling import AXES, DASH, DOTS, METRIC_LABELS, law_line
 
 AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
 
@@ -89,7 +89,7 @@ def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame, metric: str)
     axes.set_ylabel(AXES["hours"])
     axes.set_title("Fitted score; dots: measured")
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), ax=axes, pad=0.02)
-    bar.set_label(METRICS[metric])
+    bar.set_label(METRIC_LABELS[metric])
     bar.outline.set_linewidth(0.5)
 
 
@@ -128,7 +128,7 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
     style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
-    axes.set_xlabel(f"expected gain in\n{METRICS[metric]}{_another_subject(options)}")
+    axes.set_xlabel(f"expected gain in\n{METRIC_LABELS[metric]}{_another_subject(options)}")
     axes.set_title("What to do next")
     if shown := len(axes.get_legend_handles_labels()[0]):
         axes.set_ylim(top=len(names) + 0.1 * -(-shown // 3))  # room above the steps
@@ -194,7 +194,7 @@ def draw_plateau(
     lines = _lines(left, points, laws, metric, voxel_set, arms, handles)
     style.log_axis(left, points.x.to_numpy())
     left.set_xlabel(AXES[points.x_name.iloc[0]])
-    left.set_ylabel(f"{METRICS[metric]}, {voxel_set_label(voxel_set)} voxels")
+    left.set_ylabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(voxel_set)} voxels")
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     if len(known):
         right = panels[0, 1]
@@ -204,7 +204,7 @@ def draw_plateau(
         right.ticklabel_format(axis="x", useOffset=False)
         right.tick_params(axis="x", rotation=30)
         right.set_xlabel("bits per character of the stories\n(better models to the right)")
-        right.set_ylabel(METRICS[metric])
+        right.set_ylabel(METRIC_LABELS[metric])
         fits = _choose(plateau_fits, metric, voxel_set).dropna(subset=["left_out_rmse"])
         fits = fits[(fits.law == next(iter(arms))) & (fits.subject == points.subject.iloc[0])]
         told = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]

@@ -15,7 +15,7 @@ from voxscale.figures import style
 from voxscale.figures.frames import voxel_set_label
 from voxscale.laws import FORMS
 
-METRICS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
+METRIC_LABELS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
 AXES = {
     "parameters": "model size (parameters)",
     "parameters_non_embedding": "model size (parameters without embeddings)",
@@ -122,10 +122,10 @@ def draw_law(
         mine = mine.dropna(subset=["y"])
         data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, form, interval)
         told.append(data.assign(metric=metric, voxel_set=name))
-        axes.set_ylabel(f"{METRICS[metric]}, {voxel_set_label(name)} voxels")
+        axes.set_ylabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(name)} voxels")
         if several:
             axes.set_title(f"{voxel_set_label(name)} voxels")
-            axes.set_ylabel(METRICS[metric])
+            axes.set_ylabel(METRIC_LABELS[metric])
             axes.legend(handles=laws_drawn, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5)
         else:
             style.panel_legend(axes, [*keys, *laws_drawn])

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
-from voxscale.figures.scaling import DASH, METRICS
+from voxscale.figures.scaling import DASH, METRIC_LABELS
 
 REACH = 2.8  # half widths; what lies further is drawn here
 
@@ -71,7 +71,7 @@ def _draw_line(
     axes.set_xticks(sorted(points.x.unique()))
     axes.minorticks_off()
     axes.set_xlabel("dimensions of the nested model")
-    axes.set_ylabel(METRICS[metric])
+    axes.set_ylabel(METRIC_LABELS[metric])
     axes.set_title("Nested family")
     axes.legend(loc="best", fontsize=7.5)
     return mean
