@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,9 @@ from voxscale.features import store as feature_store
 from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import slide_windows
-from voxscale.models.build import build
+from voxscale.models.build import build_model
 from voxscale.models.loading import load_model, resolve_device
-from voxscale.models.registry import MODELS, ModelEntry, load_registry
+from voxscale.models.registry import MODELS, load_registry
 from voxscale.phantom import prose, speech
 
 WINDOW_S, STRIDE_S, WINDOWS = 16.1, 0.1, 4
@@ -63,7 +64,7 @@ def make_card(slug: str, folder: Path, **extractor: Any) -> dict[str, Any]:
     made["feature_extractor"] = {**made["feature_extractor"], **extractor}
     path = folder / f"{slug}-{len(extractor)}"
     if not path.exists():
-        build(ModelEntry(**{**entry.as_dict(), "hub": None, "build": made}), path, [])
+        build_model(replace(entry, hub=None, build=made), path, [])
     return {"model": slug, "path": str(path), "n_layers": entry.n_layers, "width": entry.width}
 
 

@@ -7,6 +7,7 @@ import gc
 import statistics
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from voxscale.features.contexts import Pass
 from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.models.loading import load_model, resolve_device
 from voxscale.models.prepare import prepare_model
-from voxscale.models.registry import MODELS, ModelEntry, load_registry
+from voxscale.models.registry import MODELS, load_registry
 
 RESTARTS, MAX_CONTEXT, RESTART_AT = 8, 512, 256
 SETTINGS = {
@@ -57,20 +58,18 @@ def story() -> StoryWords:
 
 def make_card(folder: Path) -> dict:
     """OPT-125M's shape with random weights and a tokenizer that makes 1.25 tokens a word."""
-    from voxscale.models.build import build
+    from voxscale.models.build import build_model
 
     entry = load_registry(yaml.safe_load(MODELS.read_text()))["opt-125m"]
-    entry = ModelEntry(**{**entry.as_dict(), "hub": None, "build": {"seed": 0}})
+    entry = replace(entry, hub=None, build={"seed": 0})
     if not (folder / "model").exists():
         # The tokenizer alone is trained small; the model keeps OPT's vocabulary.
-        small = ModelEntry(**{**entry.as_dict(), "vocab": 1040, "n_layers": 1})
-        build(entry, folder / "model", story().words)
-        build(small, folder / "tokenizer", [" ".join(story().words)])
+        small = replace(entry, vocab=1040, n_layers=1)
+        build_model(entry, folder / "model", story().words)
+        build_model(small, folder / "tokenizer", [" ".join(story().words)])
         for file in (folder / "tokenizer").glob("tokenizer*"):
             file.replace(folder / "model" / file.name)
-    return prepare_model(
-        ModelEntry(**{**entry.as_dict(), "build": None, "path": str(folder / "model")}), folder / "card.json"
-    )
+    return prepare_model(replace(entry, build=None, path=str(folder / "model")), folder / "card.json")
 
 
 def ours(model: LanguageModel, folder: Path) -> None:

@@ -17,7 +17,7 @@ from voxscale.errors import UserError
 from voxscale.jobs import PATHS, Job, Jobs, Settings, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, tell_failures
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
-from voxscale.models import availability
+from voxscale.models import require_models
 from voxscale.versions import numbers
 from voxscale.study import load_study, read_yaml
 
@@ -220,7 +220,7 @@ def models_at_hand(dag):
         study.registry[job.wildcards.model] for job in to_run(dag, "prepare_model")
     ]
     try:
-        availability.require(wanted)
+        require_models(wanted)
     except UserError as error:
         sys.exit(f"ERROR {error}")
 

@@ -6,8 +6,9 @@ import numpy as np
 import yaml
 
 from voxscale.features.language_model import StoryWords
-from voxscale.models.build import build
-from voxscale.models.fetch import digest_folder
+from voxscale.models.build import build_model
+from voxscale.models.counting import config_of, count_parameters, model_class
+from voxscale.models.hub import digest_folder
 from voxscale.models.registry import MODELS, load_registry
 
 SMALL = {
@@ -75,7 +76,7 @@ def language_architectures():
 def make_card(entry, folder, bos=True):
     """Build a small model and return its card's part that extraction reads."""
     entry = replace(entry, build={**entry.build, "bos": bos})
-    build(entry, folder, [" ".join(WORDS)])
+    build_model(entry, folder, [" ".join(WORDS)])
     return {
         "model": entry.slug,
         "path": str(folder),
@@ -87,3 +88,8 @@ def make_card(entry, folder, bos=True):
 
 def passage_of(model, words=WORDS):
     return model.passage(StoryWords("tale", words, np.arange(len(words)) * 0.5, np.arange(10) * 2.0))
+
+
+def count_entry(entry):
+    """Parameters of an entry's model, from what config/models.yaml says of it."""
+    return count_parameters(model_class(entry), config_of(entry))

@@ -8,7 +8,7 @@ from hub import COMMIT, Hub
 from workflow.runs import snakemake, tiny_config
 
 from voxscale.models import MODELS, load_registry
-from voxscale.models.build import build
+from voxscale.models.build import build_model
 
 TINY = yaml.safe_load(MODELS.read_text())["tiny-opt-1"]
 
@@ -17,7 +17,7 @@ TINY = yaml.safe_load(MODELS.read_text())["tiny-opt-1"]
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights") / "tiny"
     entry = load_registry({"tiny": TINY})["tiny"]
-    build(entry, folder, ["the night was cold and the baker was late"])
+    build_model(entry, folder, ["the night was cold and the baker was late"])
     return folder
 
 

@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM
 from voxscale.dataset.kinds import open_dataset
 from voxscale.errors import UserError
 from voxscale.models import availability, load_registry
-from voxscale.models.build import build
-from voxscale.models.fetch import fetch_snapshot
+from voxscale.models.build import build_model
+from voxscale.models.hub import fetch_snapshot
 from voxscale.models.loading import load_model
 from voxscale.models.prepare import prepare_model
 
@@ -199,7 +199,7 @@ def test_images(tmp_path, kind):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights") / "opt"
-    build(small(registry()["opt-125m"]), folder, [" ".join(WORDS)])
+    build_model(small(registry()["opt-125m"]), folder, [" ".join(WORDS)])
     return folder
 
 
@@ -291,7 +291,7 @@ def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
     wanted = [registry()[slug] for slug in ("opt-175b", "gemma-2-2b", "tiny-opt-1", "mel", "smollm2-135m")]
     wanted += [replace(registry()["tiny-opt-2"], model_class="OPTForCausalML")]
     with pytest.raises(UserError) as error:
-        availability.require(wanted, tmp_path)
+        availability.require_models(wanted, tmp_path)
     one_line(error)
     for slug, told in {
         "opt-175b": "set path",

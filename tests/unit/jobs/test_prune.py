@@ -17,7 +17,7 @@ from voxscale.features.text import extract_text
 from voxscale.io import tables
 from voxscale.io.files import read_json, write_json
 from voxscale.jobs import load_jobs, prune
-from voxscale.models.build import build
+from voxscale.models.build import build_model
 from voxscale.study import feature_settings
 
 ENTRY = language_architectures()["OPTForCausalLM"]
@@ -135,7 +135,7 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
     path.write_text(yaml.safe_dump({k: v for k, v in config.items() if k in kept}))
     one = load_jobs(path, tmp_path).study
     entry = one.registry["tiny-hubert-1"]
-    build(entry, prune.Path("results/models/tiny-hubert-1"), [])
+    build_model(entry, prune.Path("results/models/tiny-hubert-1"), [])
     card = {"model": entry.slug, "path": "results/models/tiny-hubert-1", "weights_id": "x"}
     write_json("results/models/tiny-hubert-1.json", card | {"n_layers": entry.n_layers})
     for i, (story, path) in enumerate(zip(one.stories, one.sounds(one.stories), strict=True)):

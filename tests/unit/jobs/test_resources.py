@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_models import count_entry
 
 from voxscale.errors import UserError
 from voxscale.features.store import write_features
 from voxscale.jobs import resources
 from voxscale.jobs.resources import Need
 from voxscale.models import MODELS, load_registry
-from voxscale.models.counting import count_entry
 from voxscale.ridge import make_folds, make_plan
 from voxscale.ridge.budget import RidgeSizes, flops
 from voxscale.study.config import read_yaml

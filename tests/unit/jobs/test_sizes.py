@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 from labs import STORIES, settings, write_bids, write_folder
+from tiny_models import count_entry
 
 from voxscale.dataset import response_files
 from voxscale.dataset.kinds import open_dataset
@@ -17,7 +18,6 @@ from voxscale.jobs import Job, Jobs
 from voxscale.jobs.resources import PLAIN
 from voxscale.jobs.sizes import VOXELS, Sizes
 from voxscale.models import MODELS, load_registry
-from voxscale.models.counting import count_entry
 from voxscale.study.config import complete, read_yaml
 from voxscale.study.study import Study
 

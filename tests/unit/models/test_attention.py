@@ -7,7 +7,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from voxscale.models import attention
 
-LENGTHS = [attention.LEAST, attention.LEAST + 1, 3 * attention.STEP - 1]
+LENGTHS = [attention._LEAST, attention._LEAST + 1, 3 * attention._STEP - 1]
 
 
 def drawn(tokens, heads=4, values=8):
@@ -28,17 +28,17 @@ def module(causal):
 def test_equals_torchs_own(tokens, causal, heads, values):
     q, k, v = drawn(tokens, heads, values)
     expected = scaled_dot_product_attention(q, k, v, is_causal=causal, scale=0.3, enable_gqa=True)
-    found, _ = attention.forward(module(causal), q, k, v, None, scaling=0.3)
+    found, _ = attention.block_attention(module(causal), q, k, v, None, scaling=0.3)
     torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
 def test_a_mask_and_short_sequences_go_to_torchs_own(monkeypatch):
-    monkeypatch.setattr(attention, "attend", None)
+    monkeypatch.setattr(attention, "_attend", None)
     for tokens, masked in ((LENGTHS[0], True), (LENGTHS[0] - 1, False)):
         q, k, v = drawn(tokens, 2)
         mask = torch.rand(2, 1, tokens, tokens) > 0.5 if masked else None
         expected = scaled_dot_product_attention(q, k, v, mask, is_causal=not masked, enable_gqa=True)
-        found, _ = attention.forward(module(True), q, k, v, mask)
+        found, _ = attention.block_attention(module(True), q, k, v, mask)
         torch.testing.assert_close(found, expected.transpose(1, 2))
 
 
@@ -65,8 +65,8 @@ def tiny(cls, dtype):
     ],
 )
 def test_a_model_in_bfloat16_uses_them_and_stays_as_close_to_float32(cls, inputs, monkeypatch):
-    calls, attend = [], attention.attend
-    monkeypatch.setattr(attention, "attend", lambda *args: calls.append(args[-1]) or attend(*args))
+    calls, attend = [], attention._attend
+    monkeypatch.setattr(attention, "_attend", lambda *args: calls.append(args[-1]) or attend(*args))
     whole, plain, blocks = (tiny(cls, dtype) for dtype in (torch.float32, *[torch.bfloat16] * 2))
     attention.use_blocks(whole)
     attention.use_blocks(blocks)

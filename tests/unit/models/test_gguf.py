@@ -11,7 +11,7 @@ from tiny_models import WORDS, registry, small
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from voxscale.errors import UserError
-from voxscale.models.build import build
+from voxscale.models.build import build_model
 from voxscale.models.prepare import prepare_model
 
 NAMES = {
@@ -79,7 +79,7 @@ def write_gguf(path, model, tokenizer):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gguf")
     entry = replace(small(registry()["llama-7b"]), slug="mine")
-    build(entry, folder / "plain", [" ".join(WORDS)])
+    build_model(entry, folder / "plain", [" ".join(WORDS)])
     model = AutoModelForCausalLM.from_pretrained(folder / "plain").eval()
     tokenizer = AutoTokenizer.from_pretrained(folder / "plain")
     (folder / "packed").mkdir()

@@ -2,21 +2,20 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from huggingface_hub import errors as hub_errors
-from tiny_models import WORDS, language_architectures, registry, small
+from tiny_models import WORDS, count_entry, language_architectures, registry, small
 
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.models import load_registry
-from voxscale.models.counting import count_entry
-from voxscale.models.fetch import fetch_snapshot
+from voxscale.models.hub import fetch_snapshot
 from voxscale.models.prepare import prepare_model
-from voxscale.models.registry import ARCHITECTURE, KEYS
+from voxscale.models.registry import _ARCHITECTURE, _KEYS
 
 REGISTRY = registry()
 
@@ -128,13 +127,13 @@ def test_every_key_of_an_entry_is_explained():
     text = (
         (Path(__file__).parents[3] / "config/README.md").read_text().split("## An entry under `models:`")[1]
     )
-    assert set(re.findall(r"^- `(\w+)`:", text, flags=re.MULTILINE)) == KEYS
-    assert all(f"`{key}`" in text for key in ARCHITECTURE)
+    assert set(re.findall(r"^- `(\w+)`:", text, flags=re.MULTILINE)) == _KEYS
+    assert all(f"`{key}`" in text for key in _ARCHITECTURE)
 
 
 def test_an_entry_survives_the_way_through_a_rule():
     entry = REGISTRY["tiny-opt-1"]
-    assert type(entry)(**json.loads(json.dumps(entry.as_dict()))) == entry
+    assert type(entry)(**json.loads(json.dumps(asdict(entry)))) == entry
 
 
 def shaped(**changes):

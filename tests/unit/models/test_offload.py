@@ -10,7 +10,7 @@ from voxscale.errors import UserError
 from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
-from voxscale.models.build import build
+from voxscale.models.build import build_model
 from voxscale.models.loading import offload_folder
 
 
@@ -79,7 +79,7 @@ LIMITED = SPEECH | {"device_map": "auto", "max_memory": {"cpu": "10KB"}}
 
 def speech_card(slug, folder):
     entry = registry()[slug]
-    build(entry, folder, [])
+    build_model(entry, folder, [])
     return {"model": slug, "path": str(folder), "n_layers": entry.n_layers, "weights_id": slug}
 
 

@@ -23,7 +23,6 @@ from voxscale.models import (
     open_tokenizer,
     pack,
     resolve_device,
-    silence,
     use_blocks,
 )
 from voxscale.timeseries import lanczos_weights
@@ -103,7 +102,6 @@ class LanguageModel:
     ) -> None:
         from transformers import AutoModelForCausalLM
 
-        silence()
         self.card, self.settings = card, settings
         self.surprisal = bool(settings["bits_per_character"])
         device = resolve_device(settings["device"])

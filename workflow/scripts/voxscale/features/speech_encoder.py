@@ -35,7 +35,6 @@ from voxscale.models import (
     pack,
     put_channels_last,
     resolve_device,
-    silence,
     use_blocks,
 )
 from voxscale.progress import bar
@@ -92,7 +91,6 @@ class SpeechEncoder:
     ) -> None:
         from transformers import AutoModel
 
-        silence()
         self.card, self.window_s, self.stride_s = card, settings["window_s"], settings["stride_s"]
         self.front_end_of = settings.get("front_end", "window")
         self.layers = list(range(card["n_layers"] + 1)) if layers is None else list(layers)

@@ -1,4 +1,5 @@
 from .attention import use_blocks as use_blocks
+from .availability import require_models as require_models
 from .loading import free_bytes as free_bytes
 from .loading import is_out_of_memory as is_out_of_memory
 from .loading import load_model as load_model
@@ -11,7 +12,6 @@ from .opening import open_tokenizer as open_tokenizer
 from .packed import pack as pack
 from .packed import put_channels_last as put_channels_last
 from .prepare import prepare_model as prepare_model
-from .quiet import silence as silence
 from .registry import MODELS as MODELS
 from .registry import ModelEntry as ModelEntry
 from .registry import load_registry as load_registry

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-NAME = "voxscale-blocks"
-STEP = 128  # queries together
-LEAST = 2 * STEP  # shorter sequences gain nothing
+_NAME = "voxscale-blocks"
+_STEP = 128  # queries together
+_LEAST = 2 * _STEP  # shorter sequences gain nothing
 
 
-def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, causal: bool) -> torch.Tensor:
+def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, causal: bool) -> torch.Tensor:
     """softmax(scaling · q kᵀ) v, where `causal` of earlier tokens only.
 
     Args:
@@ -27,9 +27,9 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, ca
     """
     tokens = q.shape[1]
     out, q = torch.empty_like(v), q * scaling
-    later = torch.ones(STEP, STEP, dtype=torch.bool, device=q.device).triu(1)
-    for start in range(0, tokens, STEP):
-        stop = min(start + STEP, tokens)
+    later = torch.ones(_STEP, _STEP, dtype=torch.bool, device=q.device).triu(1)
+    for start in range(0, tokens, _STEP):
+        stop = min(start + _STEP, tokens)
         seen = stop if causal else tokens
         scores = q[:, start:stop] @ k[:, :seen].transpose(1, 2)
         if causal:
@@ -38,7 +38,7 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, scaling: float, ca
     return out
 
 
-def forward(
+def block_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -64,14 +64,14 @@ def forward(
     special = attention_mask is not None or any(
         kwargs.get(name) is not None for name in ("position_bias", "softcap", "cache")
     )
-    if special or dropout or not LEAST <= tokens == key.shape[2]:
+    if special or dropout or not _LEAST <= tokens == key.shape[2]:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, is_causal, **kwargs
         )
     causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     key, value = (x.repeat_interleave(heads // x.shape[1], 1) for x in (key, value))
     q, k, v = (x.reshape(batch * heads, tokens, x.shape[-1]) for x in (query, key, value))
-    out = attend(q, k, v, width**-0.5 if scaling is None else scaling, causal)
+    out = _attend(q, k, v, width**-0.5 if scaling is None else scaling, causal)
     return out.view(batch, heads, tokens, -1).transpose(1, 2).contiguous(), None
 
 
@@ -82,6 +82,6 @@ def use_blocks(model: Any) -> None:
 
     if model.dtype != torch.bfloat16 or model.config._attn_implementation != "sdpa":
         return
-    AttentionInterface.register(NAME, forward)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    model.set_attn_implementation(NAME)
+    AttentionInterface.register(_NAME, block_attention)
+    AttentionMaskInterface.register(_NAME, sdpa_mask)
+    model.set_attn_implementation(_NAME)

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from voxscale.errors import UserError
 from voxscale.models.counting import require_class
-from voxscale.models.fetch import explaining_refusals, is_whole, local_folder
+from voxscale.models.hub import has_all_weights, hub_errors, local_folder
 from voxscale.models.registry import ModelEntry
 
 
-def cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
+def _is_cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
     """Whether an entry's revision is completely in the hub's cache."""
     from huggingface_hub import try_to_load_from_cache
 
     file = entry.gguf_file or "config.json"
     found = try_to_load_from_cache(entry.hub, file, cache_dir=cache_dir, revision=entry.revision)
-    return isinstance(found, str) and is_whole(entry, Path(found).parent)
+    return isinstance(found, str) and has_all_weights(entry, Path(found).parent)
 
 
-def why_not(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
+def _why_unavailable(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
     """Why an entry's model is not available, and what to do, in one line; None if it is available.
 
     The hub is not asked about a model in the cache, and with `HF_HUB_OFFLINE=1` about none.
@@ -36,7 +36,7 @@ def why_not(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | Non
             local_folder(entry)
         elif entry.hub is None:
             return f"{entry.where}: its weights are not on the hub; set path to a folder that has them"
-        elif not cached(entry, cache_dir):
+        elif not _is_cached(entry, cache_dir):
             _ask(entry)
     except UserError as error:
         return str(error)
@@ -48,7 +48,7 @@ def _ask(entry: ModelEntry) -> None:
     import httpx2 as httpx
     from huggingface_hub import HfApi, errors
 
-    with explaining_refusals(entry):
+    with hub_errors(entry):
         try:
             HfApi().model_info(entry.hub, revision=entry.revision, timeout=20)
             HfApi().auth_check(entry.hub)  # metadata of gated models are open to all, files are not
@@ -56,7 +56,7 @@ def _ask(entry: ModelEntry) -> None:
             raise errors.LocalEntryNotFoundError(str(error)) from None
 
 
-def require(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) -> None:
+def require_models(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) -> None:
     """Make sure that every model exists or can be downloaded.
 
     Raises:
@@ -68,6 +68,8 @@ def require(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) 
     import transformers  # noqa: F401
 
     with ThreadPoolExecutor(8) as pool:
-        reasons = [line for line in pool.map(lambda entry: why_not(entry, cache_dir), entries) if line]
+        reasons = [
+            line for line in pool.map(lambda entry: _why_unavailable(entry, cache_dir), entries) if line
+        ]
     if reasons:
         raise UserError(" · ".join(reasons))

@@ -69,7 +69,7 @@ def _build_extractor(entry: ModelEntry, folder: Path) -> dict[str, Any]:
     return {}
 
 
-def build(entry: ModelEntry, folder: Path, texts: Iterable[str]) -> None:
+def build_model(entry: ModelEntry, folder: Path, texts: Iterable[str]) -> None:
     """Build the entry's model with random weights and save it, with its tokenizer or feature extractor.
 
     The same seed gives the same bytes.

@@ -9,7 +9,7 @@ from voxscale.models.quiet import silence
 from voxscale.models.registry import ModelEntry
 
 
-class Counts(NamedTuple):
+class ParameterCounts(NamedTuple):
     """Parameters of a model.
 
     Attributes:
@@ -71,7 +71,7 @@ def config_of(entry: ModelEntry, **over: Any) -> Any:
         raise UserError(f"{entry.where}: {error}; fix its architecture") from None
 
 
-def count(cls: Any, config: Any) -> Counts:
+def count_parameters(cls: Any, config: Any) -> ParameterCounts:
     """Count the parameters of `cls(config)`, shared ones once."""
     import torch
 
@@ -87,9 +87,4 @@ def count(cls: Any, config: Any) -> Counts:
         tables.append(head.weight)
     embedding = {id(t): parameters[id(t)] for t in tables if id(t) in parameters}
     total = sum(parameters.values())
-    return Counts(total, total - sum(embedding.values()), whole)
-
-
-def count_entry(entry: ModelEntry) -> Counts:
-    """Count an entry's parameters from its entry."""
-    return count(model_class(entry), config_of(entry))
+    return ParameterCounts(total, total - sum(embedding.values()), whole)

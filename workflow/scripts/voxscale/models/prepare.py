@@ -12,7 +12,7 @@ from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file, tables, write_json
 from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
-from voxscale.models.registry import DTYPES, ModelEntry
+from voxscale.models.registry import DTYPE_BYTES, ModelEntry
 
 
 def _texts(words: Iterable[str | Path]) -> list[str]:
@@ -95,7 +95,7 @@ def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
 def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
     """Warn if memory is estimated for another precision than the published one."""
     published = str(getattr(config.get_text_config(), "dtype", None) or "float32").removeprefix("torch.")
-    if DTYPES.get(published, 4) != entry.weight_bytes:
+    if DTYPE_BYTES.get(published, 4) != entry.weight_bytes:
         print(
             f"WARNING {entry.where}: dtype is {entry.dtype}, but {where} has {published}; set it, since "
             "it is used for the estimates of memory and GPUs",
@@ -105,19 +105,19 @@ def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
 
 def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir: Any) -> tuple[Path, str]:
     """Folder of the model's files, and the identity of its weights."""
-    from voxscale.models import fetch
-    from voxscale.models.build import build
+    from voxscale.models import hub
+    from voxscale.models.build import build_model
 
     if entry.build is not None:
-        build(entry, folder, _texts(words))
-        return folder, fetch.digest_folder(folder)
+        build_model(entry, folder, _texts(words))
+        return folder, hub.digest_folder(folder)
     if entry.path is not None:
-        source = fetch.local_folder(entry)
+        source = hub.local_folder(entry)
         if entry.gguf_file is None:
-            return source, fetch.digest_folder(source)
+            return source, hub.digest_folder(source)
         identity = sha256_file(source / entry.gguf_file)
     elif entry.hub is not None:
-        source = fetch.fetch_snapshot(entry, cache_dir)
+        source = hub.fetch_snapshot(entry, cache_dir)
         if entry.gguf_file is None:
             return source, f"{entry.hub}@{source.name}"
         identity = f"{entry.hub}@{source.name}/{entry.gguf_file}"
@@ -174,7 +174,7 @@ def prepare_model(
 def _network(
     entry: ModelEntry, card_path: Path, words: Iterable[str | Path], cache_dir: Any, allow_quantized: bool
 ) -> dict[str, Any]:
-    from voxscale.models.counting import count, model_class
+    from voxscale.models.counting import count_parameters, model_class
     from voxscale.models.quiet import silence
 
     silence()
@@ -189,7 +189,7 @@ def _network(
             "or set features.allow_quantized: true"
         )
     _check_front(entry, folder)
-    counts = count(model_class(entry), config)
+    counts = count_parameters(model_class(entry), config)
     return {
         "path": str(folder),
         "hub": entry.hub,

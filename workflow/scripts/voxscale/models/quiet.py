@@ -1,4 +1,4 @@
-"""transformers without its chatter: what matters is raised as an error here."""
+"""transformers without its log lines: what matters is raised as an error here."""
 
 from __future__ import annotations
 

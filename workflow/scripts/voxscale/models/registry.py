@@ -5,30 +5,30 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
 
 MODELS = Path(__file__).with_name("models.yaml")  # entries that every study has
-KINDS = {
+_KINDS = {
     **dict.fromkeys(("hub", "revision", "family", "path", "gguf_file", "control", "dtype"), str),
     **dict.fromkeys(("seed", "dims"), int),
     **dict.fromkeys(("gated", "untrained"), bool),
     "build": Mapping,
 }
-DTYPES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
-MODALITIES = ("language", "speech", "control", "nested")
-KEYS = frozenset(
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
+_MODALITIES = ("language", "speech", "control", "nested")
+_KEYS = frozenset(
     [
         *("like", "hub", "revision", "family", "modality", "architecture", "gated", "build", "path"),
         *("gguf_file", "untrained", "seed", "dims", "noise", "control", "dtype"),
     ]
 )
-NEEDED = {"class": str, "n_layers": int, "width": int}  # of an architecture
-ARCHITECTURE = {**NEEDED, "heads": int, "vocab": int, "config": Mapping}
-WORDS = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}
+_NEEDED = {"class": str, "n_layers": int, "width": int}  # of an architecture
+_ARCHITECTURE = {**_NEEDED, "heads": int, "vocab": int, "config": Mapping}
+_KIND_NAMES = {str: "text", int: "a whole number", bool: "true or false", Mapping: "a mapping"}
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,6 @@ class ModelEntry:
     control: str | None = None
     source: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, from which `ModelEntry(**values)` makes the entry again."""
-        return asdict(self)
-
     @property
     def where(self) -> str:
         """Where a user finds the entry."""
@@ -96,7 +92,7 @@ class ModelEntry:
     @property
     def weight_bytes(self) -> int:
         """Bytes of one weight on the hub; models that are made here are in float32."""
-        return 4 if self.build or self.gguf_file else DTYPES[self.dtype]
+        return 4 if self.build or self.gguf_file else DTYPE_BYTES[self.dtype]
 
     @property
     def has_network(self) -> bool:
@@ -110,8 +106,8 @@ def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -
     entry = models[slug]
     if not isinstance(entry, Mapping):
         raise UserError(f"{where}: must be a mapping; see config/README.md")
-    if unknown := sorted(str(key) for key in entry if key not in KEYS):
-        raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}")
+    if unknown := sorted(str(key) for key in entry if key not in _KEYS):
+        raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}")
     if "like" not in entry:
         return dict(entry)
     other = entry["like"]
@@ -124,16 +120,16 @@ def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     architecture = raw.get("architecture")
     if not isinstance(architecture, Mapping):
         raise UserError(f"{where}: needs architecture: {{class, n_layers, width}}; add it")
-    if unknown := sorted(str(key) for key in architecture if key not in ARCHITECTURE):
+    if unknown := sorted(str(key) for key in architecture if key not in _ARCHITECTURE):
         raise UserError(
             f"{where}: unknown key architecture.{unknown[0]}; its place may be architecture.config"
         )
-    for key, kind in ARCHITECTURE.items():
+    for key, kind in _ARCHITECTURE.items():
         value = architecture.get(key)
-        if value is None and key not in NEEDED:
+        if value is None and key not in _NEEDED:
             continue
         if not _is(value, kind) or (kind is int and value < 1):
-            wanted = f"{WORDS[kind]} above 0" if kind is int else WORDS[kind]
+            wanted = f"{_KIND_NAMES[kind]} above 0" if kind is int else _KIND_NAMES[kind]
             raise UserError(f"{where}: architecture.{key} is {value!r}; it must be {wanted}")
     return {
         "model_class": architecture["class"],
@@ -160,14 +156,14 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
         raise UserError(f"{where}: a model's name may hold a-z, 0-9, dot, dash, underscore; rename it")
     raw = _resolve(slug, models)
     modality = raw.get("modality")
-    if modality not in MODALITIES:
-        raise UserError(f"{where}: modality {modality!r} must be one of {', '.join(MODALITIES)}; set it")
+    if modality not in _MODALITIES:
+        raise UserError(f"{where}: modality {modality!r} must be one of {', '.join(_MODALITIES)}; set it")
     plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
-    for key, kind in KINDS.items():
+    for key, kind in _KINDS.items():
         if key in plain and not _is(plain[key], kind):
-            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {WORDS[kind]}")
-    if plain.get("dtype", "float16") not in DTYPES:
-        raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPES)}; set it")
+            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {_KIND_NAMES[kind]}")
+    if plain.get("dtype", "float16") not in DTYPE_BYTES:
+        raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPE_BYTES)}; set it")
     plain.setdefault("family", modality)
     if modality in ("language", "speech"):
         plain.update(_architecture(where, raw))

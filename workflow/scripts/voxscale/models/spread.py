@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from voxscale.errors import UserError
+from voxscale.models.registry import DTYPE_BYTES
 
-GPU_BYTES = 0.9 * 80e9  # of one GPU that may be taken; larger models are spread over several
-ROOM = 8e9  # bytes besides the weights, on all GPUs together; with a limit, the rest of each GPU is used
-UNITS = {"K": 1, "M": 2, "G": 3}
+_GPU_BYTES = 0.9 * 80e9  # of one GPU that may be taken; larger models are spread over several
+_ROOM_BYTES = 8e9  # besides the weights, on all GPUs together; with a limit, the rest of each GPU is room
+_UNITS = {"K": 1, "M": 2, "G": 3}
 
 
 class Spread(NamedTuple):
@@ -25,7 +26,7 @@ class Spread(NamedTuple):
 def size_bytes(text: str) -> int:
     """Bytes of a size as the config has it: 70GiB, 500 MB."""
     number, unit, binary = re.fullmatch(r"(\d+) ?([KMG])(i?)B", text).groups()
-    return int(number) * (1024 if binary else 1000) ** UNITS[unit]
+    return int(number) * (1024 if binary else 1000) ** _UNITS[unit]
 
 
 def item_bytes(dtype: str) -> int:
@@ -34,7 +35,7 @@ def item_bytes(dtype: str) -> int:
     Raises:
         UserError: no such dtype.
     """
-    known = {"float64": 8, "float32": 4, "auto": 4, "float16": 2, "bfloat16": 2}
+    known = {**DTYPE_BYTES, "float64": 8, "auto": 4}
     if dtype not in known:
         raise UserError(f"config: unknown dtype {dtype}; known are {', '.join(known)}")
     return known[dtype]
@@ -56,12 +57,12 @@ def spread_weights(
     """
     if not gpu and not device_map:
         return Spread(0, 2 * weights, 0)  # also packed for the CPU's matrix products
-    limited = bool(device_map) or weights > GPU_BYTES
+    limited = bool(device_map) or weights > _GPU_BYTES
     limits = {kind: size_bytes(text) for kind, text in max_memory.items()} if limited else {}
     memory = min(weights, limits.get("cpu", weights))
     if not gpu:
         return Spread(0, memory, weights - memory)
-    each, needed = limits.get("gpu", GPU_BYTES), weights - limits.get("cpu", 0)
-    needed += 0 if "gpu" in limits else ROOM
+    each, needed = limits.get("gpu", _GPU_BYTES), weights - limits.get("cpu", 0)
+    needed += 0 if "gpu" in limits else _ROOM_BYTES
     gpus = max(1, math.ceil(needed / each)) if each else 1
     return Spread(gpus, memory, max(0, weights - gpus * each - memory))

@@ -19,7 +19,7 @@ from voxscale.errors import UserError
 
 # Logits held at once. On a CPU more of them leave the caches: 2,900 tokens through OPT-125M's packed head
 # took 1.1 s by 32 MB, 1.5 s by 64 MB.
-HEAD_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
+_HEAD_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
 
 
 class _Enough(Exception):
@@ -192,7 +192,7 @@ class StateReader:
         if scored is not None and len(scored[0]):
             rows, columns = scored
             targets = ids[rows, columns]
-            most = HEAD_BYTES.get(self.device.type, HEAD_BYTES["cuda"])
+            most = _HEAD_BYTES.get(self.device.type, _HEAD_BYTES["cuda"])
             step = max(1, most // (4 * self.config.vocab_size))
             for i in range(0, len(rows), step):
                 # The token at t is predicted at t - 1.

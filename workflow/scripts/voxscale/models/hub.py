@@ -11,9 +11,9 @@ from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file
 from voxscale.models.registry import ModelEntry
 
-WANTED = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
-WEIGHTS = ["*.safetensors", "*.bin"]
-UNWANTED = ["*fp32*", "*flax*", "*training_args*", "*optimizer*", "*/*"]
+_WANTED = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
+_WEIGHTS = ["*.safetensors", "*.bin"]
+_UNWANTED = ["*fp32*", "*flax*", "*training_args*", "*optimizer*", "*/*"]
 
 
 def digest_folder(folder: Path) -> str:
@@ -24,7 +24,7 @@ def digest_folder(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def missing_weights(folder: Path, pattern: str) -> bool:
+def _lacks_weights(folder: Path, pattern: str) -> bool:
     """Whether a snapshot lacks its weights, or a part of those that its own index lists."""
     listed: set[str] = set()
     for index in folder.glob(f"{pattern}.index.json"):
@@ -34,15 +34,15 @@ def missing_weights(folder: Path, pattern: str) -> bool:
     return not any(folder.glob(pattern))
 
 
-def is_whole(entry: ModelEntry, folder: Path) -> bool:
+def has_all_weights(entry: ModelEntry, folder: Path) -> bool:
     """Whether a folder in the hub's format has the entry's weights, all of their parts."""
     if entry.gguf_file:
         return (folder / entry.gguf_file).is_file()
-    return not all(missing_weights(folder, pattern) for pattern in WEIGHTS)
+    return not all(_lacks_weights(folder, pattern) for pattern in _WEIGHTS)
 
 
 @contextlib.contextmanager
-def explaining_refusals(entry: ModelEntry) -> Iterator[None]:
+def hub_errors(entry: ModelEntry) -> Iterator[None]:
     """Turn the hub's refusals into messages that say what to do.
 
     Raises:
@@ -93,18 +93,18 @@ def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Pa
                 revision=entry.revision,
                 cache_dir=cache_dir,
                 allow_patterns=patterns,
-                ignore_patterns=UNWANTED,
+                ignore_patterns=_UNWANTED,
             )
         )
 
-    with explaining_refusals(entry):
-        folder = snapshot([*WANTED, entry.gguf_file] if entry.gguf_file else WANTED)
-        for pattern in [] if entry.gguf_file else WEIGHTS:
-            if missing_weights(folder, pattern):
+    with hub_errors(entry):
+        folder = snapshot([*_WANTED, entry.gguf_file] if entry.gguf_file else _WANTED)
+        for pattern in [] if entry.gguf_file else _WEIGHTS:
+            if _lacks_weights(folder, pattern):
                 folder = snapshot([pattern])
-            if not missing_weights(folder, pattern):
+            if not _lacks_weights(folder, pattern):
                 return folder
-    if is_whole(entry, folder):
+    if has_all_weights(entry, folder):
         return folder
     name = f"{entry.hub} (revision {entry.revision})"
     if constants.HF_HUB_OFFLINE:
@@ -128,6 +128,6 @@ def local_folder(entry: ModelEntry) -> Path:
     wanted = entry.gguf_file or "config.json"
     if not (folder / wanted).is_file():
         raise UserError(f"{where}: {folder} has no {wanted}; it must hold a model in the hub's format")
-    if not is_whole(entry, folder):
+    if not has_all_weights(entry, folder):
         raise UserError(f"{where}: {folder} lacks weights, or a part of them; copy the whole model there")
     return folder
