@@ -24,7 +24,8 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
 import sections
 
-from voxscale.encoding.fit import Cell, fit_draw
+from voxscale.encoding.data import CellData
+from voxscale.encoding.fit import fit_draw
 from voxscale.features import extract_speech, extract_text, read_features
 from voxscale.io.files import read_json, write_json
 from voxscale.jobs import load_jobs
@@ -101,7 +102,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
         means = {key: study.config["encoding"][key] for key in ("memory_gb", "device")}
         cell = {"model": model, "layer": layer, "subject": subject, "n_train": n_train, "n_draws": 1}
         tables = Path("results/subjects") / f"{subject}.parquet"
-        this = Cell(
+        this = CellData(
             index,
             Path(f"results/responses/{subject}.h5"),
             tables,

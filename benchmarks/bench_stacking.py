@@ -23,7 +23,8 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 import sections
 
 from voxscale.dataset.responses import RESPONSES_FORMAT
-from voxscale.encoding.fit import Cell, fit_draw
+from voxscale.encoding.data import CellData
+from voxscale.encoding.fit import fit_draw
 from voxscale.features import store as feature_store
 from voxscale.io import tables
 from voxscale.io.files import write_json
@@ -133,7 +134,7 @@ def time_fits(folder: Path, permutations: tuple[int, ...], rounds: int = 3) -> d
         for number in permutations:
             settings = SETTINGS | {"permutations": number}
             paths = (folder / name for name in ("features.h5", "responses.h5", "subject.parquet"))
-            cell = Cell(*paths, named, settings)
+            cell = CellData(*paths, named, settings)
             start = time.perf_counter()
             fit_draw(cell, 0)
             found[number] = min(found[number], time.perf_counter() - start)

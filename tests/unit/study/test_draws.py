@@ -6,6 +6,7 @@ from cell_study import (
     made_study,
 )
 
+from voxscale.encoding import data
 from voxscale.encoding import fit as encoding
 from voxscale.encoding.data import draw_stories
 from voxscale.errors import UserError
@@ -34,11 +35,11 @@ def test_draws_are_nested_seeded_and_the_same_for_every_model():
 def test_draws_that_share_a_kernel_score_as_alone(study, monkeypatch):
     shared = study.fit(n_train=4, n_draws=3, form="dual")
     used = []
-    original = encoding.Kernel.of
-    monkeypatch.setattr(encoding.Kernel, "of", lambda *given: used.append(given) or original(*given))
+    original = data.Kernel.of
+    monkeypatch.setattr(data.Kernel, "of", lambda *given: used.append(given) or original(*given))
     study.fit(n_train=4, n_draws=3, form="dual")
     assert len(used) == 1
-    monkeypatch.setattr(encoding.Cell, "share_kernel", lambda *given: None)
+    monkeypatch.setattr(encoding.CellData, "share_kernel", lambda *given: None)
     alone = study.fit(n_train=4, n_draws=3, form="dual")
     np.testing.assert_allclose(shared.r, alone.r, atol=1e-6)
     assert shared.groupby("draw").r.mean().nunique() > 1
@@ -103,8 +104,8 @@ def test_finished_draws_of_other_settings_are_not_taken(study, monkeypatch):
 
 def test_what_a_fit_may_use_does_not_tell_draws_apart(study):
     keys = {
-        encoding.Cell(*study.arguments(**changes).values()).key(0)
+        encoding.CellData(*study.arguments(**changes).values()).key(0)
         for changes in ({}, {"memory_gb": 3}, {"device": "auto"})
     }
     assert len(keys) == 1
-    assert encoding.Cell(*study.arguments(precision="float64").values()).key(0) not in keys
+    assert encoding.CellData(*study.arguments(precision="float64").values()).key(0) not in keys

@@ -3,6 +3,6 @@ from .banded import fit_banded as fit_banded
 from .data import TrainingResponses as TrainingResponses
 from .data import with_means as with_means
 from .fit import fit_cell as fit_cell
-from .fit import predict_cell as predict_cell
-from .fit import weigh_cell as weigh_cell
 from .moments import MomentsFile as MomentsFile
+from .predict import predict_cell as predict_cell
+from .predict import weigh_cell as weigh_cell

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from voxscale.encoding.fit import Cell, score_blocks, score_rows, scored_rows
+from voxscale.encoding.data import CellData
+from voxscale.encoding.fit import score_blocks, score_rows, scored_rows
 from voxscale.errors import naming
 from voxscale.io import read_json, tables, write_json
 from voxscale.provenance import collect
@@ -40,15 +41,15 @@ def fit_banded(
         UserError: anything wrong with the files or the settings, in one line.
     """
     parts = [
-        Cell(Path(path), Path(responses), Path(subject_table), {**cell, **band}, settings)
+        CellData(path, responses, subject_table, {**cell, **band}, settings)
         for path, band in zip(features, bands, strict=True)
     ]
-    this, problems = parts[0], [part.problem(0) for part in parts]
+    data, problems = parts[0], [part.problem(0) for part in parts]
     with naming("config key encoding.memory_gb"):
         voxels_at_once([sizes_of(problem) for problem in problems], samples, problems[0].memory_gb)
-    share, r = np.full((2, len(bands), this.responses.n_voxels), np.nan, np.float32)
-    blocks = _watched(this, problems, samples, share, r)
-    found = score_blocks(this, problems[0], blocks, cell["model"])
+    share, r = np.full((2, len(bands), data.responses.n_voxels), np.nan, np.float32)
+    blocks = _watched(data, problems, samples, share, r)
+    found = score_blocks(data, problems[0], blocks, cell["model"])
     found["n_features"] = np.array(sum(problem.n_features for problem in problems))
     provenance = collect(
         cell=dict(cell), bands=[dict(band) for band in bands], samples=samples, settings=dict(settings)
@@ -60,7 +61,7 @@ def fit_banded(
                 "band": pa.repeat(b, len(share[b])),
                 "band_model": pa.repeat(band["model"], len(share[b])),
                 "band_layer": pa.repeat(band["layer"], len(share[b])),
-                "voxel": pa.array(this.responses.voxels),
+                "voxel": pa.array(data.responses.voxels),
                 "share": pa.array(share[b]),
                 "r": pa.array(r[b]),
             }
@@ -68,17 +69,17 @@ def fit_banded(
         for b, band in enumerate(bands)
     ]
     tables.write("bands", pa.concat_tables(rows), bands_out, provenance)
-    tables.write("scores", score_rows(this, cell, 0, found), scores_out, provenance)
+    tables.write("scores", score_rows(data, cell, 0, found), scores_out, provenance)
 
 
 def _watched(
-    cell: Cell, problems: Sequence[RidgeProblem], samples: int, share: np.ndarray, r: np.ndarray
+    data: CellData, problems: Sequence[RidgeProblem], samples: int, share: np.ndarray, r: np.ndarray
 ) -> Iterator[Block]:
     """Blocks as they are fitted; their shares and split scores are noted (bands, voxels)."""
-    rows = scored_rows(list(cell.test_lengths.values()), cell.skip)
-    for found in solve_banded(problems, samples, cell.settings["seed"]):
+    rows = scored_rows(list(data.test_lengths.values()), data.skip)
+    for found in solve_banded(problems, samples, data.settings["seed"]):
         voxels = found.block.voxels
-        y = problems[0].y_train.test(cell.test, voxels, cell.settings["zscore_test"])
+        y = problems[0].y_train.test(data.test, voxels, data.settings["zscore_test"])
         share[:, voxels], r[:, voxels] = found.share, split_r(found.parts[:, :, rows], y[:, rows])
         yield found.block
 

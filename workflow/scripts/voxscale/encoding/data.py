@@ -1,4 +1,4 @@
-"""Features and responses of one cell, scaled as the config says, story by story."""
+"""Features and responses of one cell, scaled as the config says, story by story; its ridge problems."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.dataset import SubjectResponses
-from voxscale.errors import UserError
-from voxscale.features import read_features
+from voxscale.dataset import SubjectResponses, open_subject
+from voxscale.errors import UserError, naming
+from voxscale.features import feature_files, read_features
 from voxscale.io import tables
+from voxscale.provenance import collect, hash_config
+from voxscale.ridge import Kernel, RidgePlan, RidgeProblem, find_device, make_folds, plan_ridge
+from voxscale.statistics import skipped_trs
 from voxscale.timeseries import PooledScale, zscore
+from voxscale.versions import numbers
 
-MEANS = ("memory_gb", "device")  # by which a fit is made; they change none
+MEANS = ("memory_gb", "device")  # settings that do not affect a fit's numbers
 
 
 def with_means(settings: Mapping[str, Any], resources: Any) -> dict[str, Any]:
-    """Settings of a fit and what it may use, which is among its rule's resources.
+    """Settings of a fit with the memory and device that its rule has among its resources.
 
-    As parameters they would make finished fits run again.
+    As parameters of the rule they would make finished fits run again.
     """
     return {**settings, "memory_gb": float(resources.memory_gb), "device": str(resources.device)}
 
@@ -142,3 +146,129 @@ class TrainingResponses:
             return np.concatenate([zscore(part, 1) for part in parts], 1)
         known = PooledScale(self._mean[voxels], self._deviation[voxels])
         return np.concatenate([known.apply(part, 1) for part in parts], 1)
+
+
+def plan_in_memory(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
+    """As `plan_ridge`, with the config's key in front of what is wrong."""
+    with naming("config key encoding.memory_gb"):
+        return plan_ridge(problem, centred)
+
+
+class CellData:
+    """The data of one cell: where they are, and its ridge problems draw by draw.
+
+    Args:
+        features, responses, subject_table: files of the model and of the subject.
+        cell: model, layer, subject, n_train, n_draws.
+        settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
+
+    Raises:
+        UserError: anything wrong with the files, in one line that names the file or the story.
+    """
+
+    def __init__(
+        self,
+        features: str | Path,
+        responses: str | Path,
+        subject_table: str | Path,
+        cell: Mapping[str, Any],
+        settings: Mapping[str, Any],
+    ) -> None:
+        self.cell, self.settings, self.path = cell, settings, Path(features)
+        self.responses: SubjectResponses = open_subject(responses)
+        self.training, self.test = read_roles(Path(subject_table))
+        self.features = Features(self.path, cell["layer"], self.responses, tuple(settings["trim"]))
+        self.test_lengths = {story: self.responses.n_trs(story) for story in self.test}
+        self.skip = skipped_trs(settings)
+        if sum(max(n - self.skip, 0) for n in self.test_lengths.values()) < 3:
+            raise UserError(
+                f"config key scoring.skip_s: {settings['skip_s']:g} s leave nothing of the test stories "
+                "to score; lower it"
+            )
+        self.kernel: tuple[list[str], Kernel] | None = None
+
+    def stories(self, draw: int) -> list[str]:
+        """Training stories of a draw."""
+        return draw_stories(self.training, self.cell["n_train"], draw, self.settings["seed"])
+
+    def lengths(self, stories: Sequence[str]) -> list[int]:
+        """Response TRs of stories."""
+        return [self.responses.n_trs(story) for story in stories]
+
+    def problem(self, draw: int) -> RidgeProblem:
+        """The ridge problem of a draw."""
+        settings, stories = self.settings, self.stories(draw)
+        lengths, test_lengths = self.lengths(stories), list(self.test_lengths.values())
+        with naming("config key encoding.folds"):
+            folds = make_folds(lengths, settings["folds"], [settings["seed"], draw])
+        with naming("config key encoding.device"):
+            find_device(settings["device"])
+        if settings["delays_across_stories"]:
+            # As published: the first rows of a story hold the end of the one stacked before it.
+            lengths, test_lengths = [sum(lengths)], [sum(test_lengths)]
+        grid = settings["alphas"]
+        problem = {
+            "x_train": self.features.training(stories),
+            "train_lengths": lengths,
+            "x_test": self.features.test(self.test, stories, settings["zscore_test"]),
+            "test_lengths": test_lengths,
+            "y_train": TrainingResponses(self.responses, stories),
+            "folds": folds,
+            "alphas": np.logspace(grid["log10_min"], grid["log10_max"], grid["n"]),
+            "alpha_scale": grid["scale"],
+            **{key: settings[key] for key in ("delays", "form", "precision", "screen", "device")},
+            "memory_gb": settings["memory_gb"] - self._own_gb(),
+        }
+        return RidgeProblem(**problem, **self._shared(stories))
+
+    def _own_gb(self) -> float:
+        """What scores and moments of all voxels take besides the fit."""
+        blocks = sum(-(-n // self.settings["block_trs"]) for n in self.test_lengths.values())
+        return self.responses.n_voxels * (64 + 20 * blocks * 2) / 1e9
+
+    def _shared(self, stories: Sequence[str]) -> dict[str, Any]:
+        if self.kernel is None:
+            return {}
+        union, kernel = self.kernel
+        starts = dict(zip(union, np.cumsum([0, *self.lengths(union)]), strict=False))
+        rows = [np.arange(starts[story], starts[story] + self.responses.n_trs(story)) for story in stories]
+        return {"kernel": kernel, "kernel_rows": np.concatenate(rows)}
+
+    def share_kernel(self, draws: Sequence[int]) -> None:
+        """Make one kernel for several draws, if that is less work than one each and fits into the memory."""
+        union = sorted({story for draw in draws for story in self.stories(draw)}, key=self.training.index)
+        n = sum(self.lengths(union))
+        if len(draws) < 2 or self.settings["delays_across_stories"]:
+            return
+        if n**2 > sum(sum(self.lengths(self.stories(draw))) ** 2 for draw in draws):
+            return
+        problem = self.problem(max(draws, key=lambda draw: sum(self.lengths(self.stories(draw)))))
+        how = plan_in_memory(problem)
+        room = self.settings["memory_gb"] - how.bytes / 1e9
+        if how.form == "dual" and 8 * n * (n + len(problem.x_train)) / 1e9 < room:
+            device = find_device(self.settings["device"])
+            values = self.features.training(union)
+            self.kernel = union, Kernel.of(values, self.lengths(union), self.settings["delays"], device)
+
+    def key(self, draw: int) -> str:
+        """Digest of everything a draw's numbers depend on."""
+        stories = self.stories(draw)
+        links = feature_files(self.path)
+        about = self.responses.path.stat()
+        return hash_config(
+            {
+                "cell": {name: self.cell[name] for name in ("model", "layer", "subject", "n_train")},
+                "settings": {key: self.settings[key] for key in self.settings if key not in MEANS},
+                "training": stories,
+                "test": self.test,
+                # A story's file is named after its content.
+                "features": [links[story].name for story in [*stories, *self.test] if story in links],
+                "responses": [about.st_size, about.st_mtime_ns],
+                "numbers": numbers("encoding"),
+            }
+        )
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What files made of this cell say of how they were made."""
+        return collect(cell=dict(self.cell), settings=dict(self.settings))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from voxscale.errors import UserError
-from voxscale.io import reading
+from voxscale.io import atomic, checked, reading
 from voxscale.statistics import TimeBlocks
 
 
@@ -51,3 +53,22 @@ class MomentsFile:
             for start in range(0, self.n_voxels, step):
                 part = slice(start, min(start + step, self.n_voxels))
                 yield part, file["moments"][draw, :, :, part][kept].astype(np.float64)
+
+
+def write_moments(
+    path: str | Path,
+    draws: Iterable[np.ndarray],
+    n_draws: int,
+    blocks: TimeBlocks,
+    voxels: np.ndarray,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a cell's moments, (blocks, 5, voxels) of each draw, as `MomentsFile` reads them."""
+    shape = n_draws, len(blocks.n), 5, len(voxels)
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        moments = file.create_dataset("moments", **checked(shape, (1, len(blocks.n), 5, 4096)))
+        for i, values in enumerate(draws):
+            moments[i] = values
+        file["n"], file["start_tr"], file["voxel"] = blocks.n, blocks.start_tr, voxels
+        file.create_dataset("story", data=blocks.story.tolist(), dtype=h5py.string_dtype())
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)

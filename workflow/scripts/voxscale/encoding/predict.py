@@ -1,0 +1,109 @@
+"""What a cell's fit predicts, and its weights, at the alphas that the fit chose."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from voxscale.encoding.data import CellData, plan_in_memory
+from voxscale.errors import UserError
+from voxscale.io import atomic, checked, tables
+from voxscale.progress import bar
+from voxscale.ridge import predict_ridge, solve_weights
+
+
+@contextlib.contextmanager
+def _new_file(path: str | Path, data: CellData) -> Iterator[h5py.File]:
+    """A file of a cell with its voxels and its provenance."""
+    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+        yield file
+        file["voxel"] = data.responses.voxels
+        file.attrs["provenance"] = json.dumps(data.provenance, sort_keys=True)
+
+
+def predict_cell(
+    features: str | Path,
+    responses: str | Path,
+    subject_table: str | Path,
+    scores: str | Path,
+    predictions_out: str | Path,
+    cell: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the predictions of a cell's first draw at the alphas its fit chose.
+
+    The file holds `oof` (voxels, training TRs), each TR predicted by the folds that hold it out, and `test`
+    (voxels, test TRs), float32, in units of z-scored responses; `voxel`; and the stories and their TRs in the
+    order of the columns (`train_story`, `train_trs`, `test_story`, `test_trs`).
+
+    Args:
+        features, responses, subject_table, cell, settings: as for `fit_cell`.
+        scores: the cell's table.
+
+    Raises:
+        UserError: anything wrong with the files, or scores of other voxels or another grid of alphas.
+    """
+    data = CellData(features, responses, subject_table, cell, settings)
+    problem, n_voxels = data.problem(0), data.responses.n_voxels
+    plan_in_memory(problem, centred=False)
+    chosen = _chosen(scores, data.responses.voxels, problem.absolute_alphas())
+    with _new_file(predictions_out, data) as file:
+        oof = file.create_dataset("oof", (n_voxels, len(problem.x_train)), np.float32)
+        test = file.create_dataset("test", (n_voxels, len(problem.x_test)), np.float32)
+        with bar(range(n_voxels), "predict", unit="voxel") as progress:
+            for part in predict_ridge(problem, chosen):
+                oof[part.voxels], test[part.voxels] = part.oof, part.test
+                progress.update(len(part.voxels))
+        for role, names in (("train", data.stories(0)), ("test", data.test)):
+            file.create_dataset(f"{role}_story", data=names, dtype=h5py.string_dtype())
+            file[f"{role}_trs"] = data.lengths(names)
+
+
+def weigh_cell(
+    features: str | Path,
+    responses: str | Path,
+    subject_table: str | Path,
+    scores: str | Path,
+    weights_out: str | Path,
+    cell: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> None:
+    """Write the ridge weights of a cell's first draw at the alphas its fit chose.
+
+    The file holds `weights` (voxels, delays, features) float32, from features z-scored per story to responses
+    z-scored per story, NaN for voxels without a fit; `voxel` and `delay` (TRs).
+
+    Args, Raises: as for `predict_cell`.
+    """
+    data = CellData(features, responses, subject_table, cell, settings)
+    problem, n_voxels = data.problem(0), data.responses.n_voxels
+    plan_in_memory(problem)
+    chosen = _chosen(scores, data.responses.voxels, problem.absolute_alphas())
+    shape = n_voxels, len(problem.delays), problem.x_train.shape[1]
+    with _new_file(weights_out, data) as file:
+        table = file.create_dataset("weights", **checked(shape, (1, *shape[1:])), fillvalue=np.nan)
+        file["delay"] = np.array(problem.delays)
+        with bar(range(n_voxels), "weigh", unit="voxel") as progress:
+            for part in solve_weights(problem, chosen):
+                table[part.voxels] = part.values
+                progress.update(len(part.voxels))
+
+
+def _chosen(scores: str | Path, voxels: np.ndarray, alphas: np.ndarray) -> np.ndarray:
+    """(voxels,) index into the grid of each voxel's alpha; -1 where it has none."""
+    table = tables.read("scores", scores, ["draw", "voxel", "alpha"]).to_pydict()
+    first = np.array(table["draw"]) == 0
+    alpha = np.array(table["alpha"], np.float64)[first]
+    if not np.array_equal(np.array(table["voxel"])[first], voxels):
+        raise UserError(f"{scores}: has other voxels than the responses; fit the cell again")
+    known = np.isfinite(alpha)
+    index = np.abs(np.log(np.where(known, alpha, 1.0))[:, None] - np.log(alphas)).argmin(1)
+    if not np.allclose(alphas[index][known], alpha[known], rtol=1e-4):
+        raise UserError(f"{scores}: was fitted with another grid of alphas; fit the cell again")
+    return np.where(known, index, -1)
