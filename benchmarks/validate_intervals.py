@@ -27,7 +27,7 @@ from simulated_study import joint_points, layer_scores, smooth
 
 from voxscale.laws.joint import joint_rows
 from voxscale.scores import ceiling
-from voxscale.stacking.stack import ScoredRows, stack_block
+from voxscale.stacking.block import ScoredRows, stack_block
 from voxscale.statistics import false_discovery, permutation_p
 
 SURFACES = {

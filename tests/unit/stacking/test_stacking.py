@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from voxscale.stacking.stack import ScoredRows, error_gram, stack_block
+from voxscale.stacking.block import ScoredRows, error_gram, stack_block
 
 VOXELS, TRAIN, TEST = 60, 3000, 900
 

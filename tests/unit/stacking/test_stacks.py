@@ -10,7 +10,7 @@ import pytest
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.stacking import subject as stacks
-from voxscale.stacking.stack import ScoredRows, stack_block
+from voxscale.stacking.block import ScoredRows, stack_block
 from voxscale.timeseries.standardize import zscore
 
 VOXELS, LENGTHS = 23, {"a": 300, "b": 200, "t": 180}

@@ -1,3 +1,6 @@
+from .api import StoryFeatures as StoryFeatures
+from .api import speech_features as speech_features
+from .api import text_features as text_features
 from .components import extract_components as extract_components
 from .controls import ControlSources as ControlSources
 from .controls import extract_controls as extract_controls

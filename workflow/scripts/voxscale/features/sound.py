@@ -43,10 +43,15 @@ def read_sound(path: str | Path, rate: int = RATE) -> np.ndarray:
         raise UserError(f"{path}: holds no sound; fetch it again")
     if not np.isfinite(mono).all():
         raise UserError(f"{path}: has samples that are not finite; export it again as 16-bit WAV")
-    if original != rate:
-        from scipy.signal import resample_poly
+    return resample(mono, original, rate)
 
-        # ASSUME: the anti-aliasing filter looks about 10 samples ahead, under 1 ms; frames count as causal.
-        common = math.gcd(original, rate)
-        mono = resample_poly(mono, rate // common, original // common).astype(np.float32)
-    return mono
+
+def resample(samples: np.ndarray, original: int, rate: int) -> np.ndarray:
+    """Samples (n,) float32 at another rate (Hz)."""
+    if original == rate:
+        return samples
+    from scipy.signal import resample_poly
+
+    # ASSUME: the anti-aliasing filter looks about 10 samples ahead, under 1 ms; frames count as causal.
+    common = math.gcd(original, rate)
+    return resample_poly(samples, rate // common, original // common).astype(np.float32)

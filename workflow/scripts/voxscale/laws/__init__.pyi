@@ -1,3 +1,5 @@
+from .api import Law as Law
+from .api import fit_law as fit_law
 from .fit import write_law as write_law
 from .forms import FORMS as FORMS
 from .joint import write_joint as write_joint

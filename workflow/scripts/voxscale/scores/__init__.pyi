@@ -1,3 +1,5 @@
+from .api import NoiseCeiling as NoiseCeiling
+from .api import noise_ceiling as noise_ceiling
 from .artifact import write_artifact as write_artifact
 from .ceiling import write_ceiling as write_ceiling
 from .cells import cell_scores as cell_scores

@@ -16,7 +16,7 @@ from voxscale.errors import UserError
 from voxscale.io import read_json, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect
-from voxscale.stacking.stack import ScoredRows, stack_block, voxel_slices, weight_rows
+from voxscale.stacking.block import ScoredRows, stack_block, voxel_slices, weight_rows
 from voxscale.statistics import skipped_trs
 
 

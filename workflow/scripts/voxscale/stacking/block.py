@@ -66,7 +66,7 @@ def error_gram(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
     return errors @ np.swapaxes(errors, 1, 2)
 
 
-def _combine(weights: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def combine(weights: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Weighted sums (voxels, TRs): weights (voxels, members), predicted (members, voxels, TRs)."""
     return np.einsum("vk,kvt->vt", weights, predicted)
 
@@ -114,7 +114,7 @@ def stack_block(
     own = np.diagonal(gram, axis1=1, axis2=2)
     known = np.isfinite(own).all(1)
     best = np.where(known, np.nan_to_num(own, nan=np.inf).argmin(1), -1)
-    r = {"stacked": rows.scores(_combine(weights, test), y_test)}
+    r = {"stacked": rows.scores(combine(weights, test), y_test)}
     r["best"] = rows.scores(test[best, np.arange(test.shape[1])], y_test)
     r["best"][:, best < 0] = np.nan
     stacks = {}
@@ -122,7 +122,7 @@ def stack_block(
         members = np.flatnonzero([modality == group for modality in modalities])
         if len(members):
             shares = convex_weights(gram[:, members[:, None], members])
-            stacks[group] = _combine(shares, oof[members]), _combine(shares, test[members])
+            stacks[group] = combine(shares, oof[members]), combine(shares, test[members])
             r[group] = rows.scores(stacks[group][1], y_test)
         else:
             r[group] = np.full_like(r["best"], np.nan)
