@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from voxscale.jobs import resources
 from voxscale.jobs.data import per_subject
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
-from voxscale.jobs.resources import Need
+from voxscale.jobs.resources import CPU_FLOPS, NETWORK, Need, plain
 from voxscale.jobs.sizes import REPEATS, Sizes
 from voxscale.study import (
     Cell,
@@ -48,34 +47,51 @@ def has_truth(study: Study) -> bool:
     return study.dataset.kind == "phantom" and "nested" in study.config["laws"]
 
 
+def _estimating(sizes: Sizes, subject: str) -> Need:
+    voxels, test = sizes.voxels(subject), sizes.test_trs(subject)
+    held = 8.0 * REPEATS * test * voxels  # every repeat of the test stories
+    flops = 4.0 * REPEATS**2 * test * voxels  # each repeat left out once
+    return plain(held / 2, 250.0 * voxels, min(held, 2e9), flops / CPU_FLOPS)
+
+
 def _stacking(sizes: Sizes, subject: str) -> Need:
-    members = len(sizes.study.config["stacking"]["members"])
-    return resources.stack(members, sizes.train_trs(subject), sizes.test_trs(subject), sizes.voxels(subject))
+    members, voxels = len(sizes.study.config["stacking"]["members"]), sizes.voxels(subject)
+    train, trs = sizes.train_trs(subject), sizes.train_trs(subject) + sizes.test_trs(subject)
+    held = 8.0 * min(voxels, 4096) * (members + 2) * trs  # a block of voxels
+    read = 4.0 * (members + 1) * trs * voxels
+    flops = 4.0 * members**2 * train * voxels
+    return plain(read, 100.0 * voxels, held, flops / CPU_FLOPS + 1e-4 * voxels, base=NETWORK)
+
+
+def _streaming(sizes: Sizes, rows: float, largest: float) -> Need:
+    """Tables of so many rows of scores, of which those of the largest cell are in memory."""
+    held = 3 * 70.0 * (2.0**19 + largest) + 200.0 * sizes.all_voxels
+    return plain(90.0 * rows, 45.0 * rows, held, 4e-7 * rows)
 
 
 def _gathering(sizes: Sizes, selection: str) -> Need:
     rows = sizes.rows(sizes.study.selections[selection])
-    return resources.gathering(sum(rows), max(rows, default=0), sizes.all_voxels)
+    return _streaming(sizes, sum(rows), max(rows, default=0))
 
 
 def _resampling(sizes: Sizes, cells: Sequence[Cell]) -> Need:
+    """Laws, profiles and artifacts, from block moments of all cells, one cell in memory."""
     study = sizes.study
     blocks = max(sizes.test_trs(s) for s in study.subjects) / study.config["scoring"]["block_trs"]
-    rows = sizes.rows(cells)
-    draws = study.config["bootstrap"]["draws"]
-    return resources.from_moments(blocks * sum(rows), blocks * max(rows, default=0), draws)
+    values = [blocks * rows for rows in sizes.rows(cells)]
+    flops = 2.0 * 5 * study.config["bootstrap"]["draws"] * sum(values)
+    return plain(20.0 * sum(values), 1e6, 3 * 20.0 * max(values, default=0) + 4e7, flops / CPU_FLOPS)
 
 
 def _profiling(sizes: Sizes) -> Need:
-    rows = sizes.rows(sizes.study.profile_cells)
-    scores = resources.gathering(sum(rows), sum(rows), sizes.all_voxels)
+    rows = sum(sizes.rows(sizes.study.profile_cells))
     need = _resampling(sizes, sizes.study.profile_cells)
-    return replace(need, memory_mb=max(need.memory_mb, scores.memory_mb))
+    return replace(need, memory_mb=max(need.memory_mb, _streaming(sizes, rows, rows).memory_mb))
 
 
 def _measuring_room(sizes: Sizes) -> Need:
     rows = sum(sizes.rows(sizes.study.map_cells))
-    return resources.gathering(rows, rows, sizes.all_voxels)
+    return _streaming(sizes, rows, rows)
 
 
 RULES = (
@@ -86,9 +102,7 @@ RULES = (
             "drift": "results/ceiling/{subject}-drift.parquet",
         },
         jobs=per_subject(),
-        need=lambda sizes, subject: resources.ceiling(
-            sizes.voxels(subject), sizes.test_trs(subject), REPEATS
-        ),
+        need=_estimating,
         params={"settings": lambda study, w: ceiling_settings(study)},
         numbers=("ceiling",),
     ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from voxscale.jobs import resources
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
 from voxscale.jobs.resources import Need, plain
 from voxscale.jobs.sizes import REPEATS, Sizes
@@ -58,14 +57,12 @@ def _scanning(sizes: Sizes, subject: str) -> Need:
 
 
 def _preparing(sizes: Sizes, subject: str) -> Need:
-    return resources.responses(
-        sizes.response_bytes(subject),
-        sizes.voxels(subject),
-        sum(sizes.trs(story) for story in sizes.study.heard(subject)),
-        sizes.repeat_trs(subject),
-        sizes.study.config["dataset"]["keep"],
-        sizes.held_responses(subject),
-    )
+    # Copied in blocks: a block as read, in float32 and voxel by voxel, and what is counted of it.
+    trs = sum(sizes.trs(story) for story in sizes.study.heard(subject)) + sizes.repeat_trs(subject)
+    values = 4.0 * sizes.voxels(subject) * trs
+    kept = 0.0 if sizes.study.config["dataset"]["keep"] == "none" else values
+    held = sizes.held_responses(subject) + min(3e8, 3 * values)
+    return plain(sizes.response_bytes(subject), kept, held)
 
 
 def _placing(sizes: Sizes, subject: str) -> Need:

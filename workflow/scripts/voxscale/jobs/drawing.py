@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from voxscale.jobs import resources
 from voxscale.jobs.data import per_subject
 from voxscale.jobs.figures import Figure, figures_of
 from voxscale.jobs.record import Parameter, Rule, light
-from voxscale.jobs.resources import Need
+from voxscale.jobs.resources import PLOTS, Need, plain
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Study
 
 
-def _of_voxels(sizes: Sizes) -> Need:
-    return resources.figure(sum(sizes.rows(sizes.study.map_cells)))
+def _one(rows: float) -> Need:
+    """One figure from tables of so many rows."""
+    return plain(45.0 * rows, 5e6, 3 * 70.0 * rows, 20.0, base=PLOTS)
+
+
+def _of_voxels(sizes: Sizes, **wildcards: str) -> Need:
+    return _one(sum(sizes.rows(sizes.study.map_cells)))
 
 
 def _drawing(sizes: Sizes, figure: str) -> Need:
     of_voxels = {"scores", "voxels"} & set(figures_of(sizes.study)[figure].inputs(sizes.study))
-    return _of_voxels(sizes) if of_voxels else resources.figure(1e4)
+    return _of_voxels(sizes) if of_voxels else _one(1e4)
 
 
 def _of_figure(fact: Callable[[Figure, Study], Any]) -> Parameter:
@@ -69,7 +73,7 @@ RULES = (
     Rule(
         "write_report",
         outputs={"report": "results/report.html"},
-        need=lambda sizes: resources.figure(sizes.all_voxels),
+        need=lambda sizes: _one(sizes.all_voxels),
         params=_REPORT,
         numbers=("report",),
     ),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from voxscale.errors import naming
 from voxscale.jobs import resources
 from voxscale.jobs.features import feature_numbers
 from voxscale.jobs.record import CELL, Parameter, Rule, Wildcards, light
-from voxscale.jobs.resources import Need
+from voxscale.jobs.resources import MB, Need
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Cell, Study, feature_settings, fit_settings
 
@@ -58,28 +61,51 @@ def _one_draw(sizes: Sizes, model: str, layer: str, subject: str, n_train: str) 
 
 
 def _predicting(sizes: Sizes, **wildcards: str) -> Need:
-    subject = wildcards["subject"]
-    train = sizes.train_trs(subject, int(wildcards["n_train"]))
-    fit = _one_draw(sizes, **wildcards)
-    return resources.prediction(fit, train, sizes.test_trs(subject), sizes.voxels(subject))
+    """A fit that keeps what it predicts."""
+    subject, fit = wildcards["subject"], _one_draw(sizes, **wildcards)
+    trs = sizes.train_trs(subject, int(wildcards["n_train"])) + sizes.test_trs(subject)
+    kept = 4.0 * trs * sizes.voxels(subject) / MB
+    return replace(fit, memory_mb=fit.memory_mb + kept, disk_mb=kept)
 
 
 def _weighing(sizes: Sizes, **wildcards: str) -> Need:
+    """A fit whose weights are written block by block, one of them in memory."""
+    fit = _one_draw(sizes, **wildcards)
     features = sizes.width(wildcards["model"]) * len(sizes.study.config["encoding"]["delays"])
-    return resources.weighing(_one_draw(sizes, **wildcards), features, sizes.voxels(wildcards["subject"]))
+    kept = 4.0 * features * sizes.voxels(wildcards["subject"])
+    return replace(fit, seconds=fit.seconds + kept / resources.DISK_BYTES, disk_mb=kept / MB)
 
 
 def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Need:
-    return resources.banded(
-        sizes.train_trs(subject, int(n_train)),
-        sizes.test_trs(subject),
-        [sizes.width(band["model"]) for band in sizes.study.bands(banded)],
-        sizes.voxels(subject),
-        sizes.study.config["encoding"],
-        sizes.study.config["banded"][banded]["samples"],
-        sizes.study.config["scoring"]["block_trs"],
-        sizes.study.config["scoring"]["permutations"],
+    """Banded ridge of one subject, as himalaya searches."""
+    from voxscale.ridge import RidgeSizes, banded_bytes, voxels_at_once
+
+    config = sizes.study.config
+    encoding, scoring = config["encoding"], config["scoring"]
+    samples, alphas, folds = (
+        config["banded"][banded]["samples"],
+        encoding["alphas"]["n"],
+        encoding["folds"]["n"],
     )
+    widths = [sizes.width(band["model"]) for band in sizes.study.bands(banded)]
+    train, test = sizes.train_trs(subject, int(n_train)), sizes.test_trs(subject)
+    voxels, held = sizes.voxels(subject), math.ceil(train / folds)
+    kept = train - held
+    shape = {"n": train, "m": test, "delays": len(encoding["delays"]), "voxels": voxels, "alphas": alphas}
+    bands = [RidgeSizes(d=width, folds=((held, kept),) * folds, **shape) for width in widths]
+    own = voxels * (64.0 + 40 * math.ceil(test / scoring["block_trs"]))
+    with naming("config key encoding.memory_gb"):
+        at_once = voxels_at_once(bands, samples, encoding["memory_gb"] - own / 1e9)
+    # In float64: eigenvectors of each fold and of all rows, a matrix per alpha; then all voxels.
+    once = folds * (10 * kept**3 + 2 * alphas * held * kept**2) + 10 * train**3 + 2 * alphas * train**3
+    each = 2 * alphas * folds * held * kept + 2 * alphas * train**2
+    flops = 2.0 * samples * (once * math.ceil(voxels / at_once) + each * voxels)
+    flops += 0.1 * scoring["permutations"] * test * voxels
+    threads = resources.worth_threads(flops)
+    read = 4.0 * (train + test) * (voxels + sum(widths))
+    time = resources.START_S + flops / (resources.CPU_FLOPS * threads) + read / resources.DISK_BYTES
+    memory = banded_bytes(bands, samples, at_once) + own + 90.0 * (len(widths) + 1) * voxels
+    return Need(memory / MB, time, threads, disk_mb=voxels * (45.0 + 30 * len(widths)) / MB)
 
 
 def _threads(sizes: Sizes, cell: Cell, draws: int) -> int:

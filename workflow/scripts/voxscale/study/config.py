@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,18 @@ Validator = extend(
         {"integer": _is_integer, "number": _is_number}
     ),
 )
+
+
+def _fill_defaults(validator: Any, properties: Mapping[str, Any], value: Any, schema: Any) -> Iterator[Any]:
+    """The keyword `properties` of a validator that fills in the defaults of missing keys."""
+    if isinstance(value, dict):
+        for key, part in properties.items():
+            if "default" in part:
+                value.setdefault(key, copy.deepcopy(part["default"]))
+    yield from Validator.VALIDATORS["properties"](validator, properties, value, schema)
+
+
+Filler = extend(Validator, {"properties": _fill_defaults})
 
 
 class _Loader(yaml.SafeLoader):
@@ -91,20 +103,6 @@ def put_under(base: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
     return {**config, "models": models, "dataset": dataset}
 
 
-def _fill(value: Any, schema: Mapping[str, Any]) -> None:
-    """Fill the schema's defaults into `value`, in place."""
-    if not isinstance(value, dict):
-        return
-    for key, part in schema.get("properties", {}).items():
-        if "default" in part:
-            value.setdefault(key, copy.deepcopy(part["default"]))
-        if key in value:
-            _fill(value[key], part)
-    if isinstance(rest := schema.get("additionalProperties"), Mapping):
-        for key in value.keys() - schema.get("properties", {}).keys():
-            _fill(value[key], rest)
-
-
 def _in_order(value: Any) -> Any:
     """Sort the keys of mappings: the order of a config's lines must not change a job's parameters."""
     return (
@@ -139,14 +137,8 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError(_explain(error))
     preset = config.get("encoding", {}).get("preset", "strict")
     full = merge(read_yaml(PRESETS)[preset], config)
-    _fill(full, rules)
-    for sweep in full["sweeps"].values():
-        _fill(sweep, rules["properties"]["sweeps"]["additionalProperties"])
-    for member in full["stacking"]["members"]:
-        _fill(member, rules["properties"]["stacking"]["properties"]["members"]["items"])
-    for banded in full["banded"].values():
-        for band in banded["bands"]:
-            _fill(band, rules["properties"]["stacking"]["properties"]["members"]["items"])
+    for _ in Filler(rules).iter_errors(full):
+        pass  # it has none: it is checked above
     if full["features"]["text"]["restart_at"] >= full["features"]["text"]["max_context"]:
         raise UserError("config key features.text.restart_at: must be below max_context; lower it")
     ordered = {name: list(full[name]) for name in ("sweeps", "laws")}  # here the order is that of the report
