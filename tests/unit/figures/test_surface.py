@@ -39,7 +39,7 @@ def test_a_value_reaches_its_neighbours_and_no_further():
 def test_only_faces_that_look_at_the_viewer_are_drawn(hemisphere, view, near):
     _, axes = style.grid()
     values = np.full(surface.N_VERTICES, np.nan)
-    surface.draw(axes, values, hemisphere, view, maps.SEQUENTIAL, mpl.colors.Normalize(0, 1))
+    surface.draw_hemisphere(axes, values, hemisphere, view, maps.SEQUENTIAL, mpl.colors.Normalize(0, 1))
     triangles = axes.collections[0]._triangulation.triangles
     points, faces, _ = surface.mesh(hemisphere)
     assert 0.3 < len(triangles) / len(faces) < 0.7

@@ -172,7 +172,7 @@ def test_figures_come_with_caption_numbers_and_size(page, figures):
     assert base64.b64decode(image["src"].split(",")[1]) == png.read_bytes()
     with Image.open(png) as opened:
         assert (int(image["width"]), int(image["height"])) == opened.size
-    assert "Every model beside the controls." in page
+    assert "Every model and the controls." in page
     csv = base64.b64decode(re.search(r'download="controls.csv" href="data:text/csv;base64,([^"]+)', page)[1])
     assert csv == png.with_suffix(".csv").read_bytes()
 
@@ -283,8 +283,8 @@ def test_tiles_tell_their_intervals(tables):
     assert all(re.match(r"\[[+−\d]+, [+−\d]+\] ", tile["label"]) for tile in percent)
     endless = tables["laws"].assign(hi=np.inf)
     tiles = content.facts(tables | {"laws": endless}, content.x_names(CONFIG), CHIEF)
-    assert any(re.match(r"\[[+−\d]+, no end\] ", tile["label"]) for tile in tiles), "least certain, not most"
-    assert content.between(endless.iloc[0]).endswith(", no end]")
+    assert any(re.match(r"\[[+−\d]+, ∞\] ", tile["label"]) for tile in tiles)
+    assert content.between(endless.iloc[0]).endswith(", ∞]")
     assert "[" not in content.between(endless.assign(lo=np.nan).iloc[0])
 
 

@@ -1,13 +1,12 @@
-from . import interactive as interactive
 from .files import draw_figure as draw_figure
 from .files import read_table as read_table
 from .files import save_figure as save_figure
 from .flatmap import draw_flatmap as draw_flatmap
 from .frames import best_layer as best_layer
 from .frames import full_training as full_training
+from .frames import mean_of_subjects as mean_of_subjects
 from .frames import voxel_set_label as voxel_set_label
 from .scaling import X_UNITS as X_UNITS
 from .scaling import base_label as base_label
-from .style import NO_END as NO_END
 from .style import format_count as format_count
 from .style import format_signed as format_signed

@@ -1,4 +1,4 @@
-"""Figures that ask whether to believe the others: artifact, controls, drift of the ceiling, known truth."""
+"""Figures that check the others: artifact, controls, drift of the ceiling."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def draw_controls(
     scores = best_layer(full_training(summary, voxel_set)).rename(columns={f"mean_{metric}": "score"})
     scores = scores.dropna(subset=["score"])[["modality", "family", "model", "layer", "subject", "score"]]
     if scores.empty:
-        return style.sentence("No scores to set beside each other.")
+        return style.sentence("No scores to compare.")
     tints = dict(
         zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True)
     )

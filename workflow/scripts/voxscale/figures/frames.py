@@ -6,11 +6,21 @@ import pandas as pd
 
 
 def voxel_set_label(voxel_set: str) -> str:
-    """A voxel set as people say it: `roi:early_auditory` is `early auditory`."""
+    """A voxel set in words: `roi:early_auditory` is `early auditory`."""
     kind, _, name = voxel_set.partition(":")
     if kind == "decile":
         return f"ceiling decile {name}"
     return (name or kind).replace("_", " ")
+
+
+def choose(table: pd.DataFrame, metric: str, voxel_set: str) -> pd.DataFrame:
+    """Rows of one metric and voxel set."""
+    return table[(table.metric == metric) & (table.voxel_set == voxel_set)]
+
+
+def mean_of_subjects(table: pd.DataFrame) -> str:
+    """What the table's `subject` names the mean of subjects, or the only subject."""
+    return "pooled" if (table.subject == "pooled").any() else next(iter(table.subject), "")
 
 
 def full_training(summary: pd.DataFrame, voxel_set: str = "all") -> pd.DataFrame:

@@ -78,7 +78,7 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
         for j, (hemisphere, view) in enumerate(surface.VIEWS):
             axes = figure.add_subplot(cells[i, 1 + j])
             filled = surface.spread(values[hemisphere], surface.mesh(hemisphere).faces)
-            surface.draw(axes, filled, hemisphere, view, cmap, norm)
+            surface.draw_hemisphere(axes, filled, hemisphere, view, cmap, norm)
             if i == 0:
                 look = {"fontsize": 8, "fontweight": "normal", "loc": "center", "color": style.MUTED}
                 axes.set_title(f"{hemisphere} {view}", **look)

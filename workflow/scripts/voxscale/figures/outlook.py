@@ -12,19 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
-from voxscale.figures.frames import voxel_set_label
+from voxscale.figures.frames import choose, mean_of_subjects, voxel_set_label
 from voxscale.figures.scaling import AXES, DASH, DOTS, METRIC_LABELS, law_line
 
 AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
-
-
-def _choose(table: pd.DataFrame, metric: str, voxel_set: str) -> pd.DataFrame:
-    return table[(table.metric == metric) & (table.voxel_set == voxel_set)]
-
-
-def _mean_of(table: pd.DataFrame) -> str:
-    """The mean of subjects, or the only subject."""
-    return "pooled" if (table.subject == "pooled").any() else next(iter(table.subject), "")
 
 
 @style.house
@@ -36,13 +27,11 @@ def draw_what_next(
     Args:
         joint_surface, what_next: tables of these names.
     """
-    surface, options = (_choose(table, metric, voxel_set) for table in (joint_surface, what_next))
-    mean_of = _mean_of(surface)
+    surface, options = (choose(table, metric, voxel_set) for table in (joint_surface, what_next))
+    mean_of = mean_of_subjects(surface)
     fitted = surface[surface.subject == mean_of]
     if fitted.empty:
-        return style.sentence(
-            "No joint law: it needs at least two models, each at two sizes of the training set."
-        )
+        return style.sentence("No joint law: it needs two or more models, each at two training sizes.")
     figure, (left, right) = style.grid(1, 2, height=3.6, width_ratios=[1.3, 1])
     _draw_surface(figure, left, fitted, metric)
     _draw_options(right, options, mean_of, metric)
@@ -63,18 +52,8 @@ def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame, metric: str)
     axes.contourf(table.columns, table.index, table, levels=levels, cmap="cividis", norm=norm)
     lines = axes.contour(table.columns, table.index, table, levels=6, colors="white", linewidths=0.8)
     axes.clabel(lines, fmt="%.2g", fontsize=7)
-    axes.scatter(
-        measured.parameters,
-        measured.hours,
-        c=measured.observed,
-        cmap="cividis",
-        norm=norm,
-        s=44,
-        edgecolors="white",
-        linewidths=1.1,
-        zorder=4,
-        clip_on=False,
-    )
+    dots = {"cmap": "cividis", "s": 44, "edgecolors": "white", "linewidths": 1.1, "clip_on": False}
+    axes.scatter(measured.parameters, measured.hours, c=measured.observed, norm=norm, zorder=4, **dots)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis, values, form in (
@@ -97,33 +76,18 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
     gains = options[options.unit == "metric"]
     names = list(dict.fromkeys(gains.option))
     place = {name: len(names) - 1 - i for i, name in enumerate(names)}
-    percent = (
-        options[(options.subject == mean_of) & options.unit.str.startswith("%")].set_index("option").gain
-    )
+    percent = options[(options.subject == mean_of) & options.unit.str.startswith("%")]
+    percent = percent.set_index("option").gain
     mine = gains[gains.subject == mean_of]
-    axes.errorbar(
-        mine.gain,
-        mine.option.map(place).astype(float),
-        xerr=[(mine.gain - mine.lo).clip(0), (mine.hi - mine.gain).clip(0)],
-        fmt="o",
-        color=style.INK,
-        ecolor="#aab4be",
-        elinewidth=3,
-        markersize=6,
-        zorder=3,
-    )
+    bars = {"fmt": "o", "color": style.INK, "ecolor": "#aab4be", "elinewidth": 3, "markersize": 6}
+    reach = [(mine.gain - mine.lo).clip(0), (mine.hi - mine.gain).clip(0)]
+    axes.errorbar(mine.gain, mine.option.map(place).astype(float), xerr=reach, zorder=3, **bars)
     subjects = sorted(set(gains.subject) - {"pooled"})
     hues, nudge = style.colours(subjects), style.nudges(subjects, 0.12 * (len(subjects) - 1))
     for subject in subjects if mean_of == "pooled" else []:
         part = gains[gains.subject == subject]
-        axes.plot(
-            part.gain,
-            part.option.map(place).astype(float) - 0.27 + nudge[subject],
-            "o",
-            color=hues[subject],
-            markersize=4,
-            label=subject,
-        )
+        at = part.option.map(place).astype(float) - 0.27 + nudge[subject]
+        axes.plot(part.gain, at, "o", color=hues[subject], markersize=4, label=subject)
     labels = [_wrap(name) + (f"\n{percent[name]:+.1f} %" if name in percent else "") for name in names]
     style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
@@ -136,7 +100,7 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
 
 
 def _another_subject(options: pd.DataFrame) -> str:
-    """What one more subject would bring; it is no gain in score, and has no place on that axis."""
+    """What one more subject would bring; it is not a gain in score, so that the axis cannot show it."""
     known = options[options.option == "another subject"].dropna(subset=["gain"])
     if known.empty:
         return ""
@@ -167,9 +131,9 @@ def draw_plateau(
         plateau, plateau_fits: tables of these names; may be empty.
         arms: what to call each law, the first with raw features, the others with fixed width.
     """
-    points = _choose(law_points, metric, voxel_set)
+    points = choose(law_points, metric, voxel_set)
     points = points[points.law.isin(arms)]
-    points = points[points.subject == _mean_of(points)].dropna(subset=["y"])
+    points = points[points.subject == mean_of_subjects(points)].dropna(subset=["y"])
     if points.empty:
         return style.sentence("No plateau analysis: the study has no law over the size of language models.")
     points = points.assign(family=points.group, arm=points.law.map(arms))
@@ -205,11 +169,11 @@ def draw_plateau(
         right.tick_params(axis="x", rotation=30)
         right.set_xlabel("bits per character of the stories\n(better models to the right)")
         right.set_ylabel(METRIC_LABELS[metric])
-        fits = _choose(plateau_fits, metric, voxel_set).dropna(subset=["left_out_rmse"])
+        fits = choose(plateau_fits, metric, voxel_set).dropna(subset=["left_out_rmse"])
         fits = fits[(fits.law == next(iter(arms))) & (fits.subject == points.subject.iloc[0])]
-        told = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]
-        if told:
-            right.set_title("error at models left out\n" + ", ".join(told), fontsize=8, fontweight="normal")
+        errors = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]
+        if errors:
+            right.set_title("error at models left out\n" + ", ".join(errors), fontsize=8, fontweight="normal")
     data = pd.concat([points.assign(series="points"), *lines], ignore_index=True)
     kept = ["series", "arm", "family", "model", "x", "y", "lo", "hi", "wide", "bits_per_character"]
     return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)
@@ -225,8 +189,8 @@ def _lines(
     handles: list,
 ) -> Sequence[pd.DataFrame]:
     """Draw the log-linear law of raw features with and without the wide points, and of each fixed width."""
-    fits = _choose(laws, metric, voxel_set)
-    fits = fits[(fits.form == "log_linear") & (fits.subject == _mean_of(points)) & (fits.group == "all")]
+    fits = choose(laws[(laws.form == "log_linear") & (laws.group == "all")], metric, voxel_set)
+    fits = fits[fits.subject == mean_of_subjects(points)]
     first, *others = arms
     wanted = [(first, "all", "law of all points", "-"), (first, "narrow", "law without them", DASH)]
     wanted += [(law, "all", f"law of {arms[law]}", DOTS) for law in others]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from voxscale.figures import style
-from voxscale.figures.frames import voxel_set_label
+from voxscale.figures.frames import choose, voxel_set_label
 from voxscale.laws import FORMS
 
 METRIC_LABELS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
@@ -36,7 +36,7 @@ def base_label(base: str, x_name: str) -> str:
     )
 
 
-def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
+def _law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
     """A law in words: slope per decade, and the same as a percentage of its named base.
 
     Args:
@@ -49,8 +49,8 @@ def law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
         lines = [" ".join(lines)]
     if "per_decade" in rows.index:
         slope = rows.loc["per_decade"]
-        told = f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]"
-        lines.append(told.replace("-", "\u2212"))
+        text = f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]"
+        lines.append(text.replace("-", "\u2212"))
     if "percent_per_decade" in rows.index:
         share = rows.loc["percent_per_decade"]
         shown = [style.format_signed(value) for value in (share.estimate, share.lo, share.hi)]
@@ -65,10 +65,6 @@ def law_line(fit: pd.DataFrame, x: np.ndarray) -> pd.DataFrame:
     form = FORMS[rows.form.iloc[0]]
     parameters = rows.loc[list(form.parameters)].estimate.to_numpy()
     return pd.DataFrame({"x": x, "y": form.value(x, parameters), "lo": np.nan, "hi": np.nan})
-
-
-def _choose(table: pd.DataFrame, law: str, metric: str, voxel_set: str) -> pd.DataFrame:
-    return table[(table.law == law) & (table.metric == metric) & (table.voxel_set == voxel_set)]
 
 
 def _groups(fits: pd.DataFrame) -> list[str]:
@@ -109,7 +105,7 @@ def draw_law(
         interval: what share of resamples the band holds.
     """
     tables = {
-        name: [_choose(table, law, metric, name) for table in (law_points, laws, law_curves)]
+        name: [choose(table[table.law == law], metric, name) for table in (law_points, laws, law_curves)]
         for name in voxel_sets
     }
     tables = {name: parts for name, parts in tables.items() if parts[0].y.notna().any()}
@@ -117,11 +113,11 @@ def draw_law(
         return style.sentence(f"The study has no cells for the law {law!r}.")
     several = len(tables) > 1
     figure, panels = style.grid(1, len(tables), height=4.2 if several else 3.7, squeeze=False)
-    told = []
+    drawn = []
     for axes, (name, (mine, fits, bands)) in zip(panels[0], tables.items(), strict=True):
         mine = mine.dropna(subset=["y"])
         data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, form, interval)
-        told.append(data.assign(metric=metric, voxel_set=name))
+        drawn.append(data.assign(metric=metric, voxel_set=name))
         axes.set_ylabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(name)} voxels")
         if several:
             axes.set_title(f"{voxel_set_label(name)} voxels")
@@ -131,7 +127,7 @@ def draw_law(
             style.panel_legend(axes, [*keys, *laws_drawn])
     if several:
         figure.legend(handles=keys, loc="outside upper center", ncols=3)
-    return figure, pd.concat(told, ignore_index=True)
+    return figure, pd.concat(drawn, ignore_index=True)
 
 
 def _draw_panel(
@@ -181,7 +177,7 @@ def _draw_panel(
         if len(fit) and fit.estimate.notna().any():
             lines.append(_draw_line(axes, fit, band[band.form == form], points.x, DASH))
             lines += _draw_families(axes, fit, points)
-            handles.append(style.key(law_text(fit, interval, x_name), style.LAW, linestyle=DASH))
+            handles.append(style.key(_law_text(fit, interval, x_name), style.LAW, linestyle=DASH))
         best = mine[mine.preferred]
         if len(best) and best.form.iloc[0] != form and best.estimate.notna().all():
             lines.append(_draw_line(axes, best, band.iloc[:0], points.x, DOTS))

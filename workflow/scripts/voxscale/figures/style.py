@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-NO_END = "no end"  # of an interval
 P = ParamSpec("P")
 # Okabe & Ito (2008), safe for every common kind of colour blindness; black is kept for the mean.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D00", "#5D5D5D", "#3C2A8C")
@@ -92,7 +91,7 @@ def grid(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = WI
 
 @house
 def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
-    """What stands in a figure's place when the study has nothing to plot there."""
+    """A sentence in place of a figure that the study has no data for."""
     figure, axes = grid(height=height)
     axes.axis("off")
     axes.text(0.5, 0.5, textwrap.fill(text, 90), ha="center", va="center", color=MUTED, fontsize=9)
@@ -142,9 +141,9 @@ def labelled_points(figure: Figure) -> list[tuple[float, float, str]]:
 
 
 def format_signed(value: float, digits: int = 0) -> str:
-    """A number with its sign, a true minus, and no sign when it rounds to nothing; infinity is `no end`."""
+    """A number with its sign and a true minus, without a sign when it rounds to zero; infinity is `∞`."""
     if np.isinf(value):
-        return NO_END
+        return "∞" if value > 0 else "−∞"
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
@@ -160,7 +159,7 @@ def markers(names: Iterable[str]) -> dict[str, str]:
 
 
 def nudges(names: Iterable[str], reach: float) -> dict[str, float]:
-    """A shift for each name, `reach` from end to end, so that marks of equal value do not hide each other."""
+    """A shift for each name, `reach` from end to end, so that equal marks stay apart."""
     names = list(dict.fromkeys(names))
     step = reach / max(len(names) - 1, 1)
     return {name: reach / 2 - step * i if len(names) > 1 else 0.0 for i, name in enumerate(names)}
@@ -173,7 +172,7 @@ def sizes(names: Iterable[str], largest: float = 6.5) -> dict[str, float]:
 
 
 def format_count(value: float, _: Any = None) -> str:
-    """A count as people say it: 125M, 1.3B."""
+    """A count in short: 125M, 1.3B."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size * 0.9995:
             return f"{value / size:.3g}{unit}"

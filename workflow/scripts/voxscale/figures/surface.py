@@ -97,7 +97,7 @@ class View(NamedTuple):
 
 
 @functools.cache
-def look(hemisphere: str, view: str) -> View:
+def view_mesh(hemisphere: str, view: str) -> View:
     """Turn a hemisphere to its viewer and leave out the faces of its far side."""
     points, faces, _ = mesh(hemisphere)
     seen = points @ _frame(hemisphere, view).T
@@ -113,7 +113,7 @@ def look(hemisphere: str, view: str) -> View:
     return View(seen, faces[front], facing)
 
 
-def draw(
+def draw_hemisphere(
     axes: Axes,
     values: NDArray[np.float64],
     hemisphere: str,
@@ -126,7 +126,7 @@ def draw(
     Args:
         values: (vertices,), NaN where empty.
     """
-    seen, faces, facing = look(hemisphere, view)
+    seen, faces, facing = view_mesh(hemisphere, view)
     has = np.isfinite(values)
     colour = np.ones((len(values), 4))
     colour[:, :3] = np.where(mesh(hemisphere).sulci > 0, 0.70, 0.84)[:, None]

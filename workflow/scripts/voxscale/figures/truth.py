@@ -36,16 +36,10 @@ def draw_validation(validation: Mapping[str, Any], *, metric: str = "r") -> tupl
     statements = validation.get("statements", [])
     kept = [*checks.inside, *(row["holds"] for row in statements)]
     right.set_title(f"{sum(kept)} of {len(kept)} checks hold")
-    data = pd.concat(
-        [
-            points.assign(series="subject"),
-            mean.assign(series="mean"),
-            lines.rename(columns={"fit": "score"}),
-            checks.assign(series="check"),
-        ],
-        ignore_index=True,
-    )
-    return figure, data
+    parts = {"subject": points, "mean": mean, "check": checks}
+    shown = [part.assign(series=series) for series, part in parts.items()]
+    shown.insert(2, lines.rename(columns={"fit": "score"}))  # with series of its own
+    return figure, pd.concat(shown, ignore_index=True)
 
 
 def _draw_line(

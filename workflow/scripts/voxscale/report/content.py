@@ -1,4 +1,4 @@
-"""What the report says beside its figures: facts and tables."""
+"""The facts and tables of the report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from voxscale.figures import (
-    NO_END,
     base_label,
     best_layer,
     format_count,
     format_signed,
     full_training,
+    mean_of_subjects,
     voxel_set_label,
 )
 from voxscale.laws import FORMS
@@ -23,7 +23,7 @@ METRIC = {"r": "r", "r2": "signed r²"}
 Table = dict[str, Any]
 
 # What each switch of encoding.preset changes.
-SWITCHES = {
+_SWITCHES = {
     "encoding.delays_across_stories": "whether a story's first rows hold the end of the story before it",
     "encoding.zscore_test": "with what the test responses and features are scaled",
     "encoding.folds": "what cross-validation holds out inside the training stories",
@@ -67,16 +67,16 @@ def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     text = form.format(getattr(row, column))
     if np.isnan(row.lo) or np.isnan(row.hi):
         return text
-    lo, hi = (form.format(end) if np.isfinite(end) else NO_END for end in (row.lo, row.hi))
+    lo, hi = (form.format(end) if np.isfinite(end) else format_signed(end) for end in (row.lo, row.hi))
     return f"{text} [{lo}, {hi}]"
 
 
-FIT = ["law", "group", "subject", "voxel_set", "metric", "points", "form"]
+_FIT = ["law", "group", "subject", "voxel_set", "metric", "points", "form"]
 
 
 def _fits(laws: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]]:
     """Each fit of table `laws`: the cells that name it, its rows, and each row by its parameter."""
-    for (law, group, subject, voxel_set, metric, *_), fit in laws.groupby(FIT, sort=False):
+    for (law, group, subject, voxel_set, metric, *_), fit in laws.groupby(_FIT, sort=False):
         named = {
             "law": law if group == "all" else f"{law}, {group}",
             "subject": _who(subject),
@@ -132,10 +132,9 @@ def x_names(config: Mapping[str, Any]) -> dict[str, str]:
 
 def chief(laws: pd.DataFrame) -> pd.DataFrame:
     """Laws of the mean of subjects (or of the only one), over all voxels and all models of the law."""
-    mean_of = "pooled" if (laws.subject == "pooled").any() else next(iter(laws.subject), "")
     has_all = laws.law[laws.group == "all"].unique()
     whole = (laws.group == "all") | ~laws.law.isin(has_all)
-    return laws[(laws.subject == mean_of) & (laws.voxel_set == "all") & whole]
+    return laws[(laws.subject == mean_of_subjects(laws)) & (laws.voxel_set == "all") & whole]
 
 
 def percentages(laws: pd.DataFrame) -> pd.DataFrame:
@@ -228,10 +227,7 @@ def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def next_rows(options: pd.DataFrame) -> list[dict[str, Any]]:
     """What each next step is expected to bring, for the mean of subjects over all voxels."""
-    if options.empty:
-        return []
-    mean_of = "pooled" if (options.subject == "pooled").any() else options.subject.iloc[0]
-    chosen = options[(options.subject == mean_of) & (options.voxel_set == "all")]
+    chosen = options[(options.subject == mean_of_subjects(options)) & (options.voxel_set == "all")]
     return [
         {
             "next step": row.option,
@@ -261,11 +257,11 @@ def switch_rows(config: Mapping[str, Any], presets: Mapping[str, Any]) -> list[d
     return [
         {
             "key": key,
-            "decides": told,
+            "decides": effect,
             "this study": _plain(_reach(config, key)),
             **{name: _plain(_reach(preset, key)) for name, preset in presets.items()},
         }
-        for key, told in SWITCHES.items()
+        for key, effect in _SWITCHES.items()
     ]
 
 
@@ -277,7 +273,7 @@ def facts(
     Args:
         tables: frames by name.
         x_names: what each law runs over.
-        chief_laws: the law of language models, of speech models and of training data that is told.
+        chief_laws: the law shown for language models, for speech models and for training data.
     """
     summary, subjects, laws = tables["summary"], tables["subjects"], tables["laws"]
     found = [{"value": str(summary.subject.nunique()), "label": "subjects"}]

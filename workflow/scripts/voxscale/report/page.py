@@ -1,4 +1,4 @@
-"""The report: one HTML file that tells the study in order and opens without a network."""
+"""The report: one HTML file with everything inside, which opens without a network."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
 
-CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
-PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
+_CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
+_PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
 
 
 def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
     except UnidentifiedImageError:
         raise UserError(f"{png}: is not a PNG file; delete it and run again") from None
     data = pd.read_csv(csv, nrows=1) if csv.exists() else pd.DataFrame()
-    small = csv.exists() and csv.stat().st_size <= CSV_BYTES
+    small = csv.exists() and csv.stat().st_size <= _CSV_BYTES
     return {
         "name": png.stem,
         "note": data.note.iloc[0] if "note" in data else None,
@@ -78,7 +78,7 @@ def _choice_rows(choice: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def section_tables(
+def _section_tables(
     tables: Mapping[str, pd.DataFrame],
     config: Mapping[str, Any],
     presets: Mapping[str, Any],
@@ -153,13 +153,13 @@ def write_report(
 
     Args:
         figures: PNG (its numbers beside it as `.csv`), title of the section that shows it, caption; of each.
-        tables: frames by name, see `section_tables`; one that is absent counts as empty.
+        tables: frames by name, see `_section_tables`; one that is absent counts as empty.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
         template: `report.html.j2`, with `story.yaml` beside it.
         presets: the presets, name -> their settings.
         validation: comparison with the phantom's truth, if there is one.
-        chief_laws: the law of language models, of speech models and of training data that is told.
+        chief_laws: the law shown for language models, for speech models and for training data.
         untrained: models that are controls although they are networks.
         notes: further warnings.
         stories: what was used, see `Dataset.story_table`.
@@ -171,7 +171,7 @@ def write_report(
     control = summary.model.isin(list(untrained))
     tables["summary"] = summary.assign(modality=summary.modality.mask(control, "control"))
     chief_laws = chief_laws or {}
-    shown = section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
+    shown = _section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
     warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))
@@ -179,7 +179,7 @@ def write_report(
         {"title": "Config", "text": yaml.safe_dump(plain, sort_keys=False)},
         {"title": "Provenance", "text": json.dumps(rest, indent=1, sort_keys=True, default=str)},
     ]
-    number, told = 0, []
+    number, sections = 0, []
     for section in yaml.safe_load((template.parent / "story.yaml").read_text()):
         drawn = []
         for png, _, caption in (figure for figure in figures if figure[1] == section["title"]):
@@ -187,7 +187,7 @@ def write_report(
             number += drawn[-1]["note"] is None
         key, text = section["id"], section.get("text", "").format(**_words(config))
         if key == "warnings" and not warned:
-            text = f"None: nothing in this study asks for caution. {text}"
+            text = f"None: nothing in this study needs caution. {text}"
         part = {
             "figures": drawn,
             "tables": shown.get(key, []),
@@ -195,7 +195,7 @@ def write_report(
             "warnings": warned if key == "warnings" else [],
         }
         if any(part.values()) or key == "warnings":
-            told.append({"id": key, "title": section["title"], "text": text, **part})
+            sections.append({"id": key, "title": section["title"], "text": text, **part})
     dataset = config.get("dataset", {})
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     page = environment.from_string(template.read_text()).render(
@@ -203,8 +203,8 @@ def write_report(
         name="voxscale",
         subtitle=f"{_dataset_name(dataset)}, {', '.join(map(str, dataset.get('subjects', [])))}",
         facts=content.facts(tables, content.x_names(config), chief_laws),
-        sections=told,
-        footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {PAPER}.",
+        sections=sections,
+        footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {_PAPER}.",
     )
     with atomic(out) as temporary:
         temporary.write_text(page)
@@ -212,6 +212,6 @@ def write_report(
 
 def _dataset_name(dataset: Mapping[str, Any]) -> str:
     return {
-        "phantom": "The phantom brain: a made-up dataset with a known truth",
+        "phantom": "The phantom brain: a made-up dataset with known truth",
         "ds003020": "ds003020, natural language listening",
     }.get(str(dataset.get("kind")), f"Dataset at {dataset.get('root', '?')}")

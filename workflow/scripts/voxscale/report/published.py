@@ -10,7 +10,7 @@ import pandas as pd
 from voxscale.figures import X_UNITS, base_label, format_count, full_training, voxel_set_label
 from voxscale.report.content import METRIC, between, percentages
 
-LEAST_R = 0.01  # ASSUME: a mean score below tells nothing, least of all in percent
+_LEAST_R = 0.01  # ASSUME: percentages of a mean score below this mean nothing
 # Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim -> published value.
 PUBLISHED = {
     "language models, 125M to 30B": (
@@ -27,7 +27,7 @@ PUBLISHED = {
     "noise ceiling": "precuneus and higher auditory cortex are near it, others are not (a map, no number)",
     "first 100 s of the test story": "inflate scores by up to 20 % in early auditory cortex",
 }
-ANSWERING = ("language", "speech", "training")  # kinds of law that answer the first of these
+_KINDS = ("language", "speech", "training")  # kinds of law that answer the first of these
 
 
 def published_rows(
@@ -49,7 +49,7 @@ def published_rows(
     """
     ours = percentages(laws)
     answers: list[str | None] = []
-    for kind in ANSWERING:
+    for kind in _KINDS:
         law = chief_laws.get(kind, "")
         x = x_names.get(law, "x")
         mine = [
@@ -71,8 +71,8 @@ def published_rows(
         _inflation(everywhere),
     ]
     return [
-        {"claim": claim, "published": told, "this study": mine}
-        for (claim, told), mine in zip(PUBLISHED.items(), answers, strict=True)
+        {"claim": claim, "published": published, "this study": mine}
+        for (claim, published), mine in zip(PUBLISHED.items(), answers, strict=True)
     ]
 
 
@@ -126,7 +126,7 @@ def _near_ceiling(scores: pd.DataFrame) -> str | None:
 
 def _inflation(scores: pd.DataFrame) -> str | None:
     """Of the fits that score at all: what keeping the first seconds adds, where it adds most."""
-    known = scores[(scores.mean_r > LEAST_R) & scores.mean_r_uncut.notna()]
+    known = scores[(scores.mean_r > _LEAST_R) & scores.mean_r_uncut.notna()]
     if known.empty:
         return None
     best = known.assign(share=known.mean_r_uncut / known.mean_r - 1).sort_values("share").iloc[-1]
