@@ -129,6 +129,15 @@ def test_every_script_belongs_to_a_rule_and_reads_snakemake_only_in_its_guard():
             assert not uses or isinstance(node, ast.If), f"{path.name}:{node.lineno} reads snakemake"
 
 
+def test_what_a_script_reads_of_its_job_is_there():
+    texts = dict(rule_texts())
+    for name, record in RULES.items():
+        script = (HOME / f"workflow/scripts/{name}.py").read_text()
+        assert set(re.findall(r"snakemake\.output\.(\w+)", script)) <= set(record.outputs), name
+        for param in set(re.findall(r"snakemake\.params\.(\w+)", script)) - set(record.params):
+            assert re.search(rf"^ +{param}=", texts[name], flags=re.MULTILINE), f"rule {name}: params.{param}"
+
+
 def test_the_readme_opens_with_the_two_commands():
     first_screen = "\n".join((HOME / "README.md").read_text().splitlines()[:40])
     assert "make demo" in first_screen

@@ -11,7 +11,7 @@ if "snakemake" in globals():
             snakemake.input.moments,
             snakemake.input.summary,
             snakemake.input.voxels,
-            snakemake.output.law,
+            snakemake.output.laws,
             snakemake.output.law_points,
             snakemake.output.law_curves,
             spec=snakemake.params.spec,
