@@ -1,6 +1,6 @@
 from .attention import use_blocks as use_blocks
 from .availability import require_models as require_models
-from .fetch import fetch_snapshot as fetch_snapshot
+from .hub import fetch_snapshot as fetch_snapshot
 from .loading import free_bytes as free_bytes
 from .loading import is_out_of_memory as is_out_of_memory
 from .loading import load_model as load_model
