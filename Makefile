@@ -10,12 +10,13 @@ WHICH = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DIR),--directory $(DIR))
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-install: $(VENV)/installed ## install the pinned packages into .venv
+install: $(VENV)/installed ## install the pinned packages and the command voxscale into .venv
 
-$(VENV)/installed: lock/requirements.txt
+$(VENV)/installed: lock/requirements.txt pyproject.toml
 	@echo "Installing the pinned packages into $(VENV): one to three minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Compiled each time, not taken from pip's cache: a compiled pycortex contains the paths of its environment.
@@ -58,16 +59,16 @@ validate: install ## simulate many studies whose truth is known, into docs/valid
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
 
 plan: install ## print the cost of CONFIG (default: the demo) in DIR (default: here), before anything runs
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale plan $(WHICH)
+	$(BIN)/voxscale plan $(WHICH)
 
 models: install ## download all models of CONFIG into DIR, on a machine with a network
 	$(BIN)/snakemake models --cores 4 $(WHICH)
 
 status: install ## print how far CONFIG is in DIR, also from another shell; CELLS=1: one line per fit
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale status $(WHICH) $(if $(CELLS),--cells)
+	$(BIN)/voxscale status $(WHICH) $(if $(CELLS),--cells)
 
 prune: install ## list stored features of DIR that CONFIG (one or several) does not use; DELETE=1 deletes them
-	PYTHONPATH=workflow/scripts $(BIN)/python -m voxscale prune $(WHICH) $(if $(DELETE),--delete)
+	$(BIN)/voxscale prune $(WHICH) $(if $(DELETE),--delete)
 
 format: install ## format the code
 	$(BIN)/ruff format .

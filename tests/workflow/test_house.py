@@ -10,7 +10,9 @@ from pathlib import Path
 import networkx as nx
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
+import voxscale
 from voxscale.jobs import RULES, record_of, require_schemas
 from voxscale.jobs.record import Rule, light
 from voxscale.study.config import SCHEMA
@@ -48,18 +50,26 @@ def normal(name):
 
 
 def test_one_set_of_pins():
+    """Pins stand in the lock; the environments repeat them, and pyproject.toml has ranges that hold them."""
     project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = pins(project["dependencies"] + extras["dev"])
-    lock = pins((HOME / "lock/requirements.txt").read_text().split())
+    lock = {
+        normal(name): pin for name, pin in pins((HOME / "lock/requirements.txt").read_text().split()).items()
+    }
     beside = pins((HOME / "lock/flatmaps.txt").read_text().split())
-    assert not set(map(normal, lock)) & set(map(normal, beside))
-    assert pins(extras["flatmaps"]).items() <= beside.items()
-    locked = {normal(name): version for name, version in lock.items()}
-    assert {name: locked.get(normal(name)) for name in declared} == declared
+    assert not lock.keys() & set(map(normal, beside))
+    for line in project["dependencies"] + extras["dev"] + extras["flatmaps"]:
+        wanted = Requirement(line)
+        pin = (lock | beside)[normal(wanted.name)]
+        assert wanted.specifier.contains(pin), f"{line}: the lock has {pin}"
+        assert not any(each.operator == "==" for each in wanted.specifier), f"{line}: pins are the lock's"
     for path in HOME.glob("envs/*.yaml"):
         listed = pins(yaml.safe_load(path.read_text())["dependencies"][-1]["pip"])
-        assert {name: declared.get(name) for name in listed} == listed, path.name
+        assert {name: lock.get(normal(name)) for name in listed} == listed, path.name
+
+
+def test_one_version():
+    assert f"\nversion: {voxscale.__version__}\n" in (HOME / "CITATION.cff").read_text()
 
 
 def schema_keys(schema, prefix=""):
