@@ -13,11 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from voxscale.ridge import Block, RidgeProblem, RidgeSizes, sizes_of
-from voxscale.ridge.budget import PROCESS, SLACK
+from voxscale.ridge.budget import PROCESS, SLACK, RidgeSizes
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel, delayed_products
-from voxscale.ridge.problem import grid_edge, mean_diagonal
-from voxscale.ridge.solver import Reader, find_device, slices
+from voxscale.ridge.problem import Block, RidgeProblem, grid_edge
+from voxscale.ridge.solver import Reader, find_device, sizes_of, slices
 
 VOXELS = 512  # predicted at once
 LIBRARIES = 250_000_000  # bytes of himalaya and scikit-learn
@@ -92,25 +91,16 @@ def kernels_of(bands: Sequence[RidgeProblem], device: torch.device) -> tuple[tor
     Returns:
         (bands, n, n) and (bands, m, n) float64.
     """
-    diagonals = [mean_diagonal(band.x_train, band.train_lengths, band.delays) for band in bands]
+    total = sum(band.mean_diagonal for band in bands)
     n, m = len(bands[0].x_train), len(bands[0].x_test)
     train = torch.empty(len(bands), n, n, dtype=torch.float64, device=device)
     test = torch.empty(len(bands), m, n, dtype=torch.float64, device=device)
-    for b, (band, diagonal) in enumerate(zip(bands, diagonals, strict=True)):
+    for b, band in enumerate(bands):
         x, x_test = (torch.as_tensor(values, device=device) for values in (band.x_train, band.x_test))
-        scale, lengths = sum(diagonals) / diagonal, (band.test_lengths, band.train_lengths)
-        train[b] = delayed_kernel(x, band.train_lengths, band.delays).mul_(scale)
-        test[b] = cross_kernel(x_test, lengths[0], x, lengths[1], band.delays).mul_(scale)
+        scale, lengths = total / band.mean_diagonal, band.train_lengths
+        train[b] = delayed_kernel(x, lengths, band.delays).mul_(scale)
+        test[b] = cross_kernel(x_test, band.test_lengths, x, lengths, band.delays).mul_(scale)
     return train, test
-
-
-def absolute_alphas(bands: Sequence[RidgeProblem]) -> np.ndarray:
-    """(A,) alphas of the bands taken as one space."""
-    alphas = np.asarray(bands[0].alphas, np.float64)
-    if bands[0].alpha_scale == "absolute":
-        return alphas
-    total = sum(mean_diagonal(band.x_train, band.train_lengths, band.delays) for band in bands)
-    return alphas * np.sqrt(total)
 
 
 def solve_banded(bands: Sequence[RidgeProblem], samples: int, seed: int = 0) -> Iterator[BandedBlock]:
@@ -138,7 +128,8 @@ def solve_banded(bands: Sequence[RidgeProblem], samples: int, seed: int = 0) -> 
     device = find_device(first.device)
     set_backend("torch_cuda" if device.type == "cuda" else "torch")
     train, test = kernels_of(bands, device)
-    alphas, candidates = absolute_alphas(bands), shares(len(bands), samples, seed)
+    alphas = first.absolute_alphas(sum(band.mean_diagonal for band in bands))
+    candidates = shares(len(bands), samples, seed)
     reader = Reader(first.y_train, "float64", device)
     for voxels in slices(first.y_train.shape[0], step):
         y, valid = reader.read(voxels)
@@ -157,46 +148,32 @@ def solve_banded(bands: Sequence[RidgeProblem], samples: int, seed: int = 0) -> 
             return_alphas=True,
         )
         parts = predict_weighted_kernel_ridge(test, dual.to(device), deltas, True, VOXELS)  # (bands, m, v)
-        yield _block(voxels, valid, alphas, deltas, scores, chosen, parts, dual)
-
-
-def _block(
-    voxels: slice,
-    valid: np.ndarray,
-    alphas: np.ndarray,
-    deltas: torch.Tensor,
-    scores: torch.Tensor,
-    chosen: torch.Tensor,
-    parts: torch.Tensor,
-    dual: torch.Tensor,
-) -> BandedBlock:
-    lam = chosen.cpu().numpy()
-    nearest = np.abs(np.log(lam)[:, None] - 2 * np.log(alphas)).argmin(1)
-    index, nan = np.where(valid, nearest, -1), np.float32(np.nan)
-    share = np.exp(deltas.cpu().numpy()) * lam
-    each = parts.permute(0, 2, 1).cpu().numpy()  # (bands, v, m)
-    block = Block(
-        voxels=voxels,
-        valid=valid,
-        alpha_index=index,
-        alpha=np.where(valid, alphas[index], np.nan),
-        cv_r=np.where(valid, scores.max(0).values.cpu().numpy().astype(np.float32), nan),
-        edge=grid_edge(index, len(alphas)),
-        test_prediction=np.where(valid[:, None], each.sum(0).astype(np.float32), nan),
-    )
-    return BandedBlock(
-        block,
-        np.where(valid, share, np.nan),
-        np.where(valid[:, None], each.astype(np.float32), nan),
-        dual.T.cpu().numpy(),
-    )
+        lam = chosen.cpu().numpy()
+        nearest = np.abs(np.log(lam)[:, None] - 2 * np.log(alphas)).argmin(1)
+        index, nan = np.where(valid, nearest, -1), np.float32(np.nan)
+        each = parts.permute(0, 2, 1).cpu().numpy()  # (bands, v, m)
+        block = Block(
+            voxels=voxels,
+            valid=valid,
+            alpha_index=index,
+            alpha=np.where(valid, alphas[index], np.nan),
+            cv_r=np.where(valid, scores.max(0).values.cpu().numpy().astype(np.float32), nan),
+            edge=grid_edge(index, len(alphas)),
+            test_prediction=np.where(valid[:, None], each.sum(0).astype(np.float32), nan),
+        )
+        yield BandedBlock(
+            block,
+            share=np.where(valid, np.exp(deltas.cpu().numpy()) * lam, np.nan),
+            parts=np.where(valid[:, None], each.astype(np.float32), nan),
+            dual=dual.T.cpu().numpy(),
+        )
 
 
 def band_weights(bands: Sequence[RidgeProblem], found: BandedBlock) -> Iterator[np.ndarray]:
     """Weights of each band's features, (v, delays, d) float64; 0 for voxels without an answer."""
-    diagonals = [mean_diagonal(band.x_train, band.train_lengths, band.delays) for band in bands]
-    for band, diagonal, share in zip(bands, diagonals, found.share, strict=True):
-        gain = np.nan_to_num(share / found.block.alpha**2 * sum(diagonals) / diagonal)
+    total = sum(band.mean_diagonal for band in bands)
+    for band, share in zip(bands, found.share, strict=True):
+        gain = np.nan_to_num(share / found.block.alpha**2 * total / band.mean_diagonal)
         dual, x = (torch.as_tensor(values, dtype=torch.float64) for values in (found.dual, band.x_train))
         products = delayed_products(dual, x, band.train_lengths, band.delays)
         yield products.numpy() * gain[:, None, None]

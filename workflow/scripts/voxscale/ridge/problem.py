@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -98,12 +99,20 @@ class RidgeProblem:
         """`precision`; float64 where a fold trains on a handful of TRs, which needs it and costs nothing."""
         return "float64" if min(len(fold.train) for fold in self.folds) < FEW_TRS else self.precision
 
-    def absolute_alphas(self) -> np.ndarray:
-        """(A,) float64 alphas, whatever their scale."""
+    @cached_property
+    def mean_diagonal(self) -> float:
+        """Mean diagonal of the kernel: mean squared length of the delayed rows."""
+        square = np.einsum("td,td->t", self.x_train, self.x_train, dtype=np.float64)
+        total, start = 0.0, 0
+        for length in self.train_lengths:
+            total += sum(square[start : start + max(length - delay, 0)].sum() for delay in self.delays)
+            start += length
+        return total / len(self.x_train) if total > 0 else 1.0
+
+    def absolute_alphas(self, diagonal: float | None = None) -> np.ndarray:
+        """(A,) float64 alphas, whatever their scale; `diagonal` in place of this kernel's mean diagonal."""
         alphas = np.asarray(self.alphas, np.float64)
-        if self.alpha_scale == "absolute":
-            return alphas
-        return alphas * np.sqrt(mean_diagonal(self.x_train, self.train_lengths, self.delays))
+        return alphas if self.alpha_scale == "absolute" else alphas * np.sqrt(diagonal or self.mean_diagonal)
 
 
 def grid_edge(alpha_index: np.ndarray, n_alphas: int) -> np.ndarray:
@@ -111,16 +120,6 @@ def grid_edge(alpha_index: np.ndarray, n_alphas: int) -> np.ndarray:
     if n_alphas == 1:
         return np.zeros(len(alpha_index), np.int8)
     return np.select([alpha_index == 0, alpha_index == n_alphas - 1], [-1, 1], 0).astype(np.int8)
-
-
-def mean_diagonal(x: np.ndarray, lengths: Sequence[int], delays: Sequence[int]) -> float:
-    """Mean squared length of the delayed rows: the mean diagonal of their kernel."""
-    square = np.einsum("td,td->t", x, x, dtype=np.float64)
-    total, start = 0.0, 0
-    for length in lengths:
-        total += sum(square[start : start + max(length - delay, 0)].sum() for delay in delays)
-        start += length
-    return total / len(x) if total > 0 else 1.0
 
 
 class Block(NamedTuple):
