@@ -68,7 +68,7 @@ def test_from_git_with_the_library_of_its_commit(tmp_path, ready, repository):
     run = snakemake(tmp_path, TABLE, snakefile=own, config=ready, env=env)
     assert run.status == 0, run.text[-3000:]
     assert tables.provenance(tmp_path / TABLE)["code"] == commit
-    assert "the report comes with the whole study" in run.text
+    assert "Done with the requested files" in run.text
 
 
 def test_from_git_with_a_prefix_and_the_demo_where_there_is_no_config(tmp_path, repository):
