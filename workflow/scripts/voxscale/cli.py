@@ -75,7 +75,7 @@ def _prune(
 
 @app.command("usage")
 def _usage(configfile: Configs = None, directory: Directory = HERE) -> None:
-    """Predicted memory and time of each rule beside what its finished jobs took."""
+    """Predicted and measured memory and time of each rule."""
     print(describe_usage(usages(load_jobs(configfile, directory))))
 
 

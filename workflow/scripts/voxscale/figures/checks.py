@@ -22,7 +22,7 @@ def draw_artifact(
     """What a score gains or loses when less or more is cut from each test story's start, by region and model.
 
     Scores are drawn as differences from that at the study's own cut: regions and models lie far apart, and
-    what the first seconds add is small beside that. A band is the interval of a subject's difference, both
+    what the first seconds add is small in comparison. A band is the interval of a subject's difference, both
     cuts resampled together. Each panel has its own scale.
 
     Args:
@@ -90,11 +90,11 @@ def _uncut(line: pd.DataFrame) -> str:
 def draw_controls(
     summary: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all", controls: Sequence[str] = ()
 ) -> tuple[Figure, pd.DataFrame]:
-    """Every model, at one layer, beside the controls: a bar for the mean of subjects, a mark for each.
+    """Every model, at one layer, and the controls: a bar for the mean of subjects, a mark for each.
 
     Args:
         summary: table `summary`; of it the largest training set and the layer best inside training.
-        controls: models that are controls whatever their modality, such as untrained ones.
+        controls: models of any modality that are controls, such as untrained ones.
     """
     summary = summary[summary.modality != "derived"]
     summary = summary.assign(modality=summary.modality.mask(summary.model.isin(controls), "control"))

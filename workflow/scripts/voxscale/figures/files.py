@@ -46,7 +46,7 @@ def draw_figure(
 def read_table(
     name: str, paths: str | Path | Sequence[str | Path], columns: list[str] | None = None
 ) -> pd.DataFrame:
-    """One table, or several files of it one under the other; no rows when there are no files."""
+    """One table, or the rows of several files of it; empty without files."""
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
     parts = [tables.read(name, path, columns).to_pandas() for path in paths]
     if not parts:

@@ -23,7 +23,7 @@ PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8
 INK, MUTED, FAINT = "#1b1f24", "#59636e", "#d5dae0"
 LAW = "#D55E00"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-# A subject's mark beside a bar.
+# A subject's mark next to a bar.
 HOLLOW = {
     "color": INK,
     "markersize": 3.6,

@@ -1,4 +1,4 @@
-"""The phantom's known truth beside what the pipeline recovered."""
+"""The phantom's known truth compared with the results."""
 
 from __future__ import annotations
 

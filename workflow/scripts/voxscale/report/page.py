@@ -103,7 +103,7 @@ def _section_tables(
         "models": table("", content.model_rows(summary), fold=summary.model.nunique() > 30),
         "laws": [
             *table(
-                "Published numbers beside ours",
+                "Published numbers and ours",
                 published_rows(laws, summary, tables["law_points"], x_names, chief_laws, stacked),
             ),
             *table("Slopes of the mean of subjects", content.slope_rows(chief, x_names)),

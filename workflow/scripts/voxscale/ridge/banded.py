@@ -27,7 +27,7 @@ class BandedBlock(NamedTuple):
 
     Attributes:
         block: as of single ridge, predictions being those of all bands together.
-        share: (bands, v) of the kernel that each band makes up, NaN where there is no answer. Equal shares
+        share: (bands, v) of the kernel that each band makes up, NaN without a solution. Equal shares
             are joint ridge of bands of one scale.
         parts: (bands, v, m) float32, each band's part of the test prediction.
         dual: (v, n) float64 dual weights, which the bands have in common.

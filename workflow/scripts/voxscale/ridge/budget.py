@@ -81,7 +81,7 @@ def flops(form: str, s: RidgeSizes) -> float:
 
 
 def choose_form(s: RidgeSizes, form: str = "auto") -> Literal["dual", "primal"]:
-    """The cheaper form, or the one asked for."""
+    """The requested form, or the cheaper one."""
     if form != "auto":
         return form  # type: ignore[return-value]
     if s.p < max(t for _, t in s.folds) or s.p < min(s.n, CHEAP_PRIMAL):
@@ -147,10 +147,10 @@ def fit_bytes(
 
 
 def choose_screen(s: RidgeSizes, screen: str, low: torch.dtype, alphas: int) -> torch.dtype | None:
-    """Numbers to screen in, if it is asked for or a gain; None: not.
+    """Precision of the screen, if it is requested or saves time; else None.
 
-    It is a gain with enough voxels and with all alphas at once: else the certification would make the
-    operators of each group anew.
+    It saves time with enough voxels and with all alphas at once: else the certification would compute the
+    operators of each group again.
     """
     enough = s.voxels >= SCREEN_VOXELS and s.alphas > 2 and alphas == s.alphas
     if screen == "float32":

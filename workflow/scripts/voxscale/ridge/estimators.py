@@ -134,11 +134,11 @@ class VoxelwiseRidgeCV(_DelayedRidge):
     Args:
         delays: of the impulse response, in TRs; they stay inside a story. (0,): none.
         alphas: grid of α, the penalty being λ = α²; None: 17 from 1 to 10,000.
-        cv: number of folds, which hold out whole stories (contiguous parts of a single one), or whatever
-            scikit-learn takes for `cv`.
+        cv: number of folds, which hold out whole stories (contiguous parts of a single one), or
+            anything that scikit-learn accepts as `cv`.
         device: `auto` (CUDA where there is one), `cpu`, `cuda`, ...
         precision: `float32` or `float64`, of the scoring. Folds of fewer than 64 TRs are always in float64.
-        memory_gb: what the fit may use beside the data and the weights, in 10⁹ bytes.
+        memory_gb: memory of the fit in addition to the data and the weights, in 10⁹ bytes.
 
     Attributes:
         alphas_: (voxels,) chosen α; NaN for a constant response, whose weights are 0.

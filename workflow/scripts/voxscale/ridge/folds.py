@@ -46,7 +46,7 @@ def story_folds(lengths: Sequence[int], n_folds: int) -> list[Fold]:
 def chunk_folds(
     n: int, n_folds: int, chunk_trs: int, held_out_share: float, seed: int | Sequence[int]
 ) -> list[Fold]:
-    """Hold out random chunks of consecutive TRs, anew for each fold.
+    """Hold out random chunks of consecutive TRs, drawn for each fold.
 
     ASSUME: as published, chunks may lie across two stories, folds may overlap, and the last `n mod chunk_trs`
     TRs are never held out; unlike there, the draw is seeded.

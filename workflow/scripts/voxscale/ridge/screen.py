@@ -176,7 +176,7 @@ class Margin:
 def certify(
     low: Screened, margin: Margin, exact: Callable[[torch.Tensor, torch.Tensor], None]
 ) -> torch.Tensor:
-    """Exact scores wherever they can matter.
+    """Exact scores where they can change the choice.
 
     Args:
         exact: called with wanted (v, A) bool and scores (v, A), it fills in the exact scores of the wanted.
