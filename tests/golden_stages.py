@@ -140,8 +140,8 @@ def text(folder: Path) -> dict[str, list[float]]:
 
     card = make_card(replace(language_architectures()["OPTForCausalLM"], slug="opt"), folder / "opt")
     (folder / "opt.json").write_text(json.dumps(card))
-    told = {"a": write_story(folder, "a", WORDS)}
-    extract_text(folder / "opt.json", told, folder / "opt.h5", folder / "stories", SETTINGS)
+    stated = {"a": write_story(folder, "a", WORDS)}
+    extract_text(folder / "opt.json", stated, folder / "opt.h5", folder / "stories", SETTINGS)
     return of_features(folder / "opt.h5")
 
 
@@ -161,12 +161,12 @@ def speech(folder: Path) -> dict[str, list[float]]:
 
     from voxscale.features import extract_speech
 
-    told = {"a": (write_sound(folder, "a"), write_story(folder, "a", WORDS)[1])}
+    stated = {"a": (write_sound(folder, "a"), write_story(folder, "a", WORDS)[1])}
     found = {}
     for name, card in make_cards(
         lambda name: folder / name, ["hubert", "hubert-layer-norm", "whisper"]
     ).items():
-        paths = folder / f"{name}/card.json", told, folder / f"{name}.h5", folder / "stories"
+        paths = folder / f"{name}/card.json", stated, folder / f"{name}.h5", folder / "stories"
         extract_speech(*paths, SETTINGS | {"on_disk": "float32", "stride_s": 0.5, "device": "cpu"})
         found |= {f"{card['model']}.{key}": values for key, values in of_features(paths[2]).items()}
     return found

@@ -50,14 +50,14 @@ class Hub:
                     return self.refuse(403, "GatedRepo") if name in hub.gated else self.answer(200, b"{}")
                 files = sorted(path for path in hub.models[name].iterdir() if path.is_file())
                 if rest == "tree":
-                    told = [
+                    stated = [
                         {"type": "file", "path": f.name, "size": f.stat().st_size, "oid": "0" * 40}
                         for f in files
                     ]
                 else:
                     siblings = [{"rfilename": file.name} for file in files]
-                    told = {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
-                return self.answer(200, json.dumps(told).encode(), Content_Type="application/json")
+                    stated = {"id": name, "sha": COMMIT, "siblings": siblings, "tags": [], "private": False}
+                return self.answer(200, json.dumps(stated).encode(), Content_Type="application/json")
 
             def do_GET(self):
                 parts = unquote(self.path.split("?")[0]).strip("/").split("/")

@@ -17,7 +17,7 @@ from voxscale.script import script
         (ZeroDivisionError("ours"), "ZeroDivisionError: ours", True),
     ],
 )
-def test_an_end_is_told_and_logged(tmp_path, capsys, error, said, traceback):
+def test_an_end_is_reported_and_logged(tmp_path, capsys, error, said, traceback):
     log = tmp_path / "logs/fit.log"
     with pytest.raises(SystemExit, match="1"), script("fit", log, 1):
         raise error

@@ -88,7 +88,7 @@ def test_an_installed_voxscale_works_from_any_folder(wheel, tmp_path):
     assert "fit_encoding" in plan
     assert run([bin_ / "python", "-m", "voxscale", "plan", *which], tmp_path) == plan
     assert "extract" in run([bin_ / "voxscale", "status", *which], tmp_path)
-    told = run([bin_ / "python", "-c", NOTEBOOK], tmp_path)
-    assert told.split()[0] == str(site / "voxscale/__init__.py")
-    assert "(90, 3)" in told
+    stated = run([bin_ / "python", "-c", NOTEBOOK], tmp_path)
+    assert stated.split()[0] == str(site / "voxscale/__init__.py")
+    assert "(90, 3)" in stated
     assert not [path for path in Path(tmp_path).iterdir() if path.name not in ("venv", "mine.yaml", "study")]

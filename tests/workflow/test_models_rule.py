@@ -74,13 +74,13 @@ def test_models_that_cannot_be_had_are_named_before_any_job(tmp_path, hub):
     run = snakemake(tmp_path, "features", config=config)
     assert run.status != 0
     (line,) = [line for line in run.text.splitlines() if line.startswith("ERROR")]
-    for told in (
+    for stated in (
         "closed: lab/closed (revision main) is gated; accept its licence at huggingface.co/lab/closed",
         "lost: the hub has no lab/nosuch",
         "old: lab/tiny has no revision step9",
         "private: its weights are not on the hub; set path",
     ):
-        assert told in line, line
+        assert stated in line, line
     assert "mine" not in line
     assert run.jobs == []
     assert "Traceback" not in run.text

@@ -110,8 +110,8 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
         assert table[step][1].startswith(time), step
         assert table[step][2].startswith(disk), step
     flat = " ".join(guide.split())
-    for told in text:
-        assert told in flat
+    for stated in text:
+        assert stated in flat
     fits = next(row for row in surveyed if row.rule == "fit_encoding")
     assert fits.core_hours / 500 / 24 == pytest.approx(3, abs=0.25)  # three days
     assert jobs.need(Job("extract_language_features", {"model": "llama-65b"})).gpus == 2
@@ -130,8 +130,8 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     single = plan_rows(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
     disk = sum(row.disk_mb for row in single if row.rule.startswith("extract_"))
     assert f"would take {disk / 1e3:.0f} GB" in flat
-    told = f"({steps['features'][1]} for `config/paper.yaml`, which keeps float16; {disk / 1e3:.0f} GB in"
-    assert f"{told} float32)" in " ".join((HOME / "config/README.md").read_text().split())
+    stated = f"({steps['features'][1]} for `config/paper.yaml`, which keeps float16; {disk / 1e3:.0f} GB in"
+    assert f"{stated} float32)" in " ".join((HOME / "config/README.md").read_text().split())
 
 
 def test_without_a_copy_it_begins_with_the_download(tmp_path):

@@ -1,4 +1,4 @@
-"""Thirty more things that can be wrong with a lab's data and models, each told in one line that names it."""
+"""Thirty more mistakes in a lab's data and models, each reported in one line that names it."""
 
 import json
 from dataclasses import replace
@@ -293,12 +293,12 @@ def test_all_models_that_cannot_be_had_are_in_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError) as error:
         availability.require_models(wanted, tmp_path)
     one_line(error)
-    for slug, told in {
+    for slug, stated in {
         "opt-175b": "set path",
         "gemma-2-2b": "make models",
         "smollm2-135m": "not a folder",
         "tiny-opt-2": "no model class OPTForCausalML",
     }.items():
         assert f"config key models.{slug}: " in str(error.value)
-        assert told in str(error.value)
+        assert stated in str(error.value)
     assert "tiny-opt-1" not in str(error.value)

@@ -46,7 +46,7 @@ def test_subjects_have_their_own_stories(subject, stories):
     assert ("life" in dataset.training(subject)) == (subject != "UTS04")
 
 
-def test_what_was_used_is_told_story_by_story():
+def test_what_was_used_is_reported_story_by_story():
     whole = published(subjects=["UTS01", "UTS02", "UTS04"]).story_table()
     rows = {row["story"]: row for row in whole}
     assert len(rows) == len(whole) == 85
@@ -205,7 +205,7 @@ def test_bad_manifests_end_in_one_line(tmp_path, row, line):
         read_manifest(write(tmp_path / "manifest.tsv", MANIFEST + row))
 
 
-def test_an_unknown_part_is_told():
+def test_an_unknown_part_is_reported():
     with pytest.raises(
         UserError, match="UTS09: is not a part of the dataset; its parts are transcripts, sounds"
     ):

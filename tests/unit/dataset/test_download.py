@@ -198,7 +198,7 @@ POINTER = b"/annex/objects/MD5E-s50000--d41d8cd98f00b204e9800998ecf8427e.hf5\n"
     ],
     ids=["404", "403", "web page", "git-annex", "too long", "corrupt", "web page of the right size"],
 )
-def test_a_wrong_file_is_told_and_the_others_still_come(server, tmp_path, faults, line):
+def test_a_wrong_file_is_reported_and_the_others_still_come(server, tmp_path, faults, line):
     server.faults = list(faults)
     with pytest.raises(UserError, match=line) as error:
         run(server, tmp_path)
@@ -258,7 +258,7 @@ def test_a_datalad_clone_without_content_is_named(server, tmp_path):
         run(server, tmp_path)
 
 
-def test_a_full_disk_is_told_before_the_first_byte(server, tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_before_the_first_byte(server, tmp_path, monkeypatch):
     from types import SimpleNamespace
 
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))

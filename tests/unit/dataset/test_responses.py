@@ -1,4 +1,4 @@
-"""Responses: copied exactly, read in blocks, and every wrong file told by name before anything is written."""
+"""Responses: copied exactly, read in blocks, and wrong files reported by name before anything is written."""
 
 import json
 
@@ -106,7 +106,7 @@ def test_missing_values_are_kept_and_counted(case, capsys):
         assert (file["quiet"].attrs["missing_values"], file["quiet"].attrs["missing_voxels"]) == (22, 2)
 
 
-def test_repeats_that_are_not_the_datas_are_told(case, capsys):
+def test_repeats_that_are_not_the_datas_are_reported(case, capsys):
     case.prepare()
     assert "WARNING" not in capsys.readouterr().err
     case.edit("exam", lambda data: data + 0.1)
@@ -114,12 +114,12 @@ def test_repeats_that_are_not_the_datas_are_told(case, capsys):
     assert "exam.hf5: data is not the mean of its repeats" in capsys.readouterr().err
 
 
-def test_the_size_is_told_beforehand(case, capsys):
+def test_the_size_is_reported_beforehand(case, capsys):
     case.prepare()
     assert "3 stories, 76 TRs x 7 voxels, 0.00 GB to write" in capsys.readouterr().err
 
 
-def test_a_full_disk_is_told_before_writing(case, monkeypatch):
+def test_a_full_disk_is_reported_before_writing(case, monkeypatch):
     from types import SimpleNamespace
 
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
@@ -179,7 +179,7 @@ def test_bad_responses_end_in_one_line_and_leave_nothing(case, kind):
     assert not list(case.out.parent.glob("*"))
 
 
-def test_a_story_without_a_clock_is_told(case):
+def test_a_story_without_a_clock_is_reported(case):
     case.clocks.write_text(json.dumps({"long": 51, "exam": 45}))
     with pytest.raises(UserError, match=r"respdict.json: has no story quiet"):
         case.prepare()
@@ -200,7 +200,7 @@ def test_a_story_without_a_clock_is_told(case):
         ("roi\nAC\n", "lacks column voxel"),
     ],
 )
-def test_voxel_tables_that_are_not_the_subjects_are_told(case, content, line):
+def test_voxel_tables_that_are_not_the_subjects_are_reported(case, content, line):
     table = case.root / "voxels.tsv"
     table.write_text(content)
     with pytest.raises(UserError, match=rf"voxels\.tsv: {line}"):

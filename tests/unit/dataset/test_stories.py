@@ -58,7 +58,7 @@ def test_nothing_is_left_when_the_transcript_is_bad(published, tmp_path):
     assert not list(tmp_path.glob("stories/**/*.parquet"))
 
 
-def test_a_transcript_in_milliseconds_is_told(published, tmp_path):
+def test_a_transcript_in_milliseconds_is_reported(published, tmp_path):
     words = [(1000 * a, 1000 * b, word) for a, b, word in words_of("quiet", 20)]
     write_textgrid(published / "derivative/TextGrids/quiet.TextGrid", words)
     with pytest.raises(UserError, match="39 of 40 words lie outside the scans"):
@@ -112,6 +112,6 @@ def test_a_test_story_under_another_name_is_caught(published, tmp_path):
         (["long"], [], "test_stories: UTS01 heard none"),
     ],
 )
-def test_a_role_without_stories_is_told(published, tmp_path, training, test, line):
+def test_a_role_without_stories_is_reported(published, tmp_path, training, test, line):
     with pytest.raises(UserError, match=line):
         describe(published, tmp_path / "out", training, test)

@@ -79,7 +79,7 @@ def test_voxels_stand_in_the_order_of_the_response_files(cortex, tmp_path):
     assert all(0 <= vertex < 10242 for vertex in found["vertex"])
 
 
-def test_a_mask_of_other_voxels_is_told(cortex, tmp_path):
+def test_a_mask_of_other_voxels_is_reported(cortex, tmp_path):
     with pytest.raises(UserError, match=r"no mask has the 7 voxels .*thick 5, cortical 120.*pycortex-UTS01"):
         places.locate_voxels(tmp_path, "UTS01", "UTS01_auto", 7)
 

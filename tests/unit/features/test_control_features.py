@@ -188,7 +188,7 @@ def test_only_what_changed_is_made_again(study):
     assert after["b"].stat().st_mtime_ns == stamp
 
 
-def test_mistakes_are_told_in_one_line(study, tmp_path):
+def test_mistakes_are_reported_in_one_line(study, tmp_path):
     stories, run = study
     with pytest.raises(UserError, match="no control loudness; known are word_rate"):
         run(control="loudness")

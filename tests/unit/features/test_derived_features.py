@@ -149,7 +149,7 @@ def test_disk_follows_the_precision_and_memory_does_not():
         assert less.memory_mb == whole.memory_mb
 
 
-def test_an_arm_that_cannot_be_is_told():
+def test_an_arm_that_cannot_be_is_reported():
     with pytest.raises(UserError, match=r"plateau\.width: tiny-opt-1 has 16 features; lower the width"):
         study(plateau={"width": 17})
     with pytest.raises(UserError, match=r"plateau\.width: the study has no law of language models"):

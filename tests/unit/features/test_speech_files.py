@@ -196,7 +196,7 @@ def test_out_of_memory_halves_the_batch(story, cards, monkeypatch, capsys, failu
         run(story, card, stories)
 
 
-def test_mistakes_are_told_in_one_line(story, cards):
+def test_mistakes_are_reported_in_one_line(story, cards):
     card = cards["whisper"]
     good = wavs(story, "a")
     with pytest.raises(
@@ -206,20 +206,20 @@ def test_mistakes_are_told_in_one_line(story, cards):
     with pytest.raises(UserError, match="whisper: has no layer 3; it has 0 to 2"):
         run(story, card, good, layers=[3])
     bad = story / "bad.wav"
-    for content, told in (
+    for content, stated in (
         ("<!doctype html><html>", "is an HTML page, not a sound file"),
         ("no sound", "is not a sound file"),
         ("", "is an empty file"),
         ("/annex/objects/MD5E-s1--x.wav", "datalad get"),
     ):
         bad.write_text(content)
-        with pytest.raises(UserError, match=told) as caught:
+        with pytest.raises(UserError, match=stated) as caught:
             run(story, card, {"bad": bad})
         assert str(caught.value).startswith(str(bad))
         assert "\n" not in str(caught.value)
-    for samples, told in ((np.zeros(0), "holds no sound"), (np.zeros(399), "has no window of 400 samples")):
+    for samples, stated in ((np.zeros(0), "holds no sound"), (np.zeros(399), "has no window of 400 samples")):
         soundfile.write(bad, samples, RATE)
-        with pytest.raises(UserError, match=rf"bad\.wav: .*{told}"):
+        with pytest.raises(UserError, match=rf"bad\.wav: .*{stated}"):
             run(story, card, {"bad": bad}, {"stride_s": 0.02})
     soundfile.write(bad, np.array([0.0, np.nan] * 400), RATE, subtype="FLOAT")
     with pytest.raises(UserError, match="samples that are not finite"):

@@ -122,8 +122,8 @@ def test_a_figure_has_named_axes(drawn, name):
         )
         assert named, f"{name}: a y axis without a name"
     # Units: every score says that it is a correlation or r², every amount its unit.
-    told = " ".join(texts(figure))
-    assert any(word in told for word in ("correlation", "r²", "in r"))
+    stated = " ".join(texts(figure))
+    assert any(word in stated for word in ("correlation", "r²", "in r"))
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -169,9 +169,9 @@ def test_draws_of_the_training_stories_are_shown(drawn):
 
 
 def test_the_legend_names_the_base_of_its_percentage(drawn):
-    told = " ".join(texts(drawn["score_by_language_model_size"][0]))
-    assert "fitted value at 125M parameters" in told
-    assert "per decade [" in told
+    stated = " ".join(texts(drawn["score_by_language_model_size"][0]))
+    assert "fitted value at 125M parameters" in stated
+    assert "per decade [" in stated
     hours = " ".join(texts(drawn["score_by_training_hours"][0]))
     assert "fitted value at 0.567 h" in hours
 
@@ -228,8 +228,8 @@ def test_the_plateau_sets_a_fixed_width_beside_the_raw_one(made):
         *made["bits"],
         arms={"language": "all features", "language_fixed": "64 components"},
     )
-    told = " ".join(texts(figure))
-    assert "law of 64 components" in told
+    stated = " ".join(texts(figure))
+    assert "law of 64 components" in stated
     points = data[data.series == "points"]
     raw, fixed = (points[points.arm == arm].set_index("model").y for arm in ("all features", "64 components"))
     np.testing.assert_allclose(fixed, 0.8 * raw[fixed.index])
@@ -268,9 +268,9 @@ def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
     files.save_figure(figure, data, *(tmp_path / f"a.{kind}" for kind in ("png", "pdf", "csv")))
 
 
-def test_another_subject_is_told_beside_the_gains(made, drawn):
-    told = "another subject takes\n0.004 (0.002 to 0.009)\nfrom the mean's half width"
-    assert any(told in text for text in texts(drawn["what_next"][0]))
+def test_another_subject_is_reported_beside_the_gains(made, drawn):
+    stated = "another subject takes\n0.004 (0.002 to 0.009)\nfrom the mean's half width"
+    assert any(stated in text for text in texts(drawn["what_next"][0]))
     surface, options = made["joint"]
     figure, _ = outlook.draw_what_next(surface, options[options.option != "another subject"])
     assert not any("another subject" in text for text in texts(figure))

@@ -1,4 +1,4 @@
-"""Flatmaps: told plainly where pycortex is missing, drawn where it is there."""
+"""Flatmaps: drawn if pycortex is installed; a clear message if not."""
 
 import numpy as np
 import pytest

@@ -20,7 +20,7 @@ def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
     assert np.isfinite(found["left"]).sum() == 1
 
 
-def test_a_vertex_beyond_the_mesh_is_told():
+def test_a_vertex_beyond_the_mesh_is_reported():
     with pytest.raises(UserError, match="voxel table: a vertex lies outside"):
         surface.to_vertices(np.array(["left"], object), np.array([10242]), np.array([1.0]))
 

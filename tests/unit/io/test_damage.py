@@ -1,4 +1,4 @@
-"""A byte that changed on disk, where it is read as a number: told by the file's name, never used."""
+"""A byte that changed on disk, in a number: reported with the file's name, never used."""
 
 import h5py
 import numpy as np
@@ -50,7 +50,7 @@ def flip(path, where):
 
 
 @pytest.mark.parametrize("make", [responses, features, moments])
-def test_a_changed_byte_of_an_array_is_told(make, tmp_path):
+def test_a_changed_byte_of_an_array_is_reported(make, tmp_path):
     path, read, values = make(tmp_path)
     np.testing.assert_array_equal(read(), values)
     raw = values[..., :1].tobytes()[:4]
@@ -59,7 +59,7 @@ def test_a_changed_byte_of_an_array_is_told(make, tmp_path):
         read()
 
 
-def test_a_changed_byte_of_a_table_is_told(tmp_path):
+def test_a_changed_byte_of_a_table_is_reported(tmp_path):
     path = tmp_path / "scores.parquet"
     schema = tables.SCHEMAS["voxels"]
     drawn = np.random.default_rng(1).integers(0, 1 << 16, 500)
@@ -76,7 +76,7 @@ def test_a_changed_byte_of_a_table_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("make", [responses, features, moments])
-def test_bytes_changed_anywhere_are_told_or_change_nothing(make, tmp_path):
+def test_bytes_changed_anywhere_are_reported_or_change_nothing(make, tmp_path):
     path, read, values = make(tmp_path)
     whole = path.read_bytes()
     for where in range(0, len(whole) - 300, 500):

@@ -79,7 +79,7 @@ def test_a_fit_never_asks_for_more_than_its_limit_and_the_tables():
     assert large.disk_mb == pytest.approx(5 * 80_000 * (45 + 20 * 30) / 1e6)
 
 
-def test_a_fit_that_cannot_be_done_is_told_before_it_is_submitted():
+def test_a_fit_that_cannot_be_done_is_reported_before_it_is_submitted():
     with pytest.raises(UserError, match=r"encoding.memory_gb: .* for 30000 training TRs"):
         resources.fit([300] * 100, 300, 7168, 80_000, ENCODING)
 

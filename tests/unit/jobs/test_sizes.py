@@ -123,6 +123,6 @@ def test_memory_covers_what_reading_takes(tmp_path, kind):
         check=True,
     )
     before, most = map(float, done.stdout.split()[-2:])
-    grown, foretold = most - before, need.memory_mb - PLAIN
+    grown, predicted = most - before, need.memory_mb - PLAIN
     assert grown > 30, "too small to tell"
-    assert grown < foretold < 3 * grown
+    assert grown < predicted < 3 * grown

@@ -49,7 +49,7 @@ def states(seen):
     return {tuple(one.job.wildcards.values()): one.state for one in seen if one.job.rule == "fit_encoding"}
 
 
-def test_each_state_is_told_from_files_and_queue(jobs):
+def test_each_state_is_reported_from_files_and_queue(jobs):
     touch(cell().output)
     touch(cell(n_train="4").log, "ERROR fit_encoding: results/responses/UTS01.h5: cut off\n")
     queue = [
@@ -71,7 +71,7 @@ def test_each_state_is_told_from_files_and_queue(jobs):
     assert "word_rate" in status.describe_states(seen, cells=True)
 
 
-def test_the_reason_of_a_failure_is_told_not_its_echo(tmp_path):
+def test_the_reason_of_a_failure_is_reported_not_its_echo(tmp_path):
     log = tmp_path / "7.log"
     log.write_text(
         "slurmstepd: error: Step 7.0 exceeded memory limit (322 > 200), being killed\n"
@@ -86,14 +86,14 @@ def test_an_output_of_other_settings_is_not_done(jobs):
     for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
         touch(job.output)
     for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
-        told = jobs.parameters(job)
-        told["settings"] |= other
-        note = {"params": [*map(repr, told.values()), "'other'"], "log": [str(job.log)]}
+        stated = jobs.parameters(job)
+        stated["settings"] |= other
+        note = {"params": [*map(repr, stated.values()), "'other'"], "log": [str(job.log)]}
         touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
-    told = jobs.parameters(gathered)
-    note = {"params": [*map(repr, told.values())], "input": [str(cell(n_train="4").output)]}
+    stated = jobs.parameters(gathered)
+    note = {"params": [*map(repr, stated.values())], "input": [str(cell(n_train="4").output)]}
     touch(file_of(gathered.output, "metadata"), json.dumps(note))
     seen = status.job_states(jobs, [], [], running=False)
     found = states(seen)
@@ -152,7 +152,7 @@ def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
     assert "exceeded memory limit" in status.tail(kept)
 
 
-def test_what_slurm_did_is_told_before_a_script_s_last_progress(jobs):
+def test_what_slurm_did_is_reported_before_a_script_s_last_progress(jobs):
     own = touch(cell().log, "draw 0: 10%")
     kept = touch(SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log", "draw 0: 10%\n")
     os.utime(own, (1e9, 1e9))
@@ -187,7 +187,7 @@ def test_a_killed_job_has_failed_whatever_came_before(jobs):
     assert "killed before it could say" in status.tail(status.failure_log(cell()))
 
 
-def test_a_failed_job_is_told_with_its_log_until_it_succeeds(jobs):
+def test_a_failed_job_is_reported_with_its_log_until_it_succeeds(jobs):
     at(0, cell().benchmark, "{}")
     at(60, cell().log, "ERROR fit_encoding: UTS01.h5: cut off\n")
     at(61, SLURM_SAID, "Error in rule fit_encoding:\n")

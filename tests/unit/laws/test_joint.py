@@ -116,7 +116,7 @@ def test_intervals_of_the_next_gain_cover_it():
     assert sum(covered) >= 4, "five or six are expected"
 
 
-def test_forms_with_too_few_points_are_told_and_not_fitted():
+def test_forms_with_too_few_points_are_reported_and_not_fitted():
     def truth(n, d):
         return 0.1 + 0.03 * np.log10(n / 1e8) + 0.04 * np.log10(d)
 

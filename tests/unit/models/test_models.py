@@ -237,19 +237,19 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
         prepare_model(there, tmp_path / "card.json")
 
 
-def test_a_model_of_another_architecture_is_told_in_one_line(words, tmp_path):
+def test_a_model_of_another_architecture_is_reported_in_one_line(words, tmp_path):
     entry = language_architectures()["LlamaForCausalLM"]
     prepare_model(entry, tmp_path / "made.json", words)
     wrong = replace(entry, build=None, path=str(tmp_path / "made"), model_class="OPTForCausalLM", config={})
-    told = r"architecture\.class OPTForCausalLM is of type opt, but .*made is of type llama; correct it"
-    with pytest.raises(UserError, match=told) as error:
+    stated = r"architecture\.class OPTForCausalLM is of type opt, but .*made is of type llama; correct it"
+    with pytest.raises(UserError, match=stated) as error:
         prepare_model(wrong, tmp_path / "card.json")
     assert "\n" not in str(error.value)
     assert not (tmp_path / "card.json").exists()
 
 
 @pytest.mark.parametrize(("published", "warned"), [("float32", True), ("bfloat16", False), (None, True)])
-def test_weights_of_another_precision_than_foretold_are_told(words, tmp_path, capsys, published, warned):
+def test_weights_of_another_precision_than_foretold_are_reported(words, tmp_path, capsys, published, warned):
     entry = language_architectures()["LlamaForCausalLM"]
     prepare_model(entry, tmp_path / "made.json", words)
     config = json.loads((tmp_path / "made/config.json").read_text())
@@ -257,9 +257,9 @@ def test_weights_of_another_precision_than_foretold_are_told(words, tmp_path, ca
     (tmp_path / "made/config.json").write_text(json.dumps(config))
     there = replace(entry, build=None, path=str(tmp_path / "made"))
     capsys.readouterr()
-    for dtype, told in (("float16", warned), ("float32", not warned)):
+    for dtype, stated in (("float16", warned), ("float32", not warned)):
         prepare_model(replace(there, dtype=dtype), tmp_path / "card.json")
-        assert (f"WARNING {there.where}: dtype is {dtype}, but" in capsys.readouterr().err) == told
+        assert (f"WARNING {there.where}: dtype is {dtype}, but" in capsys.readouterr().err) == stated
 
 
 def fake_cache(folder, entry, words):

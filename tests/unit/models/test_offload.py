@@ -98,7 +98,7 @@ def test_speech_encoders_are_split_too(tmp_path, slug, twin):
     assert not list((tmp_path / "store").iterdir())
 
 
-def test_an_encoder_that_cannot_be_split_is_told_in_one_line(tmp_path):
+def test_an_encoder_that_cannot_be_split_is_reported_in_one_line(tmp_path):
     card = speech_card("tiny-wavlm-2", tmp_path / "m")
     with offload_folder(tmp_path / "store") as offload:
         split = SpeechEncoder(card, LIMITED, offload=offload)

@@ -140,11 +140,11 @@ def test_the_page_parses_and_tells_the_story_in_order(page):
 
 
 def test_what_was_used_is_a_folded_table(page):
-    told = page.split("Stories of each subject: trained on, tested on, left out and why</summary>")
-    assert len(told) == 2
-    assert told[0].endswith("<details><summary>")
+    stated = page.split("Stories of each subject: trained on, tested on, left out and why</summary>")
+    assert len(stated) == 2
+    assert stated[0].endswith("<details><summary>")
     row = r"<tr><td>souls</td><td>left out \(the run is corrupt\)</td><td>train</td></tr>"
-    assert re.search(row, told[1].split("</details>")[0])
+    assert re.search(row, stated[1].split("</details>")[0])
 
 
 def test_nothing_is_loaded_from_anywhere(page):
@@ -164,7 +164,7 @@ def test_points_of_a_figure_are_named(page, tables, tmp_path):
 
 def test_figures_come_with_caption_numbers_and_size(page, figures):
     shown = Page(page)
-    assert len(shown.images) == 3  # a figure that is only a sentence is told, not shown
+    assert len(shown.images) == 3  # a figure that is only a sentence is text, not an image
     assert "No plateau analysis in this study." in page
     assert re.findall(r"Figure (\d+)\.", page) == ["1", "2", "3"]
     png = next(path for path, _, _ in figures if path.stem == "controls")
@@ -191,8 +191,8 @@ def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
         )
         .iloc[0]
     )
-    told = f"{fit.estimate:+.0f} [{fit.lo:+.0f}, {fit.hi:+.0f}] % per decade on signed r²"
-    assert told in page
+    stated = f"{fit.estimate:+.0f} [{fit.lo:+.0f}, {fit.hi:+.0f}] % per decade on signed r²"
+    assert stated in page
     assert "fitted value at 125M parameters" in page
     points = tables["law_points"].query("law == 'language' and subject == 'pooled' and metric == 'r2'")
     points = points[points.voxel_set == "all"]
@@ -210,21 +210,21 @@ def test_claims_that_were_not_computed_are_left_open(tables):
     assert {row["this study"] for row in rows} == {None}
     summary = tables["summary"].copy()
 
-    def told(summary, stacked=False):
+    def stated(summary, stacked=False):
         found = published_rows(tables["laws"], summary, tables["law_points"], {}, CHIEF, stacked)
         return {row["claim"]: row["this study"] for row in found}
 
-    rows = told(summary, stacked=True)
+    rows = stated(summary, stacked=True)
     assert rows["a language model stacked with a speech model"] == "see the figure of stacking gains"
     language = summary[(summary.modality == "language") & (summary.voxel_set == "all")]
     one = language[language.n_train == language.n_train.max()].iloc[:1]
     layers = pd.concat(
         [one.assign(layer=k, depth=k / 4, mean_cv_r=r) for k, r in enumerate((0.1, 0.2, 0.4, 0.3))]
     )
-    rows = told(layers)
+    rows = stated(layers)
     assert rows["best layers"] == f"{one.family.iloc[0]} at 0.50 of the depth"
     cut = one.assign(mean_r=0.1, mean_r_uncut=0.12)
-    rows = told(cut)
+    rows = stated(cut)
     assert rows["first 100 s of the test story"].startswith("+20% over ")
 
 
@@ -242,19 +242,20 @@ def test_config_words_stand_in_the_story(page):
 
 
 def test_warnings_name_what_and_where(tables):
-    told = " ".join(report_warnings.warnings(tables["summary"], tables["laws"], ["a note"]))
-    assert told.startswith("a note")
+    stated = " ".join(report_warnings.warnings(tables["summary"], tables["laws"], ["a note"]))
+    assert stated.startswith("a note")
     assert (
         "More than 5% of the significant voxels take the largest ridge alpha of the grid in "
-        "3 of 78 fits (at most 7%: mel, layer 0, UTS01, 27 stories); raise encoding.alphas.log10_max." in told
+        "3 of 78 fits (at most 7%: mel, layer 0, UTS01, 27 stories); raise encoding.alphas.log10_max."
+        in stated
     )
-    assert "UTS02: 2." in told
-    assert "p > n" in told
-    assert "fewer than 6 points: speech, training" in told
+    assert "UTS02: 2." in stated
+    assert "p > n" in stated
+    assert "fewer than 6 points: speech, training" in stated
     low = tables["summary"].assign(share_alpha_low=tables["summary"].share_alpha_edge)
-    told = report_warnings.warnings(low, tables["laws"])[0]
-    assert "take the smallest ridge alpha" in told
-    assert told.endswith("lower encoding.alphas.log10_min.")
+    stated = report_warnings.warnings(low, tables["laws"])[0]
+    assert "take the smallest ridge alpha" in stated
+    assert stated.endswith("lower encoding.alphas.log10_min.")
     good = tables["summary"].assign(share_alpha_edge=0.05, n_nan=0, wide=False)
     assert report_warnings.warnings(good, tables["laws"].assign(n_points=9)) == []
 
@@ -263,8 +264,8 @@ def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
     laws = tables["laws"].assign(n_points=9)
     few = laws[laws.law == "language"].assign(n_points=3)
     parts = [laws, few.assign(points="narrow"), few.assign(group="OPT"), few.assign(voxel_set="roi:sts")]
-    told = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts)))
-    assert "fewer than five points" not in told
+    stated = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts)))
+    assert "fewer than five points" not in stated
 
 
 def test_untrained_models_are_controls(tables, tmp_path):
@@ -288,7 +289,7 @@ def test_tiles_tell_their_intervals(tables):
     assert "[" not in content.between(endless.assign(lo=np.nan).iloc[0])
 
 
-def test_warnings_of_the_study_s_own_logs_are_told_once(tmp_path):
+def test_warnings_of_the_study_s_own_logs_are_reported_once(tmp_path):
     logs = [tmp_path / f"{name}.log" for name in ("a", "b", "absent")]
     for log in logs[:2]:
         log.write_text("hello\nWARNING s.hf5: 3 values\nnot a WARNING\n")
@@ -312,7 +313,7 @@ def test_cells_of_tables_read_well():
     assert shown == ["–", "–", "yes", "12,345", "0.0123", "2", "x"]
 
 
-def test_a_file_that_is_no_picture_is_told(tmp_path):
+def test_a_file_that_is_no_picture_is_reported(tmp_path):
     (tmp_path / "controls.png").write_text("no picture")
     with pytest.raises(UserError, match=r"controls\.png: is not a PNG"):
         read_figure(tmp_path / "controls.png", "A caption.", 1)

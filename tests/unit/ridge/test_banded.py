@@ -83,8 +83,8 @@ def unequal_bands(seed=0, n_voxels=40, m=300):
     random = np.random.default_rng(seed)
     n = sum(LENGTHS)
     x = random.standard_normal((n + m, 4 + 150)).astype(np.float32)
-    told = random.standard_normal((4, n_voxels)) / 2
-    truth = (np.roll(x, 1, 0)[:, :4] @ told).T
+    stated = random.standard_normal((4, n_voxels)) / 2
+    truth = (np.roll(x, 1, 0)[:, :4] @ stated).T
     y = truth + random.standard_normal(truth.shape)
     problem = make_problem(LENGTHS, 154, n_voxels, alphas=np.logspace(-1, 4, 11), delays=DELAYS)
     problem = replace(
@@ -125,7 +125,7 @@ def test_blocks_and_bad_voxels_change_nothing():
     assert np.isfinite(np.delete(again["cv_r"], [3, 7])).all()
 
 
-def test_too_little_memory_is_told():
+def test_too_little_memory_is_reported():
     bands, _, _ = unequal_bands()
     with pytest.raises(ValueError, match=r"0.5 GB are too few for banded ridge of 2 bands"):
         list(solve_banded([replace(band, memory_gb=0.5) for band in bands], samples=3))

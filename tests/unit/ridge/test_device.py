@@ -25,7 +25,7 @@ def another_process(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "value"), [("SLURM_JOB_GPUS", "0"), ("SLURM_STEP_GPUS", "0,1"), ("SLURM_GPUS_ON_NODE", "2")]
 )
-def test_a_gpu_that_torch_does_not_see_is_told_once_and_comes_into_the_report(
+def test_a_gpu_that_torch_does_not_see_is_reported_once_and_comes_into_the_report(
     name, value, monkeypatch, capsys, tmp_path
 ):
     monkeypatch.setenv(name, value)
@@ -39,7 +39,7 @@ def test_a_gpu_that_torch_does_not_see_is_told_once_and_comes_into_the_report(
     assert os.uname().nodename in note
 
 
-def test_nothing_is_told_without_a_gpu_of_slurm_or_where_the_cpu_is_named(monkeypatch, capsys):
+def test_nothing_is_reported_without_a_gpu_of_slurm_or_where_the_cpu_is_named(monkeypatch, capsys):
     for name in VARIABLES:
         monkeypatch.setenv(name, "")
     assert loading.resolve_device("auto").type == "cpu"

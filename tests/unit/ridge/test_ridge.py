@@ -257,7 +257,7 @@ def test_kernel_scaled_alphas_do_not_care_for_the_scale_of_features():
     )
 
 
-def test_edges_of_the_grid_are_told():
+def test_edges_of_the_grid_are_reported():
     problem = make_problem([40, 30, 50], 80, 15)
     for alphas, edge in (([1e5, 1e6, 1e7], 0), ([1e-4, 1e-3, 1e-2], 2)):
         found = whole(solve_ridge(replace(problem, alphas=np.array(alphas))))
@@ -300,7 +300,7 @@ def test_the_largest_fit_of_the_whole_dataset_has_room_on_a_node():
     assert make_plan(sizes, 32, "auto", "on", "float32", cpu).bytes <= 32e9
 
 
-def test_too_little_memory_is_told_before_the_work():
+def test_too_little_memory_is_reported_before_the_work():
     sizes = sizes_of(make_problem([40, 30, 50], 80, 15))._replace(
         n=20_000, d=20_000, folds=((4000, 16_000),) * 5
     )

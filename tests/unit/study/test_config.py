@@ -75,7 +75,7 @@ def test_significant_voxels_are_those_of_the_maps_models(demo):
     assert {cell.subject for cell in lone.reference_cells} == {study.subjects[0]}
 
 
-def test_blocks_that_cannot_be_resampled_are_told_before_any_fit():
+def test_blocks_that_cannot_be_resampled_are_reported_before_any_fit():
     first = read_yaml(CONFIG / "first.yaml")
     load_study(first)
     with pytest.raises(UserError, match=r"scoring\.block_trs: UTS03: the test stories have 1 blocks"):

@@ -58,7 +58,7 @@ def test_an_entry_of_the_twin_s_name_is_taken():
     assert study(own_models=own).registry["tiny-opt-1-untrained"].seed == 7
 
 
-def test_what_the_data_do_not_allow_is_left_out_and_told(tmp_path):
+def test_what_the_data_do_not_allow_is_left_out_and_reported(tmp_path):
     """A lab with words only: no sounds, and one transcript without phones."""
     write_folder(tmp_path)
     found = study(settings(tmp_path, "folder"), scoring={"skip_s": 10})

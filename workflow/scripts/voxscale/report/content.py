@@ -63,7 +63,7 @@ def cell(value: Any) -> str:
 
 
 def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
-    """`estimate [lo, hi]`, without the bracket where there is no interval."""
+    """`estimate [lo, hi]`, without the bracket if it has no interval."""
     text = form.format(getattr(row, column))
     if np.isnan(row.lo) or np.isnan(row.hi):
         return text

@@ -21,7 +21,7 @@ from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
 
-_CSV_BYTES = 200_000  # larger numbers stay in the file beside the figure
+_CSV_BYTES = 200_000  # larger tables stay in the file next to the figure
 _PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
 
 
@@ -29,7 +29,7 @@ def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
     """A figure for the template.
 
     Args:
-        png: the figure, written by `save_figure`; its numbers lie beside it as `.csv`.
+        png: the figure, written by `save_figure`; its numbers are in the `.csv` file next to it.
 
     Raises:
         UserError: not a PNG.
@@ -152,11 +152,11 @@ def write_report(
     """Write the report.
 
     Args:
-        figures: PNG (its numbers beside it as `.csv`), title of the section that shows it, caption; of each.
+        figures: PNG (with its numbers in a `.csv` file next to it), section and caption of each.
         tables: frames by name, see `_section_tables`; one that is absent counts as empty.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
-        template: `report.html.j2`, with `story.yaml` beside it.
+        template: `report.html.j2`, in one folder with `story.yaml`.
         presets: the presets, name -> their settings.
         validation: comparison with the phantom's truth, if there is one.
         chief_laws: the law shown for language models, for speech models and for training data.

@@ -1,4 +1,4 @@
-"""The published study's claims beside this study's numbers, for the report."""
+"""The published study's claims compared with this study's numbers, for the report."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def published_rows(
     chief_laws: Mapping[str, str],
     stacked: bool = False,
 ) -> list[dict[str, Any]]:
-    """Every claim of the publication beside this study's number; None where it was not computed.
+    """Every claim of the publication with this study's number; None if it was not computed.
 
     Args:
         laws, summary: tables of these names.
