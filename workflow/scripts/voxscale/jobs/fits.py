@@ -34,9 +34,15 @@ def _banded(study: Study) -> list[Wildcards]:
     ]
 
 
+def _shape(sizes: Sizes, **wildcards: str) -> tuple[Sizes, int, str, int, int]:
+    """What the cost of a fit follows from; that of the thousands of layers of one shape is computed once."""
+    cell = sizes.study.cell(**wildcards)
+    draws = sizes.study.grid.draws.get(cell, 1)
+    return sizes, sizes.width(cell.model), cell.subject, cell.n_train, draws
+
+
 @functools.cache
 def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> Need:
-    # Cells of one shape share one price: thousands of layers are priced once.
     return resources.fit(
         sizes.longest(subject, n_train),
         sizes.test_trs(subject),
@@ -51,13 +57,11 @@ def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> 
 
 
 def _fitting(sizes: Sizes, **wildcards: str) -> Need:
-    cell = sizes.study.cell(**wildcards)
-    draws = sizes.study.grid.draws.get(cell, 1)
-    return _price(sizes, sizes.width(cell.model), cell.subject, cell.n_train, draws)
+    return _price(*_shape(sizes, **wildcards))
 
 
-def _one_draw(sizes: Sizes, model: str, layer: str, subject: str, n_train: str) -> Need:
-    return _price(sizes, sizes.width(model), subject, int(n_train), 1)
+def _one_draw(sizes: Sizes, **wildcards: str) -> Need:
+    return _price(*_shape(sizes, **wildcards)[:-1], 1)
 
 
 def _predicting(sizes: Sizes, **wildcards: str) -> Need:
@@ -108,13 +112,14 @@ def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Ne
     return Need(memory / MB, time, threads, disk_mb=voxels * (45.0 + 30 * len(widths)) / MB)
 
 
-def _threads(sizes: Sizes, cell: Cell, draws: int) -> int:
+@functools.cache
+def _threads(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> int:
     """The same number as in `need`, but without the solver's plan, which needs torch."""
     flops = resources.cell_flops(
-        sizes.train_trs(cell.subject, cell.n_train),
-        sizes.test_trs(cell.subject),
-        sizes.width(cell.model),
-        sizes.voxels(cell.subject),
+        sizes.train_trs(subject, n_train),
+        sizes.test_trs(subject),
+        width,
+        sizes.voxels(subject),
         sizes.study.config["encoding"],
         draws,
         sizes.study.config["scoring"]["permutations"],
@@ -123,12 +128,11 @@ def _threads(sizes: Sizes, cell: Cell, draws: int) -> int:
 
 
 def _threads_of_fit(sizes: Sizes, **wildcards: str) -> int:
-    cell = sizes.study.cell(**wildcards)
-    return _threads(sizes, cell, sizes.study.grid.draws.get(cell, 1))
+    return _threads(*_shape(sizes, **wildcards))
 
 
 def _threads_of_one_draw(sizes: Sizes, **wildcards: str) -> int:
-    return _threads(sizes, sizes.study.cell(**wildcards), 1)
+    return _threads(*_shape(sizes, **wildcards)[:-1], 1)
 
 
 def _on_gpu(study: Study) -> bool:
