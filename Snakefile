@@ -1,7 +1,5 @@
 """Scaling laws of brain encoding models: from stories and scans to laws, figures and a report."""
 
-import contextlib
-
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -72,6 +70,4 @@ onsuccess:
 
 
 onerror:
-    if BASE.is_dir():
-        with contextlib.chdir(BASE):
-            tell_failures(jobs)
+    tell_failures(jobs, BASE)

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 import yaml
@@ -216,6 +217,16 @@ def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
     said = capsys.readouterr().err
     assert said.startswith("1 failed; running the workflow again")
     assert "exceeded memory limit (900 > 640)" in said
+
+
+def test_failures_of_a_module_are_named_under_its_prefix(jobs, capsys):
+    status.tell_failures(jobs, Path("vox"))  # before any of its jobs
+    touch("vox" / cell().log, "MemoryError\n")
+    status.tell_failures(jobs, Path("vox"))
+    said = capsys.readouterr().err
+    assert said.startswith("1 failed; running the workflow again")
+    assert f": vox/{cell().log}\n" in said
+    assert not Path("results").exists()
 
 
 def test_an_empty_log_says_so(tmp_path):

@@ -8,6 +8,7 @@ written a log since it last succeeded; else missing.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections import Counter
@@ -158,9 +159,17 @@ def failures(seen: Sequence[Seen]) -> str:
     return "\n".join(lines)
 
 
-def tell_failures(jobs: Jobs) -> None:
-    """Print, after a failed run, the log of each failed job and its last words, or SLURM's reason."""
-    notify(failures(job_states(jobs, [], [], running=False)))
+def tell_failures(jobs: Jobs, base: Path = Path()) -> None:
+    """Print, after a failed run, the log of each failed job and its last words, or SLURM's reason.
+
+    Args:
+        base: prefix of all paths, where another workflow uses this one as a module.
+    """
+    if not base.is_dir():  # the run failed before any job of this workflow
+        return
+    with contextlib.chdir(base):
+        seen = job_states(jobs, [], [], running=False)
+    notify(failures([one._replace(log=base / one.log) for one in seen if one.log]))
 
 
 def farewell(report: str | Path) -> str:
