@@ -1,10 +1,16 @@
 # Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
+import os
 import sys
 from pathlib import Path
 
 HOME = Path(str(workflow.current_basedir)).parent
-sys.path.insert(0, str(HOME / "workflow" / "scripts"))
+SCRIPTS = str(HOME / "workflow" / "scripts")
+sys.path.insert(0, SCRIPTS)
+# Scripts run in processes of their own, where an installed voxscale would come before the one beside them.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    dict.fromkeys([SCRIPTS, *filter(None, [os.environ.get("PYTHONPATH")])])
+)
 
 from snakemake.exceptions import WorkflowError
 

@@ -17,10 +17,10 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 sys.path.insert(0, {scripts!r})
-from voxscale.dataset import open_dataset, published
+from voxscale.dataset import kind_ds003020, open_dataset
 from voxscale.jobs import record_of
 
-published.TABLES = Path("tables/ds003020")
+kind_ds003020.TABLES = Path("tables/ds003020")
 dataset = open_dataset({config!r}, "results/dataset")
 study = SimpleNamespace(dataset=dataset)
 

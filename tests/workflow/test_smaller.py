@@ -7,6 +7,7 @@ from workflow.runs import HOME, snakemake
 from workflow.test_paper import PAPER, empty_copy
 
 from voxscale.jobs import load_jobs, plan_rows
+from voxscale.study import feature_settings, fit_settings
 
 FIRST, SMALL = HOME / "config/first.yaml", HOME / "config/small.yaml"
 GUIDE = " ".join((HOME / "docs/reproduce.md").read_text().split())
@@ -60,10 +61,10 @@ def test_the_first_study_s_work_counts_for_the_whole(tmp_path, monkeypatch):
     mine = {cell: n for cell, n in first.grid.draws.items() if cell.model != "opt-2.7b"}
     assert len(mine) == 17
     assert {cell: whole.grid.draws.get(cell) for cell in mine} == mine
-    assert first.fit_settings() == whole.fit_settings()
+    assert fit_settings(first) == fit_settings(whole)
     for model in {cell.model for cell in mine}:
         assert first.registry[model] == whole.registry[model]
-        assert first.feature_settings(model) == whole.feature_settings(model)
+        assert feature_settings(first, model) == feature_settings(whole, model)
     for subject in first.subjects:
         assert first.heard(subject) == whole.heard(subject)
     assert set(first.stories) == set(whole.stories)
