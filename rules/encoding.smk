@@ -6,7 +6,7 @@ rule fit_encoding:
     """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
     input:
         **responses_of("fit_encoding"),
-        # The index changes whenever any story is added. What of it this fit depends on is said by the other
+        # The index changes whenever any story is added. What this fit depends on is in the other
         # inputs and the parameters: model, stories, settings and versions of the extraction.
         features=ancient_input("fit_encoding", "features"),
         card=PATHS["card"],

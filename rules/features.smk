@@ -120,7 +120,7 @@ rule extract_control_features:
 rule extract_derived_features:
     """Another model's features, reduced to principal components of the training stories."""
     input:
-        # As for a fit: what of the index matters is said by the parameters.
+        # As for a fit: the parts of the index that matter are in the parameters.
         features=ancient_input(
             "extract_derived_features",
             "features",

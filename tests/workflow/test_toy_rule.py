@@ -133,12 +133,12 @@ CHANGES = {  # file -> its new text, from the text it has
 def copy(tmp_path_factory):
     """A copy of the workflow with the toy rule, and a tiny study beside it."""
     home = tmp_path_factory.mktemp("toy")
-    for name in ("Snakefile", "rules", "workflow", "config", "envs", "profiles", "tests", "docs"):
-        source = HOME / name
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, home / name, ignore=ignored) if source.is_dir() else shutil.copy(source, home)
-    for name in ("pyproject.toml", "README.md"):
-        shutil.copy(HOME / name, home)
+    ignored = shutil.ignore_patterns("__pycache__")
+    for source in HOME.iterdir():
+        if source.is_file():
+            shutil.copy(source, home)
+        elif not source.name.startswith(".") and source.name not in ("results", "benchmarks"):
+            shutil.copytree(source, home / source.name, ignore=ignored, symlinks=True)
     for name, change in CHANGES.items():
         path = home / name
         path.write_text(change(path.read_text() if path.exists() else ""))

@@ -185,7 +185,7 @@ def test_a_killed_job_has_failed_whatever_came_before(jobs):
     at(0, cell().benchmark, "{}")
     at(60, cell().log)
     assert state(jobs) == "failed"
-    assert "killed before it could say" in status.tail(status.failure_log(cell()))
+    assert "killed before it wrote" in status.tail(status.failure_log(cell()))
 
 
 def test_a_failed_job_is_reported_with_its_log_until_it_succeeds(jobs):
@@ -230,7 +230,7 @@ def test_failures_of_a_module_are_named_under_its_prefix(jobs, capsys):
 
 
 def test_an_empty_log_says_so(tmp_path):
-    assert "killed before it could say" in status.tail(touch(tmp_path / "a.log"))
+    assert "killed before it wrote" in status.tail(touch(tmp_path / "a.log"))
 
 
 def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeypatch):

@@ -2,7 +2,8 @@
 
 Bytes follow from shapes and dtypes, seconds from flops and bytes. Memory is an upper bound, meant to lie
 between one and three times what is measured (`voxscale usage` compares). ASSUME the rates below: on a slower
-machine jobs take longer than said, but requests leave room, and a job that runs out gets more at its retry.
+machine jobs take longer than predicted, but requests leave room, and a job that runs out of memory or time
+gets more at its retry.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def parameters(width: int, n_layers: int, vocab: int = 0, config: Mapping[str, A
         config: further settings; those with the width of the MLP are read.
     """
     config = config or {}
-    gated = "intermediate_size" in config and vocab > 0  # LLaMA and its kin: three matrices in the MLP
+    gated = "intermediate_size" in config and vocab > 0  # like LLaMA: three matrices in the MLP
     inner = config.get("intermediate_size") or config.get("ffn_dim") or config.get("encoder_ffn_dim")
     inner = inner or 4 * width
     layer = 4 * width**2 + (3 if gated else 2) * width * inner

@@ -27,7 +27,7 @@ STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
 TAIL = 400  # characters of a failed job's log
 # The most informative line of a log: SLURM's reason, else the script's, else any other error.
-TELLING = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
+REASONS = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
 
 
 class Seen(NamedTuple):
@@ -61,7 +61,7 @@ def failure_log(job: Job) -> Path | None:
         return kept
     later = _written(kept) - _written(own)
     # SLURM ended the job, or its node did: the script's last word is old.
-    return kept if later > 60 or (later >= 0 and _said(kept, TELLING[0])) else own
+    return kept if later > 60 or (later >= 0 and _matching(kept, REASONS[0])) else own
 
 
 def job_states(
@@ -113,14 +113,14 @@ def _lines(path: Path) -> list[str]:
         return [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
 
 
-def _said(path: Path, telling: str) -> list[str]:
-    return [line for line in _lines(path) if re.search(telling, line)]
+def _matching(path: Path, pattern: str) -> list[str]:
+    return [line for line in _lines(path) if re.search(pattern, line)]
 
 
 def tail(path: Path) -> str:
     """The last words of a log, one line."""
-    said = next((said for telling in TELLING if (said := _said(path, telling))), None) or _lines(path)
-    return (said or ["(empty: it was killed before it could say anything)"])[-1][-TAIL:]
+    found = next((lines for pattern in REASONS if (lines := _matching(path, pattern))), None) or _lines(path)
+    return (found or ["(empty: it was killed before it wrote anything)"])[-1][-TAIL:]
 
 
 def describe_states(seen: Sequence[Seen], cells: bool = False) -> str:

@@ -38,7 +38,7 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
         if model is None:
             continue
         if model in registry and registry[model].modality != modality:
-            raise UserError(f"config key maps.{modality}: {model} is no {modality} model; name one")
+            raise UserError(f"config key maps.{modality}: {model} is not a {modality} model; name one")
         full = [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
         found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
         if not found:
