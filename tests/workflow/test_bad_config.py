@@ -63,7 +63,7 @@ MISTAKES = {
         "encoding.alphas.log10_min: must be below",
     ),
     "map of the wrong modality": (change("maps", {"speech": "tiny-opt-4"}), "maps.speech: tiny-opt-4 is no"),
-    "voxels of nobody": (change("dataset.voxels", "v/{subj}.tsv"), "dataset.voxels: v/{subj}.tsv must contain"),
+    "voxels of nobody": (change("dataset.voxels", "v/{subj}.tsv"), "v/{subj}.tsv must contain"),
     "law of no sweep": (change("laws.language.sweep", "size"), "unknown sweep size"),
     "law of no quantity": (change("laws.language.x", "weight"), "laws.language.x: 'weight' is not one of"),
     "negative delay": (change("encoding", {"delays": [-1]}), "encoding.delays.0"),
