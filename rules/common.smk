@@ -1,16 +1,11 @@
 # Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
-import os
 import sys
 from pathlib import Path
 
 HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
-# Scripts run in processes of their own, where an installed voxscale would come before the one beside them.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([SCRIPTS, *filter(None, [os.environ.get("PYTHONPATH")])])
-)
 
 from snakemake.exceptions import WorkflowError
 
@@ -24,9 +19,11 @@ from voxscale.jobs import PATHS, Job, Jobs, Settings, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, tell_failures
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
+from voxscale.script import put_first
 from voxscale.versions import numbers
 from voxscale.study import load_study, read_yaml
 
+put_first(SCRIPTS)
 if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
     raise WorkflowError(
         f"{HOME}: another voxscale is in use, that of {voxscale.__file__}; a workflow can have one only"

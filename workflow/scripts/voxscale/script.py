@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from voxscale.errors import UserError
+
+
+def put_first(folder: str) -> None:
+    """Let scripts, which run in processes of their own, import from `folder` before any installed package."""
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([folder, *filter(None, others)]))
 
 
 class _Tee:
