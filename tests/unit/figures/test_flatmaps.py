@@ -61,7 +61,7 @@ def test_a_flatmap_of_pycortex_own_subject(tmp_path):
     assert pycortex.why_no_flatmaps(database) is None
     flatmaps.paint_flatmap(values, "S1", "fullhead", database, tmp_path / "a.png", label="S1")
     assert (tmp_path / "a.png").stat().st_size > 10_000
-    with pytest.raises(UserError, match="has no subject S9; fetch part pycortex-S9"):
+    with pytest.raises(UserError, match="has no subject S9; download part pycortex-S9"):
         flatmaps.paint_flatmap(values, "S9", "fullhead", database, tmp_path / "b.png")
     with pytest.raises(UserError, match="3 values do not fit S1's transform fullhead"):
         flatmaps.paint_flatmap(values[:3], "S1", "fullhead", database, tmp_path / "b.png")
