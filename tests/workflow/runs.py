@@ -43,11 +43,14 @@ class Run:
         ]
 
 
-def snakemake(folder, *arguments, config=None, cores=2, timeout=900, snakefile=HOME / "Snakefile", env=None):
+def snakemake(
+    folder, *arguments, config=None, cores=2, timeout=900, snakefile=HOME / "Snakefile", env=None, cwd=None
+):
     """Call snakemake on this workflow, or another Snakefile, its results under `folder`.
 
     Args:
         env: variables to be added to the environment.
+        cwd: the folder the command is typed in, where Snakemake looks for profiles. None: the present one.
     """
     command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile]
     command += ["--directory", folder, "--cores", str(cores), "--nocolor", *arguments]
@@ -63,6 +66,7 @@ def snakemake(folder, *arguments, config=None, cores=2, timeout=900, snakefile=H
         timeout=timeout,
         check=False,
         env=os.environ | (env or {}),
+        cwd=cwd,
     )
     return Run(done.returncode, done.stdout)
 

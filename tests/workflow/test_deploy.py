@@ -30,14 +30,14 @@ def test_a_deployed_workflow_runs(tmp_path, env):
     subprocess.run(command, check=True, capture_output=True, env=os.environ | env)
     snakefile = place / "workflow/Snakefile"
     assert 'github("lab/voxscale", path="workflow/Snakefile", tag="v1")' in snakefile.read_text()
-    demo = snakemake(place, "--dry-run", snakefile=snakefile, env=env)
+    demo = snakemake(place, "--dry-run", snakefile=snakefile, env=env, cwd=place)
     assert demo.status == 0, demo.text[-3000:]
     assert demo.rules["fit_encoding"] > 50
     # The template is the demo's config, a file of its own to be edited.
     config = place / "config/config.yaml"
     assert config.read_text() == (HOME / "config/demo.yaml").read_text()
     config.write_text(yaml.safe_dump(smallest_config()))
-    run = snakemake(place, "results/tables/all/summary.parquet", snakefile=snakefile, env=env)
+    run = snakemake(place, "results/tables/all/summary.parquet", snakefile=snakefile, env=env, cwd=place)
     assert run.status == 0, run.text[-3000:]
     assert run.rules["gather_scores"] == 1
     assert "Using workflow specific profile profiles/default" in run.text
