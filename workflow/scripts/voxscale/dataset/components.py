@@ -1,8 +1,8 @@
 """Real brain responses in a small download: components of ds003020, converted to a `folder` dataset.
 
 The public repository microsoft/automated-brain-explanations (MIT; the responses are CC0) has the first 200
-principal components of the responses of UTS01, UTS02 and UTS03, z-scored within each story. A story is a pickled
-data frame: row k has the components of one TR, and its label is what was said in the TR before.
+principal components of the responses of UTS01 to UTS03, z-scored within each story. A story is a pickled data
+frame: row k has the components of one TR, and its label is what was said in the TR before.
 
 Run as `python -m voxscale.dataset.components FRAMES FOLDER`, which `make real` does.
 """
