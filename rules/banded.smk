@@ -5,12 +5,8 @@
 rule fit_banded:
     """Banded ridge of one subject on features of several models, from all its training stories."""
     input:
-        **responses_of("fit_banded"),
-        features=ancient_input(
-            "fit_banded",
-            "features",
-            lambda wildcards: band_paths("features", wildcards.banded),
-        ),
+        **responses(),
+        features=lambda wildcards: ancient(band_paths("features", wildcards.banded)),
         cards=lambda wildcards: band_paths("card", wildcards.banded),
         subject=PATHS["subject_table"],
         sounds=lambda wildcards: (

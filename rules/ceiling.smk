@@ -5,7 +5,7 @@
 rule estimate_ceiling:
     """Signal power, noise power and noise ceiling of every voxel of one subject."""
     input:
-        **responses_of("estimate_ceiling"),
+        **responses(),
         voxels=lambda wildcards: voxel_table(wildcards.subject),
     output:
         **made("estimate_ceiling"),

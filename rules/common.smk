@@ -12,10 +12,11 @@ from snakemake.exceptions import WorkflowError
 import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
-from voxscale.cluster import before_graph, before_jobs, record_in_jobs
+from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
+from voxscale.cluster import record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
-from voxscale.jobs import PATHS, Job, Jobs, Settings, figures_of, record_of
+from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, tell_failures
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
@@ -47,6 +48,7 @@ try:
         else:
             record_in_jobs()
     if workflow.is_main_process:
+        compare_behind_ancient()
         require_schemas()
     study = load_study(config, BASE)
 except UserError as error:
@@ -54,7 +56,6 @@ except UserError as error:
     sys.exit(f"ERROR {error}")
 
 jobs = Jobs(study)
-noted = Settings(jobs, BASE)
 FIGURES = figures_of(study)
 
 
@@ -70,27 +71,10 @@ wildcard_constraints:
     figure="|".join(FIGURES),
 
 
-def ancient_input(rule, name, paths=None):
-    """Input that does not rerun finished jobs when it is made again.
-
-    Snakemake does not compare the parameters of a job that depends on one that will run, and an ancient input does
-    not rerun the job. So a job whose parameters have changed would keep its old output; it gets a normal input.
-    """
-
-    def of(wildcards):
-        found = (
-            paths(wildcards) if paths else PATHS[name].format(**dict(wildcards.items()))
-        )
-        job = Job(rule, dict(wildcards.items()))
-        return found if noted.params_differ(job) else ancient(found)
-
-    return of
-
-
-def responses_of(rule):
+def responses():
     """Responses with the digest of their sources: making a damaged file again reruns no finished fit."""
     return {
-        "responses": ancient_input(rule, "responses"),
+        "responses": ancient(PATHS["responses"]),
         "responses_digest": PATHS["responses_digest"],
     }
 

@@ -5,10 +5,10 @@
 rule fit_encoding:
     """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
     input:
-        **responses_of("fit_encoding"),
+        **responses(),
         # The index changes whenever any story is added. What this fit depends on is in the other
         # inputs and the parameters: model, stories, settings and versions of the extraction.
-        features=ancient_input("fit_encoding", "features"),
+        features=ancient(PATHS["features"]),
         card=PATHS["card"],
         subject=PATHS["subject_table"],
         sounds=lambda wildcards: (
@@ -36,8 +36,8 @@ rule fit_encoding:
 rule predict_encoding:
     """Out-of-fold and test predictions of one cell at the alphas its fit chose."""
     input:
-        **responses_of("predict_encoding"),
-        features=ancient_input("predict_encoding", "features"),
+        **responses(),
+        features=ancient(PATHS["features"]),
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:
@@ -61,8 +61,8 @@ rule predict_encoding:
 rule weigh_encoding:
     """Ridge weights of one cell at the alphas its fit chose. Made only if requested by path."""
     input:
-        **responses_of("weigh_encoding"),
-        features=ancient_input("weigh_encoding", "features"),
+        **responses(),
+        features=ancient(PATHS["features"]),
         subject=PATHS["subject_table"],
         scores=PATHS["cell_scores"],
     output:

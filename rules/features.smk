@@ -121,11 +121,7 @@ rule extract_derived_features:
     """Another model's features, reduced to principal components of the training stories."""
     input:
         # As for a fit: the parts of the index that matter are in the parameters.
-        features=ancient_input(
-            "extract_derived_features",
-            "features",
-            lambda wildcards: source_of(wildcards.model, "features"),
-        ),
+        features=lambda wildcards: ancient(source_of(wildcards.model, "features")),
         card=PATHS["card"],
     output:
         **made("extract_derived_features"),

@@ -34,7 +34,7 @@ if exists("draw_flatmap"):
         """Scores on one subject's own flattened cortex, where pycortex is installed."""
         input:
             **tables_of("maps", "scores"),
-            **responses_of("draw_flatmap"),
+            **responses(),
             mark=local(study.dataset.mark("pycortex-{subject}")),
             transforms=str(study.dataset.transforms),
         output:

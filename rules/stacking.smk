@@ -5,7 +5,7 @@
 rule stack_models:
     """Stack the members' predictions of one subject, score the stack, partition its variance."""
     input:
-        **responses_of("stack_models"),
+        **responses(),
         predictions=member_paths,
         cards=lambda wildcards: [
             PATHS["card"].format(model=cell.model)

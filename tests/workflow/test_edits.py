@@ -156,3 +156,25 @@ def test_a_raised_version_of_text_reruns_its_features_and_the_fits_on_them(house
     rules = {rule for rule, _ in jobs}
     assert {"gather_scores", "fit_law"} <= rules
     assert not rules & {"extract_control_features", "prepare_responses", "prepare_model"}
+
+
+@pytest.mark.parametrize(
+    ("deleted", "made"),
+    [
+        ("figures/controls.pdf", {"draw_figure": 1, "write_report": 1}),
+        ("tables/room.parquet", {"measure_room": 1, "draw_figure": 2, "write_report": 1}),
+        ("moments/model=tiny-opt-1/layer=2/subject=UTS01/n_train=4.h5", {"fit_encoding": 1}),
+    ],
+)
+def test_what_is_deleted_is_made_again(finished, deleted, made):
+    path = finished.study / "results" / deleted
+    content, about = path.read_bytes(), path.stat()
+    path.unlink()
+    try:
+        rules = finished.plan().rules
+    finally:
+        path.write_bytes(content)
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert made.items() <= rules.items()
+    assert not {"prepare_responses", "extract_language_features"} & rules.keys()
+    assert "fit_encoding" in made or set(rules) == {*made, "all"}

@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from typing import Any
 
 from voxscale.cluster.queue import is_answering, read_up_nodes
 from voxscale.cluster.takeover import ask
 from voxscale.errors import UserError
 from voxscale.progress import notify
+
+
+def compare_behind_ancient() -> None:
+    """Let Snakemake compare every finished job that no rerun reaches.
+
+    By itself it skips all jobs behind one that will run, since these will run as well. But an `ancient` input
+    does not hand a rerun on, so a job behind one kept its output although its own parameters or inputs had
+    changed, or although its output was missing, until the next run.
+
+    ASSUME: in Snakemake 9.27, `DAG.update_needrun` skips what it reaches through `DAG.depending`.
+    """
+    from snakemake.dag import DAG
+
+    update = DAG.update_needrun
+
+    async def compared(self: Any, *arguments: Any, **options: Any) -> None:
+        whole = self.depending
+        self.depending = defaultdict(dict)
+        for job, readers in whole.items():
+            self.depending[job] = {
+                reader: files for reader, files in readers.items() if not all(f.is_ancient for f in files)
+            }
+        try:
+            await update(self, *arguments, **options)
+        finally:
+            self.depending = whole
+
+    DAG.update_needrun = compared
 
 
 def record_in_jobs() -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from voxscale.jobs.record import Rule
 from voxscale.jobs.resources import Need
-from voxscale.jobs.rules import RULES, record_of
+from voxscale.jobs.rules import RESULTS, RULES, STAGES, record_of
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Study
 from voxscale.versions import numbers
@@ -79,9 +79,15 @@ class Jobs:
             if not rule.on_request:
                 yield from (Job(rule.name, wildcards) for wildcards in rule.jobs(self.study))
 
-    def exists(self, rule: str) -> bool:
-        """Whether the study has any job of a rule."""
-        return record_of(rule).exists(self.study)
+    def results(self) -> Iterator[str]:
+        """What a whole run makes and keeps: all files of fits, analyses, figures and the report.
+
+        Features and responses are made where one of these needs them, so that they may be deleted.
+        """
+        for rule in (rule for stage in RESULTS for rule in STAGES[stage]):
+            if not rule.on_request and not rule.deleted_after:
+                for wildcards in rule.jobs(self.study):
+                    yield from (path.format(**wildcards) for path in rule.outputs.values())
 
     def need(self, job: Job) -> Need:
         """What one job takes.

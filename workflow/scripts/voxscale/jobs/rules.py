@@ -13,6 +13,7 @@ STAGES: dict[str, tuple[Rule, ...]] = {
     "analysis": analysis.RULES,
     "figures, report": drawing.RULES,
 }
+RESULTS = ("fits", "analysis", "figures, report")  # stages whose files are results of a study
 RULES: dict[str, Rule] = {rule.name: rule for rules in STAGES.values() for rule in rules}
 
 

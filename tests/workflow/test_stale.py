@@ -1,0 +1,69 @@
+"""After a change of config, data or versions one run leaves nothing that a second one would make again."""
+
+import json
+
+from workflow.runs import snakemake
+
+# As in the workflow: a fit does not run again only because its features do.
+CHAINS = """
+from voxscale.cluster import compare_behind_ancient
+
+compare_behind_ancient()
+OUTPUTS = ("source", "other", "fit", "table")
+
+rule all:
+    input: expand("{chain}/{output}", chain=config, output=OUTPUTS)
+
+rule source:
+    output: "{chain}/source"
+    params: lambda wildcards: config[wildcards.chain]["source"]
+    shell: "echo > {output}"
+
+rule other:
+    output: "{chain}/other"
+    params: lambda wildcards: config[wildcards.chain]["other"]
+    shell: "echo > {output}"
+
+rule fit:
+    input: ancient("{chain}/source"), "{chain}/other"
+    output: "{chain}/fit"
+    params: lambda wildcards: config[wildcards.chain]["fit"]
+    shell: "echo > {output}"
+
+rule table:
+    input: "{chain}/fit"
+    output: "{chain}/table"
+    params: lambda wildcards: config[wildcards.chain]["table"]
+    shell: "echo > {output}"
+"""
+# What changes besides the source, and what must run besides it.
+FOLLOWING = {
+    "nothing": set(),
+    "other": {"other", "fit", "table"},
+    "fit": {"fit", "table"},
+    "table": {"table"},
+    "deleted_fit": {"fit", "table"},
+    "deleted_table": {"table"},
+}
+
+
+def test_what_lies_behind_an_ancient_input_is_compared(tmp_path):
+    (tmp_path / "Snakefile").write_text(CHAINS)
+    before = {rule: f"{rule} 1" for rule in ("source", "other", "fit", "table")}
+
+    def run(config, *arguments):
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        options = "--configfile", tmp_path / "config.json", *arguments
+        done = snakemake(tmp_path, *options, snakefile=tmp_path / "Snakefile")
+        assert done.status == 0, done.text
+        return done
+
+    run(dict.fromkeys(FOLLOWING, before), "--quiet")
+    changed = {chain: before | {"source": "source 2"} for chain in FOLLOWING}
+    for chain in ("other", "fit", "table"):
+        changed[chain][chain] += " changed"
+    for rule in ("fit", "table"):
+        (tmp_path / f"deleted_{rule}/{rule}").unlink()
+    ran = {(text.partition("=")[2], rule) for rule, text in run(changed).jobs if rule != "all"}
+    assert ran == {(chain, rule) for chain, rules in FOLLOWING.items() for rule in {"source", *rules}}
+    assert "Nothing to be done" in run(changed, "--dry-run").text
