@@ -76,9 +76,9 @@ def test_broken_files_are_named(made, tmp_path):
     assert store.has_features(files["a"], [0, 1])
     assert not store.has_features(files["a"], [0, 2])
     for content, says in (
-        (whole[:-100], "not a whole"),
-        (b"<html>403</html>", "not a whole"),
-        (b"", "not a whole"),
+        (whole[:-100], "damaged"),
+        (b"<html>403</html>", "an HTML page"),
+        (b"", "an empty file"),
     ):
         files["a"].write_bytes(content)
         assert not store.has_features(files["a"])

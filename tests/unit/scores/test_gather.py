@@ -176,7 +176,7 @@ def test_bad_input_names_its_file(study, tmp_path):
     with pytest.raises(UserError, match=r"again\.parquet: is not table scores \(lacks \['cv_r'\]\)"):
         run(study, paths=[again])
     again.write_bytes(study["paths"][0].read_bytes()[:-200])
-    with pytest.raises(UserError, match=r"again\.parquet: not a whole Parquet file"):
+    with pytest.raises(UserError, match=r"again\.parquet: damaged"):
         run(study, paths=[again])
     tables.write("scores", cell_columns(model="b"), again)
     with pytest.raises(UserError, match="model b: has scores but no card"):

@@ -80,5 +80,5 @@ def test_predictions_of_something_else_are_refused(study):
     with pytest.raises(UserError, match=r"lm\.h5: its voxels or stories are not those of .*S\.h5"):
         stacks.write_stacking(*study["sources"], CELLS, SETTINGS)
     study["paths"][1].write_text("cut")
-    with pytest.raises(UserError, match=r"sp\.h5: not a file of predictions"):
+    with pytest.raises(UserError, match=r"sp\.h5: damaged"):
         stacks.write_stacking(*study["sources"], CELLS, SETTINGS)

@@ -22,7 +22,7 @@ from voxscale.dataset.response_files import (
 from voxscale.dataset.responses import RESPONSES_FORMAT, VOXELS_NAME, read_columns
 from voxscale.dataset.voxels import kept_voxels
 from voxscale.errors import UserError
-from voxscale.io import atomic, checked
+from voxscale.io import add_array, checked, new_hdf5, set_attributes
 from voxscale.progress import bar
 
 _BLOCK_BYTES = 64 << 20
@@ -157,18 +157,22 @@ def prepare_responses(
     what = f"{path}: {len(shapes)} stories, {trs} TRs x {len(kept)} voxels"
     size = 0 if keep == "none" else 4 * len(kept) * rows
     announce_writing(what, size, path, "set config key dataset.keep: none")
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        file[VOXELS_NAME] = kept
+    with new_hdf5(path) as file:
+        add_array(file, VOXELS_NAME, kept)
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
             with open_responses(files, mask) as source:
                 tally = _copy(str(files[0]), None if keep == "none" else group, source, kept)
-            group.attrs["n_trs"], group.attrs["n_repeats"] = shapes[story].n_trs, shapes[story].n_repeats
-            group.attrs["missing_values"], group.attrs["missing_voxels"] = tally.missing, tally.voxels
+            about = {"n_trs": shapes[story].n_trs, "n_repeats": shapes[story].n_repeats}
+            about |= {"missing_values": tally.missing, "missing_voxels": tally.voxels}
             if keep == "none":
-                group.attrs["source"] = str(Path(files[0]).absolute())
-        file.attrs["n_columns"] = n_voxels  # of the dataset's own files
-        file.attrs["stories"] = json.dumps(list(sources))
-        file.attrs["test_stories"] = json.dumps(list(test_stories))
-        file.attrs["provenance"] = json.dumps(provenance or {}, sort_keys=True)
-        file.attrs["format"] = RESPONSES_FORMAT
+                about["source"] = str(Path(files[0]).absolute())
+            set_attributes(group, about)
+        about = {
+            "n_columns": n_voxels,  # of the dataset's own files
+            "stories": json.dumps(list(sources)),
+            "test_stories": json.dumps(list(test_stories)),
+            "provenance": json.dumps(provenance or {}, sort_keys=True),
+            "format": RESPONSES_FORMAT,
+        }
+        set_attributes(file, about)

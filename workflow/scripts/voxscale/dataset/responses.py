@@ -19,7 +19,7 @@ import numpy as np
 
 from voxscale.dataset.response_files import open_responses
 from voxscale.errors import UserError
-from voxscale.io import DAMAGE, reading, remake
+from voxscale.io import attributes, open_hdf5, remake
 
 RESPONSES_FORMAT = "voxscale-responses-1"
 VOXELS_NAME = "voxels"  # the only dataset at the root; stories are groups
@@ -38,37 +38,34 @@ class SubjectResponses:
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path = path
-        self.attrs: dict[str, Any] = {k: v for k, v in file.attrs.items() if k != "provenance"}
-        self.attrs["provenance"] = json.loads(file.attrs["provenance"])
-        self.stories: list[str] = json.loads(file.attrs["stories"])
-        self.test_stories: list[str] = json.loads(file.attrs["test_stories"])
+        self.attrs: dict[str, Any] = attributes(file)
+        self.attrs["provenance"] = json.loads(self.attrs["provenance"])
+        self.stories: list[str] = json.loads(self.attrs["stories"])
+        self.test_stories: list[str] = json.loads(self.attrs["test_stories"])
         self.voxels: np.ndarray = file[VOXELS_NAME][:]
         self.n_voxels = len(self.voxels)
-        self._n_trs = {story: int(file[story].attrs["n_trs"]) for story in self.stories}
-        self._n_repeats = {story: int(file[story].attrs["n_repeats"]) for story in self.stories}
-        self._source = {story: file[story].attrs.get("source") for story in self.stories}
+        self._about = {story: attributes(file[story]) for story in self.stories}
 
-    def _known(self, story: str) -> str:
-        if story not in self._n_trs:
+    def _of(self, story: str) -> dict[str, Any]:
+        if story not in self._about:
             raise UserError(f"{self.path}: has no story {story}; prepare the responses again with it")
-        return story
+        return self._about[story]
 
     def n_trs(self, story: str) -> int:
         """Response TRs of `story`."""
-        return self._n_trs[self._known(story)]
+        return int(self._of(story)["n_trs"])
 
     def n_repeats(self, story: str) -> int:
         """Number of repeats of the story that are kept; 0 if there is only `data`."""
-        return self._n_repeats[self._known(story)]
+        return int(self._of(story)["n_repeats"])
 
     def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
         """(v, TRs) float32 of the chosen voxels."""
-        self._known(story)
-        if self._source[story] is None:
-            with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
+        if "source" not in self._of(story):
+            with open_hdf5(self.path, remake(self.path)) as file:
                 return file[story]["data"][voxels]
         columns = self.voxels[voxels]
-        with open_responses([self._source[story]]) as source:
+        with open_responses([self._of(story)["source"]]) as source:
             return read_columns(source.data, columns).T
 
     def repeats(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
@@ -81,11 +78,11 @@ class SubjectResponses:
             raise UserError(
                 f"{self.path}: story {story} has no repeats; a noise ceiling needs a story with repeats"
             )
-        if self._source[story] is None:
-            with reading(self.path, remake(self.path)), h5py.File(self.path, "r") as file:
+        if "source" not in self._of(story):
+            with open_hdf5(self.path, remake(self.path)) as file:
                 return file[story]["repeats"][:, voxels]
         columns = self.voxels[voxels]
-        with open_responses([self._source[story]]) as source:
+        with open_responses([self._of(story)["source"]]) as source:
             return read_columns(source.repeats, columns).swapaxes(1, 2)
 
 
@@ -96,16 +93,10 @@ def open_subject(path: str | Path) -> SubjectResponses:
         UserError: the file is missing, cut off, or of another kind.
     """
     path = Path(path)
-    try:
-        with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != RESPONSES_FORMAT:
-                raise UserError(f"{path}: is not a response file of this version; {remake(path)}")
-            return SubjectResponses(path, file)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run rule prepare_responses") from None
-    except DAMAGE as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remake(path)}") from None
+    with open_hdf5(path, remake(path), "run rule prepare_responses") as file:
+        if attributes(file).get("format") != RESPONSES_FORMAT:
+            raise UserError(f"{path}: is not a response file of this version; {remake(path)}")
+        return SubjectResponses(path, file)
 
 
 def read_columns(array: h5py.Dataset | np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ import pyarrow as pa
 
 from voxscale.encoding.data import CellData, plan_in_memory
 from voxscale.encoding.moments import write_moments
-from voxscale.io import atomic, tables
+from voxscale.errors import UserError
+from voxscale.io import add_array, attributes, new_hdf5, open_hdf5, set_attributes, tables
 from voxscale.progress import bar
 from voxscale.ridge import Block, RidgeProblem, solve_ridge
 from voxscale.statistics import block_sums, blocks_of, permutation_p
@@ -112,26 +115,42 @@ def fit_cell(
         UserError: anything wrong with the files or the settings, in one line.
     """
     data = CellData(features, responses, subject_table, cell, settings)
-    kept = {draw: Path(scratch) / f"draw-{draw}-{data.key(draw)}.npz" for draw in range(cell["n_draws"])}
-    left = [draw for draw, path in kept.items() if not path.exists()]
+    kept = {draw: Path(scratch) / f"draw-{draw}-{data.key(draw)}.h5" for draw in range(cell["n_draws"])}
+    left = [draw for draw, path in kept.items() if not _is_kept(path)]
     data.share_kernel(left)
     for draw in left:
         found = fit_draw(data, draw)
-        with atomic(kept[draw]) as temporary:
-            np.savez(temporary, **found)
+        with new_hdf5(kept[draw]) as file:
+            for name, values in found.items():
+                if values.ndim:
+                    add_array(file, name, values)
+                else:
+                    set_attributes(file, {name: values})
     try:
         blocks = blocks_of(data.test_lengths, settings["block_trs"], data.skip)
         moments = (_read(path)["moments"] for path in kept.values())
         write_moments(moments_out, moments, len(kept), blocks, data.responses.voxels, data.provenance)
         rows = [score_rows(data, cell, draw, _read(path)) for draw, path in kept.items()]
         tables.write("scores", pa.concat_tables(rows), scores_out, data.provenance)
-    except FileNotFoundError:
+    except (FileNotFoundError, UserError):
         # Another job fits the same cell: SLURM gave up its node, but it lived on. It was done first.
         if not (Path(moments_out).exists() and Path(scores_out).exists()):
             raise
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path) as found:
-        return dict(found)
+def _read(path: Path, remedy: str = "run again") -> dict[str, Any]:
+    with open_hdf5(path, remedy) as file:
+        return {**attributes(file), **{name: values[...] for name, values in file.items()}}
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a draw is there; one that is damaged is named, and fitted again."""
+    if not os.path.lexists(path):
+        return False
+    try:
+        _read(path, "this draw is fitted again")
+    except UserError as error:
+        print(f"WARNING {error}", file=sys.stderr)
+        return False
+    return True

@@ -13,7 +13,7 @@ import numpy as np
 
 from voxscale.encoding.data import CellData, plan_in_memory
 from voxscale.errors import UserError
-from voxscale.io import atomic, checked, tables
+from voxscale.io import add_array, checked, new_hdf5, set_attributes, tables
 from voxscale.progress import bar
 from voxscale.ridge import predict_ridge, solve_weights
 
@@ -21,10 +21,10 @@ from voxscale.ridge import predict_ridge, solve_weights
 @contextlib.contextmanager
 def _new_file(path: str | Path, data: CellData) -> Iterator[h5py.File]:
     """A file of a cell with its voxels and its provenance."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         yield file
-        file["voxel"] = data.responses.voxels
-        file.attrs["provenance"] = json.dumps(data.provenance, sort_keys=True)
+        add_array(file, "voxel", data.responses.voxels)
+        set_attributes(file, {"provenance": json.dumps(data.provenance, sort_keys=True)})
 
 
 def predict_cell(
@@ -54,15 +54,17 @@ def predict_cell(
     plan_in_memory(problem, centred=False)
     chosen = _chosen(scores, data.responses.voxels, problem.absolute_alphas())
     with _new_file(predictions_out, data) as file:
-        oof = file.create_dataset("oof", (n_voxels, len(problem.x_train)), np.float32)
-        test = file.create_dataset("test", (n_voxels, len(problem.x_test)), np.float32)
+        oof, test = (
+            file.create_dataset(name, **checked((n_voxels, len(rows)), (64, len(rows))))
+            for name, rows in (("oof", problem.x_train), ("test", problem.x_test))
+        )
         with bar(range(n_voxels), "predict", unit="voxel") as progress:
             for part in predict_ridge(problem, chosen):
                 oof[part.voxels], test[part.voxels] = part.oof, part.test
                 progress.update(len(part.voxels))
         for role, names in (("train", data.stories(0)), ("test", data.test)):
-            file.create_dataset(f"{role}_story", data=names, dtype=h5py.string_dtype())
-            file[f"{role}_trs"] = data.lengths(names)
+            add_array(file, f"{role}_story", names)
+            add_array(file, f"{role}_trs", data.lengths(names))
 
 
 def weigh_cell(
@@ -88,7 +90,7 @@ def weigh_cell(
     shape = n_voxels, len(problem.delays), problem.x_train.shape[1]
     with _new_file(weights_out, data) as file:
         table = file.create_dataset("weights", **checked(shape, (1, *shape[1:])), fillvalue=np.nan)
-        file["delay"] = np.array(problem.delays)
+        add_array(file, "delay", problem.delays)
         with bar(range(n_voxels), "weigh", unit="voxel") as progress:
             for part in solve_weights(problem, chosen):
                 table[part.voxels] = part.values

@@ -23,7 +23,7 @@ import numpy as np
 
 from voxscale import provenance
 from voxscale.errors import UserError
-from voxscale.io import atomic, checked, reading, remake
+from voxscale.io import attributes, checked, new_hdf5, open_hdf5, remake, set_attributes
 
 _FORMAT = "voxscale-features-1"
 
@@ -46,16 +46,9 @@ def _open(path: Path, index: Path | None = None) -> Iterator[h5py.File]:
         index: the index that links to the story's file. While it exists, nothing is extracted again.
     """
     remedy = remake(index, f"it and {index}") if index else remake(path)
-    try:
-        file = h5py.File(path, "r")
-    except FileNotFoundError:
-        remedy = remake(index, str(index)) if index else "run the extraction again"
-        raise UserError(f"{path}: no such file; {remedy}") from None
-    except OSError as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a whole HDF5 file ({detail}); {remedy}") from None
-    with file, reading(path, remedy):
-        if file.attrs.get("format") != _FORMAT:
+    missing = remake(index, str(index)) if index else "run the extraction again"
+    with open_hdf5(path, remedy, missing) as file:
+        if attributes(file).get("format") != _FORMAT:
             raise UserError(f"{path}: not a feature file of this version; {remedy}")
         yield file
 
@@ -73,7 +66,7 @@ def write_features(
     Raises:
         UserError: values are not finite, or too large for float16.
     """
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         for layer, values in sorted(layers.items()):
             if not np.isfinite(values).all():
                 raise UserError(f"{path}: layer {layer} has values that are not finite; use a wider dtype")
@@ -86,9 +79,8 @@ def write_features(
                 rows = math.ceil(len(values) / math.ceil(len(values) / 64))
                 layout = checked(values.shape, (rows, values.shape[1]), dtype)
             file.create_dataset(str(layer), data=values.astype(dtype, copy=False), **layout)
-        file.attrs.update(attrs)
-        file.attrs["provenance"] = json.dumps(provenance.collect(), sort_keys=True)
-        file.attrs["format"] = _FORMAT
+        about = {"provenance": json.dumps(provenance.collect(), sort_keys=True), "format": _FORMAT}
+        set_attributes(file, {**attrs, **about})
 
 
 def has_features(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] = ()) -> bool:
@@ -111,10 +103,10 @@ def stored_layers(path: str | Path) -> set[int]:
 
 def write_feature_index(path: str | Path, files: Mapping[str, str | Path]) -> None:
     """Write a model's index: `files` maps each story to its file; links are relative to the index."""
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         for story, target in sorted(files.items()):
             file[story] = h5py.ExternalLink(os.path.relpath(target, Path(path).parent), "/")
-        file.attrs["format"] = _FORMAT
+        set_attributes(file, {"format": _FORMAT})
 
 
 def feature_files(path: str | Path) -> dict[str, Path]:
@@ -138,7 +130,7 @@ def _story_file(path: str | Path, story: str) -> Path:
 def feature_attrs(path: str | Path, story: str) -> dict[str, Any]:
     """Attributes of one story: plain numbers and strings."""
     with _open(_story_file(path, story), Path(path)) as file:
-        return {k: v.item() if isinstance(v, np.generic) else v for k, v in file.attrs.items()}
+        return attributes(file)
 
 
 def read_features(path: str | Path, story: str, layer: int) -> np.ndarray:

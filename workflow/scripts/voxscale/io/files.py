@@ -8,11 +8,14 @@ import json
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
+from voxscale.io.origin import AGAIN, origin_of, place_of, reading, require_origin
+
+_ABOUT = "voxscale"  # key of a JSON file's digest and origin
 
 
 @contextlib.contextmanager
@@ -29,6 +32,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder where a file must be written; move it away and run again")
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,24 +54,33 @@ def require_writable(folder: Path) -> None:
         raise UserError(f"{folder.absolute()}: {what}; it must be a writable folder") from None
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write `content` as indented JSON."""
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Write `content` as indented JSON; under `results` with a digest of it and with its place."""
+    about = {_ABOUT: {"origin": origin_of(path), "digest": _digest(content)}} if place_of(path) else {}
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=False, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps({**content, **about}, indent=1, allow_nan=False) + "\n")
+
+
+def _digest(content: Any) -> str:
+    return sha256_text(json.dumps(content, sort_keys=True))[:32]
 
 
 def read_json(path: str | Path) -> Any:
     """Read JSON.
 
     Raises:
-        UserError: the file is missing or is not JSON.
+        UserError: the file is missing or is not JSON; or, written by `write_json`, has changed since then or
+            was made for another place.
     """
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error}); delete it or fetch it again") from None
+    own = ("correct it", "check the path", "not readable as JSON")
+    with reading(path) if place_of(path) else reading(path, *own):
+        content = json.loads(Path(path).read_text())
+        about = content.pop(_ABOUT, None) if isinstance(content, dict) else None
+        if about and about["digest"] != _digest(content):
+            raise ValueError("it has changed since it was written")
+        if about:
+            require_origin(path, about["origin"])
+    return content
 
 
 def sha256_text(text: str) -> str:

@@ -1,13 +1,23 @@
-"""HDF5 files whose damage is noticed: each chunk carries a checksum, which HDF5 verifies as it reads."""
+"""HDF5 files whose damage is noticed as they are read.
+
+The format of HDF5 1.10 has a checksum in each header and index; each chunk of an array gets one too. Texts
+have a fixed length, since HDF5 keeps others in a heap without a checksum.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxscale.errors import UserError
+import h5py
+import numpy as np
+
+from voxscale.io.files import atomic
+from voxscale.io.origin import AGAIN, origin_of, reading, require_origin
+
+_FORMAT = ("v110", "v110")
 
 
 def checked(shape: Sequence[int], chunk: Sequence[int], dtype: str = "float32") -> dict[str, Any]:
@@ -16,31 +26,45 @@ def checked(shape: Sequence[int], chunk: Sequence[int], dtype: str = "float32") 
     return {"shape": tuple(shape), "dtype": dtype, "chunks": chunks, "fletcher32": True}
 
 
-# What h5py raises if bytes are wrong: in the data, in the list of contents, in a header.
-DAMAGE = (OSError, KeyError, RuntimeError, ValueError)
+def add_array(group: h5py.Group, name: str, values: Any) -> None:
+    """Add an array of one dimension or more that is read at once, of numbers or texts, with a checksum."""
+    values = np.asarray(values)
+    if values.dtype.kind == "U":
+        values = np.char.encode(values, "utf-8")
+    whole = {"chunks": values.shape, "fletcher32": True} if values.size else {}
+    group.create_dataset(name, data=values, **whole)
 
 
-def remake(path: str | Path, delete: str = "it") -> str:
-    """What to do about a damaged file that fits read: if it were made together with all else, every fit would
-    be made again.
+def set_attributes(item: h5py.HLObject, values: Mapping[str, Any]) -> None:
+    """Set attributes, numbers or texts."""
+    for name, value in values.items():
+        item.attrs[name] = np.bytes_(value.encode()) if isinstance(value, str) else value
 
-    Args:
-        path: the file that the workflow makes.
-        delete: what must be deleted first.
-    """
-    alone = f"run snakemake {path} with the options of this run"
-    return f"delete {delete}, {alone}, then run again: finished fits stay"
+
+def attributes(item: h5py.HLObject) -> dict[str, Any]:
+    """Attributes of a file, group or dataset as plain numbers and texts."""
+
+    def plain(value: Any) -> Any:
+        value = value.item() if isinstance(value, np.generic) else value
+        return value.decode() if isinstance(value, bytes) else value
+
+    return {name: plain(value) for name, value in item.attrs.items()}
 
 
 @contextlib.contextmanager
-def reading(path: str | Path, remedy: str) -> Iterator[None]:
-    """Report a failed read as a damaged file.
+def new_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """A new file, which appears whole or not at all."""
+    with atomic(path) as temporary, h5py.File(temporary, "w", libver=_FORMAT) as file:
+        set_attributes(file, {"origin": origin_of(path)})
+        yield file
 
-    Raises:
-        UserError: the file is truncated or its bytes have changed since it was written.
+
+@contextlib.contextmanager
+def open_hdf5(path: str | Path, remedy: str = AGAIN, missing: str = "") -> Iterator[h5py.File]:
+    """Open a file of the workflow; errors of reading inside the block are errors of the file.
+
+    Args, Raises: as for `reading`; also a file that was made for another place.
     """
-    try:
-        yield
-    except DAMAGE as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path}: damaged ({detail}); {remedy}") from None
+    with reading(path, remedy, missing), h5py.File(path, "r") as file:
+        require_origin(path, file.attrs.get("origin"), remedy)
+        yield file

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxscale.errors import UserError
 from voxscale.io.files import atomic
+from voxscale.io.origin import AGAIN, origin_of, reading, require_origin
 from voxscale.io.schemas import SCHEMAS
+
+_BLANK = b"0" * 32  # where the digest of a file's list of contents is put, of which it is a part
 
 
 def _check(name: str, table: pa.Table, where: str) -> None:
@@ -52,31 +58,60 @@ def write(
     except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
         raise UserError(f"{path}: table {name} does not fit its schema ({error}); see its schema") from None
     _check(name, table, str(path))
-    table = table.replace_schema_metadata(
-        {"table": name, "provenance": json.dumps(provenance or {}, sort_keys=True)}
-    )
+    with writer(name, path, provenance) as file:
+        file.write_table(table, row_group_size=1 << 20)
+
+
+@contextlib.contextmanager
+def writer(
+    name: str, path: str | Path, provenance: Mapping[str, Any] | None = None
+) -> Iterator[pq.ParquetWriter]:
+    """A new file of table `name`, written part by part, which appears whole or not at all.
+
+    Its pages have checksums, and its list of contents a digest.
+    """
+    about = {"table": name, "provenance": json.dumps(dict(provenance or {}), sort_keys=True)}
+    schema = SCHEMAS[name].with_metadata(about | {"origin": origin_of(path)})
     with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=1 << 20, write_page_checksum=True)
+        with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as file:
+            yield file
+            file.add_key_value_metadata({"digest": _BLANK.decode()})
+        with temporary.open("r+b") as raw:
+            contents = _contents(raw)
+            raw.seek(-8 - len(contents) + contents.index(_BLANK), os.SEEK_END)
+            raw.write(_digest(contents))
+
+
+def _contents(raw: BinaryIO) -> bytes:
+    """A Parquet file's list of contents, which is at its end, in front of its length and four letters."""
+    size = raw.seek(-8, os.SEEK_END) + 8
+    length = int.from_bytes(raw.read(4), "little")
+    raw.seek(max(0, size - 8 - length))
+    return raw.read(length)
+
+
+def _digest(contents: bytes) -> bytes:
+    return hashlib.blake2b(contents, digest_size=len(_BLANK) // 2).hexdigest().encode()
 
 
 def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
     """Read one Parquet file that must be a whole table `name`.
 
     Raises:
-        UserError: the file is missing, truncated, or another table.
+        UserError: the file is missing, damaged, another table, or was made for another place.
     """
-    try:
-        table = pq.ParquetFile(path, page_checksum_verification=True).read(columns=columns)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the rule that makes table {name}") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a whole Parquet file ({detail}); delete it and run again") from None
-    expected = set(columns or SCHEMAS[name].names)
-    if not expected <= set(table.column_names):
-        raise UserError(
-            f"{path}: is not table {name} (lacks {sorted(expected - set(table.column_names))}); delete it"
-        )
+    with reading(path, missing=f"run the rule that makes table {name}"):
+        with Path(path).open("rb") as raw:
+            contents = _contents(raw)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        about = file.metadata.metadata or {}
+        digest = about.get(b"digest")  # absent in files of older versions
+        if digest and digest != _digest(contents.replace(digest, _BLANK)):
+            raise ValueError("its list of contents has changed")
+        require_origin(path, about.get(b"origin"))
+        table = file.read(columns=columns)
+    if lacking := sorted(set(columns or SCHEMAS[name].names) - set(table.column_names)):
+        raise UserError(f"{path}: is not table {name} (lacks {lacking}); {AGAIN}")
     return table
 
 

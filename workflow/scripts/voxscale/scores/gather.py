@@ -5,18 +5,16 @@ Cells are read one at a time, so memory does not grow with their number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from voxscale.dataset import read_voxels
 from voxscale.errors import UserError
-from voxscale.io import atomic, read_json, tables
+from voxscale.io import read_json, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.scores.significant import reference_p, significant
@@ -56,22 +54,16 @@ def _write_cells(
     Raises:
         UserError: two files hold the same draw of the same cell.
     """
-    schema = tables.SCHEMAS["scores"].with_metadata(
-        {"table": "scores", "provenance": json.dumps(dict(provenance), sort_keys=True)}
-    )
     seen: dict[tuple[Any, ...], str | Path] = {}
     waiting: list[pa.Table] = []
-    with (
-        atomic(output) as temporary,
-        pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer,
-    ):
+    with tables.writer("scores", output, provenance) as writer:
         for path in bar(paths, "gather", unit="cell"):
             for key, part in read_cell(path):
                 if key in seen:
                     cell = ", ".join(f"{name}={value}" for name, value in zip(_KEY, key, strict=True))
                     raise UserError(f"{path}: has {cell}, which is also in {seen[key]}; delete the wrong one")
                 seen[key] = path
-                waiting.append(part.cast(tables.SCHEMAS["scores"]).replace_schema_metadata(schema.metadata))
+                waiting.append(part.cast(writer.schema))
                 if sum(len(table) for table in waiting) >= _ROW_GROUP:
                     writer.write_table(pa.concat_tables(waiting))
                     waiting.clear()

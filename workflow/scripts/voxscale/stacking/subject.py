@@ -13,7 +13,7 @@ import pyarrow as pa
 from voxscale.dataset import open_subject
 from voxscale.encoding import TrainingResponses
 from voxscale.errors import UserError
-from voxscale.io import read_json, tables
+from voxscale.io import open_hdf5, read_json, tables
 from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.stacking.block import ScoredRows, stack_block, voxel_slices, weight_rows
@@ -37,20 +37,12 @@ class _PredictionsFile:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        try:
-            with h5py.File(self.path, "r") as file:
-                self.order = file["voxel"][:].tolist(), _stories(file, "train"), _stories(file, "test")
-        except FileNotFoundError:
-            raise UserError(f"{path}: no such file; predict the cell again") from None
-        except (OSError, KeyError) as error:
-            detail = str(error).splitlines()[0]
-            raise UserError(
-                f"{path}: not a file of predictions ({detail}); delete it and run again"
-            ) from None
+        with open_hdf5(self.path) as file:
+            self.order = file["voxel"][:].tolist(), _stories(file, "train"), _stories(file, "test")
 
     def read(self, part: slice) -> tuple[np.ndarray, np.ndarray]:
         """Out-of-fold (v, training TRs) and test (v, test TRs) predictions of some voxels."""
-        with h5py.File(self.path, "r") as file:
+        with open_hdf5(self.path) as file:
             return file["oof"][part], file["test"][part]
 
 
