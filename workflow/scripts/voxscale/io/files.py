@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.io.origin import AGAIN, origin_of, place_of, reading, require_origin
+from voxscale.io.origin import origin_of, place_of, reading, require_origin
 
 _ABOUT = "voxscale"  # key of a JSON file's digest and origin
 
