@@ -199,7 +199,7 @@ def artifact(studies: int) -> Iterator[Row]:
         sums = block_sums(predicted[0], observed, blocks)
         y = {
             cut: mean_scores(
-                [(slice(0, 12), sums)], blocks.n, counts * blocks.kept(cut), {"all": np.ones(12, bool)}
+                [(slice(0, 12), sums)], blocks, counts * blocks.kept(cut), {"all": np.ones(12, bool)}
             )[:, 0, 0]
             for cut in (*others, 50)
         }
@@ -229,7 +229,7 @@ def significant_voxels(studies: int) -> Iterator[Row]:
         for seed in range(max(studies // 4, 20)):
             predicted, observed = chain(r, trs, seed=seed)
             trained = chain(r, train, seed=seed + 10**6)
-            error = error_at_zero(block_sums(predicted[-1], observed, blocks), blocks.n)
+            error = error_at_zero(block_sums(predicted[-1], observed, blocks), blocks)
             cv_r = correlate(trained[0][-1], trained[1])
             p = {
                 "in training": training_p(cv_r, train, error, trs, len(blocks.n), 15),

@@ -64,7 +64,7 @@ def resampled(predicted, observed, seed, draws=300):
     sets = {"all": np.ones(len(observed), bool)}
     whole = slice(0, len(observed))
     models = [[(whole, block_sums(p, observed, blocks))] for p in predicted]
-    return np.stack([mean_scores(parts, blocks.n, counts, sets)[:, 0] for parts in models], 1)
+    return np.stack([mean_scores(parts, blocks, counts, sets)[:, 0] for parts in models], 1)
 
 
 def plain_aicc(rss, points, parameters):

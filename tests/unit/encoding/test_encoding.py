@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from cell_study import COLUMNS, STORIES, TEST, TRIM, VOXELS, WIDTH, made_study, write_study
 from ridge_oracle import delay, fit
+from textbook import r_within
 
 from voxscale.dataset.responses import open_subject
 from voxscale.encoding import fit as encoding
@@ -12,7 +13,7 @@ from voxscale.encoding.data import Features, TrainingResponses
 from voxscale.encoding.predict import predict_cell, weigh_cell
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.statistics import correlations
+from voxscale.statistics import TimeBlocks, correlations
 
 
 @pytest.fixture
@@ -44,16 +45,11 @@ def by_hand(study, preset):
         lengths, test_lengths = [len(x)], [len(x_test)]
     x, x_test = delay(x, lengths, [1, 2]), delay(x_test, test_lengths, [1, 2])
     scores = tables.read("scores", study.folder / "scores.parquet").to_pandas()
-    rows = np.concatenate([np.arange(STORIES[s]) >= 20 for s in TEST])
+    heard = [STORIES[s] for s in TEST]
     expected = []
     for voxel in range(VOXELS):
         predicted = x_test @ fit(x, y[:, [voxel]], scores.alpha[voxel] ** 2)[:, 0]
-        expected.append(
-            (
-                np.corrcoef(predicted[rows], y_test[rows, voxel])[0, 1],
-                np.corrcoef(predicted, y_test[:, voxel])[0, 1],
-            )
-        )
+        expected.append([r_within(predicted, y_test[:, voxel], heard, skip) for skip in (20, 0)])
     return scores, np.array(expected)
 
 
@@ -72,6 +68,18 @@ def test_scores_are_what_the_preset_says(study, preset):
     assert scores.p[50:].mean() < 0.05 < scores.p[:10].mean()
 
 
+@pytest.mark.parametrize("preset", ["strict", "paper"])
+def test_scores_do_not_depend_on_a_runs_mean(study, preset):
+    """A test story whose scan has another baseline in some voxels: no score changes."""
+    clean = study.fit(preset=preset)
+    y = study.y | {"u": study.y["u"] + 3 * np.linspace(-1, 1, VOXELS)[:, None].astype(np.float32)}
+    write_study(study.folder, study.x, y)
+    shifted = study.fit(preset=preset)
+    for name in ("r", "r_uncut", "cv_r"):
+        np.testing.assert_allclose(shifted[name], clean[name], atol=2e-5)
+    np.testing.assert_allclose(shifted.p, clean.p, atol=0.011)  # one of 100 permutations, by rounding
+
+
 def test_presets_differ(study):
     strict, paper = study.fit(preset="strict"), study.fit(preset="paper")
     assert (strict.r != paper.r).all()
@@ -80,15 +88,16 @@ def test_presets_differ(study):
 def test_moments_hold_the_scores(study):
     scores = study.fit(n_train=3, n_draws=2)
     with h5py.File(study.folder / "moments.h5") as file:
-        moments, n, start = file["moments"][:], file["n"][:], file["start_tr"][:]
-        assert file["story"][:].astype(str).tolist() == ["t"] * 7 + ["u"] * 7
+        moments = file["moments"][:]
+        blocks = TimeBlocks(file["n"][:], file["story"][:].astype(str), file["start_tr"][:])
+    assert blocks.story.tolist() == ["t"] * 7 + ["u"] * 7
     assert moments.shape == (2, 14, 5, VOXELS)
-    kept = start >= 20
+    kept = blocks.kept(20)
     for draw in range(2):
         part = scores[scores.draw == draw]
-        r = correlations(moments[draw].astype(np.float64).sum(0), n.sum())
+        r = correlations(moments[draw], blocks)[0]
         np.testing.assert_allclose(r, part.r_uncut, atol=1e-4)
-        r = correlations(moments[draw][kept].astype(np.float64).sum(0), n[kept].sum())
+        r = correlations(moments[draw][kept], blocks.take(kept))[0]
         np.testing.assert_allclose(r, part.r, atol=1e-4)
 
 
@@ -135,7 +144,7 @@ def test_predictions(study):
     )
     np.testing.assert_allclose(held, scores.cv_r, atol=1e-5)
     y_test = np.concatenate([study.y[s] for s in TEST], 1)
-    r = [np.corrcoef(test[v], y_test[v])[0, 1] for v in range(VOXELS)]
+    r = [r_within(test[v], y_test[v], [STORIES[s] for s in TEST]) for v in range(VOXELS)]
     np.testing.assert_allclose(r, scores.r_uncut, atol=1e-5)
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from simulated_study import nested, summary_row, write_moments, write_voxels
 
-from voxscale.encoding.fit import correlate, scored_rows
+from voxscale.encoding.fit import correlate
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.laws.fit import fit_group, preferred_form, write_law
@@ -248,8 +248,7 @@ def test_points_are_the_scores_of_the_summary(tmp_path):
     write_voxels(tmp_path / "voxels.parquet", ["A"], 10)
     here = {"cells": cells, "moments": moments, "folder": tmp_path}
     _, points = run(here, settings=SETTINGS | {"tr_s": 1.5})
-    scored = scored_rows([300, 200], skip)
-    expected = [correlate(p[:, scored], observed[:, scored]).mean() for p in predicted]
+    expected = [correlate(p, observed, [300, 200], skip).mean() for p in predicted]
     np.testing.assert_allclose(points[points.metric == "r"].y, expected, atol=1e-6)
 
 
@@ -321,9 +320,7 @@ def test_intervals_of_the_slope_cover_it():
         sets = {"all": np.ones(12, bool)}
         y = np.stack(
             [
-                mean_scores([(slice(0, 12), block_sums(p, observed, blocks))], blocks.n, counts, sets)[
-                    :, 0, 0
-                ]
+                mean_scores([(slice(0, 12), block_sums(p, observed, blocks))], blocks, counts, sets)[:, 0, 0]
                 for p in predicted
             ],
             1,

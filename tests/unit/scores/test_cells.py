@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from simulated_study import write_moments
+from textbook import r_within
 
 from voxscale.encoding import MomentsFile
 from voxscale.errors import UserError
@@ -32,9 +33,11 @@ def test_resampled_scores_are_those_of_the_resampled_trs(tmp_path):
 
     edges = np.concatenate([[0], np.cumsum(blocks.n)])
     rows = [np.arange(edges[b], edges[b + 1]) for b in np.flatnonzero(kept)]
+    story = blocks.story[kept]
     for i, count in enumerate(counts):
         taken = np.concatenate([np.tile(rows[b], int(count[b])) for b in range(len(rows))])
-        r = np.array([np.corrcoef(p[v, taken], y[v, taken])[0, 1] if v != 3 else np.nan for v in range(9)])
+        lengths = [sum(len(rows[b]) * int(count[b]) for b in np.flatnonzero(story == s)) for s in "ab"]
+        r = np.array([r_within(p[v, taken], y[v, taken], lengths) if v != 3 else np.nan for v in range(9)])
         np.testing.assert_allclose(found[i, 0], [np.nanmean(r), np.nanmean(r * abs(r))], atol=2e-6)
         np.testing.assert_allclose(found[i, 1], [r[5:].mean(), (r * abs(r))[5:].mean()], atol=2e-6)
     assert np.isnan(found[:, 2]).all()

@@ -12,20 +12,20 @@ from voxscale.statistics import block_sums, blocks_of, false_discovery, jackknif
 
 def error_of(predicted, observed):
     blocks = blocks_of({"a": observed.shape[1]}, 10)
-    return error_at_zero(block_sums(predicted, observed, blocks), blocks.n), len(blocks.n)
+    return error_at_zero(block_sums(predicted, observed, blocks), blocks), len(blocks.n)
 
 
 def test_jackknife_is_a_literal_one_and_the_spread_of_r():
     rng = np.random.default_rng(0)
     p, y = smooth(rng.normal(size=(2, 3000, 250)))
     blocks = blocks_of({"a": 200}, 10)
-    error = jackknife_error(block_sums(p, y, blocks), blocks.n)
+    error = jackknife_error(block_sums(p, y, blocks), blocks)
     assert len(blocks.n) == 20
     left = [np.delete(np.arange(200), slice(10 * b, 10 * b + 10)) for b in range(20)]
     literal = np.array([correlate(p[:5, rows], y[:5, rows]) for rows in left])
     np.testing.assert_allclose(error[:5], np.sqrt(19 * literal.var(0)), rtol=1e-6)
     assert np.sqrt((error**2).mean()) == pytest.approx(correlate(p, y).std(), rel=0.12)
-    assert np.isnan(jackknife_error(np.ones((2, 5, 3)), np.ones(2))).all()
+    assert np.isnan(jackknife_error(np.ones((2, 5, 3)), blocks_of({"a": 20}, 10))).all()
 
 
 def test_ridge_on_noise_finds_no_voxel():

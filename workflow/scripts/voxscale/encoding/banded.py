@@ -15,6 +15,7 @@ from voxscale.errors import naming
 from voxscale.io import read_json, tables, write_json
 from voxscale.provenance import collect
 from voxscale.ridge import Block, RidgeProblem, sizes_of, solve_banded, split_r, voxels_at_once
+from voxscale.statistics import centre_stories
 
 
 def fit_banded(
@@ -76,11 +77,13 @@ def _watched(
     data: CellData, problems: Sequence[RidgeProblem], samples: int, share: np.ndarray, r: np.ndarray
 ) -> Iterator[Block]:
     """Blocks as they are fitted; their shares and split scores are noted (bands, voxels)."""
-    rows = scored_rows(list(data.test_lengths.values()), data.skip)
+    lengths = list(data.test_lengths.values())
+    rows = scored_rows(lengths, data.skip)
     for found in solve_banded(problems, samples, data.settings["seed"]):
         voxels = found.block.voxels
         y = problems[0].y_train.test(data.test, voxels, data.settings["zscore_test"])
-        share[:, voxels], r[:, voxels] = found.share, split_r(found.parts[:, :, rows], y[:, rows])
+        *parts, y = (centre_stories(x, lengths, data.skip)[:, rows] for x in (*found.parts, y))
+        share[:, voxels], r[:, voxels] = found.share, split_r(np.stack(parts), y)
         yield found.block
 
 

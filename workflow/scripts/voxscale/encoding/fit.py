@@ -18,20 +18,30 @@ from voxscale.errors import UserError
 from voxscale.io import add_array, attributes, new_hdf5, open_hdf5, set_attributes, tables
 from voxscale.progress import bar
 from voxscale.ridge import Block, RidgeProblem, solve_ridge
-from voxscale.statistics import block_sums, blocks_of, permutation_p
+from voxscale.statistics import block_sums, blocks_of, centre_stories, permutation_p
 
 PER_VOXEL = ("r", "r_uncut", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
 
 
-def correlate(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Pearson r of each row, (v,) float64; NaN where one of the two does not vary or is NaN."""
-    centred = [x.astype(np.float64) - x.mean(1, dtype=np.float64)[:, None] for x in (predicted, observed)]
-    lengths = [np.sqrt((x**2).sum(1)) for x in centred]
+def correlate(
+    predicted: np.ndarray, observed: np.ndarray, lengths: Sequence[int] | None = None, skip: int = 0
+) -> np.ndarray:
+    """Pearson r of each row within stories, (v,) float64; NaN where one of the two does not vary or is NaN.
+
+    Args:
+        predicted, observed: (v, test TRs).
+        lengths: TRs of each test story, in the order they are concatenated; None: it is one story.
+        skip: TRs left out at the start of each story.
+    """
+    lengths = [predicted.shape[1]] if lengths is None else lengths
+    rows = scored_rows(lengths, skip)
+    centred = [centre_stories(x, lengths, skip)[:, rows] for x in (predicted, observed)]
+    spreads = [np.sqrt((x**2).sum(1)) for x in centred]
     sizes = [np.abs(x).max(1, initial=0) for x in (predicted, observed)]
     with np.errstate(invalid="ignore", divide="ignore"):
         # A constant float32 series has a deviation of rounding size.
-        varies = [length > 1e-6 * size for length, size in zip(lengths, sizes, strict=True)]
-        r = (centred[0] * centred[1]).sum(1) / (lengths[0] * lengths[1])
+        varies = [spread > 1e-6 * size for spread, size in zip(spreads, sizes, strict=True)]
+        r = (centred[0] * centred[1]).sum(1) / (spreads[0] * spreads[1])
         return np.where(varies[0] & varies[1], r, np.nan)
 
 
@@ -58,7 +68,7 @@ def score_blocks(
     """Score blocks of voxels as they are fitted; gives what `fit_draw` does."""
     settings, lengths, n_voxels = data.settings, list(data.test_lengths.values()), data.responses.n_voxels
     cut = settings["block_trs"], data.skip
-    blocks, rows = blocks_of(data.test_lengths, *cut), scored_rows(lengths, data.skip)
+    blocks = blocks_of(data.test_lengths, *cut)
     found = {name: np.full(n_voxels, np.nan, np.float32) for name in PER_VOXEL}
     found["alpha_edge"] = np.zeros(n_voxels, np.int8)
     found["moments"] = np.full((len(blocks.n), 5, n_voxels), np.nan, np.float32)
@@ -66,8 +76,8 @@ def score_blocks(
         for block in fitted:
             voxels, predicted = block.voxels, block.test_prediction
             y = problem.y_train.test(data.test, voxels, settings["zscore_test"])
-            found["r"][voxels] = correlate(predicted[:, rows], y[:, rows])
-            found["r_uncut"][voxels] = correlate(predicted, y)
+            found["r"][voxels] = correlate(predicted, y, lengths, data.skip)
+            found["r_uncut"][voxels] = correlate(predicted, y, lengths)
             found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
             found["alpha_edge"][voxels] = block.edge
             found["p"][voxels] = permutation_p(

@@ -20,9 +20,9 @@ def cell_scores(
 ) -> np.ndarray:
     """`mean_scores` of a cell's first `n_draws` draws, or of all: (draws, resamples, sets, metrics)."""
     kept = moments.blocks.kept(cut_trs)
-    n = moments.blocks.n[kept]
+    blocks = moments.blocks.take(kept)
     draws = range(moments.n_draws)[:n_draws]
-    return np.array([mean_scores(moments.read(draw, kept), n, counts, sets) for draw in draws])
+    return np.array([mean_scores(moments.read(draw, kept), blocks, counts, sets) for draw in draws])
 
 
 def check_same_test(cells: Sequence[MomentsFile]) -> None:

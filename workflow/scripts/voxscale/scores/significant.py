@@ -17,19 +17,19 @@ import numpy as np
 
 from voxscale.encoding import MomentsFile
 from voxscale.io import tables
-from voxscale.statistics import correlations, false_discovery, jackknife_error, skipped_trs
+from voxscale.statistics import TimeBlocks, correlations, false_discovery, jackknife_error, skipped_trs
 
 
-def error_at_zero(sums: np.ndarray, n: np.ndarray) -> np.ndarray:
+def error_at_zero(sums: np.ndarray, blocks: TimeBlocks) -> np.ndarray:
     """Standard error that r would have at r = 0: (voxels,).
 
     The error of r is proportional to 1 − r² (Fisher 1915).
 
     Args:
-        sums: (blocks, 5, voxels); n: (blocks,) TRs.
+        sums: (blocks, 5, voxels).
     """
     with np.errstate(invalid="ignore", divide="ignore"):
-        return jackknife_error(sums, n) / (1 - correlations(sums.sum(0), n.sum()) ** 2)
+        return jackknife_error(sums, blocks) / (1 - correlations(sums, blocks)[0] ** 2)
 
 
 def training_p(
@@ -75,9 +75,10 @@ def reference_p(
         voxels, cv_r = (table[name].to_numpy()[first] for name in ("voxel", "cv_r"))
         cell = MomentsFile(moments, voxels, scores)
         kept = cell.blocks.kept(skipped_trs(settings))
-        n = cell.blocks.n[kept]
-        error = np.concatenate([error_at_zero(sums, n) for _, sums in cell.read(0, kept)])
-        p = training_p(cv_r, about["train_trs"], error, int(n.sum()), len(n), settings["n_alphas"])
+        blocks = cell.blocks.take(kept)
+        error = np.concatenate([error_at_zero(sums, blocks) for _, sums in cell.read(0, kept)])
+        trs = about["train_trs"], error, int(blocks.n.sum())
+        p = training_p(cv_r, *trs, len(blocks.n), settings["n_alphas"])
         name = f"{about['model']} layer {about['layer']} n_train {about['n_train']}"
         found.setdefault(about["subject"], {})[name] = voxels, p
     return found

@@ -48,7 +48,7 @@ class ScoredRows:
     def scores(self, predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
         """Pearson r in every resample: (resamples, voxels)."""
         sums = block_sums(predicted[:, self.rows], observed[:, self.rows], self.blocks)
-        return np.concatenate([r for _, r in resampled_r(sums, self.blocks.n, self.counts)], 1)
+        return np.concatenate([r for _, r in resampled_r(sums, self.blocks, self.counts)], 1)
 
     def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Interval of a statistic (resamples, voxels)."""

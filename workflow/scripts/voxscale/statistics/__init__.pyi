@@ -1,6 +1,7 @@
 from .blocks import TimeBlocks as TimeBlocks
 from .blocks import block_sums as block_sums
 from .blocks import blocks_of as blocks_of
+from .blocks import centre_stories as centre_stories
 from .blocks import correlations as correlations
 from .blocks import require_blocks as require_blocks
 from .blocks import skipped_trs as skipped_trs

@@ -3,13 +3,16 @@
 For each block of 10 test TRs: the sums of p, y, p², y² and p·y (p predicted, y observed). Sums add up, so any
 set of blocks, each counted any number of times, has its correlation at once: a resampled test set, a cut of
 the first seconds, a held-out half. Nothing is predicted or read again.
+
+Several test stories have one correlation, within stories: p and y are centred in each story, then correlated
+over all TRs. A run's own mean comes from the scanner and from preprocessing, and has no part in a score.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +32,10 @@ class TimeBlocks:
     n: np.ndarray
     story: np.ndarray
     start_tr: np.ndarray
+
+    def take(self, kept: np.ndarray) -> TimeBlocks:
+        """Some of the blocks: kept is (blocks,) bool."""
+        return TimeBlocks(self.n[kept], self.story[kept], self.start_tr[kept])
 
     def kept(self, cut_trs: float) -> np.ndarray:
         """(blocks,) bool: blocks with no TR among the first `cut_trs` of their story."""
@@ -88,20 +95,38 @@ def block_sums(predicted: np.ndarray, observed: np.ndarray, blocks: TimeBlocks) 
     return np.stack(sums, axis=1)
 
 
-def correlations(sums: np.ndarray, n: np.ndarray | float) -> np.ndarray:
-    """Pearson r from sums.
+def centre_stories(x: np.ndarray, lengths: Sequence[int], skip: int = 0) -> np.ndarray:
+    """Rows (v, test TRs) less their mean in each story, float64; its first `skip` TRs do not count."""
+    x = x.astype(np.float64)
+    for part in np.split(x, np.cumsum(lengths)[:-1], axis=1):
+        if part.shape[1] > skip:
+            part -= part[:, skip:].mean(1, keepdims=True)
+    return x
+
+
+def correlations(sums: np.ndarray, blocks: TimeBlocks, counts: np.ndarray | None = None) -> np.ndarray:
+    """Pearson r within stories, in each set of blocks.
 
     Args:
-        sums: (..., 5, voxels) sums of p, y, p², y², p·y.
-        n: (...) number of TRs in the sums.
+        sums: (blocks, 5, voxels) sums of p, y, p², y², p·y.
+        counts: (sets, blocks) how often each block is in a set; by default one set of all blocks.
 
     Returns:
-        (..., voxels); NaN where p or y does not vary, never 0.
+        (sets, voxels); NaN where p or y does not vary, never 0.
     """
-    n = np.asarray(n, np.float64)[..., None]
-    p, y, pp, yy, py = np.moveaxis(sums, -2, 0)
-    var_p, var_y = pp - p * p / n, yy - y * y / n
+    counts = np.ones((1, len(blocks.n))) if counts is None else counts
+    # Of each set: p², y², and the products of deviations pp, yy, py, added over stories.
+    total = np.zeros((5, len(counts), sums.shape[2]))
+    for story in dict.fromkeys(blocks.story):
+        own = np.flatnonzero(blocks.story == story)
+        part = sums[own].astype(np.float64).reshape(len(own), -1)
+        p, y, pp, yy, py = np.moveaxis((counts[:, own] @ part).reshape(len(counts), 5, -1), 1, 0)
+        n = (counts[:, own] @ blocks.n[own])[:, None]
+        n = np.where(n > 0, n, 1)  # a story may be in no block of a set: its sums are 0
+        for added, value in zip(total, (pp, yy, pp - p * p / n, yy - y * y / n, py - p * y / n), strict=True):
+            added += value
+    pp, yy, var_p, var_y, products = total
     with np.errstate(invalid="ignore", divide="ignore"):
         # Sums are stored as float32: a variance below their rounding counts as 0.
         usable = (var_p > 1e-6 * pp) & (var_y > 1e-6 * yy)
-        return np.where(usable, (py - p * y / n) / np.sqrt(var_p * var_y), np.nan)
+        return np.where(usable, products / np.sqrt(var_p * var_y), np.nan)

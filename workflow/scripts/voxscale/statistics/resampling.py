@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 from scipy import special
 
-from voxscale.statistics.blocks import correlations
+from voxscale.statistics.blocks import TimeBlocks, correlations
 from voxscale.statistics.intervals import reach, run_length
 
 METRICS = ("r", "r2")  # mean correlation, mean signed r² = r·|r|
@@ -32,24 +32,21 @@ def block_counts(n_blocks: int, draws: int, seed: int | Sequence[int]) -> np.nda
 
 
 def resampled_r(
-    sums: np.ndarray, n: np.ndarray, counts: np.ndarray, step: int = 256
+    sums: np.ndarray, blocks: TimeBlocks, counts: np.ndarray, step: int = 256
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Pearson r in every resampled test set: (voxel slice, (resamples, v)), in steps that fit a cache.
 
     Args:
-        sums: (blocks, 5, voxels); n: (blocks,) TRs; counts: (resamples, blocks).
+        sums: (blocks, 5, voxels); counts: (resamples, blocks).
     """
-    trs = counts @ n
     for start in range(0, sums.shape[2], step):
-        part = sums[:, :, start : start + step]
-        added = (counts @ part.reshape(len(part), -1)).reshape(len(counts), 5, -1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            yield slice(start, start + part.shape[2]), correlations(added, trs)
+        part = slice(start, min(start + step, sums.shape[2]))
+        yield part, correlations(sums[:, :, part], blocks, counts)
 
 
 def mean_scores(
     parts: Iterable[tuple[slice, np.ndarray]],
-    n: np.ndarray,
+    blocks: TimeBlocks,
     counts: np.ndarray,
     sets: Mapping[str, np.ndarray],
 ) -> np.ndarray:
@@ -57,7 +54,6 @@ def mean_scores(
 
     Args:
         parts: (voxel slice, (blocks, 5, v)) of some voxels at a time.
-        n: (blocks,) TRs in each block.
         counts: (resamples, blocks), see `block_counts`.
         sets: name -> (voxels,) bool.
 
@@ -70,7 +66,7 @@ def mean_scores(
     for part, sums in parts:
         used = member[:, part].any(0)
         here = member[:, part][:, used].T  # (v, sets)
-        for few, r in resampled_r(sums[..., used], n, counts):
+        for few, r in resampled_r(sums[..., used], blocks, counts):
             inside, valid = here[few], np.isfinite(r)
             r = np.where(valid, r, 0.0)  # left out of the mean through `known`
             total[..., 0] += r @ inside
@@ -80,16 +76,17 @@ def mean_scores(
         return total / np.where(known > 0, known, np.nan)[..., None]
 
 
-def jackknife_error(sums: np.ndarray, n: np.ndarray) -> np.ndarray:
+def jackknife_error(sums: np.ndarray, blocks: TimeBlocks) -> np.ndarray:
     """Standard error of r, each block left out once: (voxels,), NaN with fewer than three blocks.
 
     Args:
-        sums: (blocks, 5, voxels); n: (blocks,) TRs.
+        sums: (blocks, 5, voxels).
     """
-    if len(n) < 3:
+    n_blocks = len(blocks.n)
+    if n_blocks < 3:
         return np.full(sums.shape[2], np.nan)
-    r = correlations(sums.sum(0) - sums, n.sum() - n)  # (blocks, voxels)
-    return np.sqrt((len(n) - 1) * r.var(0))
+    r = correlations(sums, blocks, 1 - np.eye(n_blocks))
+    return np.sqrt((n_blocks - 1) * r.var(0))
 
 
 def draw_weights(n_draws: int, draws: int, seed: int, level: float, n_blocks: float) -> np.ndarray:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from voxscale.statistics.blocks import centre_stories
+
 _FEWEST_PAIRS = 20  # pairs of blocks to measure the widening with
 _LEAST_WIDENING = 0.25
 
@@ -74,7 +76,7 @@ def permutation_p(
     step = max(1, 30_000_000 // (permutations + n_blocks**2))
     for start in range(0, len(predicted), step):
         part = slice(start, start + step)
-        x, y = _unit(predicted[part][:, scored]), _unit(observed[part][:, scored])  # (v, scored TRs)
+        x, y = (_unit(values[part], scored, lengths, skip) for values in (predicted, observed))
         whole = rows.size
         inside = x[:, :whole].reshape(-1, n_blocks, block) @ np.swapaxes(
             y[:, :whole].reshape(-1, n_blocks, block), 1, 2
@@ -116,12 +118,12 @@ def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
     return np.sqrt(np.clip(variance, _LEAST_WIDENING, None))
 
 
-def _unit(x: np.ndarray) -> np.ndarray:
-    """Rows centred and of length 1; NaN where a row is constant or has NaN."""
+def _unit(x: np.ndarray, scored: np.ndarray, lengths: Sequence[int], skip: int) -> np.ndarray:
+    """Scored TRs of rows, centred in each story and of length 1; NaN where a row is constant or has NaN."""
     # Relative to the row's own size: under a large penalty, predictions are tiny but do vary.
-    largest = np.abs(x).max(1, initial=0)
-    x = x.astype(np.float32) - x.mean(1, dtype=np.float64).astype(np.float32)[:, None]
-    length = np.sqrt((x.astype(np.float64) ** 2).sum(1))
+    largest = np.abs(x[:, scored]).max(1, initial=0)
+    x = centre_stories(x, lengths, skip)[:, scored]
+    length = np.sqrt((x**2).sum(1))
     with np.errstate(invalid="ignore", divide="ignore"):
         varies = length > 1e-6 * np.sqrt(x.shape[1]) * largest
         return (x / np.where(varies, length, np.nan)[:, None]).astype(np.float32)
