@@ -46,7 +46,8 @@ def write_folder(root, suffix="npz"):
         if story == "walk":
             write_words(root / "words/walk.tsv", story)
         else:
-            write_textgrid(root / f"words/{story}.TextGrid", words_of(story, STORIES[story] * TR_S))
+            words, phones = words_of(story, STORIES[story] * TR_S), [(0.1, 0.2, "HH")]
+            write_textgrid(root / f"words/{story}.TextGrid", words, phones)
     write_trs(root)
     return truth
 

@@ -1,11 +1,12 @@
 """Words and phones come out of every kind of transcript as they were put in."""
 
 import codecs
+import re
 
 import pytest
 from published import write_textgrid
 
-from voxscale.dataset.transcripts import _is_mark, read_transcript
+from voxscale.dataset.transcripts import _is_mark, has_phones, read_transcript
 from voxscale.errors import UserError
 
 WORDS = [(0.1, 0.4, "I"), (0.4, 0.9, "don't"), (0.9, 1.0, "sp"), (1.0, 1.5, "{BR}"), (1.5, 2.0, 'say "no"')]
@@ -71,6 +72,84 @@ def test_praats_own_text_with_any_line_end(tmp_path, line_end):
     assert [tuple(p) for p in phones] == [(0.5, 0.7, "HH")]
 
 
+# What Praat reads, found in files of other programs and in Praat's own tests.
+VARIANTS = {
+    "intervals in a point tier": [
+        ("size = 2", "size = 3"),
+        (
+            "    item [2]",
+            '    item [3]:\n        class = "TextTier"\n        name = "word"\n        xmin = 0\n'
+            "        xmax = 3\n        intervals: size = 1\n        points [1]:\n            time = 1\n"
+            '            mark = "sp"\n    item [2]',
+        ),
+    ],
+    "comments": [('"word"', '"word" ! of "Mary" in 2 parts'), ("item []:", "! item 1 of 2\nitem []:")],
+    "blanks behind every line": [("\n", " \t\n")],
+    "no blanks": [("            ", ""), (" = ", "=")],
+    "scientific notation": [("xmax = 1.25", "xmax = +125e-2"), ("xmax = 0.5", "xmax = .5")],
+    "a negative start": [("xmin = 0\n            xmax = 0.5", "xmin = -1.5\n            xmax = 0.5")],
+    "two other tiers of one name": [
+        ("size = 2", "size = 4"),
+        (
+            "    item [2]",
+            '        "IntervalTier" "Mary" 0 3 0\n        "IntervalTier" "Mary" 0 3 0\n    item [2]',
+        ),
+    ],
+    "headings inside a label": [('"sp"', '"{intervals [3]: item [4]: ""IntervalTier"" \n}"')],
+    "short format": [(r"[a-z]+ = |^ *(item|intervals).*:$|intervals: size = |tiers\? | +(?=\S)", "")],
+}
+
+
+@pytest.mark.parametrize("kind", VARIANTS)
+def test_every_way_to_write_a_textgrid(tmp_path, kind):
+    text = BY_HAND
+    for old, new in VARIANTS[kind]:
+        text = re.sub(old, new, text, flags=re.M) if kind == "short format" else text.replace(old, new)
+    assert text != BY_HAND
+    path = tmp_path / "a.TextGrid"
+    path.write_text(text)
+    words, phones = read_transcript(path)
+    assert [tuple(w) for w in words] == [(0.5, 1.25, "hello")]
+    assert [tuple(p) for p in phones] == [(0.5, 0.7, "HH")]
+
+
+def test_windows_1252_is_read_and_said(tmp_path, capsys):
+    path = tmp_path / "a.TextGrid"
+    path.write_bytes(BY_HAND.replace("hello", "d’œuvre").encode("cp1252"))
+    words, _ = read_transcript(path)
+    assert words[0].label == "d’œuvre"
+    assert "not in Unicode, read as Windows-1252: d’œuvre" in capsys.readouterr().err
+    path.write_bytes(BY_HAND.replace("hello", "été").encode("mac_roman"))
+    with pytest.raises(UserError, match="cannot be decoded"):
+        read_transcript(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("", "", True),
+        ('"phone"', '"Mary"', False),
+        ('"sp"', '"phone"', True),
+        ('"HH"', '"sp"', False),
+        ('"phone"', '"Anna - Phones"', True),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_phones_are_known_by_their_tier(tmp_path, old, new, expected, encoding):
+    path = tmp_path / "a.TextGrid"
+    path.write_text(BY_HAND.replace(old, new), encoding=encoding)
+    assert has_phones(path) == expected == bool(read_transcript(path)[1])
+
+
+def test_a_word_called_phone_is_no_tier_of_phones(tmp_path):
+    path = tmp_path / "a.TextGrid"
+    path.write_text(BY_HAND.replace('"phone"', '"Mary"').replace('"hello"', '"phone"'))
+    assert not has_phones(path)
+    table = tmp_path / "a.tsv"
+    table.write_text("word\tonset\tduration\nphone\t0.5\t0.25\n")
+    assert not has_phones(table)
+
+
 @pytest.mark.parametrize(
     "label", ["", " ", "sp", "SP", "br", "lg", "ls", "ns", "{LG}", "{ns}", "<sil>", "[noise]"]
 )
@@ -106,6 +185,26 @@ def test_word_table(tmp_path):
     assert phones == []
 
 
+# The same four words as programs write them with their defaults.
+_HEADER = "onset\tduration\tword\n"
+QUOTED = {
+    "pandas, readr": _HEADER + '2\t0.4\t"""Oh"\n2.5\t0.4\tno,\n3\t0.4\t"he""s"\n4\t1\t"""!"""\n',
+    "pandas QUOTE_NONNUMERIC": '"onset"\t"duration"\t"word"\n'
+    '2\t0.4\t"""Oh"\n2.5\t0.4\t"no,"\n3\t0.4\t"he""s"\n4\t1\t"""!"""\n',
+    "R": '"onset"\t"duration"\t"word"\n2\t0.4\t"\\"Oh"\n2.5\t0.4\t"no,"\n3\t0.4\t"he\\"s"\n4\t1\t"\\"!\\""\n',
+    "with breaks": _HEADER + '2\t0.4\t"""Oh"\n2.5\t0.4\t"\nno,"\n3\t0.4\t"he""s\t"\n4\t1\t"""!"""\n',
+    "nobody": _HEADER + '2\t0.4\t"Oh\n2.5\t0.4\tno,\n3\t0.4\the"s\n4\t1\t"!"\n',
+}
+
+
+@pytest.mark.parametrize("program", QUOTED)
+def test_quotation_marks_of_programs_are_no_part_of_words(tmp_path, program):
+    path = tmp_path / "a.tsv"
+    path.write_text(QUOTED[program])
+    words, _ = read_transcript(path)
+    assert [word.label for word in words] == ['"Oh', "no,", 'he"s', '"!"']
+
+
 @pytest.mark.parametrize("word", ['"hello', 'hello"', '"hello"', '"', 'say "no" now'])
 def test_a_quotation_mark_joins_no_rows(tmp_path, word):
     path = tmp_path / "a.tsv"
@@ -134,9 +233,12 @@ BAD_GRIDS = {
     "a git-annex pointer": ("/annex/objects/MD5E-s99--d41d8cd9.TextGrid\n", "datalad get"),
     "a git-annex path": ("../../.git/annex/objects/MK/79/MD5E-s1--b3/MD5E-s1--b3", "datalad get"),
     "a git-lfs pointer": ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-    "cut off": (BY_HAND[: BY_HAND.index("        intervals [3]")], "has 3 intervals, its header says 4"),
+    "cut off": (
+        BY_HAND[: BY_HAND.index("        intervals [3]")],
+        r"ends in tier word \(it has 2 intervals, its header says 3\)",
+    ),
     "cut in a number": (BY_HAND[: BY_HAND.index(".25\n            text")], "TextGrid"),
-    "only a header": (BY_HAND[:60], "damaged TextGrid"),
+    "only a header": (BY_HAND[:60], "ends in its header"),
     "no word tier": (_grid(a=('"word"', '"lexeme"')), "no tier called word .*phone, lexeme"),
     "two word tiers": (_grid(a=('"phone"', '"anna - word"')), "are all called word"),
     "empty story": (_grid(a=('"hello"', '"{LG}"')), "has no words"),
@@ -151,6 +253,21 @@ BAD_GRIDS = {
         _grid(a=('"sp"', '"long"'), b=("            xmax = 0.5", "            xmax = 0.9")),
         "'hello' at 0.5 s overlaps 'long'",
     ),
+    "two tiers of one name": (_grid(a=('"phone"', '"word"')), "tiers word, word are all called word"),
+    "a quotation mark inside a word": (
+        _grid(a=('"hello"', '"say "no""')),
+        "line 32: a quotation mark inside a text must be written twice",
+    ),
+    "an open quotation mark": (_grid(a=('text = ""', 'text = "')), "line 36: .*no other closes"),
+    "more than it says": (_grid(a=("size = 3", "size = 2")), "more intervals or tiers than its header says"),
+    "a comma for a point": (_grid(a=("1.25", "1,25")), "line 31: 1,25 is not a plain number"),
+    "a code for a character": (_grid(a=('"hello"', r'"caf\e\'"')), "Convert to Unicode"),
+    "a word before the sound": (
+        _grid(a=('"sp"', '"oh"'), b=("xmin = 0\n            xmax", "xmin = -0.2\n            xmax")),
+        "'oh' lasts from -0.2 s to 0.5 s",
+    ),
+    "a binary file": ("ooBinaryFile\x08TextGrid", "is a binary TextGrid"),
+    "a chronological file": ('"Praat chronological TextGrid text file"\n0 3', "is a chronological TextGrid"),
     "a time that is no number": (_grid(a=("xmax = 1.25", "xmax = never")), "damaged TextGrid"),
     "binary": ("\x00\x01\x02" * 100, "is not a TextGrid"),
 }
@@ -193,6 +310,14 @@ def test_what_is_not_there(tmp_path):
         ("onset\tduration\tword\n0\t-1\ta\n", "lasts from"),
         ("onset\tduration\tword\nnan\t1\ta\n", "lasts from"),
         ("onset\tduration\tword\n", "has no words"),
+        ("word,onset\n", r"lacks column onset.* with tabs between, and is word,onset"),
+        ("onset\tduration\tword\tword\n0\t1\ta\tb\n", "two columns word"),
+        (
+            'onset\tduration\tword\n0\t1\t"""a"\n1\t1\t"b\n',
+            r'line 2 has """a", .*line 3 "b, as a person does',
+        ),
+        ('onset\tduration\tword\n0\t1\t"a,"\n1\t1\tb\n', 'line 2: do the marks of "a," belong to the word'),
+        ('onset\tduration\tword\n0\t1\t"a\n1\t1\n2\t1\tb"\n', "line 3 has 2 cells"),
     ],
 )
 def test_bad_word_tables_end_in_one_line(tmp_path, content, line):

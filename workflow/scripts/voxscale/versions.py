@@ -9,7 +9,7 @@ from __future__ import annotations
 
 NUMBERS: dict[str, int] = {
     "phantom": 1,
-    "stories": 1,
+    "stories": 2,
     "responses": 1,
     "models": 1,
     "text": 1,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voxscale.dataset.base import Dataset, fill_subject
 from voxscale.dataset.response_files import RESPONSE_SUFFIXES
+from voxscale.dataset.transcripts import has_phones
 from voxscale.errors import UserError
 
 
@@ -18,9 +19,7 @@ class _OwnData(Dataset):
         return self.root / "trs.tsv"
 
     def has_phones(self, story: str) -> bool:
-        # Asked often, so nothing is parsed: a tier of phones has `phone` in its name, in any encoding.
-        path = self.transcript(story)
-        return path.suffix == ".TextGrid" and b"phone" in path.read_bytes().replace(b"\0", b"").lower()
+        return has_phones(self.transcript(story))
 
 
 class FolderDataset(_OwnData):

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from pathlib import Path
-from typing import NamedTuple
 
-from praatio.utilities import textgrid_io
-from praatio.utilities.constants import INTERVAL_TIER
-from praatio.utilities.errors import PraatioException
-
+from voxscale.dataset.textgrid import Tier, TimedLabel, glance, read_tiers
 from voxscale.errors import UserError
-from voxscale.io import read_rows, require
+from voxscale.io import read_rows
 
 # Silence, breath, laughter, lip smack, noise and sentence marks of ds003020's transcripts, and the silence
 # and spoken-noise marks of the usual forced aligners.
 _MARKS = frozenset({"sp", "br", "lg", "ls", "ns", "sentence_start", "sentence_end", "sil", "spn"})
 # Times are written with about 10 ms of precision; a larger overlap means a broken file.
 _OVERLAP_S = 0.05
-
-
-class TimedLabel(NamedTuple):
-    """A stretch of the sound with its label; seconds after the start of the sound."""
-
-    onset_s: float
-    offset_s: float
-    label: str
 
 
 def _is_mark(label: str) -> bool:
@@ -37,55 +24,34 @@ def _is_mark(label: str) -> bool:
     return (bare[0], bare[-1]) in {("{", "}"), ("<", ">"), ("[", "]")}
 
 
-def _decode(path: Path) -> str:
-    raw = path.read_bytes()
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ["utf-16"]
-    else:
-        encodings = ["utf-8-sig", "latin-1"]  # Praat wrote Latin-1 before it wrote Unicode
-    for encoding in encodings:
-        try:
-            return raw.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise UserError(f"{path}: its text cannot be decoded; save it from Praat as UTF-8")
-
-
-def _parse(path: Path) -> dict[str, list[TimedLabel]]:
-    text = _decode(require(path, "TextGrid")).replace("\r\n", "\n").replace("\r", "\n")
-    if "ooTextFile" not in text[:200] or "TextGrid" not in text[:400]:
-        raise UserError(f"{path}: is not a TextGrid (its first lines do not say so); export it from Praat")
-    try:
-        # The parser finds the end of the last label by the line break behind it.
-        tiers = textgrid_io.parseTextgridStr(text.rstrip() + "\n", includeEmptyIntervals=True)["tiers"]
-        found: dict[str, list[TimedLabel]] = {}
-        for tier in tiers:
-            if tier["class"] == INTERVAL_TIER:
-                intervals = [TimedLabel(float(a), float(b), label) for a, b, label in tier["entries"]]
-                found.setdefault(tier["name"], []).extend(intervals)
-    except (PraatioException, ValueError, IndexError, KeyError) as error:
-        detail = str(error) or type(error).__name__
-        raise UserError(f"{path}: is a damaged TextGrid ({detail}); export it from Praat again") from None
-    _check_whole(path, text, found)
-    return found
-
-
-def _check_whole(path: Path, text: str, tiers: dict[str, list[TimedLabel]]) -> None:
-    """A file cut off in the middle parses, with fewer intervals than its header states."""
-    long = re.findall(r"intervals: ?size ?= ?(\d+)", text)
-    short = re.findall(r'^"IntervalTier"\n".*"\n\S+\n\S+\n(\d+)', text, flags=re.MULTILINE)
-    stated, held = sum(map(int, long or short)), sum(map(len, tiers.values()))
-    if stated != held:
-        raise UserError(f"{path}: has {held} intervals, its header says {stated}; get the whole file again")
-
-
-def _tier(path: Path, tiers: dict[str, list[TimedLabel]], kind: str) -> list[TimedLabel] | None:
-    """The tier called `word` or `speaker - words` (or phone, phones, phoneme, phonemes) in any case."""
+def _is_called(kind: str, name: str) -> bool:
+    """Whether a tier is called `word`, `words` or `speaker - words` (phone, phoneme), in any case."""
     names = {"word": {"word", "words"}, "phone": {"phone", "phones", "phoneme", "phonemes"}}[kind]
-    matching = [name for name in tiers if (re.findall(r"[a-z]+", name.lower()) or [""])[-1] in names]
+    return (re.findall(r"[a-z]+", name.lower()) or [""])[-1] in names
+
+
+def _tier(path: Path, tiers: list[Tier], kind: str) -> list[TimedLabel] | None:
+    matching = [tier for tier in tiers if _is_called(kind, tier.name)]
     if len(matching) > 1:
-        raise UserError(f"{path}: tiers {', '.join(matching)} are all called {kind}; keep one of them")
-    return tiers[matching[0]] if matching else None
+        names = ", ".join(tier.name for tier in matching)
+        raise UserError(f"{path}: tiers {names} are all called {kind}; keep one of them or rename the others")
+    return matching[0].intervals if matching else None
+
+
+def has_phones(path: str | Path) -> bool:
+    """Whether a transcript is a TextGrid with a tier of phones that holds some; quick, nothing is checked.
+
+    Raises:
+        UserError: the TextGrid is missing, or the file is none.
+    """
+    path = Path(path)
+    return not _is_table(path) and any(
+        _is_called("phone", name) and not all(map(_is_mark, labels)) for name, labels in glance(path)
+    )
+
+
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() == ".tsv"
 
 
 def _spoken(where: str, intervals: list[TimedLabel]) -> list[TimedLabel]:
@@ -131,14 +97,17 @@ def _read_textgrid(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]
         UserError: the file is missing, not a TextGrid, cut off, has no words, or times out of order.
     """
     path = Path(path)
-    tiers = _parse(path)
-    words = _tier(path, tiers, "word")
+    tiers = read_tiers(path)
+    words, phones = _tier(path, tiers, "word"), _tier(path, tiers, "phone")
     if words is None:
-        names = ", ".join(tiers) or "none"
+        names = ", ".join(tier.name for tier in tiers) or "none"
         raise UserError(f"{path}: has no tier called word (interval tiers: {names}); rename the word tier")
-    return _words(f"{path}: tier word", words), _spoken(
-        f"{path}: tier phone", _tier(path, tiers, "phone") or []
-    )
+    if coded := [interval.label for interval in words if re.search(r"\\\S\S", interval.label)]:
+        raise UserError(
+            f"{path}: tier word has {coded[0]}, with Praat's code for a special character; "
+            "run Convert to Unicode in Praat and save it again"
+        )
+    return _words(f"{path}: tier word", words), _spoken(f"{path}: tier phone", phones or [])
 
 
 def _read_word_table(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
@@ -166,4 +135,4 @@ def _read_word_table(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabe
 
 def read_transcript(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
     """Words and phones from a TextGrid or, by the suffix `.tsv`, from a table of word timings."""
-    return _read_word_table(path) if Path(path).suffix == ".tsv" else _read_textgrid(path)
+    return _read_word_table(path) if _is_table(Path(path)) else _read_textgrid(path)
