@@ -65,10 +65,10 @@ def room(made):
 
 FIGURES = {
     "score_by_language_model_size": lambda t: law(t, "language"),
-    "score_by_speech_model_size": lambda t: law(t, "speech", metric="r"),
+    "score_by_speech_model_size": lambda t: law(t, "speech"),
     "score_by_training_hours": lambda t: law(t, "training"),
     "score_by_layer": lambda t: layers.draw_layers(t["layers"], order=list(study.MODELS)),
-    "map_scores": lambda t: maps.draw_score_maps(t["scores"], t["voxels"], subjects=["UTS02"]),
+    "map_scores": lambda t: maps.draw_score_maps(t["scores"].query("subject == 'UTS02'"), t["voxels"]),
     "score_distribution": lambda t: distributions.draw_score_distribution(t["scores"]),
     "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"], room(t)),
     "ceiling_distribution": lambda t: distributions.draw_ceiling_distribution(t["voxels"], room(t)),
@@ -335,7 +335,7 @@ import numpy as np, study_tables as study
 from voxscale.figures import files, maps
 rng = np.random.default_rng(0)
 scores, voxels = study.scores(rng, ["opt-30b"], 40), study.voxels(rng, 40)
-drawn = maps.draw_score_maps(scores, voxels, subjects=["UTS01"])
+drawn = maps.draw_score_maps(scores[scores.subject == "UTS01"], voxels)
 files.save_figure(*drawn, *(f"{sys.argv[1]}/a.{kind}" for kind in ("png", "pdf", "csv")))
 """
 
@@ -363,7 +363,7 @@ def test_colours_say_what_lies_beyond_them(made):
     scores = made["scores"].assign(r=np.where(np.arange(len(made["scores"])) % 2, 0.5, 0.1))
     for low, extend in ((0.1, "neither"), (-0.2, "min")):
         part = scores.assign(r=scores.r.where(scores.r > 0.3, low))
-        figure, _ = maps.draw_score_maps(part, made["voxels"], subjects=["UTS02"])
+        figure, _ = maps.draw_score_maps(part[part.subject == "UTS02"], made["voxels"])
         bars = [axes._colorbar for axes in figure.axes if getattr(axes, "_colorbar", None)]
         assert {bar.extend for bar in bars} == {extend}
 

@@ -59,7 +59,7 @@ def test_a_flatmap_of_pycortex_own_subject(tmp_path):
     values = np.linspace(0, 1, mask.sum())
     values[::7] = np.nan
     assert pycortex.why_no_flatmaps(database) is None
-    flatmaps.paint_flatmap(values, "S1", "fullhead", database, tmp_path / "a.png", label="S1")
+    flatmaps.paint_flatmap(values, "S1", "fullhead", database, tmp_path / "a.png", "S1")
     assert (tmp_path / "a.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="has no subject S9; download part pycortex-S9"):
         flatmaps.paint_flatmap(values, "S9", "fullhead", database, tmp_path / "b.png")

@@ -2,6 +2,7 @@
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 from voxscale.errors import UserError
@@ -10,9 +11,13 @@ from voxscale.figures import maps, style, surface
 
 def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
     found = surface.to_vertices(
-        np.array(["left", "left", "lh", "R"], object),
-        np.array([5, 5, 6, 7]),
-        np.array([1.0, 3.0, np.nan, 4.0]),
+        pd.DataFrame(
+            {
+                "hemisphere": ["left", "left", "lh", "R"],
+                "vertex": [5, 5, 6, 7],
+                "value": [1.0, 3.0, np.nan, 4.0],
+            }
+        )
     )
     assert found["left"][5] == 2
     assert np.isnan(found["left"][6])
@@ -22,14 +27,14 @@ def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
 
 def test_a_vertex_beyond_the_mesh_is_reported():
     with pytest.raises(UserError, match="voxel table: a vertex lies outside"):
-        surface.to_vertices(np.array(["left"], object), np.array([10242]), np.array([1.0]))
+        surface.to_vertices(pd.DataFrame({"hemisphere": ["left"], "vertex": [10242], "value": [1.0]}))
 
 
 def test_a_value_reaches_its_neighbours_and_no_further():
     faces = np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
     values = np.array([1.0, np.nan, np.nan, np.nan, np.nan])
-    assert np.allclose(surface.spread(values, faces, 1), [1, 1, 1, np.nan, np.nan], equal_nan=True)
-    assert np.isfinite(surface.spread(values, faces, 2)).all()
+    assert np.allclose(surface.spread(values, faces), [1, 1, 1, np.nan, np.nan], equal_nan=True)
+    assert np.isfinite(surface.spread(surface.spread(values, faces), faces)).all()
     assert np.isnan(values[1:]).all()
 
 

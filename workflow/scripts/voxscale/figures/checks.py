@@ -10,15 +10,13 @@ from matplotlib.lines import Line2D
 
 from voxscale.figures import style
 from voxscale.figures.frames import best_layer, full_training, voxel_set_label
-from voxscale.figures.scaling import METRIC_LABELS
+from voxscale.figures.scaling import R2_LABEL, R_LABEL
 
 TINTS = dict(zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True))
 
 
 @style.house
-def draw_artifact(
-    artifact: pd.DataFrame, *, metric: str = "r", cut_s: float = 100.0
-) -> tuple[Figure, pd.DataFrame]:
+def draw_artifact(artifact: pd.DataFrame, *, cut_s: float = 100.0) -> tuple[Figure, pd.DataFrame]:
     """What a score gains or loses when less or more is cut from each test story's start, by region and model.
 
     Scores are drawn as differences from that at the study's own cut: regions and models lie far apart, and
@@ -29,7 +27,7 @@ def draw_artifact(
         artifact: table `artifact`.
         cut_s: the study's own cut.
     """
-    cuts = artifact[(artifact.metric == metric) & artifact.voxel_set.str.match(r"all$|roi:")]
+    cuts = artifact[(artifact.metric == "r") & artifact.voxel_set.str.match(r"all$|roi:")]
     cuts = cuts.dropna(subset=["y"])
     if cuts.empty:
         return style.sentence("No score against the cut: the fits kept no moments of the test story.")
@@ -40,7 +38,7 @@ def draw_artifact(
     mean = averaged[["y", "y_own", "difference"]].mean()
     sets = list(dict.fromkeys(cuts.voxel_set))
     x = "cut from the start of each test story (s); dashed: the cut of this study"
-    y = f"{METRIC_LABELS[metric]}, less that at this study's cut"
+    y = f"{R_LABEL}, less that at this study's cut"
     figure, panels = style.facets([voxel_set_label(name) for name in sets], x, y, 2.0)
     hues = style.colours(dict.fromkeys(cuts.model))
     for axes, voxel_set in zip(panels, sets, strict=True):
@@ -65,18 +63,9 @@ def draw_artifact(
     handles.append(style.key("single subjects, with intervals", linewidth=0.8, alpha=0.6))
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     data = pd.concat([cuts, mean.assign(subject="mean")], ignore_index=True)
-    kept = [
-        "voxel_set",
-        "model",
-        "layer",
-        "subject",
-        "cut_s",
-        "y",
-        "difference",
-        "difference_lo",
-        "difference_hi",
-    ]
-    return figure, data[kept].assign(metric=metric)
+    kept = ["voxel_set", "model", "layer", "subject", "cut_s", "y"]
+    kept += ["difference", "difference_lo", "difference_hi"]
+    return figure, data[kept].assign(metric="r")
 
 
 def _uncut(line: pd.DataFrame) -> str:
@@ -87,9 +76,7 @@ def _uncut(line: pd.DataFrame) -> str:
 
 
 @style.house
-def draw_controls(
-    summary: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all", controls: Sequence[str] = ()
-) -> tuple[Figure, pd.DataFrame]:
+def draw_controls(summary: pd.DataFrame, *, controls: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
     """Every model, at one layer, and the controls: a bar for the mean of subjects, a mark for each.
 
     Args:
@@ -98,14 +85,11 @@ def draw_controls(
     """
     summary = summary[summary.modality != "derived"]
     summary = summary.assign(modality=summary.modality.mask(summary.model.isin(controls), "control"))
-    scores = best_layer(full_training(summary, voxel_set)).rename(columns={f"mean_{metric}": "score"})
+    scores = best_layer(full_training(summary)).rename(columns={"mean_r2": "score"})
     scores = scores.dropna(subset=["score"])[["modality", "family", "model", "layer", "subject", "score"]]
     if scores.empty:
         return style.sentence("No scores to compare.")
-    tints = dict(
-        zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True)
-    )
-    tints = {modality: tint for modality, tint in tints.items() if modality in set(scores.modality)}
+    tints = {modality: tint for modality, tint in TINTS.items() if modality in set(scores.modality)}
     mean = scores.groupby(["modality", "model"], as_index=False, sort=False).score.mean()
     mean["rank"] = mean.modality.map({m: i for i, m in enumerate(tints)})
     mean = mean.sort_values(["rank", "score"], ascending=[False, True]).reset_index(drop=True)
@@ -120,11 +104,11 @@ def draw_controls(
         style.label_points(shown, part)
     style.name_rows(axes, mean.index, mean.model, 7.5)
     axes.set_ylim(-0.6, len(mean) - 0.4)
-    axes.set_xlabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(voxel_set)} voxels")
+    axes.set_xlabel(f"{R2_LABEL}, all voxels")
     handles = [style.key(modality, tint, linewidth=7, alpha=0.55) for modality, tint in tints.items()]
     handles += [Line2D([], [], marker=sign, label=subject, **style.HOLLOW) for subject, sign in signs.items()]
     style.panel_legend(axes, handles)
-    return figure, scores.assign(metric=metric, voxel_set=voxel_set)
+    return figure, scores.assign(metric="r2", voxel_set="all")
 
 
 @style.house

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from voxscale.figures.style import RC, labelled_points
+from voxscale.figures.style import STYLE, labelled_points
 from voxscale.io import atomic, read_json, tables
 
 DPI = 160  # of the PNG
@@ -61,7 +61,7 @@ def save_figure(
 
     The PNG carries `labelled_points` as JSON in its text chunk `points`, for the report.
     """
-    with mpl.rc_context(RC):
+    with mpl.rc_context(fname=STYLE):
         figure.set_dpi(DPI)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # another pass would move the points a little

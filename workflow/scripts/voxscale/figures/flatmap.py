@@ -15,16 +15,9 @@ from voxscale.io import atomic, read_json, tables
 
 
 def paint_flatmap(
-    values: np.ndarray,
-    subject: str,
-    transform: str,
-    database: str | Path,
-    path: str | Path,
-    limits: tuple[float, float] = (0.0, 1.0),
-    colormap: str = "viridis",
-    label: str = "",
+    values: np.ndarray, subject: str, transform: str, database: str | Path, path: str | Path, title: str = ""
 ) -> None:
-    """Draw one value per voxel on a subject's own flattened cortex.
+    """Draw one correlation per voxel on a subject's own flattened cortex, in colours from 0 to 0.6.
 
     pycortex keeps its lookup tables in the database's folder of the subject.
 
@@ -33,8 +26,6 @@ def paint_flatmap(
         transform: name of the subject's transform (`subject_xfms.json`).
         database: pycortex filestore.
         path: file to write, .png or .pdf.
-        limits: values at the ends of the colour bar.
-        label: title of the figure.
 
     Raises:
         UserError: pycortex is not installed, does not know the subject, or its mask has other voxels.
@@ -43,9 +34,7 @@ def paint_flatmap(
     from matplotlib import pyplot
 
     try:
-        volume = cortex.Volume(
-            np.asarray(values, np.float64), subject, transform, cmap=colormap, vmin=limits[0], vmax=limits[1]
-        )
+        volume = cortex.Volume(values.astype(float), subject, transform, cmap="viridis", vmin=0, vmax=0.6)
     except (ValueError, OSError) as error:
         raise UserError(
             f"{database}: {len(values)} values do not fit {subject}'s transform {transform} "
@@ -56,7 +45,7 @@ def paint_flatmap(
     figure = cortex.quickflat.make_figure(
         volume, with_rois=outlines, with_labels=outlines, with_curvature=True
     )
-    figure.suptitle(label)
+    figure.suptitle(title)
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150, facecolor="white")
     pyplot.close(figure)
@@ -87,7 +76,7 @@ def draw_flatmap(
     if subject not in known:
         raise UserError(f"{transforms}: has no transform of {subject}; add it")
     values = whole_cortex(scores, responses, subject, model)
-    paint_flatmap(values, subject, known[subject], database, path, (0, 0.6), label=f"{subject}: r of {model}")
+    paint_flatmap(values, subject, known[subject], database, path, f"{subject}: r of {model}")
 
 
 def whole_cortex(scores: str | Path, responses: str | Path, subject: str, model: str) -> np.ndarray:

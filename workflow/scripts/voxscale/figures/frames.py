@@ -13,9 +13,9 @@ def voxel_set_label(voxel_set: str) -> str:
     return (name or kind).replace("_", " ")
 
 
-def choose(table: pd.DataFrame, metric: str, voxel_set: str) -> pd.DataFrame:
-    """Rows of one metric and voxel set."""
-    return table[(table.metric == metric) & (table.voxel_set == voxel_set)]
+def choose(table: pd.DataFrame, voxel_set: str = "all") -> pd.DataFrame:
+    """Rows of signed r², which the figures of laws show, over one voxel set."""
+    return table[(table.metric == "r2") & (table.voxel_set == voxel_set)]
 
 
 def mean_of_subjects(table: pd.DataFrame) -> str:

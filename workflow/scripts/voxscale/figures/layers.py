@@ -8,44 +8,33 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
-from voxscale.figures.frames import voxel_set_label
-from voxscale.figures.scaling import METRIC_LABELS
-
-
-def _shades(models: list[str]) -> dict[str, tuple]:
-    """From dark to light in the order of the models, which is the order of their size."""
-    ramp = mpl.colormaps["cividis"](np.linspace(0.0, 0.85, max(len(models), 2)))
-    return {model: tuple(ramp[i]) for i, model in enumerate(models)}
+from voxscale.figures.scaling import R2_LABEL
 
 
 @style.house
-def draw_layers(
-    layers: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all", order: list[str] | None = None
-) -> tuple[Figure, pd.DataFrame]:
+def draw_layers(layers: pd.DataFrame, *, order: list[str] | None = None) -> tuple[Figure, pd.DataFrame]:
     """One panel per family, a thick line per model (mean of subjects), a thin one per subject in an interval.
 
     Args:
         layers: table `layers`.
         order: models from the smallest to the largest.
     """
-    layers = layers[layers.voxel_set == voxel_set].rename(
-        columns={f"mean_{metric}": "score", f"{metric}_lo": "lo", f"{metric}_hi": "hi"}
-    )
-    layers = layers.dropna(subset=["score"])
+    layers = layers[layers.voxel_set == "all"].dropna(subset=["mean_r2"])
+    layers = layers.rename(columns={"mean_r2": "score", "r2_lo": "lo", "r2_hi": "hi"})
     layers = layers[layers.groupby("model").layer.transform("nunique") > 1]
     if layers.empty:
         return style.sentence("No layer sweep in this study: name one under profiles.sweep.")
     families = list(dict.fromkeys(layers.family))
-    y = f"{METRIC_LABELS[metric]}, {voxel_set_label(voxel_set)} voxels"
     x = "relative depth (0: embedding, 1: last layer)"
-    figure, panels = style.facets(families, x, y, 2.4, sharey=True)
+    figure, panels = style.facets(families, x, f"{R2_LABEL}, all voxels", 2.4, sharey=True)
     mean = layers.groupby(["family", "model", "layer", "depth"], as_index=False, sort=False).agg(
         score=("score", "mean"), chosen=("chosen", "any")
     )
     for axes, family in zip(panels, families, strict=True):
         part = layers[layers.family == family]
         models = sorted(set(part.model), key=(order or list(dict.fromkeys(part.model))).index)
-        shades = _shades(models)
+        ramp = mpl.colormaps["cividis"](np.linspace(0.0, 0.85, max(len(models), 2)))  # dark: small
+        shades = {model: tuple(colour) for model, colour in zip(models, ramp, strict=False)}
         for (model, _), line in part.groupby(["model", "subject"], sort=False):
             line = line.sort_values("depth")
             (shown,) = axes.plot(line.depth, line.score, color=shades[model], linewidth=0.7, alpha=0.4)
@@ -62,4 +51,4 @@ def draw_layers(
         axes.legend(handles=keys, fontsize=7)
     data = pd.concat([layers, mean.assign(subject="mean")], ignore_index=True)
     kept = ["family", "model", "layer", "depth", "subject", "score", "lo", "hi", "chosen", "best_on_test"]
-    return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)
+    return figure, data[kept].assign(metric="r2", voxel_set="all")

@@ -71,10 +71,7 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
         title = figure.add_subplot(cells[i, 0])
         title.axis("off")
         title.text(1.0, 0.5, row.title, ha="right", va="center", fontsize=8.5, fontweight="bold", wrap=False)
-        table = row.voxels.dropna(subset=PLACE)
-        values = surface.to_vertices(
-            table.hemisphere.to_numpy(object), table.vertex.to_numpy(), table.value.to_numpy(float)
-        )
+        values = surface.to_vertices(row.voxels.dropna(subset=PLACE))
         for j, (hemisphere, view) in enumerate(surface.VIEWS):
             axes = figure.add_subplot(cells[i, 1 + j])
             filled = surface.spread(values[hemisphere], surface.mesh(hemisphere).faces)
@@ -104,18 +101,15 @@ def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def draw_score_maps(
-    scores: pd.DataFrame, voxels: pd.DataFrame, *, subjects: Sequence[str] | None = None
-) -> tuple[Figure, pd.DataFrame]:
-    """Test correlations on the cortex: one block of rows per model, one row per subject.
+def draw_score_maps(scores: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Test correlations on the cortex: one block of rows per model, one row for each of three subjects.
 
     Args:
         scores: table `scores` of the cells to show.
         voxels: table `voxels`.
-        subjects: whom to show; the first three when not given.
     """
     placed = with_place(scores[scores.draw == 0], voxels).rename(columns={"r": "value"})
-    shown = list(subjects or sorted(placed.subject.unique())[:3])
+    shown = sorted(placed.subject.unique())[:3]
     rows = [
         _Row(f"{subject}\n{model}", "correlation r", part[["subject", "model", "voxel", *PLACE, "value"]])
         for model, block in placed.groupby("model", sort=False)

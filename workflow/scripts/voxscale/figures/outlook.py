@@ -2,44 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from voxscale.figures import style
-from voxscale.figures.frames import choose, mean_of_subjects, voxel_set_label
-from voxscale.figures.scaling import AXES, DASH, DOTS, METRIC_LABELS, law_line
+from voxscale.figures.frames import choose, mean_of_subjects
+from voxscale.figures.scaling import AXES, DASH, DOTS, R2_LABEL, law_line
 
 AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
 
 
 @style.house
-def draw_what_next(
-    joint_surface: pd.DataFrame, what_next: pd.DataFrame, *, metric: str = "r2", voxel_set: str = "all"
-) -> tuple[Figure, pd.DataFrame]:
+def draw_what_next(joint_surface: pd.DataFrame, what_next: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Left: fitted score over parameters and hours, with lines of equal score. Right: gain of each next step.
 
     Args:
         joint_surface, what_next: tables of these names.
     """
-    surface, options = (choose(table, metric, voxel_set) for table in (joint_surface, what_next))
+    surface, options = choose(joint_surface), choose(what_next)
     mean_of = mean_of_subjects(surface)
     fitted = surface[surface.subject == mean_of]
     if fitted.empty:
         return style.sentence("No joint law: it needs two or more models, each at two training sizes.")
     figure, (left, right) = style.grid(1, 2, height=3.6, width_ratios=[1.3, 1])
-    _draw_surface(figure, left, fitted, metric)
-    _draw_options(right, options, mean_of, metric)
+    _draw_surface(figure, left, fitted)
+    _draw_options(right, options, mean_of)
     data = pd.concat([fitted.assign(series="surface"), options.assign(series="option")], ignore_index=True)
     return figure, data
 
 
-def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame, metric: str) -> None:
+def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame) -> None:
     measured = fitted.dropna(subset=["observed"]).drop_duplicates(["parameters", "hours"])
     grid = fitted.drop_duplicates(["parameters", "hours"])
     for name in ("parameters", "hours"):
@@ -56,23 +53,18 @@ def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame, metric: str)
     axes.scatter(measured.parameters, measured.hours, c=measured.observed, norm=norm, zorder=4, **dots)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for axis, values, form in (
-        (axes.xaxis, table.columns, style.format_count),
-        (axes.yaxis, table.index, lambda value, _: f"{value:.2g}"),
-    ):
-        axis.set_major_locator(LogLocator(subs=style.log_steps(values)))
-        axis.set_major_formatter(FuncFormatter(form))
-        axis.set_minor_formatter(NullFormatter())
+    style.log_ticks(axes.xaxis, table.columns)
+    style.log_ticks(axes.yaxis, table.index, lambda value, _: f"{value:.2g}")
     axes.grid(visible=False)
     axes.set_xlabel(AXES["parameters"])
     axes.set_ylabel(AXES["hours"])
     axes.set_title("Fitted score; dots: measured")
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), ax=axes, pad=0.02)
-    bar.set_label(METRIC_LABELS[metric])
+    bar.set_label(R2_LABEL)
     bar.outline.set_linewidth(0.5)
 
 
-def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) -> None:
+def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str) -> None:
     gains = options[options.unit == "metric"]
     names = list(dict.fromkeys(gains.option))
     place = {name: len(names) - 1 - i for i, name in enumerate(names)}
@@ -88,11 +80,15 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str, metric: str) 
         part = gains[gains.subject == subject]
         at = part.option.map(place).astype(float) - 0.27 + nudge[subject]
         axes.plot(part.gain, at, "o", color=hues[subject], markersize=4, label=subject)
-    labels = [_wrap(name) + (f"\n{percent[name]:+.1f} %" if name in percent else "") for name in names]
+    wrapped = [name.replace(" (", "\n(").replace(" times the parameters)", "× parameters)") for name in names]
+    labels = [
+        text + (f"\n{percent[name]:+.1f} %" if name in percent else "")
+        for name, text in zip(names, wrapped, strict=True)
+    ]
     style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
-    axes.set_xlabel(f"expected gain in\n{METRIC_LABELS[metric]}{_another_subject(options)}")
+    axes.set_xlabel(f"expected gain in\n{R2_LABEL}{_another_subject(options)}")
     axes.set_title("What to do next")
     if shown := len(axes.get_legend_handles_labels()[0]):
         axes.set_ylim(top=len(names) + 0.1 * -(-shown // 3))  # room above the steps
@@ -109,10 +105,6 @@ def _another_subject(options: pd.DataFrame) -> str:
     return f"\n\nanother subject takes\n{less}\nfrom the mean's half width"
 
 
-def _wrap(option: str) -> str:
-    return option.replace(" (", "\n(").replace(" times the parameters)", "× parameters)")
-
-
 @style.house
 def draw_plateau(
     law_points: pd.DataFrame,
@@ -121,8 +113,6 @@ def draw_plateau(
     plateau_fits: pd.DataFrame,
     *,
     arms: Mapping[str, str],
-    metric: str = "r2",
-    voxel_set: str = "all",
 ) -> tuple[Figure, pd.DataFrame]:
     """Is the plateau the models' or the feature count's? Laws with and without the points where p > n.
 
@@ -131,7 +121,7 @@ def draw_plateau(
         plateau, plateau_fits: tables of these names; may be empty.
         arms: what to call each law, the first with raw features, the others with fixed width.
     """
-    points = choose(law_points, metric, voxel_set)
+    points = choose(law_points)
     points = points[points.law.isin(arms)]
     points = points[points.subject == mean_of_subjects(points)].dropna(subset=["y"])
     if points.empty:
@@ -155,10 +145,10 @@ def draw_plateau(
         hollow = {"marker": "o", "markerfacecolor": "white", "linestyle": "none"}
         handles.append(style.key("features > training TRs", **hollow))
     handles += [style.key(family, marker=shape, linestyle="none") for family, shape in shapes.items()]
-    lines = _lines(left, points, laws, metric, voxel_set, arms, handles)
+    lines = _lines(left, points, laws, arms, handles)
     style.log_axis(left, points.x.to_numpy())
     left.set_xlabel(AXES[points.x_name.iloc[0]])
-    left.set_ylabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(voxel_set)} voxels")
+    left.set_ylabel(f"{R2_LABEL}, all voxels")
     figure.legend(handles=handles, loc="outside upper center", ncols=4)
     if len(known):
         right = panels[0, 1]
@@ -168,28 +158,22 @@ def draw_plateau(
         right.ticklabel_format(axis="x", useOffset=False)
         right.tick_params(axis="x", rotation=30)
         right.set_xlabel("bits per character of the stories\n(better models to the right)")
-        right.set_ylabel(METRIC_LABELS[metric])
-        fits = choose(plateau_fits, metric, voxel_set).dropna(subset=["left_out_rmse"])
+        right.set_ylabel(R2_LABEL)
+        fits = choose(plateau_fits).dropna(subset=["left_out_rmse"])
         fits = fits[(fits.law == next(iter(arms))) & (fits.subject == points.subject.iloc[0])]
         errors = [f"{row.predictor}: {row.left_out_rmse:.2g}" for row in fits.itertuples()]
         if errors:
             right.set_title("error at models left out\n" + ", ".join(errors), fontsize=8, fontweight="normal")
     data = pd.concat([points.assign(series="points"), *lines], ignore_index=True)
     kept = ["series", "arm", "family", "model", "x", "y", "lo", "hi", "wide", "bits_per_character"]
-    return figure, data[kept].assign(metric=metric, voxel_set=voxel_set)
+    return figure, data[kept].assign(metric="r2", voxel_set="all")
 
 
 def _lines(
-    axes: Axes,
-    points: pd.DataFrame,
-    laws: pd.DataFrame,
-    metric: str,
-    voxel_set: str,
-    arms: Mapping[str, str],
-    handles: list,
-) -> Sequence[pd.DataFrame]:
+    axes: Axes, points: pd.DataFrame, laws: pd.DataFrame, arms: Mapping[str, str], handles: list
+) -> list[pd.DataFrame]:
     """Draw the log-linear law of raw features with and without the wide points, and of each fixed width."""
-    fits = choose(laws[(laws.form == "log_linear") & (laws.group == "all")], metric, voxel_set)
+    fits = choose(laws[(laws.form == "log_linear") & (laws.group == "all")])
     fits = fits[fits.subject == mean_of_subjects(points)]
     first, *others = arms
     wanted = [(first, "all", "law of all points", "-"), (first, "narrow", "law without them", DASH)]

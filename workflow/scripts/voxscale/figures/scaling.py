@@ -15,7 +15,7 @@ from voxscale.figures import style
 from voxscale.figures.frames import choose, voxel_set_label
 from voxscale.laws import FORMS
 
-METRIC_LABELS = {"r": "mean correlation r", "r2": "mean signed r² (r·|r|)"}
+R_LABEL, R2_LABEL = "mean correlation r", "mean signed r² (r·|r|)"
 AXES = {
     "parameters": "model size (parameters)",
     "parameters_non_embedding": "model size (parameters without embeddings)",
@@ -25,6 +25,7 @@ AXES = {
     "trs": "training data (TRs)",
 }
 X_UNITS = {"hours": "h", "width": "dimensions", "trs": "TRs", "parameters_non_embedding": "parameters"}
+FORM = "log_linear"  # of the law that is drawn: the published percentages are of it
 DASH, DOTS = (0, (5, 2)), (0, (1.2, 1.4))
 
 
@@ -67,12 +68,6 @@ def law_line(fit: pd.DataFrame, x: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({"x": x, "y": form.value(x, parameters), "lo": np.nan, "hi": np.nan})
 
 
-def _groups(fits: pd.DataFrame) -> list[str]:
-    """The law over all models, or of each model whose training set grows."""
-    groups = list(dict.fromkeys(fits.group))
-    return ["all"] if "all" in groups else groups
-
-
 def _draw_line(axes: Axes, fit: pd.DataFrame, band: pd.DataFrame, x: pd.Series, dash: tuple) -> pd.DataFrame:
     """Draw one law, with its band where there is one; give what was drawn."""
     if band.empty:
@@ -92,20 +87,17 @@ def draw_law(
     summary: pd.DataFrame,
     *,
     law: str,
-    metric: str = "r2",
     voxel_sets: Sequence[str] = ("all",),
-    form: str = "log_linear",
     interval: float = 0.9,
 ) -> tuple[Figure, pd.DataFrame]:
     """One line per subject, their mean, and a law fitted to the mean with its band; a panel per voxel set.
 
     Args:
         law_points, laws, law_curves, summary: tables of these names; without curves no band is drawn.
-        form: the law to draw; the log-linear one is what the published percentages are of.
         interval: what share of resamples the band holds.
     """
     tables = {
-        name: [choose(table[table.law == law], metric, name) for table in (law_points, laws, law_curves)]
+        name: [choose(table[table.law == law], name) for table in (law_points, laws, law_curves)]
         for name in voxel_sets
     }
     tables = {name: parts for name, parts in tables.items() if parts[0].y.notna().any()}
@@ -116,12 +108,11 @@ def draw_law(
     drawn = []
     for axes, (name, (mine, fits, bands)) in zip(panels[0], tables.items(), strict=True):
         mine = mine.dropna(subset=["y"])
-        data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, form, interval)
-        drawn.append(data.assign(metric=metric, voxel_set=name))
-        axes.set_ylabel(f"{METRIC_LABELS[metric]}, {voxel_set_label(name)} voxels")
+        data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, interval)
+        drawn.append(data.assign(metric="r2", voxel_set=name))
+        axes.set_ylabel(R2_LABEL if several else f"{R2_LABEL}, {voxel_set_label(name)} voxels")
         if several:
             axes.set_title(f"{voxel_set_label(name)} voxels")
-            axes.set_ylabel(METRIC_LABELS[metric])
             axes.legend(handles=laws_drawn, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=7.5)
         else:
             style.panel_legend(axes, [*keys, *laws_drawn])
@@ -136,31 +127,25 @@ def _draw_panel(
     fits: pd.DataFrame,
     bands: pd.DataFrame,
     summary: pd.DataFrame,
-    form: str,
     interval: float,
 ) -> tuple[pd.DataFrame, list[Line2D], list[Line2D]]:
     """One voxel set of `draw_law`: what it plots, and legends of its points and of its laws."""
-    x_name, metric, voxel_set = (points[name].iloc[0] for name in ("x_name", "metric", "voxel_set"))
+    x_name, voxel_set = points.x_name.iloc[0], points.voxel_set.iloc[0]
     points = points.assign(family=points.group).sort_values("x")  # laws of data: one group per model
     subjects = sorted(set(points.subject) - {"pooled"})
     mean_of = "pooled" if len(subjects) > 1 else subjects[0]  # a lone subject is its own mean
     hues = {**style.colours(subjects), "pooled": style.INK}
     shapes, sizes = style.markers(sorted(points.family.unique())), style.sizes(subjects, 5)
-    draws = _draws(summary, points, metric, voxel_set, x_name)
+    draws = _draws(summary, points, voxel_set, x_name)
     dots = {"s": 7, "alpha": 0.35, "linewidths": 0, "zorder": 2}
     shown = axes.scatter(draws.x, draws.y, c=[hues[s] for s in draws.subject], **dots)
     style.label_points(shown, draws.rename(columns={"x": x_name, "y": "score"}))
     for (subject, family), line in points.groupby(["subject", "family"], sort=False):
         pooled = subject == "pooled"
-        (shown,) = axes.plot(
-            line.x,
-            line.y,
-            color=hues[subject],
-            marker=shapes[family],
-            markersize=7.5 if pooled else sizes[subject],
-            linewidth=3.2 if pooled else 1.1,
-            zorder=2.5 if pooled else 3,  # a subject like the mean still shows on it
-        )
+        # A subject like the mean still shows on it.
+        width, size, order = (3.2, 7.5, 2.5) if pooled else (1.1, sizes[subject], 3)
+        look = {"color": hues[subject], "marker": shapes[family], "linewidth": width, "markersize": size}
+        (shown,) = axes.plot(line.x, line.y, zorder=order, **look)
         style.label_points(shown, line.rename(columns={"x": x_name, "y": "score"}))
     keys = [style.key(subject, hues[subject], marker="o", markersize=4) for subject in subjects]
     if mean_of == "pooled":
@@ -168,33 +153,45 @@ def _draw_panel(
     if len(shapes) > 1:
         keys += [style.key(family, marker=shape, linestyle="none") for family, shape in shapes.items()]
     lines, handles = [], []
-    for group in _groups(fits):
+    groups = list(dict.fromkeys(fits.group))  # "all" models, or each model whose training set grows
+    for group in ["all"] if "all" in groups else groups:
         mine, band = (
             table[(table.subject == mean_of) & (table.points == "all") & (table.group == group)]
             for table in (fits, bands)
         )
-        fit = mine[mine.form == form]
+        fit = mine[mine.form == FORM]
         if len(fit) and fit.estimate.notna().any():
-            lines.append(_draw_line(axes, fit, band[band.form == form], points.x, DASH))
+            lines.append(_draw_line(axes, fit, band[band.form == FORM], points.x, DASH))
             lines += _draw_families(axes, fit, points)
             handles.append(style.key(_law_text(fit, interval, x_name), style.LAW, linestyle=DASH))
         best = mine[mine.preferred]
-        if len(best) and best.form.iloc[0] != form and best.estimate.notna().all():
+        if len(best) and best.form.iloc[0] != FORM and best.estimate.notna().all():
             lines.append(_draw_line(axes, best, band.iloc[:0], points.x, DOTS))
             text = f"{best.form.iloc[0].replace('_', '-')} law (preferred)"
             handles.append(style.key(text, style.LAW, linestyle=DOTS))
     style.log_axis(axes, points.x.to_numpy())
     axes.set_xlabel(AXES[x_name])
-    data = pd.concat(
-        [
-            points.assign(series="points"),
-            draws.assign(series="draws"),
-            *[line.assign(series="law", subject=mean_of) for line in lines],
-        ],
-        ignore_index=True,
+    parts = [points.assign(series="points"), draws.assign(series="draws")]
+    parts += [line.assign(series="law", subject=mean_of) for line in lines]
+    columns = [
+        "series",
+        "subject",
+        "family",
+        "model",
+        "layer",
+        "n_train",
+        "draw",
+        "x",
+        "y",
+        "lo",
+        "hi",
+        "wide",
+    ]
+    data = (
+        pd.concat(parts, ignore_index=True)
+        .reindex(columns=[*columns, "form"])
+        .astype(dict.fromkeys(["x", "y", "lo", "hi"], float))
     )
-    order = ["series", "subject", "family", "model", "layer", "n_train", "draw", "x", "y", "lo", "hi", "wide"]
-    data = data.reindex(columns=[*order, "form"]).astype(dict.fromkeys(["x", "y", "lo", "hi"], float))
     return data.assign(x_name=x_name), keys, handles
 
 
@@ -212,9 +209,7 @@ def _draw_families(axes: Axes, fit: pd.DataFrame, points: pd.DataFrame) -> list[
     return drawn
 
 
-def _draws(
-    summary: pd.DataFrame, points: pd.DataFrame, metric: str, voxel_set: str, x_name: str
-) -> pd.DataFrame:
+def _draws(summary: pd.DataFrame, points: pd.DataFrame, voxel_set: str, x_name: str) -> pd.DataFrame:
     """Single training draws behind the points that are means of several: subject, model, draw, x, y."""
     keys = ["subject", "model", "layer", "n_train"]
     several = points[points.n_draws > 1][keys].drop_duplicates()
@@ -222,4 +217,4 @@ def _draws(
     if x_name not in ("hours", "stories", "trs") or rows.empty:
         return pd.DataFrame(columns=[*keys, "draw", "x", "y"])
     x = {"hours": rows.train_hours, "stories": rows.n_train, "trs": rows.train_trs}[x_name]
-    return rows[[*keys, "draw"]].assign(x=x.astype(float), y=rows[f"mean_{metric}"])
+    return rows[[*keys, "draw"]].assign(x=x.astype(float), y=rows.mean_r2)

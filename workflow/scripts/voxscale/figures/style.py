@@ -6,6 +6,7 @@ import functools
 import json
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -32,40 +34,7 @@ HOLLOW = {
     "linestyle": "none",
 }
 WIDTH = 7.2  # inches: the report's column
-RC = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters, and bytes, on every machine
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.labelsize": 9,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": "#e8ebee",
-    "grid.linewidth": 0.7,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "legend.handlelength": 1.8,
-    "lines.linewidth": 1.3,
-    "lines.markersize": 4.5,
-    "text.color": INK,
-    "figure.facecolor": "white",
-    "figure.constrained_layout.use": True,
-    "savefig.facecolor": "white",
-    "svg.hashsalt": "voxscale",
-    "pdf.fonttype": 42,
-}
+STYLE = Path(__file__).with_name("house.mplstyle")
 
 
 def house(draw: Callable[P, tuple[Figure, pd.DataFrame]]) -> Callable[P, tuple[Figure, pd.DataFrame]]:
@@ -73,7 +42,7 @@ def house(draw: Callable[P, tuple[Figure, pd.DataFrame]]) -> Callable[P, tuple[F
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> tuple[Figure, pd.DataFrame]:
-        with mpl.rc_context(RC):
+        with mpl.rc_context(fname=STYLE):
             return draw(*args, **kwargs)
 
     return drawn
@@ -179,22 +148,21 @@ def format_count(value: float, _: Any = None) -> str:
     return f"{value:.3g}"
 
 
-def log_steps(values: Sequence[float]) -> tuple[float, ...]:
-    """Multiples of a decade to label: many when values span little, decades alone when they span much."""
+def log_ticks(axis: Axis, values: Sequence[float], form: Any = format_count) -> None:
+    """Ticks of a logarithmic axis: many when values span little, decades alone when they span much."""
     span = np.log10(max(values) / min(values))
-    for least, steps in ((3.5, (1.0,)), (1.6, (1.0, 3.0)), (0.9, (1.0, 2.0, 5.0))):
-        if span > least:
-            return steps
-    return (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+    steps = {3.5: (1,), 1.6: (1, 3), 0.9: (1, 2, 5), -1: (1, 1.5, 2, 3, 4, 6)}
+    subs = next(multiples for least, multiples in steps.items() if span > least)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=20))
+    axis.set_major_formatter(FuncFormatter(form))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def log_axis(axes: Axes, values: Sequence[float], form: Any = format_count) -> None:
     """A logarithmic x axis around the values, with readable ticks."""
     values = np.asarray(values, float)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(base=10, subs=log_steps(values), numticks=20))
-    axes.xaxis.set_major_formatter(FuncFormatter(form))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axes.xaxis, values, form)
     margin = max(np.log10(values.max() / values.min()) * 0.06, 0.04)
     axes.set_xlim(values.min() * 10**-margin, values.max() * 10**margin)
 

@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
-from voxscale.figures.scaling import DASH, METRIC_LABELS
+from voxscale.figures.scaling import DASH, R_LABEL
 
 REACH = 2.8  # half widths; what lies further is drawn here
 
 
 @style.house
-def draw_validation(validation: Mapping[str, Any], *, metric: str = "r") -> tuple[Figure, pd.DataFrame]:
+def draw_validation(validation: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """Left: scores of the nested family, the true line and the recovered one. Right: every check.
 
     Args:
@@ -31,7 +31,7 @@ def draw_validation(validation: Mapping[str, Any], *, metric: str = "r") -> tupl
     hues = {**style.colours(sorted(points.subject.unique())), "pooled": style.INK}
     names = list(dict.fromkeys(checks.check))
     figure, (left, right) = style.grid(1, 2, height=max(3.6, 1.6 + 0.3 * len(names)), width_ratios=[1.1, 1])
-    mean = _draw_line(left, points, lines, hues, metric)
+    mean = _draw_line(left, points, lines, hues)
     _draw_checks(right, checks, names, hues)
     statements = validation.get("statements", [])
     kept = [*checks.inside, *(row["holds"] for row in statements)]
@@ -42,9 +42,7 @@ def draw_validation(validation: Mapping[str, Any], *, metric: str = "r") -> tupl
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def _draw_line(
-    axes: Axes, points: pd.DataFrame, lines: pd.DataFrame, hues: dict[str, str], metric: str
-) -> pd.DataFrame:
+def _draw_line(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame, hues: dict[str, str]) -> pd.DataFrame:
     looks = {
         "endless training": ("#aab4be", ":", 1.4),
         "truth": ("#aab4be", "-", 4.0),
@@ -65,7 +63,7 @@ def _draw_line(
     axes.set_xticks(sorted(points.x.unique()))
     axes.minorticks_off()
     axes.set_xlabel("dimensions of the nested model")
-    axes.set_ylabel(METRIC_LABELS[metric])
+    axes.set_ylabel(R_LABEL)
     axes.set_title("Nested family")
     axes.legend(loc="best", fontsize=7.5)
     return mean
@@ -81,16 +79,11 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame, names: list[str], hues: dict[
     for i, subject in enumerate(subjects):
         mine = checks.subject == subject
         nudge = 0.5 * (len(subjects) / 2 - 0.5 - i) / max(len(subjects), 1)
+        look = {"color": hues[subject], "markersize": 5.5}
         for inside, face in ((True, hues[subject]), (False, "white")):
             use = mine & (checks.inside == inside)
-            axes.plot(
-                offset[use].clip(-REACH, REACH),
-                checks.check[use].map(place).astype(float) + nudge,
-                "o",
-                color=hues[subject],
-                markerfacecolor=face,
-                markersize=5.5,
-            )
+            at = checks.check[use].map(place).astype(float) + nudge
+            axes.plot(offset[use].clip(-REACH, REACH), at, "o", markerfacecolor=face, **look)
     style.name_rows(axes, [place[name] for name in names], [name.replace(", ", ",\n") for name in names])
     axes.set_xlim(-3, 3)
     axes.set_ylim(-0.7, len(names) - 0.3)
