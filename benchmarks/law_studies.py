@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from simulated_study import chain, joint_points, nested, resampled
+from simulated_study import chain, correlate, joint_points, nested, resampled
 
-from voxscale.encoding.fit import correlate
 from voxscale.laws.fit import fit_group
 from voxscale.laws.forms import FORMS, fit_form, implied_quantities
 from voxscale.laws.likelihood import form_criterion, resampled_covariance

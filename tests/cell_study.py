@@ -47,15 +47,10 @@ class Study:
     x: dict
     y: dict
 
-    def arguments(self, n_train=5, n_draws=1, **changes):
-        cell = {"model": "m", "layer": 2, "subject": "S1", "n_train": n_train, "n_draws": n_draws}
-        return {
-            "features": self.folder / "m.h5",
-            "responses": self.folder / "S1.h5",
-            "subject_table": self.folder / "S1.parquet",
-            "cell": cell,
-            "settings": settings_of(**changes),
-        }
+    def data(self, n_train=5, n_draws=1, features="m.h5", model="m", layer=2, **changes):
+        cell = {"model": model, "layer": layer, "subject": "S1", "n_train": n_train, "n_draws": n_draws}
+        files = [self.folder / name for name in (features, "S1.h5", "S1.parquet")]
+        return encoding.CellData(*files, cell, settings_of(**changes))
 
     def fit(self, **changes):
         outputs = {
@@ -63,7 +58,7 @@ class Study:
             "moments_out": self.folder / "moments.h5",
             "scratch": self.folder / "scratch",
         }
-        encoding.fit_cell(**self.arguments(**changes), **outputs)
+        encoding.fit_cell(self.data(**changes), **outputs)
         return tables.read("scores", self.folder / "scores.parquet").to_pandas()
 
 

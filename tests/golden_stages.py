@@ -221,9 +221,9 @@ def encoding(folder: Path) -> dict[str, list[float]]:
     changes = {"n_train": 3, "alphas": {"log10_min": -1, "log10_max": 2, "n": 7}}
     study.fit(n_draws=2, **changes)
     found = of_tables(folder, scores="scores.parquet")
-    arguments = {**study.arguments(**changes), "scores": folder / "scores.parquet"}
-    predict_cell(**arguments, predictions_out=folder / "predictions.h5")
-    weigh_cell(**arguments, weights_out=folder / "weights.h5")
+    data, scores = study.data(**changes), folder / "scores.parquet"
+    predict_cell(data, scores, folder / "predictions.h5")
+    weigh_cell(data, scores, folder / "weights.h5")
     for name, parts in {
         "moments": ["moments"],
         "predictions": ["oof", "test"],
@@ -241,18 +241,16 @@ def banded(folder: Path) -> dict[str, list[float]]:
     from voxscale.features import store
 
     study = cell_study.made_study(folder)
-    given = study.arguments(alphas={"log10_min": -1, "log10_max": 2, "n": 7})
     rng = np.random.default_rng(1)
     files = {story: folder / f"other-{story}.h5" for story in study.x}
     for story, values in study.x.items():
         other = rng.standard_normal((len(values), 4)) + values[:, :4]
         store.write_features(files[story], {1: other.astype(np.float32)}, {})
     store.write_feature_index(folder / "other.h5", files)
-    del given["features"]
-    given["cell"] |= {"model": "banded-two", "layer": 0}
-    bands = [{"model": "m", "layer": 2}, {"model": "other", "layer": 1}]
-    outputs = {"scores_out": folder / "scores.parquet", "bands_out": folder / "bands.parquet"}
-    fit_banded([folder / "m.h5", folder / "other.h5"], **given, **outputs, bands=bands, samples=5)
+    changes = {"alphas": {"log10_min": -1, "log10_max": 2, "n": 7}}
+    bands = [study.data(**changes), study.data(features="other.h5", model="other", layer=1, **changes)]
+    cell = {**bands[0].cell, "model": "banded-two", "layer": 0}
+    fit_banded(bands, cell, 5, folder / "scores.parquet", folder / "bands.parquet")
     return of_tables(folder, scores="scores.parquet", bands="bands.parquet")
 
 

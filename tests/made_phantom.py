@@ -34,7 +34,7 @@ def drives():
 @functools.cache
 def subject():
     rng = np.random.default_rng(5)
-    return brain.draw_subject(patches.place_voxels(60, rng, patches.read_meshes()), rng)
+    return brain.draw_subject(patches.place_voxels(60, rng), rng)
 
 
 @functools.cache

@@ -8,11 +8,19 @@ import h5py
 import numpy as np
 from scipy import signal
 
+from voxscale.encoding.fit import scored_rows
 from voxscale.io import tables
 from voxscale.laws.likelihood import aicc
 from voxscale.laws.points import Point
-from voxscale.ridge import RidgeProblem, solve_ridge, story_folds
-from voxscale.statistics import block_counts, block_sums, blocks_of, draw_weights, mean_scores
+from voxscale.ridge import RidgeProblem, solve_ridge, split_r, story_folds
+from voxscale.statistics import (
+    block_counts,
+    block_sums,
+    blocks_of,
+    centre_stories,
+    draw_weights,
+    mean_scores,
+)
 
 HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
 
@@ -20,6 +28,14 @@ HRF = np.array([0.2, 0.6, 1.0, 0.8, 0.4, 0.1])
 def smooth(white: np.ndarray) -> np.ndarray:
     """Series of unit variance that are correlated over some TRs, as haemodynamic ones are."""
     return signal.lfilter(HRF / np.linalg.norm(HRF), [1], white)[..., 50:]
+
+
+def correlate(predicted, observed, lengths=None, skip=0):
+    """Pearson r of each row within stories of these lengths, the first `skip` TRs of each left out: (voxels,)."""
+    lengths = [predicted.shape[1]] if lengths is None else lengths
+    rows = scored_rows(lengths, skip)
+    p, y = (centre_stories(x, lengths, skip)[:, rows] for x in (predicted, observed))
+    return split_r(p[None], y)[0]
 
 
 def chain(r, trs, noise_shared=0.3, seed=0):

@@ -1,16 +1,15 @@
 """Ridge weights of one cell at the alphas its fit chose."""
 
-from voxscale.encoding import weigh_cell, with_means
+from voxscale.encoding import CellData, weigh_cell, with_means
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        weigh_cell(
-            features=snakemake.input.features,
-            responses=snakemake.input.responses,
-            subject_table=snakemake.input.subject,
-            scores=snakemake.input.scores,
-            weights_out=snakemake.output.cell_weights,
-            cell=snakemake.params.cell,
-            settings=with_means(snakemake.params.settings, snakemake.resources),
+        data = CellData(
+            snakemake.input.features,
+            snakemake.input.responses,
+            snakemake.input.subject,
+            snakemake.params.cell,
+            with_means(snakemake.params.settings, snakemake.resources),
         )
+        weigh_cell(data, snakemake.input.scores, snakemake.output.cell_weights)

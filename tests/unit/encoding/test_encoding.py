@@ -8,7 +8,6 @@ from ridge_oracle import delay, fit
 from textbook import r_within
 
 from voxscale.dataset.responses import open_subject
-from voxscale.encoding import fit as encoding
 from voxscale.encoding.data import Features, TrainingResponses
 from voxscale.encoding.predict import predict_cell, weigh_cell
 from voxscale.errors import UserError
@@ -128,17 +127,17 @@ def test_constant_and_nan_voxels_have_no_score(study):
 
 
 def test_predictions(study):
-    arguments = study.arguments()
+    data = study.data()
     scores = study.fit()
     path = study.folder / "predictions.h5"
-    predict_cell(**arguments, scores=study.folder / "scores.parquet", predictions_out=path)
+    predict_cell(data, study.folder / "scores.parquet", path)
     with h5py.File(path) as file:
         oof, test = file["oof"][:], file["test"][:]
         assert file["train_story"][:].astype(str).tolist() == ["a", "b", "c", "d", "e"]
         assert file["train_trs"][:].tolist() == [40, 55, 48, 62, 45]
         assert file["voxel"][:].tolist() == COLUMNS.tolist()
     y = np.concatenate([zscore(study.y[s], 1) for s in "abcde"], 1)
-    folds = encoding.CellData(*arguments.values()).problem(0).folds
+    folds = data.problem(0).folds
     held = np.mean(
         [[np.corrcoef(oof[v, f.held], y[v, f.held])[0, 1] for v in range(VOXELS)] for f in folds], 0
     )
@@ -149,20 +148,20 @@ def test_predictions(study):
 
 
 def test_weights_give_the_test_predictions(study):
-    arguments = study.arguments()
     y = study.y | {"b": study.y["b"].copy()}
     y["b"][7] = np.nan
     write_study(study.folder, study.x, y)
     study.fit()
     scores, paths = study.folder / "scores.parquet", [study.folder / name for name in ("p.h5", "w.h5")]
-    predict_cell(**arguments, scores=scores, predictions_out=paths[0])
-    weigh_cell(**arguments, scores=scores, weights_out=paths[1])
+    data = study.data()
+    predict_cell(data, scores, paths[0])
+    weigh_cell(data, scores, paths[1])
     with h5py.File(paths[0]) as predictions, h5py.File(paths[1]) as file:
         test, w = predictions["test"][:], file["weights"][:]
         assert file["delay"][:].tolist() == [1, 2]
         assert file["voxel"][:].tolist() == COLUMNS.tolist()
     assert w.shape == (VOXELS, 2, WIDTH)
-    problem = encoding.CellData(*arguments.values()).problem(0)
+    problem = data.problem(0)
     x_test = delay(problem.x_test, problem.test_lengths, problem.delays)
     np.testing.assert_allclose(w.reshape(VOXELS, -1) @ x_test.T, test, atol=1e-5)
     assert np.isnan(w).all((1, 2)).tolist() == [v == 7 for v in range(VOXELS)]
@@ -170,11 +169,9 @@ def test_weights_give_the_test_predictions(study):
 
 def test_scores_of_another_grid_are_refused(study):
     study.fit()
-    arguments = study.arguments(alphas={"log10_min": -2.5})
+    data = study.data(alphas={"log10_min": -2.5})
     with pytest.raises(UserError, match="another grid of alphas"):
-        predict_cell(
-            **arguments, scores=study.folder / "scores.parquet", predictions_out=study.folder / "p.h5"
-        )
+        predict_cell(data, study.folder / "scores.parquet", study.folder / "p.h5")
 
 
 def test_features_are_never_cut_to_fit(study):

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 from scipy import stats
-from simulated_study import nested, summary_row, write_moments, write_voxels
+from simulated_study import correlate, nested, summary_row, write_moments, write_voxels
 
-from voxscale.encoding.fit import correlate
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.laws.fit import fit_group, preferred_form, write_law

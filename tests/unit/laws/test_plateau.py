@@ -1,6 +1,7 @@
 """Scores against size and against surprisal: the one that made them predicts the model left out."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from voxscale.features import store as feature_store
@@ -34,7 +35,7 @@ def test_predictor_that_made_the_scores_wins():
     by_bits = [point(f"m{i}", x, 0.3 - 0.1 * bits[f"m{i}"]) for i, x in enumerate(sizes)]
     by_size = [point(f"m{i}", x, 0.01 * np.log10(x), subject="T") for i, x in enumerate(sizes)]
     lost = point("unknown", 1e9, 0.1)
-    rows, fits = compare_predictors([*by_bits, *by_size, lost], bits)
+    rows, fits = compare_predictors(pd.DataFrame([*by_bits, *by_size, lost]), bits)
     assert len(rows) == 16
     error = {(row["subject"], row["predictor"]): row["left_out_rmse"] for row in fits}
     assert error["S", "bits"] < 1e-9 < error["S", "size"]

@@ -157,7 +157,7 @@ def test_oracle_on_noise_free_data_reaches_the_test_line(subject, signal, drives
 def test_the_ceiling_of_the_phantom_is_recovered(drives, repeats):
     """As many voxels as a subject of the demo, in responses that were heard 5 or 10 times."""
     rng = np.random.default_rng(repeats)
-    many = brain.draw_subject(patches.place_voxels(1200, rng, patches.read_meshes()), rng)
+    many = brain.draw_subject(patches.place_voxels(1200, rng), rng)
     heard = hear(many, brain.signals(many, *drives), "test", repeats, 3)
     columns = ceiling_columns([heard.swapaxes(1, 2)[:, :, SKIP:]])
     columns.pop("agreement")

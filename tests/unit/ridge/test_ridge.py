@@ -12,7 +12,6 @@ from ridge_problems import make_problem, whole
 from sklearn.linear_model import Ridge
 
 from voxscale.ridge import (
-    Kernel,
     chunk_folds,
     make_plan,
     plan_ridge,
@@ -23,6 +22,7 @@ from voxscale.ridge import (
     story_folds,
 )
 from voxscale.ridge.budget import choose_form
+from voxscale.ridge.kernel import delayed_kernel
 
 CV_GATE, TEST_GATE, LOSS_GATE, SAME_GATE = 2e-6, 5e-6, 1e-6, 0.999
 
@@ -228,7 +228,7 @@ def test_one_group_of_alphas_at_a_time_gives_the_same(monkeypatch):
 def test_nested_sets_take_blocks_of_one_kernel():
     lengths = [30, 25, 40, 35]
     problem = make_problem(lengths, 100, 15)
-    kernel = Kernel.of(problem.x_train, lengths, problem.delays)
+    kernel = delayed_kernel(torch.as_tensor(problem.x_train), lengths, problem.delays)
     rows = np.r_[0:30, 55:95]
     part = replace(
         problem,

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from simulated_study import chain, smooth
+from simulated_study import chain, correlate, smooth
 
-from voxscale.encoding.fit import correlate
 from voxscale.ridge import RidgeProblem, solve_ridge, story_folds
 from voxscale.scores.significant import error_at_zero, training_p
 from voxscale.statistics import block_sums, blocks_of, false_discovery, jackknife_error

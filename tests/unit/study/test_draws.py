@@ -35,8 +35,8 @@ def test_draws_are_nested_seeded_and_the_same_for_every_model():
 def test_draws_that_share_a_kernel_score_as_alone(study, monkeypatch):
     shared = study.fit(n_train=4, n_draws=3, form="dual")
     used = []
-    original = data.Kernel.of
-    monkeypatch.setattr(data.Kernel, "of", lambda *given: used.append(given) or original(*given))
+    original = data.delayed_kernel
+    monkeypatch.setattr(data, "delayed_kernel", lambda *given: used.append(given) or original(*given))
     study.fit(n_train=4, n_draws=3, form="dual")
     assert len(used) == 1
     monkeypatch.setattr(encoding.CellData, "share_kernel", lambda *given: None)
@@ -103,9 +103,6 @@ def test_finished_draws_of_other_settings_are_not_taken(study, monkeypatch):
 
 
 def test_what_a_fit_may_use_does_not_tell_draws_apart(study):
-    keys = {
-        encoding.CellData(*study.arguments(**changes).values()).key(0)
-        for changes in ({}, {"memory_gb": 3}, {"device": "auto"})
-    }
+    keys = {study.data(**changes).key(0) for changes in ({}, {"memory_gb": 3}, {"device": "auto"})}
     assert len(keys) == 1
-    assert encoding.CellData(*study.arguments(precision="float64").values()).key(0) not in keys
+    assert study.data(precision="float64").key(0) not in keys

@@ -19,16 +19,16 @@ from voxscale.errors import UserError
 
 _MASKS = ("thick", "cortical", "thin")  # of pycortex; ds003020's voxels are those of the first
 _SIDES = {"left": "lh", "right": "rh"}
+_ROUNDS = 40  # of matching nearest points and fitting an affine map to the pairs
 _POINTS = 4000  # of each cortex that the affine map is fitted to
 
 
-def nearest_vertices(source: np.ndarray, target: np.ndarray, rounds: int = 40) -> np.ndarray:
+def nearest_vertices(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """For each point of one surface the nearest point of another, after aligning the first with the second.
 
     Args:
         source: (n, 3) points of a hemisphere, in any unit but with axes that point alike.
         target: (m, 3) points of the same hemisphere of another brain.
-        rounds: of matching nearest points and fitting an affine map to the pairs.
 
     Returns:
         (n,) indexes into `target`.
@@ -36,7 +36,7 @@ def nearest_vertices(source: np.ndarray, target: np.ndarray, rounds: int = 40) -
     moved = (source - source.mean(0)) / source.std(0) * target.std(0) + target.mean(0)
     few = slice(None, None, max(1, len(source) // _POINTS)), slice(None, None, max(1, len(target) // _POINTS))
     design = np.column_stack([source, np.ones(len(source))])
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         # Pairs of both directions: with one alone, the map would shrink the surface into a part of the other.
         there = cKDTree(target).query(moved[few[0]])[1]
         back = cKDTree(moved).query(target[few[1]])[1]

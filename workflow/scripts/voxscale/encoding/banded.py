@@ -19,32 +19,23 @@ from voxscale.statistics import centre_stories
 
 
 def fit_banded(
-    features: Sequence[str | Path],
-    responses: str | Path,
-    subject_table: str | Path,
-    scores_out: str | Path,
-    bands_out: str | Path,
-    bands: Sequence[Mapping[str, Any]],
+    parts: Sequence[CellData],
     cell: Mapping[str, Any],
     samples: int,
-    settings: Mapping[str, Any],
+    scores_out: str | Path,
+    bands_out: str | Path,
 ) -> None:
     """Write table `scores` of a banded model, and table `bands`: what each band has in it.
 
     Args:
-        features: index of each band's features.
-        bands: model and layer of each band.
+        parts: data of each band, with model and layer of the band as its cell.
         cell: model (the banded one's slug), layer 0, subject, n_train.
         samples: candidates for how the penalty is shared between bands.
-        settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
 
     Raises:
         UserError: anything wrong with the files or the settings, in one line.
     """
-    parts = [
-        CellData(path, responses, subject_table, {**cell, **band}, settings)
-        for path, band in zip(features, bands, strict=True)
-    ]
+    bands = [{name: part.cell[name] for name in ("model", "layer")} for part in parts]
     data, problems = parts[0], [part.problem(0) for part in parts]
     with naming("config key encoding.memory_gb"):
         voxels_at_once([sizes_of(problem) for problem in problems], samples, problems[0].memory_gb)
@@ -52,23 +43,13 @@ def fit_banded(
     blocks = _watched(data, problems, samples, share, r)
     found = score_blocks(data, problems[0], blocks, cell["model"])
     found["n_features"] = np.array(sum(problem.n_features for problem in problems))
-    provenance = collect(
-        cell=dict(cell), bands=[dict(band) for band in bands], samples=samples, settings=dict(settings)
-    )
-    rows = [
-        pa.table(
-            {
-                **{name: pa.repeat(cell[name], len(share[b])) for name in ("model", "subject", "n_train")},
-                "band": pa.repeat(b, len(share[b])),
-                "band_model": pa.repeat(band["model"], len(share[b])),
-                "band_layer": pa.repeat(band["layer"], len(share[b])),
-                "voxel": pa.array(data.responses.voxels),
-                "share": pa.array(share[b]),
-                "r": pa.array(r[b]),
-            }
-        )
-        for b, band in enumerate(bands)
-    ]
+    provenance = collect(cell=dict(cell), bands=bands, samples=samples, settings=dict(data.settings))
+    rows = []
+    for b, band in enumerate(bands):
+        same = {name: cell[name] for name in ("model", "subject", "n_train")}
+        same |= {"band": b, "band_model": band["model"], "band_layer": band["layer"]}
+        columns = {name: pa.repeat(value, len(share[b])) for name, value in same.items()}
+        rows.append(pa.table({**columns, "voxel": data.responses.voxels, "share": share[b], "r": r[b]}))
     tables.write("bands", pa.concat_tables(rows), bands_out, provenance)
     tables.write("scores", score_rows(data, cell, 0, found), scores_out, provenance)
 

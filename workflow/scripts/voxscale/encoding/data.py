@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from voxscale.dataset import SubjectResponses, open_subject
 from voxscale.errors import UserError, naming
 from voxscale.features import feature_files, read_features
 from voxscale.io import tables
 from voxscale.provenance import collect, hash_config
-from voxscale.ridge import Kernel, RidgePlan, RidgeProblem, find_device, make_folds, plan_ridge
+from voxscale.ridge import RidgePlan, RidgeProblem, delayed_kernel, find_device, make_folds, plan_ridge
 from voxscale.statistics import skipped_trs
 from voxscale.timeseries import PooledScale, zscore
 from voxscale.versions import numbers
@@ -38,21 +39,14 @@ def read_roles(subject_table: Path) -> tuple[list[str], list[str]]:
     """
     table = tables.read("subjects", subject_table)
     rows = table.select(["story", "role", "stimulus_sha"]).to_pylist()
-    tested = {
-        key: row["story"]
-        for row in rows
-        if row["role"] == "test"
-        for key in (row["story"], row["stimulus_sha"])
-    }
-    for row in rows:
-        for key in (row["story"], row["stimulus_sha"]):
-            if row["role"] == "train" and key in tested:
-                raise UserError(
-                    f"{subject_table}: training story {row['story']} is test story {tested[key]}; "
-                    "take it out of one"
-                )
-    by_role = {role: [row["story"] for row in rows if row["role"] == role] for role in ("train", "test")}
-    return by_role["train"], by_role["test"]
+    train, test = ([row for row in rows if row["role"] == role] for role in ("train", "test"))
+    tested = {row[name]: row["story"] for row in test for name in ("story", "stimulus_sha")}
+    for row in train:
+        if same := tested.get(row["story"]) or tested.get(row["stimulus_sha"]):
+            raise UserError(
+                f"{subject_table}: training story {row['story']} is test story {same}; take it out of one"
+            )
+    return [row["story"] for row in train], [row["story"] for row in test]
 
 
 def draw_stories(training: Sequence[str], n_train: int, draw: int, seed: int) -> list[str]:
@@ -69,6 +63,11 @@ def draw_stories(training: Sequence[str], n_train: int, draw: int, seed: int) ->
         )
     order = np.random.default_rng([seed, draw]).permutation(len(training))
     return [training[i] for i in sorted(order[:n_train])]
+
+
+def _scaled(parts: Sequence[np.ndarray], axis: int, known: PooledScale | None = None) -> np.ndarray:
+    """Stories one after the other along `axis`, each scaled by itself or by what is known."""
+    return np.concatenate([known.apply(x, axis) if known else zscore(x, axis) for x in parts], axis)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Features:
 
     def training(self, stories: Sequence[str]) -> np.ndarray:
         """(n, d) float32, z-scored per story, so that the scaling does not depend on the other stories."""
-        return np.concatenate([zscore(self.read(story)) for story in stories])
+        return _scaled([self.read(story) for story in stories], 0)
 
     def test(self, stories: Sequence[str], training: Sequence[str], zscore_test: str) -> np.ndarray:
         """(m, d) float32.
@@ -113,13 +112,11 @@ class Features:
         Args:
             zscore_test: `story`: each by itself; `training`: with the statistics of the training stories.
         """
-        parts = [self.read(story) for story in stories]
-        if zscore_test == "story":
-            return np.concatenate([zscore(part) for part in parts])
         # ASSUME: training stories are each scaled by themselves, but a test story must not be, or what it is
         # scaled by would hold its own future; the pooled statistics of training stand in.
-        known = PooledScale.of([self.read(story) for story in training], 0)
-        return np.concatenate([known.apply(part, 0) for part in parts])
+        by_training = zscore_test == "training"
+        known = PooledScale.of([self.read(story) for story in training], 0) if by_training else None
+        return _scaled([self.read(story) for story in stories], 0, known)
 
 
 class TrainingResponses:
@@ -137,15 +134,13 @@ class TrainingResponses:
         parts = [self._responses.read(story, voxels) for story in self._stories]
         known = PooledScale.of(parts, 1)
         self._mean[voxels], self._deviation[voxels] = known.mean, known.deviation
-        return np.concatenate([zscore(part, 1) for part in parts], 1)
+        return _scaled(parts, 1)
 
     def test(self, stories: Sequence[str], voxels: slice, zscore_test: str) -> np.ndarray:
         """Test responses (v, m) of voxels whose training responses were read before; see `Features.test`."""
-        parts = [self._responses.read(story, voxels) for story in stories]
-        if zscore_test == "story":
-            return np.concatenate([zscore(part, 1) for part in parts], 1)
         known = PooledScale(self._mean[voxels], self._deviation[voxels])
-        return np.concatenate([known.apply(part, 1) for part in parts], 1)
+        parts = [self._responses.read(story, voxels) for story in stories]
+        return _scaled(parts, 1, known if zscore_test == "training" else None)
 
 
 def plan_in_memory(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
@@ -158,7 +153,9 @@ class CellData:
     """The data of one cell: where they are, and its ridge problems draw by draw.
 
     Args:
-        features, responses, subject_table: files of the model and of the subject.
+        features: index of the model's features.
+        responses: `results/responses/<subject>.h5`.
+        subject_table: table `subjects` of the subject.
         cell: model, layer, subject, n_train, n_draws.
         settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
 
@@ -185,7 +182,7 @@ class CellData:
                 f"config key scoring.skip_s: {settings['skip_s']:g} s leave nothing of the test stories "
                 "to score; lower it"
             )
-        self.kernel: tuple[list[str], Kernel] | None = None
+        self.kernel: tuple[list[str], torch.Tensor] | None = None
 
     def stories(self, draw: int) -> list[str]:
         """Training stories of a draw."""
@@ -246,9 +243,8 @@ class CellData:
         how = plan_in_memory(problem)
         room = self.settings["memory_gb"] - how.bytes / 1e9
         if how.form == "dual" and 8 * n * (n + len(problem.x_train)) / 1e9 < room:
-            device = find_device(self.settings["device"])
-            values = self.features.training(union)
-            self.kernel = union, Kernel.of(values, self.lengths(union), self.settings["delays"], device)
+            x = torch.as_tensor(self.features.training(union), device=find_device(self.settings["device"]))
+            self.kernel = union, delayed_kernel(x, self.lengths(union), self.settings["delays"])
 
     def key(self, draw: int) -> str:
         """Digest of everything a draw's numbers depend on."""

@@ -18,31 +18,9 @@ from voxscale.errors import UserError
 from voxscale.io import add_array, attributes, new_hdf5, open_hdf5, set_attributes, tables
 from voxscale.progress import bar
 from voxscale.ridge import Block, RidgeProblem, solve_ridge
-from voxscale.statistics import block_sums, blocks_of, centre_stories, permutation_p
+from voxscale.statistics import block_sums, blocks_of, correlations, permutation_p
 
 PER_VOXEL = ("r", "r_uncut", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
-
-
-def correlate(
-    predicted: np.ndarray, observed: np.ndarray, lengths: Sequence[int] | None = None, skip: int = 0
-) -> np.ndarray:
-    """Pearson r of each row within stories, (v,) float64; NaN where one of the two does not vary or is NaN.
-
-    Args:
-        predicted, observed: (v, test TRs).
-        lengths: TRs of each test story, in the order they are concatenated; None: it is one story.
-        skip: TRs left out at the start of each story.
-    """
-    lengths = [predicted.shape[1]] if lengths is None else lengths
-    rows = scored_rows(lengths, skip)
-    centred = [centre_stories(x, lengths, skip)[:, rows] for x in (predicted, observed)]
-    spreads = [np.sqrt((x**2).sum(1)) for x in centred]
-    sizes = [np.abs(x).max(1, initial=0) for x in (predicted, observed)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # A constant float32 series has a deviation of rounding size.
-        varies = [spread > 1e-6 * size for spread, size in zip(spreads, sizes, strict=True)]
-        r = (centred[0] * centred[1]).sum(1) / (spreads[0] * spreads[1])
-        return np.where(varies[0] & varies[1], r, np.nan)
 
 
 def scored_rows(lengths: Sequence[int], skip: int) -> np.ndarray:
@@ -69,6 +47,7 @@ def score_blocks(
     settings, lengths, n_voxels = data.settings, list(data.test_lengths.values()), data.responses.n_voxels
     cut = settings["block_trs"], data.skip
     blocks = blocks_of(data.test_lengths, *cut)
+    scored = blocks.kept(data.skip)
     found = {name: np.full(n_voxels, np.nan, np.float32) for name in PER_VOXEL}
     found["alpha_edge"] = np.zeros(n_voxels, np.int8)
     found["moments"] = np.full((len(blocks.n), 5, n_voxels), np.nan, np.float32)
@@ -76,14 +55,15 @@ def score_blocks(
         for block in fitted:
             voxels, predicted = block.voxels, block.test_prediction
             y = problem.y_train.test(data.test, voxels, settings["zscore_test"])
-            found["r"][voxels] = correlate(predicted, y, lengths, data.skip)
-            found["r_uncut"][voxels] = correlate(predicted, y, lengths)
+            sums = block_sums(predicted, y, blocks)
+            found["moments"][:, :, voxels] = sums
+            found["r"][voxels] = correlations(sums[scored], blocks.take(scored))[0]
+            found["r_uncut"][voxels] = correlations(sums, blocks)[0]
             found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
             found["alpha_edge"][voxels] = block.edge
             found["p"][voxels] = permutation_p(
                 predicted, y, lengths, *cut, settings["permutations"], settings["seed"]
             )
-            found["moments"][:, :, voxels] = block_sums(predicted, y, blocks)
             progress.update(voxels.stop - voxels.start)
     found["train_trs"], found["n_features"] = np.array(len(problem.x_train)), np.array(problem.n_features)
     return found
@@ -102,30 +82,16 @@ def score_rows(
     return pa.table({**columns, "voxel": pa.array(data.responses.voxels)})
 
 
-def fit_cell(
-    features: str | Path,
-    responses: str | Path,
-    subject_table: str | Path,
-    scores_out: str | Path,
-    moments_out: str | Path,
-    scratch: str | Path,
-    cell: Mapping[str, Any],
-    settings: Mapping[str, Any],
-) -> None:
+def fit_cell(data: CellData, scores_out: str | Path, moments_out: str | Path, scratch: str | Path) -> None:
     """Fit every draw of a cell and write its table `scores` and its moments.
 
     A finished draw is kept under `scratch` until the cell is done: a killed fit continues with its next draw.
 
-    Args:
-        features, responses, subject_table: files of the model and of the subject.
-        cell: model, layer, subject, n_train, n_draws.
-        settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
-
     Raises:
         UserError: anything wrong with the files or the settings, in one line.
     """
-    data = CellData(features, responses, subject_table, cell, settings)
-    kept = {draw: Path(scratch) / f"draw-{draw}-{data.key(draw)}.h5" for draw in range(cell["n_draws"])}
+    draws = range(data.cell["n_draws"])
+    kept = {draw: Path(scratch) / f"draw-{draw}-{data.key(draw)}.h5" for draw in draws}
     left = [draw for draw, path in kept.items() if not _is_kept(path)]
     data.share_kernel(left)
     for draw in left:
@@ -137,10 +103,10 @@ def fit_cell(
                 else:
                     set_attributes(file, {name: values})
     try:
-        blocks = blocks_of(data.test_lengths, settings["block_trs"], data.skip)
+        blocks = blocks_of(data.test_lengths, data.settings["block_trs"], data.skip)
         moments = (_read(path)["moments"] for path in kept.values())
         write_moments(moments_out, moments, len(kept), blocks, data.responses.voxels, data.provenance)
-        rows = [score_rows(data, cell, draw, _read(path)) for draw, path in kept.items()]
+        rows = [score_rows(data, data.cell, draw, _read(path)) for draw, path in kept.items()]
         tables.write("scores", pa.concat_tables(rows), scores_out, data.provenance)
     except (FileNotFoundError, UserError):
         # Another job fits the same cell: SLURM gave up its node, but it lived on. It was done first.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -15,7 +14,7 @@ from voxscale.encoding.data import CellData, plan_in_memory
 from voxscale.errors import UserError
 from voxscale.io import add_array, checked, new_hdf5, set_attributes, tables
 from voxscale.progress import bar
-from voxscale.ridge import predict_ridge, solve_weights
+from voxscale.ridge import RidgeProblem, predict_ridge, solve_weights
 
 
 @contextlib.contextmanager
@@ -27,15 +26,7 @@ def _new_file(path: str | Path, data: CellData) -> Iterator[h5py.File]:
         set_attributes(file, {"provenance": json.dumps(data.provenance, sort_keys=True)})
 
 
-def predict_cell(
-    features: str | Path,
-    responses: str | Path,
-    subject_table: str | Path,
-    scores: str | Path,
-    predictions_out: str | Path,
-    cell: Mapping[str, Any],
-    settings: Mapping[str, Any],
-) -> None:
+def predict_cell(data: CellData, scores: str | Path, predictions_out: str | Path) -> None:
     """Write the predictions of a cell's first draw at the alphas its fit chose.
 
     The file holds `oof` (voxels, training TRs), each TR predicted by the folds that hold it out, and `test`
@@ -43,16 +34,12 @@ def predict_cell(
     order of the columns (`train_story`, `train_trs`, `test_story`, `test_trs`).
 
     Args:
-        features, responses, subject_table, cell, settings: as for `fit_cell`.
         scores: the cell's table.
 
     Raises:
         UserError: anything wrong with the files, or scores of other voxels or another grid of alphas.
     """
-    data = CellData(features, responses, subject_table, cell, settings)
-    problem, n_voxels = data.problem(0), data.responses.n_voxels
-    plan_in_memory(problem, centred=False)
-    chosen = _chosen(scores, data.responses.voxels, problem.absolute_alphas())
+    (problem, chosen), n_voxels = _solved(data, scores, centred=False), data.responses.n_voxels
     with _new_file(predictions_out, data) as file:
         oof, test = (
             file.create_dataset(name, **checked((n_voxels, len(rows)), (64, len(rows))))
@@ -67,15 +54,7 @@ def predict_cell(
             add_array(file, f"{role}_trs", data.lengths(names))
 
 
-def weigh_cell(
-    features: str | Path,
-    responses: str | Path,
-    subject_table: str | Path,
-    scores: str | Path,
-    weights_out: str | Path,
-    cell: Mapping[str, Any],
-    settings: Mapping[str, Any],
-) -> None:
+def weigh_cell(data: CellData, scores: str | Path, weights_out: str | Path) -> None:
     """Write the ridge weights of a cell's first draw at the alphas its fit chose.
 
     The file holds `weights` (voxels, delays, features) float32, from features z-scored per story to responses
@@ -83,10 +62,7 @@ def weigh_cell(
 
     Args, Raises: as for `predict_cell`.
     """
-    data = CellData(features, responses, subject_table, cell, settings)
-    problem, n_voxels = data.problem(0), data.responses.n_voxels
-    plan_in_memory(problem)
-    chosen = _chosen(scores, data.responses.voxels, problem.absolute_alphas())
+    (problem, chosen), n_voxels = _solved(data, scores), data.responses.n_voxels
     shape = n_voxels, len(problem.delays), problem.x_train.shape[1]
     with _new_file(weights_out, data) as file:
         table = file.create_dataset("weights", **checked(shape, (1, *shape[1:])), fillvalue=np.nan)
@@ -97,15 +73,18 @@ def weigh_cell(
                 progress.update(len(part.voxels))
 
 
-def _chosen(scores: str | Path, voxels: np.ndarray, alphas: np.ndarray) -> np.ndarray:
-    """(voxels,) index into the grid of each voxel's alpha; -1 where it has none."""
-    table = tables.read("scores", scores, ["draw", "voxel", "alpha"]).to_pydict()
-    first = np.array(table["draw"]) == 0
-    alpha = np.array(table["alpha"], np.float64)[first]
-    if not np.array_equal(np.array(table["voxel"])[first], voxels):
+def _solved(data: CellData, scores: str | Path, centred: bool = True) -> tuple[RidgeProblem, np.ndarray]:
+    """The first draw's problem, and (voxels,) index of each voxel's alpha on its grid; -1: it has none."""
+    problem = data.problem(0)
+    plan_in_memory(problem, centred)
+    alphas = problem.absolute_alphas()
+    table = tables.read("scores", scores, ["draw", "voxel", "alpha"])
+    first = table["draw"].to_numpy() == 0
+    alpha = table["alpha"].to_numpy()[first].astype(np.float64)
+    if not np.array_equal(table["voxel"].to_numpy()[first], data.responses.voxels):
         raise UserError(f"{scores}: has other voxels than the responses; fit the cell again")
     known = np.isfinite(alpha)
     index = np.abs(np.log(np.where(known, alpha, 1.0))[:, None] - np.log(alphas)).argmin(1)
     if not np.allclose(alphas[index][known], alpha[known], rtol=1e-4):
         raise UserError(f"{scores}: was fitted with another grid of alphas; fit the cell again")
-    return np.where(known, index, -1)
+    return problem, np.where(known, index, -1)

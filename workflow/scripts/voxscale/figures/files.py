@@ -43,14 +43,12 @@ def draw_figure(
     save_figure(*drawing(**frames, **options), png, pdf, csv)
 
 
-def read_table(
-    name: str, paths: str | Path | Sequence[str | Path], columns: list[str] | None = None
-) -> pd.DataFrame:
+def read_table(name: str, paths: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     """One table, or the rows of several files of it; empty without files."""
     paths = [paths] if isinstance(paths, str | Path) else list(paths)
-    parts = [tables.read(name, path, columns).to_pandas() for path in paths]
+    parts = [tables.read(name, path).to_pandas() for path in paths]
     if not parts:
-        return pd.DataFrame(columns=columns or tables.SCHEMAS[name].names)
+        return pd.DataFrame(columns=tables.SCHEMAS[name].names)
     return pd.concat(parts, ignore_index=True)
 
 

@@ -59,9 +59,9 @@ def grid(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = WI
 
 
 @house
-def sentence(text: str, height: float = 1.2) -> tuple[Figure, pd.DataFrame]:
+def sentence(text: str) -> tuple[Figure, pd.DataFrame]:
     """A sentence in place of a figure that the study has no data for."""
-    figure, axes = grid(height=height)
+    figure, axes = grid(height=1.2)
     axes.axis("off")
     axes.text(0.5, 0.5, textwrap.fill(text, 90), ha="center", va="center", color=MUTED, fontsize=9)
     return figure, pd.DataFrame({"note": [text]})
@@ -109,11 +109,11 @@ def labelled_points(figure: Figure) -> list[tuple[float, float, str]]:
     return found
 
 
-def format_signed(value: float, digits: int = 0) -> str:
-    """A number with its sign and a true minus, without a sign when it rounds to zero; infinity is `∞`."""
+def format_signed(value: float) -> str:
+    """A whole number with its sign and a true minus; no sign when it rounds to zero; infinity is `∞`."""
     if np.isinf(value):
         return "∞" if value > 0 else "−∞"
-    text = f"{value:+.{digits}f}"
+    text = f"{value:+.0f}"
     return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 

@@ -76,9 +76,8 @@ def _draw_checks(axes: Axes, checks: pd.DataFrame, names: list[str], hues: dict[
     place = {name: len(names) - 1 - i for i, name in enumerate(names)}
     subjects = list(dict.fromkeys(checks.subject))
     axes.axvspan(-1, 1, color="#e9eef2", zorder=0)
-    for i, subject in enumerate(subjects):
+    for subject, nudge in style.nudges(subjects, 0.5 * (1 - 1 / len(subjects))).items():
         mine = checks.subject == subject
-        nudge = 0.5 * (len(subjects) / 2 - 0.5 - i) / max(len(subjects), 1)
         look = {"color": hues[subject], "markersize": 5.5}
         for inside, face in ((True, hues[subject]), (False, "white")):
             use = mine & (checks.inside == inside)

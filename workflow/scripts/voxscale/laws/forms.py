@@ -25,75 +25,43 @@ _GOLDEN = (np.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class LawForm:
-    """One form of law.
+    """One form of law: constant + slope · basis(x, nonlinear), of which a form may lack all but the slope.
 
     Args:
         name: of the form.
-        parameters: names, in the order of a fit's columns.
+        parameters: names of the constant, the slope and the nonlinear parameter, in this order.
         grid: values of the nonlinear parameter, for x divided by its geometric mean; empty if there is none.
         basis: (x, nonlinear (...,)) -> (..., points) the function that the slope multiplies.
         constant: whether a constant is added.
         bounded: whether the plateau is held at or below the ceiling.
-        rescale: (offset, slope, nonlinear, x scale) -> parameters in the units of x.
-        curve: (x, *parameters) -> the law at x.
+        in_x: whether the nonlinear parameter has the unit of x.
     """
 
     name: str
     parameters: tuple[str, ...]
     grid: np.ndarray
     basis: Callable[[np.ndarray, np.ndarray], np.ndarray]
-    constant: bool
-    bounded: bool
-    rescale: Callable[..., list[np.ndarray]]
-    curve: Callable[..., np.ndarray]
+    constant: bool = False
+    bounded: bool = False
+    in_x: bool = False
 
     def value(self, x: np.ndarray, parameters: np.ndarray) -> np.ndarray:
         """The law at x (points,): parameters (..., n) -> (..., points)."""
-        return self.curve(x, *np.moveaxis(parameters[..., None, :], -1, 0))
+        slope = parameters[..., int(self.constant), None] * self.basis(x, parameters[..., -1])
+        return slope + parameters[..., :1] if self.constant else slope
 
 
+_EXPONENTS, _RATES, _HALVES = np.linspace(-2, 2, 81), np.geomspace(0.01, 5, 60), np.geomspace(1e-3, 1e3, 80)
 FORMS: dict[str, LawForm] = {
     form.name: form
     for form in (
+        LawForm("log_linear", ("a", "b"), np.empty(0), lambda x, _: np.log10(x), constant=True),
+        LawForm("power", ("a", "alpha"), _EXPONENTS, lambda x, alpha: x ** alpha[..., None]),
         LawForm(
-            "log_linear",
-            ("a", "b"),
-            np.empty(0),
-            lambda u, _: np.log10(u),
-            True,
-            False,
-            lambda offset, slope, _, scale: [offset - slope * np.log10(scale), slope],
-            lambda x, a, b: a + b * np.log10(x),
+            "saturating", ("c", "a", "alpha"), _RATES, lambda x, rate: -(x ** -rate[..., None]), True, True
         ),
         LawForm(
-            "power",
-            ("a", "alpha"),
-            np.linspace(-2, 2, 81),
-            lambda u, alpha: u ** alpha[..., None],
-            False,
-            False,
-            lambda _, slope, alpha, scale: [slope * scale**-alpha, alpha],
-            lambda x, a, alpha: a * x**alpha,
-        ),
-        LawForm(
-            "saturating",
-            ("c", "a", "alpha"),
-            np.geomspace(0.01, 5, 60),
-            lambda u, alpha: -(u ** -alpha[..., None]),
-            True,
-            True,
-            lambda offset, slope, alpha, scale: [offset, slope * scale**alpha, alpha],
-            lambda x, c, a, alpha: c - a * x**-alpha,
-        ),
-        LawForm(
-            "learning_curve",
-            ("c", "k"),
-            np.geomspace(1e-3, 1e3, 80),
-            lambda u, k: u / (u + k[..., None]),
-            False,
-            True,
-            lambda _, slope, k, scale: [slope, k * scale],
-            lambda x, c, k: c * x / (x + k),
+            "learning_curve", ("c", "k"), _HALVES, lambda x, k: x / (x + k[..., None]), False, True, True
         ),
     )
 }
@@ -171,11 +139,12 @@ def fit_form(
     if within < len(form.parameters) or not whole.any():
         return parameters, rss
     member = None if families is None else (np.unique(labels)[:, None] == labels).astype(float)
-    scale = np.exp(np.log(x).mean())
-    u, y = x / scale, y[whole]
-    at = _search(form, u, y, ceiling, member) if len(form.grid) else np.zeros(len(y))
-    offset, slope, rss[whole] = _fit_linear(form, form.basis(u, at) + np.zeros_like(y), y, ceiling, member)
-    parameters[whole] = np.stack(form.rescale(offset, slope, at, scale), -1)
+    scale, y = np.exp(np.log(x).mean()), y[whole]
+    at = _search(form, x / scale, y, ceiling, member) if len(form.grid) else np.zeros(len(y))
+    at = at * scale if form.in_x else at
+    offset, slope, rss[whole] = _fit_linear(form, form.basis(x, at) + np.zeros_like(y), y, ceiling, member)
+    found = [offset] * form.constant + [slope] + [at] * bool(len(form.grid))
+    parameters[whole] = np.stack(found, -1)
     return parameters, rss
 
 

@@ -49,13 +49,8 @@ def resampled_covariance(resamples: np.ndarray, n_units: int) -> np.ndarray:
 
 
 def _whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each scatter: a matrix that makes errors independent with variance 1, and the covariance's size.
-
-    Args:
-        covariance: (points, points); y: (points,), which gives scatters their scale.
-
-    Returns:
-        whitening (scatters, points, points) and the covariance's log determinant (scatters,).
+    """For each scatter a matrix (points, points) that makes errors independent with variance 1, and the log
+    determinant of the covariance. y gives scatters their scale.
     """
     values, vectors = np.linalg.eigh(covariance)
     scale = max(float(np.trace(covariance)) / len(y), float(np.var(y)), 1e-18)
@@ -136,10 +131,8 @@ def akaike_weights(
     deviances are shrunk as its inverse is (Hartlap et al. 2007, doi:10.1051/0004-6361:20066170).
 
     Args:
-        deviances: -2 log likelihood of each form.
-        parameters: number of parameters of each form.
-        points: points fitted.
-        n_units: blocks that were resampled.
+        deviances, parameters: -2 log likelihood and number of parameters of each form.
+        points, n_units: number of points fitted, and of blocks resampled.
     """
     free = freedom(n_units)
     shrink = max((free - points - 1) / free, _LEAST_SHRINKING)

@@ -6,17 +6,18 @@ they follow size, scores stop rising where models stop predicting better.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from voxscale.features import feature_attrs, feature_files
 from voxscale.io import tables
 from voxscale.provenance import collect
 
-_PREDICTORS = {"size": (0,), "bits": (1,), "size and bits": (0, 1)}
+_PREDICTORS = {"size": [0], "bits": [1], "size and bits": [0, 1]}
 
 
 def _mean_bits(index: str | Path) -> float:
@@ -44,33 +45,23 @@ def left_out_error(design: np.ndarray, y: np.ndarray) -> float:
 
 
 def compare_predictors(
-    points: Sequence[Mapping[str, Any]], bits: Mapping[str, float]
+    points: pd.DataFrame, bits: Mapping[str, float]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of tables `plateau` and `plateau_fits`.
 
     Args:
-        points: rows of table `law_points` of a law over models.
+        points: table `law_points` of a law over models.
         bits: bits per character by model; models without are left out.
     """
-    known = [
-        {name: row[name] for name in ("law", "subject", "metric", "voxel_set", "model", "x", "y", "wide")}
-        | {"family": row["group"], "bits_per_character": bits[row["model"]]}
-        for row in points
-        if np.isfinite(bits.get(row["model"], np.nan)) and np.isfinite(row["y"])
-    ]
-    groups: dict[tuple, list[dict[str, Any]]] = {}
-    for row in known:
-        key = tuple(row[name] for name in ("law", "subject", "metric", "voxel_set"))
-        groups.setdefault(key, []).append(row)
-    fits = []
-    for (law, subject, metric, name), rows in groups.items():
-        y = np.array([row["y"] for row in rows])
-        x = np.array([[np.log10(row["x"]), row["bits_per_character"]] for row in rows])
-        key = {"law": law, "subject": subject, "metric": metric, "voxel_set": name, "n_points": len(y)}
+    known = points.assign(bits_per_character=points.model.map(bits), family=points.group)
+    known = known.dropna(subset=["bits_per_character", "y"])
+    key, fits = ["law", "subject", "metric", "voxel_set"], []
+    for names, rows in known.groupby(key, sort=False):
+        x, y = np.column_stack([np.log10(rows.x), rows.bits_per_character]), rows.y.to_numpy()
+        about = dict(zip(key, names, strict=True)) | {"n_points": len(y), "spread": float(y.std())}
         for predictor, columns in _PREDICTORS.items():
-            error = left_out_error(x[:, list(columns)], y)
-            fits.append(key | {"predictor": predictor, "left_out_rmse": error, "spread": float(y.std())})
-    return known, fits
+            fits.append(about | {"predictor": predictor, "left_out_rmse": left_out_error(x[:, columns], y)})
+    return known[tables.SCHEMAS["plateau"].names].to_dict("records"), fits
 
 
 def write_plateau(
@@ -83,6 +74,6 @@ def write_plateau(
         features: model -> its feature index.
     """
     bits = {model: _mean_bits(path) for model, path in features.items()}
-    rows, fits = compare_predictors(tables.read("law_points", points).to_pylist(), bits)
+    rows, fits = compare_predictors(tables.read("law_points", points).to_pandas(), bits)
     tables.write("plateau", rows, output, collect())
     tables.write("plateau_fits", fits, output_fits, collect())

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_STEPS = 13  # values of each nonlinear parameter in a round of the search
+
 
 @dataclass(frozen=True)
 class Surface:
@@ -93,11 +95,9 @@ class FittedSurface:
 
 
 def _solve(designs: np.ndarray, y: np.ndarray, plateau: float | None) -> tuple[np.ndarray, np.ndarray]:
-    """Linear parameters (designs, studies, linear) and rss (designs, studies).
+    """Linear parameters (designs, studies, linear), the first at most `plateau`, and rss (designs, studies).
 
-    Args:
-        designs: (designs, points, linear); y: (studies, points).
-        plateau: largest first parameter.
+    Of designs (designs, points, linear) and y (studies, points).
     """
 
     def project(designs: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,7 +119,6 @@ def fit_surface(
     d: np.ndarray,
     y: np.ndarray,
     ceiling: float = 1.0,
-    steps: int = 13,
     whitening: np.ndarray | None = None,
 ) -> FittedSurface:
     """Least-squares fit.
@@ -128,7 +127,6 @@ def fit_surface(
         n, d: (points,) parameters and hours.
         y: (studies, points), finite.
         ceiling: largest plateau.
-        steps: values of each nonlinear parameter in a round of the search.
         whitening: (points, points) that makes the points' errors independent and of variance 1.
     """
     whiten = np.eye(len(n)) if whitening is None else whitening
@@ -145,7 +143,7 @@ def fit_surface(
     nonlinear = np.full((studies, len(surface.nonlinear)), np.nan)
 
     def search(rows: np.ndarray, ranges: list[tuple[float, float]]) -> None:
-        cells = list(itertools.product(*(np.geomspace(low, high, steps) for low, high in ranges)))
+        cells = list(itertools.product(*(np.geomspace(low, high, _STEPS) for low, high in ranges)))
         designs = whiten @ np.stack([surface.design(u, v, *values) for values in cells])
         found, rss = _solve(designs, y[rows], plateau)
         first = rss.argmin(0)
@@ -156,7 +154,7 @@ def fit_surface(
         best[rows] = np.minimum(best[rows], here)
 
     search(np.arange(studies), list(surface.ranges))
-    span = [(high / low) ** (1 / (steps - 1)) for low, high in surface.ranges]
+    span = [(high / low) ** (1 / (_STEPS - 1)) for low, high in surface.ranges]
     for _ in range(2):
         # Studies that share a best cell of the grid are refined together.
         for centre in np.unique(nonlinear, axis=0):
@@ -166,5 +164,5 @@ def fit_surface(
                 for c, s, (low, high) in zip(centre, span, surface.ranges, strict=True)
             ]
             search(rows, ranges)
-        span = [s ** (2 / (steps - 1)) for s in span]
+        span = [s ** (2 / (_STEPS - 1)) for s in span]
     return FittedSurface(surface, scale, linear, nonlinear, best)

@@ -11,7 +11,7 @@ V voxels, K delays.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,16 +23,14 @@ WIDTHS = (1, 2, 4, 8, 16, 32)
 PENALTIES = np.logspace(-4, 0.5, 10)
 
 
-@dataclass(frozen=True)
-class _Fit:
+class _Fit(NamedTuple):
     """The ridge of one width and penalty as a linear map from training responses to test predictions."""
 
     predict: np.ndarray  # (M, N), centred over test TRs
     noise: np.ndarray  # (lags,) weight of the noise's autocovariance at each lag in a prediction's variance
 
 
-@dataclass(frozen=True)
-class RidgeMaps:
+class RidgeMaps(NamedTuple):
     """What is the same for all subjects about the nested family: made by `ridge_maps`."""
 
     training: list[str]
@@ -46,9 +44,9 @@ def _scored(test: Sequence[str], parts: Mapping[str, np.ndarray], skip: int) -> 
     return np.concatenate([parts[story][skip:] for story in test])
 
 
-def _design(x: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """(R, K d) standardised response rows of a story's latent (T, d), delayed within the story."""
-    x = (x[latents.RESPONSE] - mean) / deviation
+def _design(x: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """(R, K d) response rows of a story's latent (R, d), scaled as `by` is, delayed within the story."""
+    x = (x - by.mean(0)) / by.std(0)
     return np.concatenate([brain.delayed(x, delay) for delay in brain.DELAYS], axis=1)
 
 
@@ -59,15 +57,10 @@ def ridge_maps(
     fits: dict[int, list[_Fit]] = {}
     rows = [len(words[story][latents.RESPONSE]) for story in training]
     for d in WIDTHS:
-        blocks = []
-        for story in training:
-            x = words[story][:, :d]
-            kept = x[latents.RESPONSE]
-            blocks.append(_design(x, kept.mean(0), kept.std(0)))
-        pooled = np.concatenate([words[story][latents.RESPONSE, :d] for story in training])
-        x_train = np.concatenate(blocks)  # (N, K d)
-        statistics = (pooled.mean(0), pooled.std(0))
-        x_test = _scored(test, {s: _design(words[s][:, :d], *statistics) for s in test}, skip)  # (M, K d)
+        parts = {story: x[latents.RESPONSE, :d] for story, x in words.items()}
+        pooled = np.concatenate([parts[story] for story in training])
+        x_train = np.concatenate([_design(parts[s], parts[s]) for s in training])  # (N, K d)
+        x_test = _scored(test, {s: _design(parts[s], pooled) for s in test}, skip)  # (M, K d)
         x_test = x_test - x_test.mean(0)
         left, size, right = np.linalg.svd(x_train, full_matrices=False)
         fits[d] = []
@@ -100,11 +93,8 @@ def true_ceiling(
     """
     # Powers are taken about the mean of the scored rows; slow noise loses a little of its power there.
     signal_power = _scored(test, signal, skip).var(0)
-    within = np.average(
-        [brain.noise_within(subject.memory, len(signal[story]) - skip) for story in test],
-        axis=0,
-        weights=[len(signal[story]) - skip for story in test],
-    )
+    trs = [len(signal[story]) - skip for story in test]
+    within = np.average([brain.noise_within(subject.memory, n) for n in trs], axis=0, weights=trs)
     noise_power = subject.noise * within
     cc_max = np.sqrt(signal_power / (signal_power + noise_power / repeats))
     return signal_power * subject.scale**2, noise_power * subject.scale**2, cc_max

@@ -77,25 +77,17 @@ def words_latent(stories: Mapping[str, Speech], seed: int) -> dict[str, np.ndarr
     return {story: x @ whitening for story, x in raw.items()}
 
 
-def _mel_filters(frame: int) -> np.ndarray:
-    """(B, frame // 2 + 1) triangles of equal width in mel between 80 Hz and 7.6 kHz."""
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([80.0, 7600.0]) / 700)), BANDS + 2)
-    edges = 700 * (10 ** (mel / 2595) - 1)
-    hz = np.fft.rfftfreq(frame, 1 / RATE_HZ)
-    rising = (hz - edges[:-2, None]) / np.diff(edges)[:-1, None]
-    falling = (edges[2:, None] - hz) / np.diff(edges)[1:, None]
-    return np.maximum(0, np.minimum(rising, falling))
-
-
 def sound_bands(speech: Speech) -> np.ndarray:
     """(T, B) float64 dB, energy of each mel band in each TR, with a floor 60 dB below full scale."""
+    from transformers.audio_utils import mel_filter_bank
+
     frame, hop = 512, 320
     onsets = clock_onsets(speech.duration_s)
     sound = speech.sound.astype(np.float32) / 32768
     frames = np.lib.stride_tricks.sliding_window_view(sound, frame)[::hop]  # (frames, frame)
     window = np.hanning(frame).astype(np.float32)
     power = np.abs(np.fft.rfft(frames * window, axis=1)) ** 2 / window.sum() ** 2
-    energy = power @ _mel_filters(frame).T  # (frames, B)
+    energy = power @ mel_filter_bank(frame // 2 + 1, BANDS, 80.0, 7600.0, RATE_HZ)  # (frames, B)
     row = np.floor((np.arange(len(frames)) * hop / RATE_HZ - onsets[0]) / TR_S).astype(int)
     total = np.zeros((len(onsets), BANDS))
     np.add.at(total, row, energy)
@@ -103,12 +95,13 @@ def sound_bands(speech: Speech) -> np.ndarray:
     return 10 * np.log10(total / np.maximum(number, 1) + 1e-6)
 
 
-def spectrum(share_at_one: float = 0.35) -> np.ndarray:
+def spectrum() -> np.ndarray:
     """(D,) weights of the latent's dimensions, squares summing to 1.
 
-    The first d dimensions explain the share S(d) = (a + b log10 d)^2 of the signal, with a = `share_at_one`
-    and S(D) = 1: so the correlation sqrt(S(d)) times the ceiling is a straight line in log10 d.
+    The first d dimensions explain the share S(d) = (a + b log10 d)^2 of the signal, with a = 0.35 and
+    S(D) = 1: so the correlation sqrt(S(d)) times the ceiling is a straight line in log10 d.
     """
+    share_at_one = 0.35
     slope = (1 - share_at_one) / math.log10(DIMENSIONS)
     share = (share_at_one + slope * np.log10(np.arange(1, DIMENSIONS + 1))) ** 2
     return np.sqrt(np.diff(share, prepend=0))

@@ -33,8 +33,8 @@ def sentences(text: str, limit: int | None = None) -> list[str]:
     return kept
 
 
-def read_prose(folder: str | Path, names: Sequence[str] | None = None) -> dict[str, str]:
-    """Read `<name>.txt` of each story; default every text of the folder, sorted by name.
+def read_prose(folder: str | Path, names: Sequence[str]) -> dict[str, str]:
+    """Read `<name>.txt` of each story.
 
     Raises:
         UserError: a text is missing, has no word, or has characters that are not allowed.
@@ -42,7 +42,7 @@ def read_prose(folder: str | Path, names: Sequence[str] | None = None) -> dict[s
     folder = Path(folder)
     found = sorted(path.stem for path in folder.glob("*.txt"))
     stories = {}
-    for name in names if names is not None else found:
+    for name in names:
         path = folder / f"{name}.txt"
         if name not in found:
             raise UserError(f"{path}: no such story; the phantom has {', '.join(found) or 'none'}")
@@ -53,6 +53,4 @@ def read_prose(folder: str | Path, names: Sequence[str] | None = None) -> dict[s
             what = f"holds {' '.join(strange)}" if strange else "has no word"
             raise UserError(f"{path}: {what}; write plain words with . , ? ! ; : and apostrophes")
         stories[name] = text
-    if not stories:
-        raise UserError(f"{folder}: has no stories; put <name>.txt files there")
     return stories

@@ -111,8 +111,7 @@ def validate_phantom(
         truth: folder of the truth.
         scores: rows of table `scores` of every cell that is to be checked.
         ceiling: table `ceiling` of all subjects.
-        points: table `law_points` of the nested family over its width.
-        laws: table `laws` of the same.
+        points, laws: tables `law_points` and `laws` of the nested family over its width.
         cards: of the models in `scores`: model and modality.
         level: of the ceiling's intervals.
         stacking, weights: tables `stacking` and `stacking_weights` of all subjects, if models are stacked.

@@ -26,23 +26,6 @@ from voxscale.progress import bar
 _FORMAT = "voxscale-phantom-1"
 _DRIVES = "drives.h5"
 _SHORTEST = 26  # TRs in respdict.json, of which 6 remain: enough for the longest delay
-_DEFAULTS: dict[str, Any] = {
-    "seed": 1,
-    "voxels": 1400,
-    "repeats": 10,
-    "stories": None,  # every text of the folder
-    "test_stories": ["thelighthousekeeper"],
-    "training_stories": "all",
-    "words_per_story": None,
-    "words_per_minute": 140,
-    "skip_s": 100.0,
-}
-
-
-def _complete(settings: Mapping[str, Any]) -> dict[str, Any]:
-    if unknown := sorted(settings.keys() - _DEFAULTS.keys()):
-        raise UserError(f"config key phantom: unknown {', '.join(unknown)}; known are {', '.join(_DEFAULTS)}")
-    return {**_DEFAULTS, **settings}
 
 
 def _roles(settings: Mapping[str, Any], prose_folder: Path) -> tuple[list[str], list[str]]:
@@ -51,8 +34,7 @@ def _roles(settings: Mapping[str, Any], prose_folder: Path) -> tuple[list[str], 
     if settings["training_stories"] != "all":
         training = list(settings["training_stories"])
     else:
-        training = settings["stories"] or sorted(path.stem for path in prose_folder.glob("*.txt"))
-        training = [story for story in training if story not in test]
+        training = [path.stem for path in sorted(prose_folder.glob("*.txt")) if path.stem not in test]
     if shared := sorted(set(training) & set(test)):
         raise UserError(f"config key dataset.test_stories: {shared[0]} is a training story too; remove one")
     if not training:
@@ -137,12 +119,9 @@ def _truth_table(
         "memory": subject.memory,
         "scale": subject.scale,
     }
-    for suffix, (signal_power, noise_power, cc_max) in powers.items():
-        columns |= {
-            f"signal_power{suffix}": signal_power,
-            f"noise_power{suffix}": noise_power,
-            f"cc_max{suffix}": cc_max,
-        }
+    for suffix, values in powers.items():
+        names = (f"{name}{suffix}" for name in ("signal_power", "noise_power", "cc_max"))
+        columns |= dict(zip(names, values, strict=True))
     for weights in ("fir", "latent", "bands"):
         columns[f"weights_{weights}"] = list(getattr(subject, weights).T)
     for statement, r in expected.items():
@@ -164,14 +143,14 @@ def write_stimuli(root: Path, truth: Path, settings: Mapping[str, Any], prose_fo
     """Write the stories of the phantom under `root`, and what drives its voxels under `truth`.
 
     Args:
-        settings: values other than `_DEFAULTS`; `words_per_story` cuts training stories (test stories at
-            twice that), `skip_s` is the time that is not scored at the start of each test story.
+        settings: the config's `phantom`, `test_stories` and `training_stories` of its dataset (a list or
+            `all`), and `skip_s`, the time that is not scored at the start of each test story.
+            `words_per_story` cuts training stories, and test stories at twice that.
         prose_folder: folder of `<story>.txt`.
 
     Raises:
-        UserError: a setting is unknown, a story is missing, or words are lost in its speech.
+        UserError: a story is missing, or words are lost in its speech.
     """
-    settings = _complete(settings)
     root, truth = Path(root), Path(truth)
     training, test = _roles(settings, Path(prose_folder))
     spoken = dict(_speak(prose.read_prose(prose_folder, [*training, *test]), test, settings))
@@ -213,7 +192,7 @@ def scan_subject(root: Path, truth: Path, name: str) -> None:
     with h5py.File(truth / _DRIVES) as file:
         words, sounds = ({story: file[story][kind][:] for story in file} for kind in ("words", "sound"))
     rng = np.random.default_rng([settings["seed"], 1, _code(name)])
-    subject = brain.draw_subject(patches.place_voxels(settings["voxels"], rng, patches.read_meshes()), rng)
+    subject = brain.draw_subject(patches.place_voxels(settings["voxels"], rng), rng)
     signal = brain.signals(subject, words, sounds)
     _write_voxels(root / f"derivative/voxels/{name}.tsv", subject.voxels)
     _write_responses(root, name, subject, signal, test, settings["repeats"], settings["seed"])

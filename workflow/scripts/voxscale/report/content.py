@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from voxscale.figures import (
     base_label,
@@ -22,16 +24,7 @@ from voxscale.laws import FORMS
 METRIC = {"r": "r", "r2": "signed r²"}
 Table = dict[str, Any]
 
-# What each switch of encoding.preset changes.
-_SWITCHES = {
-    "encoding.delays_across_stories": "whether a story's first rows hold the end of the story before it",
-    "encoding.zscore_test": "with what the test responses and features are scaled",
-    "encoding.folds": "what cross-validation holds out inside the training stories",
-    "encoding.alphas": "the grid of ridge penalties, and whether it scales with the features",
-    "encoding.layer_choice": "where the layer of a model is chosen",
-    "scoring.skip_s": "seconds left out at the start of each test story",
-    "ceiling.floor": "what becomes of voxels with a low noise ceiling",
-}
+_SWITCHES = yaml.safe_load(Path(__file__).with_name("switches.yaml").read_text())
 
 
 def table(title: str, rows: Iterable[Mapping[str, Any]], fold: bool = False) -> list[Table]:
@@ -239,13 +232,6 @@ def next_rows(options: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _reach(config: Mapping[str, Any], key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
@@ -255,13 +241,12 @@ def _plain(value: Any) -> str:
 def switch_rows(config: Mapping[str, Any], presets: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The choices in which the two presets differ, and this study's."""
     return [
-        {
-            "key": key,
-            "decides": effect,
-            "this study": _plain(_reach(config, key)),
-            **{name: _plain(_reach(preset, key)) for name, preset in presets.items()},
+        {"key": f"{part}.{key}", "decides": effect}
+        | {
+            name: _plain(settings.get(part, {}).get(key))
+            for name, settings in {"this study": config, **presets}.items()
         }
-        for key, effect in _SWITCHES.items()
+        for (part, key), effect in ((name.split("."), effect) for name, effect in _SWITCHES.items())
     ]
 
 

@@ -16,7 +16,6 @@ from PIL import Image, UnidentifiedImageError
 from voxscale.errors import UserError
 from voxscale.figures import voxel_set_label
 from voxscale.io import atomic
-from voxscale.io import tables as schemas
 from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
@@ -40,8 +39,8 @@ def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
             (width, height), points = image.size, image.text.get("points")
     except UnidentifiedImageError:
         raise UserError(f"{png}: is not a PNG file; delete it and run again") from None
-    data = pd.read_csv(csv, nrows=1) if csv.exists() else pd.DataFrame()
-    small = csv.exists() and csv.stat().st_size <= _CSV_BYTES
+    data = pd.read_csv(csv, nrows=1)
+    small = csv.stat().st_size <= _CSV_BYTES
     return {
         "name": png.stem,
         "note": data.note.iloc[0] if "note" in data else None,
@@ -153,7 +152,7 @@ def write_report(
 
     Args:
         figures: PNG (with its numbers in a `.csv` file next to it), section and caption of each.
-        tables: frames by name, see `_section_tables`; one that is absent counts as empty.
+        tables: frames by name: summary, subjects, voxels, laws, law_points, layer_choice, what_next.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
         template: `report.html.j2`, in one folder with `story.yaml`.
@@ -165,11 +164,9 @@ def write_report(
         stories: what was used, see `Dataset.story_table`.
     """
     template = Path(template)
-    empty = {name: pd.DataFrame(columns=schema.names) for name, schema in schemas.SCHEMAS.items()}
-    tables = {**empty, **tables}
     summary = tables["summary"]
     control = summary.model.isin(list(untrained))
-    tables["summary"] = summary.assign(modality=summary.modality.mask(control, "control"))
+    tables = {**tables, "summary": summary.assign(modality=summary.modality.mask(control, "control"))}
     chief_laws = chief_laws or {}
     shown = _section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
     warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from voxscale.figures import X_UNITS, base_label, format_count, full_training, voxel_set_label
 from voxscale.report.content import METRIC, between, percentages
 
 _LEAST_R = 0.01  # ASSUME: percentages of a mean score below this mean nothing
-# Antonello, Vaidya & Huth, NeurIPS 2023, arXiv 2305.11863: claim -> published value.
-PUBLISHED = {
-    "language models, 125M to 30B": (
-        "about 15 % from 125M to 30B (abstract, correlation); 4.4 % per decade, r = 0.91 (full text). "
-        "The two do not agree."
-    ),
-    "speech models": "32.2 % per decade, r = 0.991, no plateau",
-    "training data": "122 % per decade of stories, r = 0.989 (OPT-125M, layer 9)",
-    "best voxel": "r = 0.82 (OPT-30B, layer 33); mean signed r² about 0.03",
-    "best layers": "OPT near 3/4 of its depth; LLaMA early, then a slow decay",
-    "a language model stacked with a speech model": (
-        "gains, mostly in auditory and mouth-motor cortex (a map, no number)"
-    ),
-    "noise ceiling": "precuneus and higher auditory cortex are near it, others are not (a map, no number)",
-    "first 100 s of the test story": "inflate scores by up to 20 % in early auditory cortex",
-}
+PUBLISHED: dict[str, str] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
 _KINDS = ("language", "speech", "training")  # kinds of law that answer the first of these
 
 
@@ -78,13 +65,8 @@ def published_rows(
 
 def _fitted(points: pd.DataFrame, law: Any, x_name: str) -> str:
     """What a law was fitted to, which may be other sizes than the publication's."""
-    x = points[
-        (points.law == law.law)
-        & (points.subject == law.subject)
-        & (points.metric == law.metric)
-        & (points.voxel_set == law.voxel_set)
-        & ((points.group == law.group) | (law.group == "all"))
-    ].x
+    same = ["law", "subject", "metric", "voxel_set"] + (["group"] if law.group != "all" else [])
+    x = points[(points[same] == [getattr(law, name) for name in same]).all(axis=1)].x
     if x.empty:
         return ""
     span = f"{format_count(x.min())} to {format_count(x.max())} {X_UNITS.get(x_name, x_name)}"

@@ -11,7 +11,7 @@ from .estimators import VoxelwiseRidgeCV as VoxelwiseRidgeCV
 from .folds import chunk_folds as chunk_folds
 from .folds import make_folds as make_folds
 from .folds import story_folds as story_folds
-from .kernel import Kernel as Kernel
+from .kernel import delayed_kernel as delayed_kernel
 from .prediction import predict_ridge as predict_ridge
 from .prediction import solve_weights as solve_weights
 from .problem import Block as Block

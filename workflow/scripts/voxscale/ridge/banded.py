@@ -15,7 +15,7 @@ import torch
 
 from voxscale.ridge.budget import PROCESS, SLACK, RidgeSizes
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel, delayed_products
-from voxscale.ridge.problem import Block, RidgeProblem, grid_edge
+from voxscale.ridge.problem import Block, RidgeProblem
 from voxscale.ridge.solver import Reader, find_device, sizes_of, slices
 
 VOXELS = 512  # predicted at once
@@ -150,21 +150,12 @@ def solve_banded(bands: Sequence[RidgeProblem], samples: int, seed: int = 0) -> 
         parts = predict_weighted_kernel_ridge(test, dual.to(device), deltas, True, VOXELS)  # (bands, m, v)
         lam = chosen.cpu().numpy()
         nearest = np.abs(np.log(lam)[:, None] - 2 * np.log(alphas)).argmin(1)
-        index, nan = np.where(valid, nearest, -1), np.float32(np.nan)
         each = parts.permute(0, 2, 1).cpu().numpy()  # (bands, v, m)
-        block = Block(
-            voxels=voxels,
-            valid=valid,
-            alpha_index=index,
-            alpha=np.where(valid, alphas[index], np.nan),
-            cv_r=np.where(valid, scores.max(0).values.cpu().numpy().astype(np.float32), nan),
-            edge=grid_edge(index, len(alphas)),
-            test_prediction=np.where(valid[:, None], each.sum(0).astype(np.float32), nan),
-        )
+        cv_r = scores.max(0).values.cpu().numpy()
         yield BandedBlock(
-            block,
+            Block.of(voxels, valid, nearest, alphas, cv_r, each.sum(0)),
             share=np.where(valid, np.exp(deltas.cpu().numpy()) * lam, np.nan),
-            parts=np.where(valid[:, None], each.astype(np.float32), nan),
+            parts=np.where(valid[:, None], each.astype(np.float32), np.float32(np.nan)),
             dual=dual.T.cpu().numpy(),
         )
 

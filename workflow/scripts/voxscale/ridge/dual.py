@@ -20,11 +20,11 @@ FLOAT32_FROM = 5e-3
 FLOAT32_ROWS = 1000
 
 
-def largest_eigenvalue(k: torch.Tensor, steps: int = 12) -> float:
+def largest_eigenvalue(k: torch.Tensor) -> float:
     """Largest eigenvalue of a positive matrix, by power iteration; a lower bound, good to a few percent."""
     v = torch.ones(len(k), dtype=k.dtype, device=k.device)
     v += torch.arange(len(k), device=k.device) % 7
-    for _ in range(steps):
+    for _ in range(12):
         v = k @ (v / torch.linalg.vector_norm(v).clamp_min(1e-300))
     return float(torch.linalg.vector_norm(v))
 

@@ -44,6 +44,7 @@ class _DelayedRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _problem(self, x: np.ndarray, y: np.ndarray, groups: Any) -> RidgeProblem:
         """The problem of centred data; keeps the means."""
+        x, y = validate_data(self, x, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32])
         lengths = _story_lengths(groups, len(x))
         self._single = y.ndim == 1
         y = y.reshape(len(y), -1)
@@ -182,14 +183,13 @@ class VoxelwiseRidgeCV(_DelayedRidge):
         Raises:
             ValueError: shapes do not fit, a value is not finite, or `memory_gb` is too little.
         """
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32])
         problem = self._problem(X, y, groups)
         index = np.full(problem.y_train.shape[0], -1)
         alphas, scores = (np.full(len(index), np.nan) for _ in range(2))
         for block in solve_ridge(problem):
             index[block.voxels], alphas[block.voxels] = block.alpha_index, block.alpha
             scores[block.voxels] = block.cv_r
-        coef = np.zeros((len(index), len(problem.delays), X.shape[1]), problem.arithmetic)
+        coef = np.zeros((len(index), len(problem.delays), self.n_features_in_), problem.arithmetic)
         for part in solve_weights(problem, index):
             coef[part.voxels] = part.values
         self._keep(alphas, scores, coef)
@@ -263,9 +263,8 @@ class BandedRidgeCV(_DelayedRidge):
         Raises:
             ValueError: shapes or bands do not fit, a value is not finite, or `memory_gb` is too little.
         """
-        X, y = validate_data(self, X, y, multi_output=True, y_numeric=True, dtype=[np.float64, np.float32])
         problem = self._problem(X, y, groups)
-        self._bands = dict(self._columns(X.shape[1]))
+        self._bands = dict(self._columns(self.n_features_in_))
         self.bands_ = list(self._bands)
         n_voxels = problem.y_train.shape[0]
         problems = [
@@ -274,7 +273,7 @@ class BandedRidgeCV(_DelayedRidge):
         ]
         alphas, scores = (np.full(n_voxels, np.nan) for _ in range(2))
         self.shares_ = np.full((len(problems), n_voxels), np.nan)
-        coef = np.zeros((n_voxels, len(problem.delays), X.shape[1]))
+        coef = np.zeros((n_voxels, len(problem.delays), self.n_features_in_))
         for found in solve_banded(problems, self.samples, self.seed):
             voxels = found.block.voxels
             alphas[voxels], scores[voxels] = found.block.alpha, found.block.cv_r

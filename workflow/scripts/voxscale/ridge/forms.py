@@ -96,14 +96,7 @@ def lower(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
-    """Held-out correlations of a block in one fold.
-
-    Args:
-        operators: (k, rows, q), of k alphas.
-
-    Returns:
-        (v, k); 0 where the prediction or the response does not vary.
-    """
+    """(v, k) held-out correlations of a block in one fold, under the operators (k, rows, q) of k alphas."""
     scores = inputs.x.new_empty(len(inputs.x), len(operators))
     # An alpha at a time into one buffer: predictions stay in the cache until they are summed up.
     predicted = inputs.x.new_empty(len(inputs.x), operators.shape[1])

@@ -7,9 +7,7 @@ than a few percent of a small penalty.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 ROWS = 2048  # rows handled at once
@@ -23,32 +21,18 @@ def positions(lengths: Sequence[int]) -> torch.Tensor:
 def delayed_rows(
     x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int], rows: torch.Tensor
 ) -> torch.Tensor:
-    """Some rows of the delayed matrix.
+    """(h, delays · d): some rows (h,) of the delayed matrix of x (n, d), delay by delay.
 
-    Args:
-        x: (n, d).
-        rows: (h,) which.
-
-    Returns:
-        (h, delays · d), delay by delay; 0 where a delay reaches beyond the start of the story.
+    It is 0 where a delay reaches beyond the start of the story.
     """
     position = positions(lengths).to(x.device)[rows]
-    parts = [
-        x[(rows - delay).clamp_min(0)] * (position >= delay)[:, None].to(x.dtype) for delay in delays
-    ]  # each (h, d)
-    return torch.cat(parts, 1)
+    return torch.cat([x[(rows - q).clamp_min(0)] * (position >= q)[:, None].to(x) for q in delays], 1)
 
 
 def delayed_kernel(x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int]) -> torch.Tensor:
-    """K = X Xᵀ of the delayed X, from the kernel k of the undelayed x: K[i, j] = Σ_q k[i − q, j − q].
+    """(n, n) float64 kernel K = X Xᵀ of the delayed X, from the kernel k of the undelayed x (n, d).
 
-    A term counts only where both rows lie at least q TRs into their stories.
-
-    Args:
-        x: (n, d).
-
-    Returns:
-        (n, n) float64.
+    K[i, j] = Σ_q k[i − q, j − q]; a term counts only where both rows lie at least q TRs into their stories.
     """
     x = x.to(torch.float64)
     n = len(x)
@@ -99,15 +83,9 @@ def delayed_products(
 
 
 def lagged_gram(x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int]) -> torch.Tensor:
-    """Xᵀ X of the delayed X from lagged products of x: one product for each difference of two delays.
+    """(delays · d, delays · d) float64 Xᵀ X of the delayed X, from lagged products of x (n, d).
 
     Block (q, q + τ) sums x_u x_{u−τ}ᵀ over the rows u at least τ into their story, less those in its last q.
-
-    Args:
-        x: (n, d).
-
-    Returns:
-        (delays · d, delays · d) float64.
     """
     x = x.to(torch.float64)
     d = x.shape[1]
@@ -127,26 +105,3 @@ def lagged_gram(x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int]) 
             block = products[lag] - x[late].T @ x[late - lag]
             gram[a, :, b], gram[b, :, a] = block, block.T
     return gram.reshape(len(delays) * d, len(delays) * d)
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Delayed kernel of a training set; nested sets take sub-blocks of it.
-
-    Attributes:
-        values: (n, n) float64.
-    """
-
-    values: torch.Tensor
-
-    @classmethod
-    def of(cls, x: np.ndarray, lengths: Sequence[int], delays: Sequence[int], device: str = "cpu") -> Kernel:
-        """Kernel of features whose scaling does not depend on the subset taken later."""
-        return cls(delayed_kernel(torch.as_tensor(x, device=device), lengths, delays))
-
-    def of_rows(self, rows: np.ndarray | None) -> torch.Tensor:
-        """The kernel, or its sub-block of these rows; whole stories only, else delays would differ."""
-        if rows is None or len(rows) == len(self.values):
-            return self.values
-        index = torch.as_tensor(rows, device=self.values.device)
-        return self.values.index_select(0, index).index_select(1, index)

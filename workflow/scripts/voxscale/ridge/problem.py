@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from voxscale.ridge.kernel import Kernel
+    import torch
 
 FEW_TRS = 64
 
@@ -53,7 +53,8 @@ class RidgeProblem:
             `float32`: with no lower precision than that.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
         memory_gb: what the fit may use, in 10⁹ bytes.
-        kernel: delayed kernel of a larger training set that holds this one; `kernel_rows` says where.
+        kernel: (N, N) delayed kernel of a larger training set; `kernel_rows` are the rows of this one in it,
+            which are whole stories.
     """
 
     x_train: np.ndarray
@@ -70,7 +71,7 @@ class RidgeProblem:
     screen: Literal["auto", "on", "off", "float32"] = "auto"
     device: str = "auto"
     memory_gb: float = 4.0
-    kernel: Kernel | None = field(default=None, repr=False)
+    kernel: torch.Tensor | None = field(default=None, repr=False)
     kernel_rows: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -115,13 +116,6 @@ class RidgeProblem:
         return alphas if self.alpha_scale == "absolute" else alphas * np.sqrt(diagonal or self.mean_diagonal)
 
 
-def grid_edge(alpha_index: np.ndarray, n_alphas: int) -> np.ndarray:
-    """(v,) as `Block.edge`; -1 is no alpha, and with one alpha there is no grid to be at the edge of."""
-    if n_alphas == 1:
-        return np.zeros(len(alpha_index), np.int8)
-    return np.select([alpha_index == 0, alpha_index == n_alphas - 1], [-1, 1], 0).astype(np.int8)
-
-
 class Block(NamedTuple):
     """Answers for a block of voxels.
 
@@ -142,6 +136,30 @@ class Block(NamedTuple):
     cv_r: np.ndarray
     edge: np.ndarray
     test_prediction: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        voxels: slice,
+        valid: np.ndarray,
+        index: np.ndarray,
+        alphas: np.ndarray,
+        cv_r: np.ndarray,
+        prediction: np.ndarray,
+    ) -> Block:
+        """Answers where responses are valid: index (v,) of the chosen of `alphas`, score and prediction."""
+        index, nan = np.where(valid, index, -1), np.float32(np.nan)
+        # With one alpha there is no grid to be at the edge of.
+        edge = np.select([index == 0, index == len(alphas) - 1], [-1, 1], 0) * (len(alphas) > 1)
+        return cls(
+            voxels,
+            valid,
+            index,
+            np.where(valid, alphas[index], np.nan),
+            np.where(valid, cv_r.astype(np.float32), nan),
+            edge.astype(np.int8),
+            np.where(valid[:, None], prediction.astype(np.float32), nan),
+        )
 
 
 class Prediction(NamedTuple):

@@ -15,7 +15,7 @@ from voxscale.ridge.forms import BlockInputs, Form
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel
 from voxscale.ridge.operators import Operators, exact_scores, low_scores, make_operators, plain_scores
 from voxscale.ridge.primal import Primal
-from voxscale.ridge.problem import Block, Responses, RidgeProblem, grid_edge
+from voxscale.ridge.problem import Block, Responses, RidgeProblem
 from voxscale.ridge.screen import CALIBRATION, Margin, Screened, certify
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -48,7 +48,7 @@ def sizes_of(problem: RidgeProblem) -> RidgeSizes:
         voxels=problem.y_train.shape[0],
         alphas=len(problem.alphas),
         folds=tuple((len(fold.held), len(fold.train)) for fold in problem.folds),
-        union=0 if problem.kernel is None else len(problem.kernel.values),
+        union=0 if problem.kernel is None else len(problem.kernel),
     )
 
 
@@ -76,7 +76,8 @@ def make_form(problem: RidgeProblem, form: str, centred: bool = True) -> Form:
     if problem.kernel is None:
         k = delayed_kernel(x, train, delays)
     else:
-        k = problem.kernel.of_rows(problem.kernel_rows)
+        rows = torch.as_tensor(problem.kernel_rows, device=device)
+        k = problem.kernel.index_select(0, rows).index_select(1, rows)
     return Dual(k, cross_kernel(x_test, test, x, train, delays), problem.folds, dtype, centred)
 
 
@@ -112,12 +113,6 @@ def slices(n_voxels: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, n_voxels)) for start in range(0, n_voxels, size)]
 
 
-def calibration(n_voxels: int) -> slice:
-    """Voxels spread over all of them."""
-    step = max(1, n_voxels // CALIBRATION)
-    return slice(0, min(n_voxels, step * CALIBRATION), step)
-
-
 def solve_ridge(problem: RidgeProblem) -> Iterator[Block]:
     """Choose each voxel's alpha by cross-validation and predict the test set from all training TRs.
 
@@ -128,7 +123,8 @@ def solve_ridge(problem: RidgeProblem) -> Iterator[Block]:
         ValueError: `memory_gb` is too little, or the device is not there.
     """
     if problem.y_train.shape[0]:
-        yield from _Fit(problem).run()
+        fit = _Fit(problem)
+        yield from fit.one_pass() if len(fit.groups) == 1 else fit.one_pass_each()
 
 
 class _Fit:
@@ -140,7 +136,8 @@ class _Fit:
         self.alphas = problem.absolute_alphas()
         self.form = make_form(problem, how.form)
         self.slices = slices(y.shape[0], how.voxels)
-        self.calibration = calibration(y.shape[0])
+        step = max(1, y.shape[0] // CALIBRATION)
+        self.calibration = slice(0, min(y.shape[0], step * CALIBRATION), step)  # spread over all voxels
         n_alphas = len(self.alphas)
         self.groups = [range(a, min(a + how.alphas, n_alphas)) for a in range(0, n_alphas, how.alphas)]
         self.screened, self.margin = how.screen, Margin(n_alphas)
@@ -149,17 +146,11 @@ class _Fit:
             make_operators, self.form, lams, dtype=DTYPES[problem.arithmetic], device=device
         )
 
-    def run(self) -> Iterator[Block]:
-        if len(self.groups) == 1:
-            yield from self._one_pass()
-        else:
-            yield from self._one_pass_each()
-
     def _calibrate(self, operators: Operators) -> tuple[Screened, torch.Tensor]:
         inputs = self.form.inputs(self.reader.read(self.calibration)[0])
         return low_scores(operators, inputs), plain_scores(operators, inputs)
 
-    def _one_pass(self) -> Iterator[Block]:
+    def one_pass(self) -> Iterator[Block]:
         """All alphas' operators in memory: every block of voxels is read once."""
         operators = self.operators(self.groups[0], self.screened)
         if self.screened:
@@ -173,7 +164,7 @@ class _Fit:
                 scores = plain_scores(operators, inputs)
             yield self._answer(block, inputs, valid, scores, operators.test)
 
-    def _one_pass_each(self) -> Iterator[Block]:
+    def one_pass_each(self) -> Iterator[Block]:
         """One group of alphas' operators in memory at a time: the voxels are read once for each group."""
         n_voxels = self.slices[-1].stop
         scores = torch.empty(n_voxels, len(self.alphas), dtype=DTYPES[self.reader.precision])
@@ -221,29 +212,11 @@ class _Fit:
     ) -> Block:
         cv_r, best = (values.cpu().numpy() for values in scores.max(1))
         prediction = predict_chosen(inputs.test, tests, best).cpu().numpy()
-        nan, index = np.float32(np.nan), np.where(valid, best, -1)
-        return Block(
-            voxels=block,
-            valid=valid,
-            alpha_index=index,
-            alpha=np.where(valid, self.alphas[best], np.nan),
-            cv_r=np.where(valid, cv_r.astype(np.float32), nan),
-            edge=grid_edge(index, len(self.alphas)),
-            test_prediction=np.where(valid[:, None], prediction.astype(np.float32), nan),
-        )
+        return Block.of(block, valid, best, self.alphas, cv_r, prediction)
 
 
 def predict_chosen(x: torch.Tensor, operators: list[torch.Tensor], chosen: np.ndarray) -> torch.Tensor:
-    """Apply to each voxel the operator of its own alpha.
-
-    Args:
-        x: (v, q).
-        operators: (m, q) of each alpha.
-        chosen: (v,) index of the alpha; negative: none, NaN.
-
-    Returns:
-        (v, m).
-    """
+    """(v, m): x (v, q) under the operator (m, q) of each voxel's chosen alpha; NaN where that is negative."""
     out = torch.full((len(x), len(operators[0])), torch.nan, dtype=x.dtype, device=x.device)
     for a in np.unique(chosen[chosen >= 0]):
         rows = torch.as_tensor(np.flatnonzero(chosen == a), device=x.device)

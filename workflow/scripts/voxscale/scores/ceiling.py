@@ -22,13 +22,9 @@ from voxscale.statistics import skipped_trs
 
 
 def repeat_covariances(repeats: Sequence[np.ndarray]) -> np.ndarray:
-    """Covariance over time of every two repeats, story means taken out.
+    """(voxels, repeats, repeats) float64 covariance over time of every two repeats, story means taken out.
 
-    Args:
-        repeats: for each test story (repeats, voxels, TRs).
-
-    Returns:
-        (voxels, repeats, repeats) float64, divided by the TRs of all stories.
+    Of the test stories (repeats, voxels, TRs); divided by the TRs of all.
     """
     total, trs = 0.0, 0
     for story in repeats:
@@ -45,13 +41,6 @@ def _powers(covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     own = np.trace(covariances, axis1=-2, axis2=-1)
     signal = (covariances.sum((-2, -1)) - own) / (n * (n - 1))
     return signal, own / n - signal
-
-
-def _explainable(covariances: np.ndarray) -> np.ndarray:
-    """Unbiased share of signal in the variance of one repeat, SP/(SP + NP): (voxels,)."""
-    signal, noise = _powers(covariances)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(signal + noise > 0, signal / (signal + noise), np.nan)
 
 
 def ccmax(share: np.ndarray, n: int) -> np.ndarray:
@@ -139,7 +128,8 @@ def ceiling_columns(
     covariances = repeat_covariances(repeats)
     n = covariances.shape[-1]
     signal, noise = _powers(covariances)
-    share = _explainable(covariances)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(signal + noise > 0, signal / (signal + noise), np.nan)  # unbiased
     lo, hi, ccmax_lo, ccmax_hi = _intervals(covariances, level)
     # A constant voxel, or one with NaN, has no ceiling at all.
     dead = ~(signal + noise > 0)

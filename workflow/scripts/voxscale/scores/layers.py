@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from voxscale.encoding import MomentsFile
@@ -33,31 +33,20 @@ def profiles(
         cells: (model, layer, subject, n_train) of the layer sweep; each model and subject at one n_train.
         wanted: names of voxel sets, `rois` standing for all regions.
     """
-    asked = {tuple(cell) for cell in cells}
-    if len({(cell[0], *cell[2:]) for cell in asked}) > len({(cell[0], cell[2]) for cell in asked}):
+    asked = pd.DataFrame([tuple(cell) for cell in cells], columns=["model", "layer", "subject", "n_train"])
+    if (asked.groupby(["model", "subject"]).n_train.nunique() > 1).any():
         raise UserError(
             "config key profiles.sweep: has several n_train; profile a sweep of one training size"
         )
-    found: dict[tuple, list[dict]] = {}
-    for row in summary.to_pylist():
-        key = row["model"], row["layer"], row["subject"], row["n_train"]
-        if key in asked and is_wanted(row["voxel_set"], wanted):
-            key = row["model"], row["subject"], row["voxel_set"], row["layer"]
-            found.setdefault(key, []).append(row)
-    rows: list[dict[str, Any]] = []
-    for _, layers in itertools.groupby(sorted(found), key=lambda key: key[:3]):
-        profile = []
-        for model, subject, name, layer in layers:
-            draws = found[model, subject, name, layer]
-            row = {"model": model, "layer": layer, "subject": subject, "voxel_set": name}
-            row |= {key: draws[0][key] for key in ("family", "depth")}
-            profile.append(row | {key: float(np.mean([draw[key] for draw in draws])) for key in _MEANS})
-        for mark, rank in (("chosen", "mean_cv_r"), ("best_on_test", "mean_r")):
-            best = np.argmax(np.nan_to_num([row[rank] for row in profile], nan=-2))
-            for i, row in enumerate(profile):
-                row[mark] = i == best
-        rows += profile
-    return rows
+    found = summary.to_pandas().merge(asked.drop_duplicates())
+    found = found[[is_wanted(name, wanted) for name in found.voxel_set]]
+    profile = ["model", "subject", "voxel_set"]
+    columns = {"family": "first", "depth": "first"} | dict.fromkeys(_MEANS, "mean")
+    rows = found.groupby([*profile, "layer"], as_index=False).agg(columns)
+    for mark, rank in (("chosen", "mean_cv_r"), ("best_on_test", "mean_r")):
+        best = rows.fillna({rank: -2}).groupby(profile)[rank].transform("idxmax")
+        rows[mark] = rows.index == best
+    return rows.to_dict("records")
 
 
 def optimism(r: np.ndarray, cv_r: np.ndarray, sets: Mapping[str, np.ndarray]) -> list[dict[str, float | str]]:
@@ -139,13 +128,9 @@ def _mean_intervals(
     counts = block_counts(n_blocks, settings["draws"], settings["seed"])
     sets = subject.choose(_SETS, "config key profiles")
     scores = cell_scores(cell, cut, counts, sets).mean(0)  # (resamples, sets, metrics)
-    ends = dict(
-        zip(("lo", "hi"), interval(scores[0], scores[1:], settings["interval"], n_blocks), strict=True)
-    )
-    return {
-        name: {f"{metric}_{end}": float(ends[end][s, m]) for m, metric in enumerate(METRICS) for end in ends}
-        for s, name in enumerate(sets)
-    }
+    ends = np.stack(interval(scores[0], scores[1:], settings["interval"], n_blocks), -1)
+    columns = [f"{metric}_{end}" for metric in METRICS for end in ("lo", "hi")]
+    return {name: dict(zip(columns, ends[s].ravel().tolist(), strict=True)) for s, name in enumerate(sets)}
 
 
 def _first_draw(path: str | Path) -> dict[str, np.ndarray]:

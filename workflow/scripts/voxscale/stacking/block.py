@@ -56,11 +56,9 @@ class ScoredRows:
 
 
 def error_gram(predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Products of the members' errors, summed over TRs: (voxels, members, members) float64.
+    """(voxels, members, members) float64: products of the members' errors, summed over TRs.
 
-    Args:
-        predicted: (members, voxels, TRs).
-        observed: (voxels, TRs).
+    Of predictions (members, voxels, TRs) and responses (voxels, TRs).
     """
     errors = np.swapaxes(observed[None] - predicted, 0, 1).astype(np.float64)
     return errors @ np.swapaxes(errors, 1, 2)

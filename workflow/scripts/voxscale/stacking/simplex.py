@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 
+_TOLERANCE = 1e-9  # of the optimality conditions, relative to the mean diagonal of E
 _RIDGE = 1e-12  # relative; keeps members with equal errors from making a singular matrix
 
 
-def convex_weights(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
+def convex_weights(errors: np.ndarray) -> np.ndarray:
     """Weights of the least w'Ew on the simplex, exactly, for every voxel.
 
     Args:
         errors: (voxels, members, members), symmetric and positive semidefinite.
-        tolerance: of the optimality conditions, relative to the mean diagonal of E.
 
     Returns:
         (voxels, members) float64; NaN where E has NaN or is 0.
@@ -54,7 +54,7 @@ def convex_weights(errors: np.ndarray, tolerance: float = 1e-9) -> np.ndarray:
         slope = (e @ w[..., None])[..., 0]
         level = (w * slope).sum(1)
         entry = np.where(active, np.inf, slope).argmin(1)
-        gains = slope[at, entry] < level - tolerance
+        gains = slope[at, entry] < level - _TOLERANCE
         enter = inside & gains & ~active.all(1)
         active[at[enter], entry[enter]] = True
         newest[enter] = entry[enter]

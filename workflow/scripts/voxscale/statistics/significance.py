@@ -16,15 +16,9 @@ _LEAST_WIDENING = 0.25
 
 
 def whole_blocks(lengths: Sequence[int], block: int, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of whole blocks, none across two stories, and the rows left over at the end of each story.
+    """Rows (blocks, block) of whole blocks, none across two stories, and those left over at a story's end.
 
-    Args:
-        lengths: TRs of each test story, in the order they are concatenated.
-        block: TRs in a block.
-        skip: TRs left out at the start of each story.
-
-    Returns:
-        rows (blocks, block) and rest (rows,), indices into the concatenated test TRs.
+    Args: as for `permutation_p`. Rows are indices into the concatenated test TRs.
     """
     blocks, rest, start = [], [], 0
     for length in lengths:
