@@ -74,7 +74,7 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
         values = surface.to_vertices(row.voxels.dropna(subset=PLACE))
         for j, (hemisphere, view) in enumerate(surface.VIEWS):
             axes = figure.add_subplot(cells[i, 1 + j])
-            filled = surface.spread(values[hemisphere], surface.mesh(hemisphere).faces)
+            filled = surface.spread(values[hemisphere], surface.mesh(hemisphere)[1])
             surface.draw_hemisphere(axes, filled, hemisphere, view, cmap, norm)
             if i == 0:
                 look = {"fontsize": 8, "fontweight": "normal", "loc": "center", "color": style.MUTED}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,19 +17,10 @@ from voxscale.errors import UserError
 VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
 
 
-class Mesh(NamedTuple):
-    """One inflated hemisphere."""
-
-    points: np.ndarray  # (vertices, 3) mm: right, front, up
-    faces: np.ndarray  # (faces, 3)
-    sulci: np.ndarray  # (vertices,) sulcal depth, positive inside sulci
-
-
 @functools.cache
-def mesh(hemisphere: str) -> Mesh:
-    """The inflated `left` or `right` hemisphere."""
-    points, faces = read_fsaverage5("infl", hemisphere)
-    return Mesh(points, faces, *read_fsaverage5("sulc", hemisphere))
+def mesh(hemisphere: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The inflated `left` or `right` hemisphere: points (vertices, 3), faces (faces, 3) and sulcal depth."""
+    return *read_fsaverage5("infl", hemisphere), *read_fsaverage5("sulc", hemisphere)
 
 
 def to_vertices(voxels: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -69,17 +59,14 @@ def spread(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values) & (number > 0), mean, values)
 
 
-class View(NamedTuple):
-    """A hemisphere as one viewer sees it."""
-
-    points: np.ndarray  # (vertices, 3) mm: right, up, near
-    faces: np.ndarray  # (seen faces, 3), far ones first
-    facing: np.ndarray  # (vertices,) 1 where the surface faces the viewer, 0 where it turns away
-
-
 @functools.cache
-def view_mesh(hemisphere: str, view: str) -> View:
-    """Turn a hemisphere to its viewer and leave out the faces of its far side."""
+def view_mesh(hemisphere: str, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Turn a hemisphere to its viewer and leave out the faces of its far side.
+
+    Returns:
+        points (vertices, 3) mm: right, up, near; faces (seen faces, 3), far ones first; facing (vertices,), 1
+        where the surface faces the viewer, 0 where it turns away.
+    """
     points, faces, _ = mesh(hemisphere)
     side = -1.0 if (hemisphere == "left") == (view == "lateral") else 1.0  # viewer's place on the x axis
     seen = points @ np.array([[0, side, 0], [0, 0, 1], [side, 0, 0]]).T  # screen right, up, to the viewer
@@ -92,7 +79,7 @@ def view_mesh(hemisphere: str, view: str) -> View:
         [np.bincount(faces.ravel(), np.repeat(normal[:, axis], 3), len(points)) for axis in range(3)], axis=1
     )
     facing = np.clip(smooth[:, 2] / np.linalg.norm(smooth, axis=1), 0, 1)
-    return View(seen, faces[front], facing)
+    return seen, faces[front], facing
 
 
 def draw_hemisphere(
@@ -106,7 +93,7 @@ def draw_hemisphere(
     seen, faces, facing = view_mesh(hemisphere, view)
     has = np.isfinite(values)
     colour = np.ones((len(values), 4))
-    colour[:, :3] = np.where(mesh(hemisphere).sulci > 0, 0.70, 0.84)[:, None]
+    colour[:, :3] = np.where(mesh(hemisphere)[2] > 0, 0.70, 0.84)[:, None]
     colour[has, :3] = cmap(norm(values[has]))[:, :3]
     # Colours that mean a value are shaded less than bare cortex, so that they can be read off the bar.
     colour[:, :3] *= np.where(has, 0.80 + 0.20 * facing, 0.62 + 0.38 * facing**0.7)[:, None]

@@ -30,17 +30,6 @@ from voxscale.statistics import METRICS, interval, reach, spread_lost
 _BEYOND = 1.5  # how far a curve is drawn beyond its points
 
 
-def _groups_of(points: Sequence[Point], over_models: bool) -> dict[str, list[Point]]:
-    """Points that share one law: all models and each family; or each model's sizes of training set."""
-    groups: dict[str, list[Point]] = {}
-    for point in sorted(points, key=lambda point: point.x):
-        groups.setdefault(point.about["family" if over_models else "model"], []).append(point)
-    if not over_models:
-        return groups
-    families = {name: mine for name, mine in groups.items() if len(groups) > 1 and len(mine) >= 3}
-    return {"all": sorted(points, key=lambda point: point.x)} | families
-
-
 def fit_group(
     x: np.ndarray,
     y: np.ndarray,
@@ -175,9 +164,17 @@ def _law_rows(
 def _variants(
     points: Mapping[str, list[Point]], over_models: bool
 ) -> Iterator[tuple[dict[str, str], list[Point]]]:
-    """What one law is fitted to: its subject, group and points, with and without those of p > n."""
+    """What one law is fitted to: its subject, group and points, with and without those of p > n.
+
+    A group is all models, or a family of several; or a model's sizes of training set.
+    """
     for subject, mine in points.items():
-        for group, members in _groups_of(mine, over_models).items():
+        groups: dict[str, list[Point]] = {}
+        for point in sorted(mine, key=lambda point: point.x):
+            groups.setdefault(point.about["family" if over_models else "model"], []).append(point)
+        if over_models:
+            groups = {"all": sorted(mine, key=lambda point: point.x)} | (groups if len(groups) > 1 else {})
+        for group, members in groups.items():
             narrow = [point for point in members if not point.about["wide"]]
             variants = {"all": members} | ({"narrow": narrow} if len(narrow) < len(members) else {})
             for variant, chosen in variants.items():

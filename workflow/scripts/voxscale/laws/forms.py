@@ -67,52 +67,49 @@ FORMS: dict[str, LawForm] = {
 }
 
 
-def _family_means(values: np.ndarray, member: np.ndarray) -> np.ndarray:
-    """Means over each family: values (..., points), member (families, points) -> (..., families)."""
-    return values @ member.T / member.sum(1)
-
-
-def _fit_linear(
-    form: LawForm, f: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
+def fit_linear(
+    form: LawForm, f: np.ndarray, y: np.ndarray, constants: np.ndarray, ceiling: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Best offset and slope of y ≈ offset + slope·f, and rss, (...,) each.
+    """Best offsets (..., k) and slope of y ≈ constants · offsets + slope · f within a form's bounds, and rss.
 
     Args:
         f, y: (..., points), which are broadcast against each other.
-        member: (families, points), 1 where a point is in a family. The offset is then the mean over points
-            of the families' offsets, and rss is infinite where the plateau of a family is too high.
+        constants: (..., points, k) columns, one for each offset.
     """
-    g, z = (f, y) if member is None else (x - _family_means(x, member) @ member for x in (f, y))
-    ff, fy, yy = (np.einsum("...p,...p->...", *pair) for pair in ((g, g), (g, z), (z, z)))
-    n, sf, sy = f.shape[-1], g.sum(-1), z.sum(-1)
 
-    def rss_of(offset: np.ndarray | float, slope: np.ndarray | float) -> np.ndarray:
-        square = yy + n * offset**2 + slope**2 * ff
-        return np.maximum(square + 2 * (offset * slope * sf - offset * sy - slope * fy), 0.0)
+    def products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.einsum("...p,...p->...", a, b)
 
-    if not form.constant:
-        slope = fy / ff
-        if form.bounded:
-            slope = np.clip(slope, 0.0, ceiling)
-        return np.zeros_like(slope), slope, rss_of(0.0, slope)
-    slope = (fy - sf * sy / n) / (ff - sf**2 / n)
-    offset = (sy - slope * sf) / n
-    if form.bounded:
+    basis, inverse = np.linalg.qr(constants)[0], np.swapaxes(np.linalg.pinv(constants), -1, -2)
+    g, z = (x - (x @ basis) @ np.swapaxes(basis, -1, -2) for x in (f, y))
+    size, along = products(g, g), products(g, z)
+    slope = along / np.where(size > 0, size, np.inf)
+    flat = products(z, z) + np.zeros_like(slope)
+    rss = np.maximum(flat - slope * along, 0)
+    if form.bounded and not form.constant:
+        held = np.clip(slope, 0, ceiling)
+        slope, rss = held, rss + (held - slope) ** 2 * size
+    elif form.bounded:
         # A plateau above the ceiling is set to it; a law that falls is flat. Both are edges of one convex
-        # problem, so the best point of the edges is the optimum whenever the free one lies outside.
-        steep = np.maximum((fy - ceiling * sf) / ff, 0.0)
-        flat = np.minimum(sy / n, ceiling) + np.zeros_like(slope)
-        edge = rss_of(ceiling, steep) <= rss_of(flat, 0.0)
-        outside = (offset > ceiling) | (slope < 0)
-        slope = np.where(outside, np.where(edge, steep, 0.0), slope)
-        offset = np.where(outside, np.where(edge, ceiling, flat), offset)
-    rss = rss_of(offset, slope)
-    if member is None:
-        return offset, slope, rss
-    offsets = _family_means(y, member) - slope[..., None] * _family_means(f, member)
-    if form.bounded:
-        rss = np.where(offsets.max(-1) > ceiling, np.inf, rss)
-    return offsets @ member.sum(1) / len(member.T), slope, rss
+        # problem, so the best point of the edges is the optimum whenever the free one lies outside. With
+        # several plateaus the first edge is not known, and rss is infinite where one is too high.
+        single = constants.shape[-1] == 1
+        high = ((y - slope[..., None] * f) @ inverse > ceiling).any(-1)
+        outside = (slope < 0) | (high & single)
+        flat = np.where((y @ inverse > ceiling).any(-1), np.inf, flat)
+        below = y - ceiling * constants.sum(-1)[..., None, :]
+        steep = np.maximum(products(f, below) / products(f, f), 0)
+        edge = ((below - steep[..., None] * f) ** 2).sum(-1) if single else np.inf
+        slope = np.where(outside, np.where(edge < flat, steep, 0), slope)
+        rss = np.where(outside, np.minimum(edge, flat), np.where(high, np.inf, rss))
+    offsets = (y - slope[..., None] * f) @ inverse
+    return np.minimum(offsets, ceiling) if form.bounded and constants.shape[-1] == 1 else offsets, slope, rss
+
+
+def constants_of(form: LawForm, n: int, families: np.ndarray | None) -> np.ndarray:
+    """(points, k) columns of a form's offsets: one for all points, one for each family, or none."""
+    labels = np.zeros(n) if families is None else families
+    return (labels[:, None] == np.unique(labels)).astype(float)[:, : None if form.constant else 0]
 
 
 def fit_form(
@@ -138,26 +135,24 @@ def fit_form(
     within = sum(len(np.unique(x[labels == label])) - 1 for label in np.unique(labels)) + 1
     if within < len(form.parameters) or not whole.any():
         return parameters, rss
-    member = None if families is None else (np.unique(labels)[:, None] == labels).astype(float)
+    constants = constants_of(form, len(x), families)
     scale, y = np.exp(np.log(x).mean()), y[whole]
-    at = _search(form, x / scale, y, ceiling, member) if len(form.grid) else np.zeros(len(y))
+    at = _search(form, x / scale, y, constants, ceiling) if len(form.grid) else np.zeros(len(y))
     at = at * scale if form.in_x else at
-    offset, slope, rss[whole] = _fit_linear(form, form.basis(x, at) + np.zeros_like(y), y, ceiling, member)
-    found = [offset] * form.constant + [slope] + [at] * bool(len(form.grid))
+    offsets, slope, rss[whole] = fit_linear(form, form.basis(x, at), y, constants, ceiling)
+    found = [offsets @ constants.mean(0)] * form.constant + [slope] + [at] * bool(len(form.grid))
     parameters[whole] = np.stack(found, -1)
     return parameters, rss
 
 
-def _search(
-    form: LawForm, u: np.ndarray, y: np.ndarray, ceiling: float, member: np.ndarray | None
-) -> np.ndarray:
+def _search(form: LawForm, u: np.ndarray, y: np.ndarray, constants: np.ndarray, ceiling: float) -> np.ndarray:
     """Best nonlinear parameter of each study: (studies,)."""
-    best = _fit_linear(form, form.basis(u, form.grid), y[:, None], ceiling, member)[2].argmin(1)
+    best = fit_linear(form, form.basis(u, form.grid), y[:, None], constants, ceiling)[2].argmin(1)
     low = form.grid[np.maximum(best - 1, 0)]
     high = form.grid[np.minimum(best + 1, len(form.grid) - 1)]
 
     def rss(at: np.ndarray) -> np.ndarray:
-        return _fit_linear(form, form.basis(u, at), y, ceiling, member)[2]
+        return fit_linear(form, form.basis(u, at), y, constants, ceiling)[2]
 
     # Golden section: each round keeps one of its two inner values for the next.
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
@@ -169,7 +164,7 @@ def _search(
         rss_new = rss(new)
         left, right = np.where(better, new, right), np.where(better, left, new)
         rss_left, rss_right = np.where(better, rss_new, rss_right), np.where(better, rss_left, rss_new)
-    return high if member is not None and form.bounded else (low + high) / 2
+    return high if constants.shape[1] > 1 and form.bounded else (low + high) / 2
 
 
 def family_offsets(

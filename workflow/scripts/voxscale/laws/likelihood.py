@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
-from voxscale.laws.forms import LawForm
+from voxscale.laws.forms import LawForm, constants_of, fit_linear
 from voxscale.laws.surfaces import Surface, fit_surface
 from voxscale.statistics import freedom, spread_lost
 
@@ -87,15 +87,15 @@ def form_criterion(
     """
     if not np.isfinite(y).all():
         return np.nan
-    labels = np.zeros(len(x)) if families is None else families
-    constants = (labels[:, None] == np.unique(labels)).astype(float)[:, : None if form.constant else 0]
+    constants = constants_of(form, len(x), families)
     whiten, log_determinant = _whitenings(covariance, y)
     u = x / np.exp(np.log(x).mean())
 
     def deviances(grid: np.ndarray) -> np.ndarray:
         """(scatters, grid)."""
         basis = (form.basis(u, grid) + np.zeros((len(grid), len(x)))) @ np.swapaxes(whiten, 1, 2)
-        return _bounded(form, basis, whiten @ constants, whiten @ y, ceiling) + log_determinant[:, None]
+        rss = fit_linear(form, basis, (whiten @ y)[:, None], (whiten @ constants), ceiling)[2]
+        return rss + log_determinant[:, None]
 
     grid = form.grid if len(form.grid) else np.zeros(1)
     for _ in range(_ROUNDS if len(grid) > 1 else 1):
@@ -139,33 +139,3 @@ def akaike_weights(
     criteria = {name: shrink * value + 2 * parameters[name] for name, value in deviances.items()}
     shares = {name: np.exp((min(criteria.values()) - value) / 2) for name, value in criteria.items()}
     return {name: share / sum(shares.values()) for name, share in shares.items()}
-
-
-def _bounded(form: LawForm, f: np.ndarray, ones: np.ndarray, y: np.ndarray, ceiling: float) -> np.ndarray:
-    """Least sum of squares of y - ones·offsets - slope·f: (scatters, grid), within the form's bounds."""
-    slope, rss = _project(f, ones, y)
-    if not form.bounded:
-        return rss
-    ff = np.einsum("tgp,tgp->tg", f, f)
-    if not form.constant:
-        held = np.clip(slope, 0, ceiling)
-        return rss + (held - slope) ** 2 * ff
-    # A law that falls is flat; a plateau above the ceiling is set to it.
-    flat = _project(np.zeros_like(f[:, :1]), ones, y)[1]
-    offsets = np.linalg.pinv(ones)[:, None] @ (y[:, None] - slope[..., None] * f)[..., None]
-    high = (offsets[..., 0] > ceiling).any(-1)
-    top = y - ceiling * ones.sum(-1)
-    steep = np.maximum(np.einsum("tgp,tp->tg", f, top) / ff, 0)
-    edge = ((top[:, None] - steep[..., None] * f) ** 2).sum(-1)
-    edge = np.where(ones.shape[-1] == 1, edge, np.inf)
-    return np.where((slope < 0) | high, np.minimum(edge, flat), rss)
-
-
-def _project(f: np.ndarray, ones: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Free slope and sum of squares: (scatters, grid) each; the constants' part is taken out first."""
-    basis = np.linalg.qr(ones)[0]
-    f = f - (f @ basis) @ np.swapaxes(basis, 1, 2)
-    y = y - np.einsum("tpk,tqk,tq->tp", basis, basis, y)
-    ff, fy = np.einsum("tgp,tgp->tg", f, f), np.einsum("tgp,tp->tg", f, y)
-    slope = fy / np.where(ff > 0, ff, np.inf)
-    return slope, np.maximum((y**2).sum(-1)[:, None] - slope * fy, 0)

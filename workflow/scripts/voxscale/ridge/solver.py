@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -95,17 +96,15 @@ class Reader:
         values[~valid] = 0
         return torch.from_numpy(values).to(self.device), valid
 
-    def blocks(self, slices: Iterable[slice]) -> Iterator[tuple[slice, torch.Tensor, np.ndarray]]:
+    def blocks(self, slices: Sequence[slice]) -> Iterator[tuple[slice, torch.Tensor, np.ndarray]]:
         """Each block with its responses and which are usable."""
         with ThreadPoolExecutor(1) as pool:
-            current = None
-            for following in slices:
-                waiting = following, pool.submit(self.read, following)
-                if current is not None:
-                    yield current[0], *current[1].result()
-                current = waiting
-            if current is not None:
-                yield current[0], *current[1].result()
+            ahead = pool.submit(self.read, slices[0])
+            for block, following in itertools.zip_longest(slices, slices[1:]):
+                values = ahead.result()
+                if following is not None:
+                    ahead = pool.submit(self.read, following)
+                yield block, *values
 
 
 def slices(n_voxels: int, size: int) -> list[slice]:
