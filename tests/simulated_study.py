@@ -31,7 +31,7 @@ def smooth(white: np.ndarray) -> np.ndarray:
 
 
 def correlate(predicted, observed, lengths=None, skip=0):
-    """Pearson r of each row within stories of these lengths, the first `skip` TRs of each left out: (voxels,)."""
+    """Pearson r of each row within stories of these lengths, without the first `skip` TRs of each."""
     lengths = [predicted.shape[1]] if lengths is None else lengths
     rows = scored_rows(lengths, skip)
     p, y = (centre_stories(x, lengths, skip)[:, rows] for x in (predicted, observed))
