@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import soundfile
 import torch
 from labs import SHAPE, put, run, save, settings, text, write_bids, write_folder
 from tiny_models import WORDS, registry, small
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM
 
 from voxscale.dataset.kinds import open_dataset
 from voxscale.errors import UserError
+from voxscale.features.sound import read_sound
 from voxscale.models import availability, load_registry
 from voxscale.models.build import build_model
 from voxscale.models.hub import fetch_snapshot
@@ -104,7 +106,7 @@ FOLDERS = {
         "walk.tsv: lacks column onset",
     ),
     "word table without words": (words(), "walk.tsv: has no words"),
-    "a time that is no number": (words("soon\t0.3\ta"), "walk.tsv: line 2 has times 'soon'"),
+    "a time that is no number": (words("soon\t0.3\ta"), "walk.tsv: line 2 has onset 'soon'"),
     "words out of order": (words("5\t0.2\ta", "2\t0.2\tb"), "walk.tsv"),
     "a word of negative length": (words("5\t-0.2\ta"), "walk.tsv"),
     "ragged word table": (words("5\t0.2"), "walk.tsv: line 2 has 2 cells, the header has 3"),
@@ -153,6 +155,29 @@ def test_a_sound_that_speech_models_would_need(tmp_path):
     with pytest.raises(UserError, match=r"sounds/\w+\.wav: no such file; .* need it") as error:
         dataset.check_sounds()
     one_line(error)
+
+
+def test_a_wav_file_that_was_cut_off(tmp_path):
+    write_folder(tmp_path / "lab")
+    dataset = open_dataset(settings(tmp_path / "lab", "folder"))
+    sounds = [dataset.audio(story) for story in dataset.stories]
+    sounds[0].parent.mkdir()
+    for path in sounds:
+        soundfile.write(path, np.zeros((8000, 2)), 8000, subtype="PCM_16")
+    dataset.check_sounds()
+    whole = sounds[0].read_bytes()
+    sounds[0].write_bytes(whole[: len(whole) // 2])
+    for read in (dataset.check_sounds, lambda: read_sound(sounds[0])):
+        with pytest.raises(
+            UserError, match=r"cut off: its header states 1\.0 s of sound, it holds 0\.5 s"
+        ) as error:
+            read()
+        one_line(error)
+        assert str(error.value).startswith(str(sounds[0]))
+    # Written into a pipe, whose length nobody knew.
+    sounds[0].write_bytes(whole[:40] + b"\xff\xff\xff\xff" + whole[44:])
+    dataset.check_sounds()
+    assert len(read_sound(sounds[0], 8000)) == 8000
 
 
 BOLD = "sub-01/ses-1/func/sub-01_ses-1_task-walk_space-T1w_desc-preproc_bold.nii.gz"

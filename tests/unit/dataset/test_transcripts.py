@@ -205,6 +205,18 @@ def test_quotation_marks_of_programs_are_no_part_of_words(tmp_path, program):
     assert [word.label for word in words] == ['"Oh', "no,", 'he"s', '"!"']
 
 
+def test_words_without_times(tmp_path, capsys):
+    path = tmp_path / "a.tsv"
+    path.write_text(
+        "word\tonset\tduration\na\tn/a\t1\nb\t1\t0.5\nc\t2\t0\nd\tNaN\t\nsp\t3\tn/a\ne\t4\t1\nf\t6\tNA\n"
+    )
+    with pytest.raises(UserError, match=r"4 words .*\(lines 2, 4, 5, 8\).* dataset.untimed_words: skip"):
+        read_transcript(path)
+    words, _ = read_transcript(path, "skip")
+    assert [tuple(word) for word in words] == [(1.0, 1.5, "b"), (4.0, 5.0, "e")]
+    assert "4 words have no onset" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("word", ['"hello', 'hello"', '"hello"', '"', 'say "no" now'])
 def test_a_quotation_mark_joins_no_rows(tmp_path, word):
     path = tmp_path / "a.tsv"
@@ -304,11 +316,11 @@ def test_what_is_not_there(tmp_path):
     [
         ("onset,duration,word\n0,1,a\n", "lacks column onset"),
         ("onset\tduration\n0\t1\n", "lacks column word"),
-        ("onset\tduration\tword\n0\tn/a\ta\n", "line 2 has times '0', 'n/a'"),
+        ("onset\tduration\tword\n0\tsoon\ta\n", "line 2 has duration 'soon'; it must be seconds"),
         ("onset\tduration\tword\n0\t1\n", "line 2 has 2 cells, the header has 3"),
         ("onset\tduration\tword\n1\t1\ta\n0\t1\tb\n", "comes after"),
         ("onset\tduration\tword\n0\t-1\ta\n", "lasts from"),
-        ("onset\tduration\tword\nnan\t1\ta\n", "lasts from"),
+        ("onset\tduration\tword\ninf\t1\ta\n", "lasts from"),
         ("onset\tduration\tword\n", "has no words"),
         ("word,onset\n", r"lacks column onset.* with tabs between, and is word,onset"),
         ("onset\tduration\tword\tword\n0\t1\ta\tb\n", "two columns word"),

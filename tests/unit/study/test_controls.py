@@ -78,7 +78,7 @@ def test_a_lab_with_all_has_all(tmp_path):
     (tmp_path / "words/walk.TextGrid").write_bytes((tmp_path / "words/swim.TextGrid").read_bytes())
     (tmp_path / "sounds").mkdir()
     for story in ("walk", "swim", "exam"):
-        (tmp_path / f"sounds/{story}.wav").touch()
+        (tmp_path / f"sounds/{story}.wav").write_text("a sound")
     found = study(settings(tmp_path, "folder"), scoring={"skip_s": 10})
     assert added(found)[:5] == FEATURES
     assert found.hears("mel")

@@ -229,14 +229,24 @@ class Dataset(ABC):
         return True
 
     def check_sounds(self) -> None:
-        """Make sure that the sounds exist, which speech models and the `mel` control need.
+        """Make sure that the sounds exist whole, which speech models and the `mel` control need.
 
         Raises:
-            UserError: one is missing.
+            UserError: some are missing or cut off; the line names each.
         """
+        faults = []
         for story in self.stories:
+            path = self.audio(story)
             if not self.has_sound(story):
-                raise UserError(f"{self.audio(story)}: no such file; speech models and mel need it; add it")
+                faults.append(f"{path}: no such file; add it")
+            elif path.exists() and path in self.audio_inputs(story):
+                try:
+                    require(path, "sound")
+                except UserError as error:
+                    faults.append(str(error))
+        if faults:
+            more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+            raise UserError("; ".join(faults[:3]) + more + "; speech models and mel need it")
 
     @property
     def places_voxels(self) -> bool:

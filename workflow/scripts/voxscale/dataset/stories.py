@@ -45,6 +45,7 @@ def write_story_tables(
     clock: str | Path,
     tr_s: float = 2.0,
     trim: Sequence[int] = (10, 5),
+    untimed: str = "refuse",
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one story's tables of words, phones and clock.
@@ -55,12 +56,13 @@ def write_story_tables(
         words, phones, clock: files to write.
         tr_s: length of a TR in seconds.
         trim: clock TRs in front of and behind the responses.
+        untimed: `refuse` or `skip` words of a table without times.
 
     Raises:
         UserError: the transcript or the TR count is wrong.
     """
     story_clock = read_clock(clocks, story, tr_s, (trim[0], trim[1]))
-    spoken, sounds = read_transcript(transcript)
+    spoken, sounds = read_transcript(transcript, untimed)
     _check_fit(transcript, spoken, story_clock)
     tables.write("words", _columns(story, "word", spoken), words, provenance)
     tables.write("phones", _columns(story, "phone", sounds), phones, provenance)

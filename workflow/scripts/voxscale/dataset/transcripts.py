@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 from voxscale.dataset.textgrid import Tier, TimedLabel, glance, read_tiers
@@ -12,6 +13,7 @@ from voxscale.io import read_rows
 # Silence, breath, laughter, lip smack, noise and sentence marks of ds003020's transcripts, and the silence
 # and spoken-noise marks of the usual forced aligners.
 _MARKS = frozenset({"sp", "br", "lg", "ls", "ns", "sentence_start", "sentence_end", "sil", "spn"})
+_MISSING = frozenset({"n/a", "na", "nan", ""})  # times, as BIDS, R and pandas write them
 # Times are written with about 10 ms of precision; a larger overlap means a broken file.
 _OVERLAP_S = 0.05
 
@@ -87,16 +89,7 @@ def _words(where: str, intervals: list[TimedLabel]) -> list[TimedLabel]:
     return words
 
 
-def _read_textgrid(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
-    """Words and phones of a TextGrid (long or short text format; UTF-8, UTF-16 or Latin-1).
-
-    Returns:
-        Words, and phones (none if there is no phone tier), in order of time, without silences and noises.
-
-    Raises:
-        UserError: the file is missing, not a TextGrid, cut off, has no words, or times out of order.
-    """
-    path = Path(path)
+def _read_textgrid(path: Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
     tiers = read_tiers(path)
     words, phones = _tier(path, tiers, "word"), _tier(path, tiers, "phone")
     if words is None:
@@ -110,29 +103,53 @@ def _read_textgrid(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]
     return _words(f"{path}: tier word", words), _spoken(f"{path}: tier phone", phones or [])
 
 
-def _read_word_table(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
+def _seconds(path: Path, number: int, row: dict[str, str], column: str) -> float | None:
+    """A time of a word table; None where it is not known."""
+    if row[column].strip().lower() in _MISSING:
+        return None
+    try:
+        return float(row[column])
+    except ValueError:
+        raise UserError(f"{path}: line {number} has {column} {row[column]!r}; it must be seconds") from None
+
+
+def _read_word_table(path: Path, untimed: str) -> list[TimedLabel]:
     """Words of a tab-separated table with columns `onset`, `duration` (seconds) and `word`, as BIDS has it.
 
+    Raises:
+        UserError: the table is malformed, has no words, words without times, or times out of order.
+    """
+    intervals, without = [], []
+    for number, row in enumerate(read_rows(path, ("onset", "duration", "word")), start=2):
+        onset_s, duration_s = (_seconds(path, number, row, column) for column in ("onset", "duration"))
+        label = "" if row["word"] == "n/a" else row["word"]
+        if onset_s is not None and duration_s:
+            intervals.append(TimedLabel(onset_s, onset_s + duration_s, label))
+        elif not _is_mark(label):
+            without.append(number)
+    if without:
+        lines = ", ".join(map(str, without[:5])) + (", ..." if len(without) > 5 else "")
+        what = f"{len(without)} words have no onset, or no duration above 0 (lines {lines})"
+        if untimed != "skip":
+            raise UserError(
+                f"{path}: {what}; write their times, take these lines out of the table, or have the words "
+                "skipped by config key dataset.untimed_words: skip"
+            )
+        print(f"WARNING {path}: {what}, and are skipped", file=sys.stderr)
+    return _words(str(path), intervals)
+
+
+def read_transcript(path: str | Path, untimed: str = "refuse") -> tuple[list[TimedLabel], list[TimedLabel]]:
+    """Words and phones of a TextGrid or, by the ending `.tsv`, of a table of word timings.
+
+    Args:
+        untimed: `refuse` or `skip` words of a table without an onset or a duration.
+
     Returns:
-        Words, and no phones.
+        Words, and phones (none if there is no phone tier), in order of time, without silences and noises.
 
     Raises:
-        UserError: the table is missing or malformed, has no words, or times out of order.
+        UserError: the file is missing, damaged or cut off, has no words, or times that cannot be.
     """
     path = Path(path)
-    intervals = []
-    for number, row in enumerate(read_rows(path, ("onset", "duration", "word")), start=2):
-        try:
-            onset_s, duration_s = float(row["onset"]), float(row["duration"])
-        except ValueError:
-            raise UserError(
-                f"{path}: line {number} has times {row['onset']!r}, {row['duration']!r}; they must be seconds"
-            ) from None
-        label = "" if row["word"] in ("n/a", "") else row["word"]
-        intervals.append(TimedLabel(onset_s, onset_s + duration_s, label))
-    return _words(str(path), intervals), []
-
-
-def read_transcript(path: str | Path) -> tuple[list[TimedLabel], list[TimedLabel]]:
-    """Words and phones from a TextGrid or, by the suffix `.tsv`, from a table of word timings."""
-    return _read_word_table(path) if _is_table(Path(path)) else _read_textgrid(path)
+    return (_read_word_table(path, untimed), []) if _is_table(path) else _read_textgrid(path)

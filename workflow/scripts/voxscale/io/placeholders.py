@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from pathlib import Path
 
 from voxscale.errors import UserError
@@ -13,7 +15,7 @@ def what_is_it(path: str | Path) -> str | None:
     """Say what a file is if it is something that is often taken for data, else None.
 
     Recognised: a dangling link, a folder, an empty file, a git-annex or git-lfs pointer, an HTML page, an XML
-    error of an object store.
+    error of an object store, a WAV file that was cut off.
     """
     path = Path(path)
     if path.is_symlink() and not path.exists():
@@ -32,8 +34,33 @@ def what_is_it(path: str | Path) -> str | None:
         return "a git-lfs pointer, not the content"
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
         return "an HTML page"
+    if start[:4] == b"RIFF" and start[8:12] == b"WAVE":
+        return _cut_wav(path)
     if (text.startswith(b"<?xml") and b"<error>" in text) or text.startswith(b"<error>"):
         return "an XML error message of the server"
+    return None
+
+
+def _cut_wav(path: Path) -> str | None:
+    """Say so if a WAV file holds less sound than its header states, which libsndfile reads without a word."""
+    size, bytes_per_s = path.stat().st_size, 0
+    with path.open("rb") as file:
+        file.seek(12)
+        while len(head := file.read(8)) == 8:
+            name, length = struct.unpack("<4sI", head)
+            if name == b"fmt ":
+                (bytes_per_s,) = struct.unpack("<8xI", file.read(12))
+                file.seek(-12, os.SEEK_CUR)
+            if name == b"data":
+                held = size - file.tell()
+                # A program that writes into a pipe knows no length, and states the largest that there is.
+                if length >= 0x7FFF_F000 or held >= 0.999 * length or not bytes_per_s:
+                    return None
+                return (
+                    f"a WAV file that was cut off: its header states {length / bytes_per_s:.1f} s of sound, "
+                    f"it holds {held / bytes_per_s:.1f} s"
+                )
+            file.seek(length + length % 2, os.SEEK_CUR)
     return None
 
 
@@ -59,4 +86,6 @@ def require(path: str | Path, kind: str) -> Path:
         raise UserError(f"{path}: is {found}; run `datalad get` (or `git annex get`) on it")
     if "git-lfs" in found:
         raise UserError(f"{path}: is {found}; run `git lfs pull`")
-    raise UserError(f"{path}: is {found}, not a {kind} file; delete it and fetch it again")
+    if "cut off" in found:
+        raise UserError(f"{path}: is {found}; get the whole file again")
+    raise UserError(f"{path}: is {found}, not a {kind} file; put the right file there")

@@ -136,6 +136,7 @@ RULES = (
             "clocks": lambda study, w: str(study.dataset.clocks),
             "tr_s": lambda study, w: study.config["dataset"]["tr_s"],
             "trim": lambda study, w: study.config["dataset"]["trim"],
+            "untimed": lambda study, w: study.config["dataset"]["untimed_words"],
         },
         numbers=("stories",),
     ),
