@@ -145,6 +145,8 @@ def test_a_word_called_phone_is_no_tier_of_phones(tmp_path):
     path = tmp_path / "a.TextGrid"
     path.write_text(BY_HAND.replace('"phone"', '"Mary"').replace('"hello"', '"phone"'))
     assert not has_phones(path)
+    path.write_text(BY_HAND[:60])
+    assert not has_phones(path), "a header without a tier"
     table = tmp_path / "a.tsv"
     table.write_text("word\tonset\tduration\nphone\t0.5\t0.25\n")
     assert not has_phones(table)

@@ -7,6 +7,7 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -161,7 +162,7 @@ def glance(path: Path) -> Iterator[tuple[str, Iterator[str]]]:
     """
     text, _ = _read_text(path)
     tiers = list(_TIER.finditer(text))
-    ends = [*(tier.start() for tier in tiers[1:]), len(text)]
-    for tier, end in zip(tiers, ends, strict=True):
+    for tier, following in zip_longest(tiers, tiers[1:]):
         if tier[1] == "IntervalTier":
+            end = following.start() if following else len(text)
             yield tier[2], (label[1] for label in _LABEL.finditer(text, tier.end(), end))
