@@ -315,7 +315,7 @@ def test_cells_of_tables_read_well():
 
 def test_a_file_that_is_no_picture_is_reported(tmp_path):
     (tmp_path / "controls.png").write_text("no picture")
-    with pytest.raises(UserError, match=r"controls\.png: is not a PNG"):
+    with pytest.raises(UserError, match=r"controls\.png: damaged .*delete it"):
         read_figure(tmp_path / "controls.png", "A caption.", 1)
 
 

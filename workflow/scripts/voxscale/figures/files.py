@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from voxscale.figures.style import STYLE, labelled_points
-from voxscale.io import atomic, read_json, tables
+from voxscale.io import atomic, origin_of, read_json, sha256_text, tables
 
 DPI = 160  # of the PNG
 
@@ -57,17 +57,20 @@ def save_figure(
 ) -> None:
     """Write a figure and what it plots; the same figure gives the same bytes on every run.
 
-    The PNG carries `labelled_points` as JSON in its text chunk `points`, for the report.
+    The PNG carries for the report, in text chunks, `labelled_points` as JSON (`points`), the digest of the
+    CSV (`csv`), and for which place it was made (`origin`).
     """
     with mpl.rc_context(fname=STYLE):
         figure.set_dpi(DPI)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # another pass would move the points a little
         points = labelled_points(figure)
-        known = {"Software": None} | ({"points": json.dumps(points)} if points else {})
+        numbers = data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        known = {"Software": None, "csv": sha256_text(numbers), "origin": origin_of(png)}
+        known |= {"points": json.dumps(points)} if points else {}
         with atomic(png) as temporary:
             figure.savefig(temporary, dpi=DPI, metadata=known)
         with atomic(pdf) as temporary:
             figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
         with atomic(csv) as temporary:
-            data.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+            temporary.write_text(numbers)

@@ -11,9 +11,11 @@ from .hdf5 import checked as checked
 from .hdf5 import new_hdf5 as new_hdf5
 from .hdf5 import open_hdf5 as open_hdf5
 from .hdf5 import set_attributes as set_attributes
+from .origin import origin_of as origin_of
 from .origin import place_of as place_of
 from .origin import reading as reading
 from .origin import remake as remake
+from .origin import require_origin as require_origin
 from .placeholders import HDF5_MAGIC as HDF5_MAGIC
 from .placeholders import require as require
 from .schemas import SCHEMAS as SCHEMAS

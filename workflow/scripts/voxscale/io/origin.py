@@ -12,8 +12,6 @@ from voxscale.io.placeholders import what_is_it
 
 RESULTS = "results"
 AGAIN = "delete it and run again"
-# What readers raise if bytes are wrong: in the data, in a list of contents, in a header.
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 
 
 def place_of(path: str | Path) -> str | None:
@@ -72,9 +70,11 @@ def reading(
     """
     try:
         yield
+    except (UserError, MemoryError):
+        raise
     except PermissionError:
         raise UserError(f"{path}: cannot be read; give yourself read permission") from None
-    except _DAMAGE as error:
+    except Exception as error:  # each format has exceptions of its own
         if not Path(path).exists() and not Path(path).is_symlink():
             raise UserError(f"{path}: no such file; {missing or remedy}") from None
         what = what_is_it(path)

@@ -11,11 +11,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 import yaml
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from voxscale.errors import UserError
 from voxscale.figures import voxel_set_label
-from voxscale.io import atomic
+from voxscale.io import atomic, reading, require_origin, sha256_file
 from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
@@ -31,15 +30,19 @@ def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
         png: the figure, written by `save_figure`; its numbers are in the `.csv` file next to it.
 
     Raises:
-        UserError: not a PNG.
+        UserError: one of the two is missing, damaged, or another figure's.
     """
     csv = png.with_suffix(".csv")
-    try:
+    with reading(png):
         with Image.open(png, formats=["PNG"]) as image:
-            (width, height), points = image.size, image.text.get("points")
-    except UnidentifiedImageError:
-        raise UserError(f"{png}: is not a PNG file; delete it and run again") from None
-    data = pd.read_csv(csv, nrows=1)
+            image.verify()
+        with Image.open(png, formats=["PNG"]) as image:
+            (width, height), said = image.size, image.text
+        require_origin(png, said.get("origin"))
+    with reading(csv, f"delete it and {png}, and run again"):
+        if said.get("csv", "") not in ("", sha256_file(csv)):
+            raise ValueError(f"it has changed since {png.name} was drawn")
+        data = pd.read_csv(csv, nrows=1)
     small = csv.stat().st_size <= _CSV_BYTES
     return {
         "name": png.stem,
@@ -52,7 +55,7 @@ def read_figure(png: Path, caption: str, number: int) -> dict[str, Any]:
         "alt": png.stem.replace("_", " "),
         "width": width,
         "height": height,
-        "points": points,
+        "points": said.get("points"),
     }
 
 
