@@ -151,10 +151,10 @@ def test_a_resume_at_another_time_keeps_the_batches(story, cards, monkeypatch):
         return last_frames(self, values, *args)
 
     monkeypatch.setattr(speech_encoder.SpeechEncoder, "_last_frames", noted)
-    monkeypatch.setattr(speech_encoder.SpeechEncoder, "measure_batches", lambda self: [3])
+    monkeypatch.setattr(speech_encoder.SpeechEncoder, "batch_size", lambda self: 3)
     run(story, card, {"a": stories["a"]})
     first, sizes[:] = sizes[:], []
-    monkeypatch.setattr(speech_encoder.SpeechEncoder, "measure_batches", lambda self: [1])
+    monkeypatch.setattr(speech_encoder.SpeechEncoder, "batch_size", lambda self: 1)
     torch.set_num_threads(threads + 1)
     try:
         run(story, card, stories)
@@ -172,7 +172,7 @@ def test_a_resume_at_another_time_keeps_the_batches(story, cards, monkeypatch):
 def test_out_of_memory_halves_the_batch(story, cards, monkeypatch, capsys, failure):
     card = cards["hubert"]
     stories = wavs(story, "a")
-    monkeypatch.setattr(speech_encoder.SpeechEncoder, "measure_batches", lambda self: [4])
+    monkeypatch.setattr(speech_encoder.SpeechEncoder, "batch_size", lambda self: 4)
     expected = feature_store.read_features(run(story, card, stories), "a", 2)
     feature_store.feature_files(story / "features.h5")["a"].unlink()
     last_frames = speech_encoder.SpeechEncoder._last_frames

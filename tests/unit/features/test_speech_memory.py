@@ -9,7 +9,6 @@ import torch
 import transformers
 from tiny_speech import LAYER_NORM, SETTINGS, WHISPER
 
-from voxscale.features.batch_size import BatchSize
 from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import CPU_BATCH_BYTES, LARGEST_BATCH, window_bytes, windows_per_batch
@@ -64,18 +63,13 @@ def encoder(folder, window_s):
 
 
 @pytest.mark.parametrize("window_s", [0.1, 2.0, 16.1])
-def test_no_trial_takes_more_than_the_price(tmp_path, monkeypatch, window_s):
-    tried = []
-    monkeypatch.setattr(SpeechEncoder, "_last_frames", lambda self, values, *_: tried.append(len(values)))
-    monkeypatch.setattr(SpeechEncoder, "_time", lambda self, run: run() or 1e-3)  # more are always faster
-    found = list(encoder(tmp_path, window_s).measure_batches())
-    assert found == sorted({*tried})
-    each = window_bytes({}, 32, 2, window_s, 4)
-    assert found[-1] == 1 or found[-1] * each <= CPU_BATCH_BYTES
-    assert 2 * found[-1] > windows_per_batch(each), "nor much less"
+def test_a_batch_follows_from_the_size_of_its_windows(tmp_path, window_s):
+    size, each = encoder(tmp_path, window_s).batch_size(), window_bytes({}, 32, 2, window_s, 4)
+    assert size == windows_per_batch(each)
+    assert size == 1 or size * each <= CPU_BATCH_BYTES
     settings = SETTINGS | {"window_s": window_s, "device": "cpu", "on_disk": "float32"}
     priced = resources.extraction("speech", 32, 2, 0, 0, [1], 2.0, settings)
-    assert found[-1] * each / resources.MB < priced.memory_mb - resources.NETWORK
+    assert size * each / resources.MB < priced.memory_mb - resources.NETWORK
 
 
 def grown(folder):
@@ -96,18 +90,4 @@ def test_windows_of_many_lengths_leave_about_what_one_takes(tmp_path):
 
 
 def test_windows_are_counted_between_one_and_the_most():
-    assert [windows_per_batch(each) for each in (1, 2e8, 1e12)] == [LARGEST_BATCH, 2, 1]
-
-
-def test_a_trial_that_kills_its_job_is_not_repeated(tmp_path):
-    card, model = {"model": "m", "weights_id": "w"}, torch.nn.Linear(1, 1)
-    model.device, model.dtype = torch.device("cpu"), torch.float32
-
-    def trials():
-        yield 1
-        yield 2
-        raise KeyboardInterrupt  # as good as a kill while 4 are tried: nothing is tidied up
-
-    with pytest.raises(KeyboardInterrupt):
-        BatchSize.kept(tmp_path, card, model, trials)
-    assert BatchSize.kept(tmp_path, card, model, trials).value == 2
+    assert [windows_per_batch(each) for each in (1, 1.5e7, 1e12)] == [LARGEST_BATCH, 2, 1]

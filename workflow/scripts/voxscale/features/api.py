@@ -141,5 +141,4 @@ def speech_features(
     with tempfile.TemporaryDirectory() as offload:
         encoder = SpeechEncoder(_card(model), settings, layers, offload)
         windows = slide_windows(len(samples), window_s, stride_s, encoder.minimum)
-        batch = 1 if encoder.device.type == "cpu" else 16
-        return StoryFeatures(encoder.features(samples, windows, tr_times, batch))
+        return StoryFeatures(encoder.features(samples, windows, tr_times, encoder.batch_size()))

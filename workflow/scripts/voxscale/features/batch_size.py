@@ -7,7 +7,7 @@ the batch size with which it began, and ends with the same bytes as a job that w
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +39,7 @@ class BatchSize:
         folder: str | Path,
         card: Mapping[str, Any],
         model: Any,
-        find: Callable[[], Iterable[int]],
+        find: Callable[[], int],
         **depends: Any,
     ) -> BatchSize:
         """A size that is found once for a model on a kind of device.
@@ -48,8 +48,7 @@ class BatchSize:
             folder: where the model's features are.
             card: model card.
             model: the model, loaded.
-            find: estimates the size, or measures several, the best so far after each; called only where none
-                is known yet. Each is kept before the next is tried: no job repeats a trial that killed it.
+            find: gives the size; called only where none is known yet.
             depends: what else another size would be right for (JSON-able).
         """
         device = torch.device(model.device)
@@ -58,8 +57,7 @@ class BatchSize:
         key = content_key(weights=card["weights_id"], dtype=str(model.dtype), device=kind, **depends)
         path = Path(folder) / f"batch-{key}.json"
         if not path.exists():
-            for size in find():
-                write_json(path, {"batch": size})
+            write_json(path, {"batch": find()})
         return cls(int(read_json(path)["batch"]), card["model"], path)
 
     def run(self, work: Callable[[int], T], refusal: str, least: int = 1) -> T:

@@ -125,9 +125,7 @@ class LanguageModel:
             return token_budget(settings["token_budget"], self.model, self.reader.device, whole_logits)
 
         if folder is not None and settings["token_budget"] == "auto":
-            self.tokens = BatchSize.kept(
-                folder, card, self.model, lambda: [find()], whole_logits=whole_logits
-            )
+            self.tokens = BatchSize.kept(folder, card, self.model, find, whole_logits=whole_logits)
         else:
             self.tokens = BatchSize(find(), card["model"])
 

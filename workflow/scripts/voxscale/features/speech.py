@@ -96,7 +96,7 @@ def extract_speech(
         with offload_folder(folder) as offload:
             encoder = SpeechEncoder(card, settings, kept, offload)
             common = {"model": card["model"], "dtype": str(encoder.dtype).removeprefix("torch.")}
-            batch = BatchSize.kept(folder, card, encoder, encoder.measure_batches, window_s=encoder.window_s)
+            batch = BatchSize.kept(folder, card, encoder, encoder.batch_size, window_s=encoder.window_s)
 
             def cut(story: _StorySound) -> tuple[np.ndarray, SoundWindows]:
                 samples = read_sound(story.audio)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,6 @@ from voxscale.features.speech_windows import (
     windows_per_batch,
 )
 from voxscale.models import (
-    free_bytes,
-    is_out_of_memory,
     load_model,
     open_extractor,
     pack,
@@ -271,54 +268,18 @@ class SpeechEncoder:
 
         return read
 
-    def measure_batches(self) -> Iterator[int]:
-        """Numbers of full windows to pass together: after each trial the best so far, larger if faster here.
+    def batch_size(self) -> int:
+        """Full windows that pass together.
 
-        On a CPU one window at a time can be fastest, since the activations of more leave its caches; no trial
-        there takes more memory than the job was priced at.
+        It follows from their size alone: rounding depends on it, and a study run twice has the same bytes.
         """
-        window = np.random.default_rng(0).normal(0, 0.1, round(self.window_s * RATE)).astype(np.float32)
-        read = self.reader(window)
-        free = free_bytes(self.device) // 2
-        most = windows_per_batch(
-            self._bytes_per_window(), min(free, CPU_BATCH_BYTES) if self.device.type == "cpu" else free
-        )
-        first, end = np.zeros(most, np.int64), np.full(most, len(window))
-        read(first[:1], end[:1])  # the first pass of a process is slower
-        seconds: dict[int, float] = {}  # batch size -> seconds per window
-        for size in (1 << i for i in range(most.bit_length())):
-            try:
-                seconds[size] = self._time(lambda n=size: read(first[:n], end[:n])) / size
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                return
-            # ASSUME: under 5% is noise; then the smaller batch takes less memory.
-            yield next(size for size, each in seconds.items() if each < 1.05 * min(seconds.values()))
-            # Long passes are timed well, and cost: they end the search as soon as more windows gain nothing.
-            long = size * seconds[size] > 1
-            if seconds[size] > (1.0 if long else 1.5) * min(seconds.values()):
-                return
-
-    def _time(self, run: Callable[[], Any], enough_s: float = 0.05, most: int = 5) -> float:
-        """Least seconds of a few runs: what else the machine does can only add to them.
-
-        One thread's own time leaves out a busy machine's other jobs, which break into long runs more often.
-        """
-        alone = self.device.type == "cpu" and torch.get_num_threads() == 1
-        clock = time.thread_time if alone else time.perf_counter
-        runs: list[float] = []
-        while len(runs) < most and sum(runs) < enough_s:
-            start = clock()
-            run()
-            runs.append(clock() - start)
-        return min(runs)
-
-    def _bytes_per_window(self) -> float:
-        config = self.model.config
-        return window_bytes(
+        config, budget = self.model.config, CPU_BATCH_BYTES
+        if self.device.type == "cuda":
+            budget = torch.cuda.get_device_properties(self.device).total_memory / 4
+        each = window_bytes(
             config.to_dict(), config.hidden_size, self.card["n_layers"], self.window_s, self.dtype.itemsize
         )
+        return windows_per_batch(each, budget)
 
     def features(
         self, samples: np.ndarray, windows: SoundWindows, clock: np.ndarray, batch: int, what: str = "windows"

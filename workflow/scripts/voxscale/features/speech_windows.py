@@ -16,8 +16,8 @@ import numpy as np
 from voxscale.features.sound import RATE
 
 MINIMUM = 400  # samples: one frame of the encoders (25 ms)
-LARGEST_BATCH = 64  # windows passed together
-CPU_BATCH_BYTES = 5e8  # a CPU's batch takes no more, unless one window does: larger ones leave the caches
+LARGEST_BATCH = 32  # windows that pass together
+CPU_BATCH_BYTES = 3e7  # a CPU's batch takes no more, unless one window does: larger ones leave the caches
 
 
 @dataclass(frozen=True)
@@ -98,4 +98,4 @@ def window_bytes(config: Mapping[str, Any], width: int, n_layers: int, window_s:
 
 def windows_per_batch(each: float, budget: float = CPU_BATCH_BYTES) -> int:
     """Windows of so many bytes each that may pass together within a budget."""
-    return int(min(LARGEST_BATCH, max(1, budget // each)))
+    return int(min(LARGEST_BATCH, max(1, budget / each)))

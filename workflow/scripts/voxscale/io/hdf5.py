@@ -60,7 +60,7 @@ def new_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 @contextlib.contextmanager
-def open_hdf5(path: str | Path, remedy: str = AGAIN, missing: str = "") -> Iterator[h5py.File]:
+def open_hdf5(path: str | Path, remedy: str = AGAIN, missing: str = "run again") -> Iterator[h5py.File]:
     """Open a file of the workflow; errors of reading inside the block are errors of the file.
 
     Args, Raises: as for `reading`; also a file that was made for another place.

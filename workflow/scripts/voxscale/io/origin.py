@@ -56,13 +56,13 @@ def remake(path: str | Path, delete: str = "it") -> str:
 
 @contextlib.contextmanager
 def reading(
-    path: str | Path, remedy: str = AGAIN, missing: str = "", problem: str = "damaged"
+    path: str | Path, remedy: str = AGAIN, missing: str = "run again", problem: str = "damaged"
 ) -> Iterator[None]:
     """Turn whatever goes wrong while a file of the workflow is read into one line.
 
     Args:
         remedy: what to do if it is damaged, or something else.
-        missing: what to do if it is missing, where this differs.
+        missing: what to do if it is missing.
         problem: what it is if its content cannot be read.
 
     Raises:
@@ -76,7 +76,7 @@ def reading(
         raise UserError(f"{path}: cannot be read; give yourself read permission") from None
     except Exception as error:  # each format has exceptions of its own
         if not Path(path).exists() and not Path(path).is_symlink():
-            raise UserError(f"{path}: no such file; {missing or remedy}") from None
+            raise UserError(f"{path}: no such file; {missing}") from None
         what = what_is_it(path)
         detail = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: {f'is {what}' if what else f'{problem} ({detail})'}; {remedy}") from None

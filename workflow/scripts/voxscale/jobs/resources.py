@@ -142,7 +142,7 @@ def extraction(
         frames = 50.0 * settings["window_s"]  # per window
         units = seconds_of_sound / settings["stride_s"] * frames
         each = window_bytes(config or {}, width, n_layers, settings["window_s"], item)
-        windows = 32 if gpu else windows_per_batch(each)
+        windows = windows_per_batch(each, math.inf) if gpu else windows_per_batch(each)
         at_once, passes = longest * tr_s / settings["stride_s"], units / frames / windows
         batch = windows * each + SOUND_BYTES * longest * tr_s
     flops = 2.0 * n_parameters * units
