@@ -93,6 +93,10 @@ BAD_FOLDERS = {
     "no root": (put(root="nowhere"), "dataset.root: nowhere is not a folder"),
     "no subject": (put(subjects=["anna", "carl"]), "responses/carl: no such folder"),
     "no transcript": (drop("words/swim*"), "swim.TextGrid: no such file; swim needs a transcript"),
+    "another ending": (
+        lambda root, config: (root / "words/swim.TextGrid").rename(root / "words/swim.textgrid"),
+        "swim.TextGrid: no such file; .*; swim.textgrid is not read",
+    ),
     "a name with a blank": (
         rename("walk", "my story"),
         "my story.npz: 'my story' is not a valid story name; use only letters",

@@ -212,11 +212,11 @@ def test_words_without_times(tmp_path, capsys):
     path.write_text(
         "word\tonset\tduration\na\tn/a\t1\nb\t1\t0.5\nc\t2\t0\nd\tNaN\t\nsp\t3\tn/a\ne\t4\t1\nf\t6\tNA\n"
     )
-    with pytest.raises(UserError, match=r"4 words .*\(lines 2, 4, 5, 8\).* dataset.untimed_words: skip"):
+    with pytest.raises(UserError, match=r"4 of 7 rows .*\(line 2, 4, 5, 8\).* dataset.untimed_words: skip"):
         read_transcript(path)
     words, _ = read_transcript(path, "skip")
     assert [tuple(word) for word in words] == [(1.0, 1.5, "b"), (4.0, 5.0, "e")]
-    assert "4 words have no onset" in capsys.readouterr().err
+    assert "4 of 7 rows have a word without" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("word", ['"hello', 'hello"', '"hello"', '"', 'say "no" now'])

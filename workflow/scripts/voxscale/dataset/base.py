@@ -311,7 +311,13 @@ class Dataset(ABC):
             )
         for story in self.stories:
             self.clock(story)
-            if not (path := self.transcript(story)).exists():
-                raise UserError(f"{path}: no such file; {story} needs a transcript there, or leave it out")
-            require(path, "transcript")
+        if missing := [story for story in self.stories if not self.transcript(story).exists()]:
+            path = self.transcript(missing[0])
+            beside = sorted(other.name for other in path.parent.glob(f"{missing[0]}.*"))
+            raise UserError(
+                f"{path}: no such file; {', '.join(missing)} needs a transcript there, or leave it out"
+                + (f"; {', '.join(beside)} is not read" if beside else "")
+            )
+        for story in self.stories:
+            require(self.transcript(story), "transcript")
         self.check_voxels()

@@ -119,8 +119,9 @@ def _read_word_table(path: Path, untimed: str) -> list[TimedLabel]:
     Raises:
         UserError: the table is malformed, has no words, words without times, or times out of order.
     """
+    rows = read_rows(path, ("onset", "duration", "word"))
     intervals, without = [], []
-    for number, row in enumerate(read_rows(path, ("onset", "duration", "word")), start=2):
+    for number, row in enumerate(rows, start=2):
         onset_s, duration_s = (_seconds(path, number, row, column) for column in ("onset", "duration"))
         label = "" if row["word"] == "n/a" else row["word"]
         if onset_s is not None and duration_s:
@@ -129,13 +130,13 @@ def _read_word_table(path: Path, untimed: str) -> list[TimedLabel]:
             without.append(number)
     if without:
         lines = ", ".join(map(str, without[:5])) + (", ..." if len(without) > 5 else "")
-        what = f"{len(without)} words have no onset, or no duration above 0 (lines {lines})"
+        what = f"{len(without)} of {len(rows)} rows have a word without an onset or a duration (line {lines})"
         if untimed != "skip":
             raise UserError(
-                f"{path}: {what}; write their times, take these lines out of the table, or have the words "
-                "skipped by config key dataset.untimed_words: skip"
+                f"{path}: {what}; write both in seconds, take the rows out, or skip them by config key "
+                "dataset.untimed_words: skip"
             )
-        print(f"WARNING {path}: {what}, and are skipped", file=sys.stderr)
+        print(f"WARNING {path}: {what}; they are skipped", file=sys.stderr)
     return _words(str(path), intervals)
 
 
