@@ -5,7 +5,8 @@ Held-out rows enter the scores only through centred X_h = Q R, so with h > p the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 
@@ -55,15 +56,10 @@ class Primal:
         covered = torch.cat([held.index for held in self.held])
         # Where each row is held out once, products of the folds add up to those of all rows.
         partition = len(covered) == n and len(torch.unique(covered)) == n
-        everything = torch.arange(n, device=x.device)
-        self.x = None if partition else self._components(x, lengths, delays, everything)
+        rows_of = partial(delayed_rows, x, lengths, delays)
+        self.x = None if partition else self._components(rows_of, torch.arange(n, device=x.device))
         self._folds = [
-            self._fold(
-                delayed_rows(x, lengths, delays, held.index),
-                self._components(x, lengths, delays, held.index),
-                gram,
-            )
-            for held in self.held
+            self._fold(rows_of(held.index), self._components(rows_of, held.index), gram) for held in self.held
         ]
         rows = torch.arange(len(x_test), device=x.device)
         self._test = delayed_rows(x_test.to(x), test_lengths, delays, rows) @ self.vectors  # (m, p)
@@ -71,14 +67,11 @@ class Primal:
         self.test_shape = (len(x_test), p)
 
     def _components(
-        self, x: torch.Tensor, lengths: Sequence[int], delays: Sequence[int], rows: torch.Tensor
+        self, rows_of: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor
     ) -> torch.Tensor:
         """(rows, p) delayed rows on the scaled principal components."""
-        parts = [
-            (delayed_rows(x, lengths, delays, part) @ (self.vectors / self.scale)).to(self.dtype)
-            for part in rows.split(ROWS)
-        ]
-        return torch.cat(parts)
+        scaled = self.vectors / self.scale
+        return torch.cat([(rows_of(part) @ scaled).to(self.dtype) for part in rows.split(ROWS)])
 
     def _fold(
         self, x_held: torch.Tensor, components: torch.Tensor, gram: torch.Tensor

@@ -117,18 +117,12 @@ def _read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
     """Columns of the summary that come from the model cards, by slug."""
     cards = {}
     for path in paths:
-        card = read_json(path)
-        try:
-            cards[card["model"]] = {
-                "family": card.get("family") or card["modality"],
-                "modality": card["modality"],
-                "parameters": card.get("parameters"),
-                "parameters_non_embedding": card.get("parameters_non_embedding"),
-                "n_layers": card["n_layers"],
-                "width": card["width"],
-            }
-        except KeyError as error:
-            raise UserError(f"{path}: a model card lacks {error.args[0]}; make it again") from None
+        card = {"parameters": None, "parameters_non_embedding": None} | read_json(path)
+        names = ("modality", "parameters", "parameters_non_embedding", "n_layers", "width")
+        if missing := [name for name in ("model", *names) if name not in card]:
+            raise UserError(f"{path}: a model card lacks {missing[0]}; make it again")
+        about = {name: card[name] for name in names}
+        cards[card["model"]] = about | {"family": card.get("family") or card["modality"]}
     return cards
 
 
