@@ -188,7 +188,7 @@ IMAGES = {
         lambda root, config: nibabel.save(
             nibabel.Nifti1Image(np.ones((*SHAPE, 2), np.uint8), np.diag([3.0, 3, 3, 1])), root / MASK
         ),
-        "is not on the grid of the mask",
+        r"mask.nii.gz: has shape \(4, 3, 5, 2\); a mask is \(x, y, z\)",
     ),
     "a mask of another shape": (
         lambda root, config: nibabel.save(

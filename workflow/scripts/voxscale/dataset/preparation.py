@@ -16,6 +16,7 @@ from voxscale.dataset.disk import announce_writing
 from voxscale.dataset.response_files import (
     ResponseHeader,
     StoryResponses,
+    kind_of,
     open_responses,
     read_response_header,
 )
@@ -143,13 +144,13 @@ def prepare_responses(
             names the file.
     """
     path = Path(path)
-    packed = [name for files in sources.values() for name in files if Path(name).suffix == ".npz"]
+    shapes = _survey(sources, clocks, mask)
+    packed = [name for files in sources.values() for name in files if kind_of(Path(name)) == "npz"]
     if keep == "none" and packed:
         raise UserError(
             f"config key dataset.keep: {packed[0]} is unpacked whole each time it is read, so a copy must be "
             "kept; use float32"
         )
-    shapes = _survey(sources, clocks, mask)
     n_voxels = next(iter(shapes.values())).n_voxels
     kept = kept_voxels(voxels, n_voxels)
     trs = sum(shape.n_trs for shape in shapes.values())

@@ -15,8 +15,7 @@ import numpy as np
 from voxscale.errors import UserError
 from voxscale.io import HDF5_MAGIC, require
 
-_HDF5_SUFFIXES = (".hf5", ".h5", ".hdf5")
-RESPONSE_SUFFIXES = (*_HDF5_SUFFIXES, ".npy", ".npz")
+RESPONSE_SUFFIXES = (".hf5", ".h5", ".hdf5", ".npy", ".npz")
 
 
 class StoryResponses(Protocol):
@@ -49,6 +48,19 @@ class _Open:
         self.data, self.repeats = data, repeats
 
 
+class _Reversed:
+    """An array of a MATLAB v7.3 file, which has its axes in the reverse order."""
+
+    def __init__(self, array: h5py.Dataset) -> None:
+        self.shape, self.dtype, self._array = array.shape[::-1], array.dtype, array
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: tuple[Any, ...]) -> np.ndarray:
+        return self._array[key[::-1]].T
+
+
 def _check(path: Path, data: Any, repeats: Any) -> None:
     """Check arrays, or their headers, which have a shape and a dtype too."""
     if len(data.shape) != 2 or 0 in data.shape:
@@ -62,31 +74,56 @@ def _check(path: Path, data: Any, repeats: Any) -> None:
         )
 
 
+def kind_of(path: Path) -> str:
+    """What a response file is by its first bytes, whatever its ending: nifti, hdf5, npy, npz.
+
+    Raises:
+        UserError: none of them.
+    """
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        return "nifti"
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(b"PK"):
+        return "npz"
+    if start.startswith(b"\x93NUMPY"):
+        return "npy"
+    if h5py.is_hdf5(path) or start == HDF5_MAGIC:  # MATLAB puts a block of its own in front; or cut off
+        return "hdf5"
+    what = "a whole NumPy" if path.suffix.lower() in (".npy", ".npz") else "an HDF5"
+    raise UserError(f"{path}: is not {what} file; save it as {', '.join(RESPONSE_SUFFIXES)} or NIfTI")
+
+
 @contextlib.contextmanager
 def _hdf5(path: Path) -> Iterator[_Open]:
-    with path.open("rb") as file:
-        if file.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
-            raise UserError(f"{path}: is not an HDF5 file; delete it and fetch it again")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         what = (
             "is cut off" if "truncated" in str(error) else f"cannot be opened ({str(error).splitlines()[0]})"
         )
-        raise UserError(f"{path}: {what}; delete it and fetch it again") from None
+        raise UserError(f"{path}: {what}; get it again") from None
     with file:
-        if not isinstance(file.get("data"), h5py.Dataset):
+        data, repeats = file.get("data"), file.get("individual_repeats")
+        if isinstance(data, h5py.Group) and "pandas_type" in data.attrs:
+            raise UserError(
+                f"{path}: was written by pandas' to_hdf; save the array itself, for instance with "
+                "numpy.save(..., frame.to_numpy())"
+            )
+        if not isinstance(data, h5py.Dataset):
             held = ", ".join(file) or "nothing"
             raise UserError(
                 f"{path}: has no dataset `data` (it holds {held}); save the responses under that name"
             )
-        yield _Open(file["data"], file.get("individual_repeats"))
+        if "MATLAB_class" in data.attrs:
+            data, repeats = _Reversed(data), None if repeats is None else _Reversed(repeats)
+        yield _Open(data, repeats)
 
 
-def _numpy(path: Path) -> _Open:
+def _numpy(path: Path, kind: str) -> _Open:
     try:
-        content = np.load(path, mmap_mode="r" if path.suffix == ".npy" else None, allow_pickle=False)
-        if path.suffix == ".npy":
+        content = np.load(path, mmap_mode="r" if kind == "npy" else None, allow_pickle=False)
+        if kind == "npy":
             return _Open(content, None)
         with content:
             arrays = {name: content[name] for name in ("data", "repeats") if name in content}
@@ -120,36 +157,40 @@ def _values(path: str | Path, image: Any) -> np.ndarray:
 
 
 def _inside(mask: str | Path, image: Any) -> np.ndarray:
-    """Where a mask has voxels: bool of its shape."""
+    """Where a mask has voxels: bool of its shape (x, y, z); further axes may have the length 1."""
     values = _values(mask, image)
     if not np.isin(values, (0, 1)).all():
         raise UserError(f"{mask}: has values other than 0 and 1; save it as a mask of these two")
-    return values == 1
+    if values.ndim < 3 or max(values.shape[3:], default=1) > 1:
+        raise UserError(f"{mask}: has shape {values.shape}; a mask is (x, y, z)")
+    return values.reshape(values.shape[:3]) == 1
 
 
-def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], Any, int]:
-    """The runs, the mask and its number of voxels; all must lie on one grid."""
+def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndarray]:
+    """The runs, and where the mask has voxels; all must lie on one grid."""
     mask_image = _load(mask)
-    n_voxels = int(_inside(mask, mask_image).sum())
-    if not n_voxels:
+    inside = _inside(mask, mask_image)
+    if not inside.any():
         raise UserError(f"{mask}: is empty; give a mask with voxels")
     runs = []
     for path in paths:
         image = _load(path)
         if len(image.shape) != 4:
             raise UserError(f"{path}: has {len(image.shape)} dimensions; a BOLD run has 4")
-        if image.shape[:3] != mask_image.shape or not np.allclose(image.affine, mask_image.affine, atol=1e-4):
+        if image.shape[:3] != inside.shape or not np.allclose(image.affine, mask_image.affine, atol=1e-4):
             raise UserError(f"{path}: is not on the grid of the mask {mask}; resample one to the other")
         runs.append(image)
     if len({image.shape[3] for image in runs}) > 1:
         trs = ", ".join(str(image.shape[3]) for image in runs)
-        raise UserError(f"{paths[0]}: the story's runs have {trs} TRs; trim them to one length")
-    return runs, mask_image, n_voxels
+        raise UserError(
+            f"{paths[0]}: the story's runs have {trs} TRs; repeats need the same TRs, and sections of a story "
+            "are declared by config key dataset.bids.sections"
+        )
+    return runs, inside
 
 
 def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
-    images, mask_image, _ = _images(paths, mask)
-    inside = _inside(mask, mask_image)
+    images, inside = _images(paths, mask)
     # One run's volumes at a time; of each only the voxels stay: (TRs, voxels).
     runs = [
         _values(path, image)[inside].T.astype(np.float32, order="C")
@@ -188,17 +229,33 @@ def _is_scaled(image: Any) -> bool:
     return (slope, inter) != (1, 0)
 
 
-def _is_nifti(path: Path) -> bool:
-    return path.name.endswith((".nii", ".nii.gz"))
+def header_tr_s(path: str | Path) -> float | None:
+    """TR of a NIfTI image in seconds by its header; None where it says nothing that can be one.
+
+    0, 1 and 1000 stand in the headers of programs that do not know the TR. Milliseconds are written with
+    and without their unit.
+    """
+    import nibabel
+
+    try:
+        header = nibabel.load(path).header
+        value, unit = float(header["pixdim"][4]), header.get_xyzt_units()[1]
+    except (nibabel.filebasedimages.ImageFileError, OSError, KeyError, ValueError):
+        return None
+    if value in (0, 1, 1000):
+        return None
+    value /= 1e6 if unit == "usec" else 1e3 if unit == "msec" or value >= 100 else 1
+    return value if 0.05 <= value <= 30 else None
 
 
 def read_response_header(paths: Sequence[str | Path], mask: str | Path | None = None) -> ResponseHeader:
     """What a story's files hold, from headers and the mask alone; errors as `open_responses`."""
     files = [require(path, "response") for path in paths]
     first = files[0]
-    if _is_nifti(first) and mask is not None:
-        images, _, n_voxels = _images(files, mask)
-        n_trs, n_runs = images[0].shape[3], len(images)
+    kind = kind_of(first)
+    if kind == "nifti" and mask is not None:
+        images, inside = _images(files, mask)
+        n_trs, n_runs, n_voxels = images[0].shape[3], len(images), int(inside.sum())
         # A run's volumes as stored and, where they are scaled, in float64; the voxels of all runs, their
         # stack and their mean.
         volumes = max(
@@ -207,7 +264,7 @@ def read_response_header(paths: Sequence[str | Path], mask: str | Path | None = 
         )
         voxels = 4.0 * n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
         return ResponseHeader(n_trs, n_voxels, n_runs if n_runs > 1 else 0, volumes + voxels)
-    if first.suffix == ".npz":
+    if kind == "npz":
         headers = _npz_headers(first)
         data, repeats = headers["data"], headers.get("repeats")
         _check(first, data, repeats)
@@ -216,7 +273,7 @@ def read_response_header(paths: Sequence[str | Path], mask: str | Path | None = 
         with open_responses(files, mask) as responses:
             data, repeats = responses.data, responses.repeats
             # What is read of a mapped npy file stays in memory as long as there is room.
-            held = float(first.stat().st_size) if first.suffix == ".npy" else 0.0
+            held = float(first.stat().st_size) if isinstance(data, np.ndarray) else 0.0
             return ResponseHeader(*data.shape, 0 if repeats is None else len(repeats), held)
     return ResponseHeader(*data.shape, 0 if repeats is None else repeats.shape[0], held)
 
@@ -238,16 +295,14 @@ def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) 
     files = [require(path, "response") for path in paths]
     first = files[0]
     with contextlib.ExitStack() as stack:
-        if _is_nifti(first):
+        kind = kind_of(first)
+        if kind == "nifti":
             if mask is None:
                 raise UserError(f"{first}: needs a mask; set config key dataset.bids.mask")
             responses = _nifti(files, mask)
-        elif first.suffix in _HDF5_SUFFIXES:
+        elif kind == "hdf5":
             responses = stack.enter_context(_hdf5(first))
-        elif first.suffix in (".npy", ".npz"):
-            responses = _numpy(first)
         else:
-            known = ", ".join(RESPONSE_SUFFIXES)
-            raise UserError(f"{first}: is of an unknown kind; response files are {known} or NIfTI")
+            responses = _numpy(first, kind)
         _check(first, responses.data, responses.repeats)
         yield responses
