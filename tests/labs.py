@@ -2,7 +2,7 @@
 
 import nibabel
 import numpy as np
-from published import words_of, write_textgrid
+from published import heard, words_of, write_textgrid
 
 from voxscale.dataset.preparation import prepare_responses
 from voxscale.dataset.stories import describe_subject, write_story_tables
@@ -27,9 +27,9 @@ def write_folder(root, suffix="npz"):
     import h5py
 
     random, truth = np.random.default_rng(1), {}
-    for subject, heard in (("anna", STORIES), ("bob", ["walk", "exam"])):
-        for story in heard:
-            each = random.normal(size=(4 if story == "exam" else 1, STORIES[story], 5)).astype(np.float32)
+    for subject, stories in (("anna", STORIES), ("bob", ["walk", "exam"])):
+        for story in stories:
+            each = heard(random, 4 if story == "exam" else 1, STORIES[story], 5).astype(np.float32)
             data = truth[subject, story] = each.mean(0)
             path = root / f"responses/{subject}/{story}.{suffix}"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,9 +65,10 @@ def write_bids(root):
     nibabel.save(nibabel.Nifti1Image(mask.astype(np.uint8), affine), folder / "sub-01_mask.nii.gz")
     for story, n_trs in STORIES.items():
         runs = []
-        for run in range(3 if story == "exam" else 1):
+        each = heard(random, 3 if story == "exam" else 1, n_trs, int(np.prod(SHAPE)))
+        for run in range(len(each)):
             session = f"ses-{1 + run % 2}"
-            values = random.normal(size=(*SHAPE, n_trs)).astype(np.float32)
+            values = each[run].T.reshape(*SHAPE, n_trs).astype(np.float32)
             runs.append(values[mask].T)  # (TRs, voxels)
             label = f"_run-{run + 1}" if story == "exam" else ""
             name = f"sub-01_{session}_task-{story}{label}_space-T1w_desc-preproc_bold.nii.gz"

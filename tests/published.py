@@ -28,6 +28,11 @@ def words_of(story, seconds, rate=2.0):
     return [(i / rate, i / rate + 0.4, f"{story}{i}") for i in range(int(seconds * rate))]
 
 
+def heard(random, repeats, n_trs, n_voxels):
+    """(repeats, TRs, voxels): what the repeats have in common, and half as much noise."""
+    return random.normal(size=(n_trs, n_voxels)) + 0.2 * random.normal(size=(repeats, n_trs, n_voxels))
+
+
 def write_published(root, stories, subjects, n_voxels=6, repeats=3, test=(), seed=0):
     """Write respdict, TextGrids and responses; `stories` maps a story to its TRs after trimming."""
     root, random = Path(root), np.random.default_rng(seed)
@@ -42,7 +47,7 @@ def write_published(root, stories, subjects, n_voxels=6, repeats=3, test=(), see
             with h5py.File(path, "w") as file:
                 data = random.normal(size=(n_trs, n_voxels))
                 if story in test:
-                    each = random.normal(size=(repeats, n_trs, n_voxels))
+                    each = heard(random, repeats, n_trs, n_voxels)
                     file["individual_repeats"], data = each, each.mean(0)
                 file["data"] = data
             written[subject, story] = data

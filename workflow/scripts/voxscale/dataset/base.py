@@ -65,8 +65,27 @@ class Dataset(ABC):
         self.root = Path(config["root"])
         self.markers = Path(markers)
         self.subjects: tuple[str, ...] = tuple(config["subjects"])
-        self.tr_s: float = config.get("tr_s", 2.0)
         self.trim: tuple[int, int] = tuple(config.get("trim", (10, 5)))
+
+    @property
+    def tr_s(self) -> float:
+        """Length of a TR in seconds."""
+        return self.config.get("tr_s", 2.0)
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the dataset by the names of its files, a sentence each."""
+        return []
+
+    def examine(self) -> list[str]:
+        """What the user should know of the content of the dataset's files, a sentence each.
+
+        It takes seconds: for the start of a run.
+
+        Raises:
+            UserError: a file cannot be used.
+        """
+        return []
 
     @abstractmethod
     def recorded(self, subject: str) -> list[str]:

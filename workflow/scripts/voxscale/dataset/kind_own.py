@@ -1,18 +1,37 @@
-"""A lab's own data: a folder of transcripts and arrays, or NIfTI images of a BIDS derivative."""
+"""A lab's own data: what both of its kinds share, and a folder of transcripts and arrays."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from voxscale.dataset.base import Dataset, fill_subject
+from voxscale.dataset.base import Dataset
+from voxscale.dataset.bids import natural
+from voxscale.dataset.examine import fit_of_sound, fit_of_words
+from voxscale.dataset.preparation import survey
 from voxscale.dataset.response_files import RESPONSE_SUFFIXES
-from voxscale.dataset.transcripts import has_phones
+from voxscale.dataset.transcripts import has_phones, read_transcript
+from voxscale.dataset.voxels import kept_voxels
 from voxscale.errors import UserError
+from voxscale.io import require
 
 
-class _OwnData(Dataset):
+def some_of(names: Sequence[str]) -> str:
+    """The first names of a list, and how many more there are."""
+    more = f" and {len(names) - 6} more" if len(names) > 6 else ""
+    return ", ".join(names[:6]) + more
+
+
+class OwnData(Dataset):
     """What both kinds share."""
+
+    @cached_property
+    def tr_s(self) -> float:
+        if "tr_s" not in self.config:
+            raise UserError("config key dataset.tr_s: is missing; give the length of a TR in seconds")
+        return self.config["tr_s"]
 
     @property
     def clocks(self) -> Path:
@@ -21,8 +40,45 @@ class _OwnData(Dataset):
     def has_phones(self, story: str) -> bool:
         return has_phones(self.transcript(story))
 
+    @abstractmethod
+    def _not_read(self, subject: str) -> Iterator[str]:
+        """A sentence on each group of a subject's files that look like responses and are not read."""
 
-class FolderDataset(_OwnData):
+    @property
+    def notes(self) -> list[str]:
+        found = [note for subject in self.subjects for note in self._not_read(subject)]
+        for subject in self.subjects:
+            recorded = self.recorded(subject)
+            if lacking := [story for story in self.stories if story not in recorded]:
+                found.append(f"{subject} has no responses to {some_of(lacking)}.")
+        heard = {story for subject in self.subjects for story in self.recorded(subject)}
+        if unheard := [story for story in self.all_clocks if story not in heard]:
+            found.append(f"{self.clocks}: no subject of the config has responses to {some_of(unheard)}.")
+        return found
+
+    def examine(self) -> list[str]:
+        found = []
+        for story in self.stories:
+            words, _ = read_transcript(self.transcript(story))
+            found += fit_of_words(self.transcript(story), words, self.clock(story))
+            if self.has_sound(story):
+                found += fit_of_sound(self.audio(story), words, self.clock(story))
+        for subject in self.subjects:
+            heard = [*self.training(subject), *self.test(subject)]
+            sources = {story: self.response(subject, story) for story in heard}
+            shapes = survey(sources, self.clocks, self.mask(subject))
+            kept_voxels(self.voxels(subject), shapes[heard[0]].n_voxels)
+        return found
+
+    def check(self) -> None:
+        super().check()
+        for subject in self.subjects:
+            for story in [*self.training(subject), *self.test(subject)]:
+                for path in self.response(subject, story):
+                    require(path, "response")
+
+
+class FolderDataset(OwnData):
     """A lab's own folder.
 
     words/<story>.TextGrid or .tsv · sounds/<story>.wav · responses/<subject>/<story>.{hf5,h5,hdf5,npy,npz} ·
@@ -32,25 +88,33 @@ class FolderDataset(_OwnData):
     kind = "folder"
 
     @cached_property
-    def _responses(self) -> dict[str, dict[str, Path]]:
-        found: dict[str, dict[str, Path]] = {}
+    def _files(self) -> dict[str, list[Path]]:
+        found = {}
         for subject in self.subjects:
             folder = self.root / "responses" / subject
             if not folder.is_dir():
                 raise UserError(f"{folder}: no such folder; put the responses of {subject} there")
-            stories: dict[str, Path] = {}
             # macOS adds a file `._<name>` to each file that it copies to a disk of another system.
-            for path in sorted(path for path in folder.glob("[!.]*") if path.suffix in RESPONSE_SUFFIXES):
+            found[subject] = sorted(folder.glob("[!.]*"), key=lambda path: natural(path.name))
+        return found
+
+    @cached_property
+    def _responses(self) -> dict[str, dict[str, Path]]:
+        found: dict[str, dict[str, Path]] = {}
+        for subject, files in self._files.items():
+            stories = found[subject] = {}
+            for path in files:
+                if path.suffix.lower() not in RESPONSE_SUFFIXES:
+                    continue
                 if path.stem in stories:
                     raise UserError(
-                        f"{path}: {path.stem} is also in {stories[path.stem].name}; keep one of them"
+                        f"{path}: {path.stem} is also in {stories[path.stem].name}; leave one of them there"
                     )
                 stories[path.stem] = path
-            found[subject] = stories
         return found
 
     def recorded(self, subject: str) -> list[str]:
-        return sorted(self._responses[subject])
+        return sorted(self._responses[subject], key=natural)
 
     def transcript(self, story: str) -> Path:
         table = self.root / f"words/{story}.tsv"
@@ -62,78 +126,21 @@ class FolderDataset(_OwnData):
     def response(self, subject: str, story: str) -> list[Path]:
         return [self._responses[subject][story]]
 
-
-class BidsDataset(_OwnData):
-    """NIfTI images of a BIDS derivative; the task label is the story, runs of one task are its repeats.
-
-    sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.nii[.gz] · stimuli/<story>.tsv (onset, duration,
-    word) and .wav · trs.tsv with columns story, n_tr, onset_s · a mask for each subject
-    """
-
-    kind = "bids"
-
-    @cached_property
-    def _runs(self) -> dict[str, dict[str, list[Path]]]:
-        return {subject: self._runs_of(subject) for subject in self.subjects}
-
-    def _runs_of(self, subject: str) -> dict[str, list[Path]]:
-        folder = self.root / self._label(subject)
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; check config keys dataset.root and dataset.subjects")
-        bids = self.config.get("bids") or {}
-        wanted = {name: bids[name] for name in ("space", "desc") if bids.get(name)}
-        runs: dict[str, dict[tuple[str | None, ...], Path]] = {}
-        for path in sorted(folder.glob("**/func/sub-*_bold.nii*")):
-            entities = dict(part.split("-", 1) for part in path.name.split("_") if "-" in part)
-            if "task" not in entities or any(entities.get(name) != value for name, value in wanted.items()):
-                continue
-            same = runs.setdefault(entities["task"], {})
-            run = (entities.get("ses"), entities.get("run"))
-            if run in same:
-                raise UserError(
-                    f"{path}: is the same run as {same[run].name}; "
-                    "pick one by config key dataset.bids.space or dataset.bids.desc"
-                )
-            same[run] = path
-        if not runs:
-            which = " ".join(f"{name}-{value}" for name, value in wanted.items())
-            raise UserError(f"{folder}: has no BOLD image {which}; check config key dataset.bids")
-        return {story: list(same.values()) for story, same in runs.items()}
-
-    @staticmethod
-    def _label(subject: str) -> str:
-        return subject if subject.startswith("sub-") else f"sub-{subject}"
-
-    def recorded(self, subject: str) -> list[str]:
-        return sorted(self._runs[subject])
-
-    def transcript(self, story: str) -> Path:
-        return self.root / f"stimuli/{story}.tsv"
-
-    def audio(self, story: str) -> Path:
-        return self.root / f"stimuli/{story}.wav"
-
-    def response(self, subject: str, story: str) -> list[Path]:
-        return list(self._runs[subject][story])
-
-    def mask(self, subject: str) -> Path:
-        pattern = (self.config.get("bids") or {}).get("mask")
-        if not pattern:
-            raise UserError(
-                "config key dataset.bids.mask: is missing; give a NIfTI mask, with {subject} in its path"
+    def _not_read(self, subject: str) -> Iterator[str]:
+        read = self._responses[subject].values()
+        if ignored := [path.name for path in self._files[subject] if path not in read]:
+            known = ", ".join(RESPONSE_SUFFIXES)
+            yield (
+                f"{self.root / 'responses' / subject}: {some_of(ignored)} not read; files of responses end in "
+                f"{known}."
             )
-        # ASSUME: one mask for all runs of a subject, so that a voxel is the same voxel in every story.
-        path = Path(fill_subject(pattern, self._label(subject), "dataset.bids.mask"))
-        return path if path.is_absolute() else self.root / path
 
-    def check(self) -> None:
-        super().check()
-        if self.config.get("keep") == "none":
-            raise UserError(
-                "config key dataset.keep: images are read whole, so a copy must be kept; use float32"
-            )
-        for subject in self.subjects:
-            if not (path := self.mask(subject)).exists():
-                raise UserError(
-                    f"{path}: no such file; config key dataset.bids.mask must name a mask of {subject}"
-                )
+    @property
+    def notes(self) -> list[str]:
+        twice = [
+            f"{self.transcript(story)}: is read, {story}.TextGrid beside it is not."
+            for story in self.stories
+            if self.transcript(story).suffix == ".tsv"
+            and self.transcript(story).with_suffix(".TextGrid").exists()
+        ]
+        return [*super().notes, *twice]

@@ -13,6 +13,7 @@ import numpy as np
 
 from voxscale.dataset.clock import read_clocks
 from voxscale.dataset.disk import announce_writing
+from voxscale.dataset.repeats import Agreement
 from voxscale.dataset.response_files import (
     ResponseHeader,
     StoryResponses,
@@ -35,7 +36,7 @@ def _blocks(columns: np.ndarray, bytes_per_voxel: int) -> Iterator[slice]:
         yield slice(start, min(start + size, len(columns)))
 
 
-def _survey(
+def survey(
     sources: Mapping[str, Sequence[str | Path]], clocks: str | Path, mask: str | Path | None
 ) -> dict[str, ResponseHeader]:
     """Check every shape before the first file is copied: an error comes at once, not after an hour."""
@@ -70,13 +71,15 @@ class _Tally:
         self.missing = 0  # values
         self.voxels = 0  # voxels with any missing value
         self.worst = 0.0  # largest distance of the repeats' mean from data, in deviations of data
-        self.finite = False
+        self.finite = self.varies = False
+        self.agreement = Agreement()
 
     def add(self, data: np.ndarray) -> None:
         bad = np.isnan(data)
         self.missing += int(bad.sum())
         self.voxels += int(bad.any(axis=0).sum())
         self.finite |= not bad.all()
+        self.varies |= bool((data[1:] != data[:-1])[~(bad[1:] | bad[:-1])].any())
 
     def compare(self, data: np.ndarray, repeats: np.ndarray) -> None:
         ok = np.isfinite(data).all(axis=0) & np.isfinite(repeats).all(axis=(0, 1))
@@ -84,6 +87,7 @@ class _Tally:
             distance = np.abs(repeats[..., ok].mean(axis=0, dtype=np.float64) - data[:, ok]).max(axis=0)
             scale = np.maximum(data[:, ok].std(axis=0), np.abs(data[:, ok]).max(axis=0) * 1e-3) + 1e-30
             self.worst = max(self.worst, float((distance / scale).max()))
+            self.agreement.add(repeats[..., ok])
 
 
 def _copy(where: str, group: h5py.Group | None, source: StoryResponses, columns: np.ndarray) -> _Tally:
@@ -106,7 +110,15 @@ def _copy(where: str, group: h5py.Group | None, source: StoryResponses, columns:
             if group is not None:
                 group["repeats"][:, part] = repeats.swapaxes(1, 2)
     if not tally.finite:
-        raise UserError(f"{where}: has no finite value at all; leave the story out or fetch it again")
+        raise UserError(f"{where}: has no finite value at all; leave the story out or get it again")
+    if not tally.varies:
+        raise UserError(f"{where}: no voxel changes over time; leave the story out or get it again")
+    if n_repeats > 1 and tally.agreement.by_chance:
+        raise UserError(
+            f"{where}: the story's {n_repeats} repeats do not correlate with each other more than chance "
+            f"({tally.agreement.deviations:.1f} deviations); check that each is of the whole story from the "
+            "same TR on; sections of a story are stories of their own (config key dataset.bids.sections)"
+        )
     if tally.missing:
         _warn(
             where,
@@ -144,7 +156,7 @@ def prepare_responses(
             names the file.
     """
     path = Path(path)
-    shapes = _survey(sources, clocks, mask)
+    shapes = survey(sources, clocks, mask)
     packed = [name for files in sources.values() for name in files if kind_of(Path(name)) == "npz"]
     if keep == "none" and packed:
         raise UserError(

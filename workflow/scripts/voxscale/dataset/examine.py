@@ -1,0 +1,61 @@
+"""Whether a story's words, its sound and its scans fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from voxscale.dataset.clock import Clock
+from voxscale.dataset.transcripts import TimedLabel
+from voxscale.errors import UserError
+
+_FEW = 0.01  # share of the words that is said
+_NOTHING = 0.1  # share of the words below which nothing useful is left
+_FAR_S = 15.0  # scans go on for 10 s or so after a story, until the response has faded
+
+
+def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) -> list[str]:
+    """What a user should know of the times of words and scans: a line each.
+
+    Args:
+        path: the transcript, for the lines.
+
+    Raises:
+        UserError: next to no word lies in the scans, as with times in milliseconds.
+    """
+    first_s, last_s = float(clock.onset_s[0]), float(clock.onset_s[-1]) + clock.tr_s
+    outside = sum(not first_s <= word.onset_s < last_s for word in words)
+    what = f"{outside} of {len(words)} words lie outside the scans ({first_s:g} to {last_s:g} s)"
+    if len(words) - outside < _NOTHING * len(words):
+        raise UserError(f"{path}: {what}; check its times, config key dataset.tr_s and the table of TRs")
+    found = [f"{path}: {what}."] if outside >= _FEW * len(words) else []
+    words_s, scans_s = max(word.offset_s for word in words), last_s - clock.tr_s * clock.after
+    if not scans_s - _FAR_S <= words_s <= last_s + _FAR_S:
+        found.append(
+            f"{path}: its last word ends at {words_s:g} s, its scans end at {scans_s:g} s ({clock.n_response} "
+            f"TRs of {clock.tr_s:g} s); check config key dataset.tr_s and the table of TRs."
+        )
+    return found
+
+
+def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) -> list[str]:
+    """What a user should know of a sound next to its story's words and scans: a line each.
+
+    Raises:
+        UserError: next to no word lies in the sound.
+    """
+    import soundfile
+
+    try:
+        sound_s = soundfile.info(path).duration
+    except (soundfile.LibsndfileError, RuntimeError):
+        return []  # what is wrong with it is said where it is read
+    outside = sum(word.onset_s >= sound_s for word in words)
+    what = f"{outside} of {len(words)} words lie behind its end ({sound_s:g} s)"
+    if len(words) - outside < _NOTHING * len(words):
+        raise UserError(f"{path}: {what}; check whether it is the sound of this story")
+    found = [f"{path}: {what}."] if outside >= _FEW * len(words) else []
+    scans_s = float(clock.onset_s[-1]) + clock.tr_s * (1 - clock.after)
+    if sound_s < scans_s - _FAR_S:
+        found.append(f"{path}: ends at {sound_s:g} s, the story's scans end at {scans_s:g} s.")
+    return found
