@@ -61,6 +61,7 @@ rule figures:
 
 onstart:
     before_jobs(workflow)
+    data_at_hand()
     flatmaps_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
 

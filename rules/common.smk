@@ -212,6 +212,15 @@ def models_at_hand(dag):
         sys.exit(f"ERROR {error}")
 
 
+def data_at_hand():
+    """Say before the first job what the user should know of the study, or end the run if the data cannot be used."""
+    try:
+        for note in study.examine():
+            print(f"WARNING {note}", file=sys.stderr)
+    except UserError as error:
+        sys.exit(f"ERROR {error}")
+
+
 def flatmaps_at_hand(dag):
     """End the run in one line, before its first job, if it draws flatmaps and pycortex is not installed."""
     if to_run(dag, "draw_flatmap") and not pycortex_installed():

@@ -118,6 +118,7 @@ def study(root, kind, **more):
         "root": str(root),
         "subjects": SUBJECTS,
         "test_stories": [TEST],
+        "tr_s": 2.0,
         **more,
     }
     config["sweeps"] = {"size": {"models": ["tiny-opt-1", "mel"], "n_train": ["all"]}}

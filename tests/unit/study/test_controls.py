@@ -63,10 +63,11 @@ def test_what_the_data_do_not_allow_is_left_out_and_reported(tmp_path):
     write_folder(tmp_path)
     found = study(settings(tmp_path, "folder"), scoring={"skip_s": 10})
     assert added(found) == ["word_rate", "time_since_onset", "autocorrelation", "tiny-opt-1-untrained"]
-    assert [note.split(":")[0] for note in found.notes] == [
+    assert [note.split(":")[0] for note in found.left_out] == [
         "The control phoneme_rate is left out",
         "The control mel is left out",
     ]
+    assert found.notes[:2] == found.left_out
     assert f"{tmp_path}/words/walk.tsv has no phones" in found.notes[0]
     assert f"{tmp_path}/sounds/" in found.notes[1]
     assert not any(found.hears(model) for model in found.grid.used_models)

@@ -46,7 +46,10 @@ HERE = Path()
 @app.command("plan")
 def _plan(configfile: Configs = None, directory: Directory = HERE) -> None:
     """Jobs, hours, memory and disk space that a study takes, and what is already done."""
-    print(describe_plan(plan_rows(load_jobs(configfile, directory))))
+    jobs = load_jobs(configfile, directory)
+    print(describe_plan(plan_rows(jobs)))
+    for note in jobs.study.examine():
+        print(f"WARNING {note}")
 
 
 @app.command("status")

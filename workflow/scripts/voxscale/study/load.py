@@ -13,6 +13,7 @@ from voxscale.study.config import complete, merge, put_under, read_yaml
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm
 from voxscale.study.study import Study
+from voxscale.study.timing import with_timing
 
 
 def load_study(config: Mapping[str, Any], base: str | Path = "") -> Study:
@@ -29,6 +30,7 @@ def load_study(config: Mapping[str, Any], base: str | Path = "") -> Study:
     registry = load_registry(merge(read_yaml(MODELS), full["models"]))
     dataset = open_dataset(full["dataset"], Path(base, "results/dataset"))
     dataset.check()
+    full = with_timing(full, dataset)
     full, registry, left_out = add_controls(full, registry, dataset)
     full, registry = add_arm(full, registry)
     study = Study(full, registry, dataset, left_out)

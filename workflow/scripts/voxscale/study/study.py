@@ -16,6 +16,7 @@ from voxscale.study.chief_laws import chief_laws
 from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
 from voxscale.study.representatives import map_cells, models_of, reference_cells
+from voxscale.study.timing import timing_notes
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,31 @@ class Study:
     def notes(self) -> list[str]:
         """Limitations of this study that the report must state."""
         without = self.dataset.kind == "ds003020" and not self.voxel_tables()
-        return [*self.left_out, *([NO_PLACES] if without else [])]
+        return [
+            *self.left_out,
+            *([NO_PLACES] if without else []),
+            *self.dataset.notes,
+            *timing_notes(self.config),
+            *self._fold_notes,
+        ]
+
+    @property
+    def _fold_notes(self) -> list[str]:
+        folds, sizes = self.config["encoding"]["folds"], {s: len(self.dataset.training(s)) for s in self.subjects}
+        few = {subject: n for subject, n in sizes.items() if folds["kind"] == "stories" and n < folds["n"]}
+        return [
+            f"{subject} has {n} training stories for {folds['n']} folds (config key encoding.folds.n): each "
+            "story is a fold."
+            for subject, n in few.items()
+        ]
+
+    def examine(self) -> list[str]:
+        """All that the user should know before the first job: `notes`, and what the files of the data hold.
+
+        Raises:
+            UserError: a file of the data cannot be used.
+        """
+        return [*self.notes, *self.dataset.examine()]
 
     def sound_inputs(self, stories: Sequence[str]) -> list[str]:
         """Files that must exist before the sounds of stories are read."""
