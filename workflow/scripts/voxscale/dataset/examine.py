@@ -32,8 +32,8 @@ def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
     words_s, scans_s = max(word.offset_s for word in words), last_s - clock.tr_s * clock.after
     if not scans_s - _FAR_S <= words_s <= last_s + _FAR_S:
         found.append(
-            f"{path}: its last word ends at {words_s:g} s, its scans end at {scans_s:g} s ({clock.n_response} "
-            f"TRs of {clock.tr_s:g} s); check config key dataset.tr_s and the table of TRs."
+            f"{path}: its last word ends at {words_s:g} s, its scans end at {scans_s:g} s "
+            f"({clock.n_response} TRs of {clock.tr_s:g} s); check dataset.tr_s and the table of TRs."
         )
     return found
 

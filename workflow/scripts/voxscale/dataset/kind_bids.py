@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voxscale.dataset.base import fill_subject
 from voxscale.dataset.bids import ENTITIES, entities_of, natural, sidecar_tr_s
@@ -35,6 +35,10 @@ class BidsDataset(OwnData):
 
     kind = "bids"
 
+    @property
+    def _bids(self) -> dict[str, Any]:
+        return self.config.get("bids") or {}
+
     @cached_property
     def tr_s(self) -> float:
         """RepetitionTime of the sidecars; without any `dataset.tr_s`, which no header may contradict.
@@ -54,19 +58,19 @@ class BidsDataset(OwnData):
         for tr_s, path in stated:
             if not math.isclose(tr_s, stated[0][0], rel_tol=_SAME_TR):
                 raise UserError(
-                    f"{path}: states a TR of {tr_s:g} s, {stated[0][1]} one of {stated[0][0]:g} s; a study has "
-                    "one TR: correct one of them (a sidecar's RepetitionTime decides), or leave stories out"
+                    f"{path}: states a TR of {tr_s:g} s, {stated[0][1]} one of {stated[0][0]:g} s; a study "
+                    "has one TR: correct one (a sidecar's RepetitionTime decides), or leave stories out"
                 )
         if given is None and not sidecars:
             hint = f" (by its header {stated[0][1].name} has {stated[0][0]:g} s)" if stated else ""
             raise UserError(
-                "config key dataset.tr_s: is missing, and no sidecar of the images has a RepetitionTime; give "
-                f"the length of a TR in seconds{hint}"
+                "config key dataset.tr_s: is missing, and no sidecar of the images has a RepetitionTime; "
+                f"give the length of a TR in seconds{hint}"
             )
         if given and stated and not math.isclose(given, stated[0][0], rel_tol=_SAME_TR):
             raise UserError(
-                f"config key dataset.tr_s: {given:g} s, but {stated[0][1]} states {stated[0][0]:g} s; correct "
-                "the key, or write the RepetitionTime into a sidecar, which decides"
+                f"config key dataset.tr_s: {given:g} s, but {stated[0][1]} states {stated[0][0]:g} s; "
+                "correct the key, or write the RepetitionTime into a sidecar, which decides"
             )
         return sidecars[0][0] if sidecars else given
 
@@ -78,7 +82,8 @@ class BidsDataset(OwnData):
         folder = self.root / self._label(subject)
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; check config keys dataset.root and dataset.subjects")
-        wanted = {key: value for key, value in self._bids.items() if key in ENTITIES}
+        given = {key: value for key, value in self._bids.items() if key in ENTITIES}
+        wanted = {key: None if value is None else str(value) for key, value in given.items()}
         files = [*folder.glob("func/sub-*_bold.*"), *folder.glob("ses-*/func/sub-*_bold.*")]
         stories: dict[str, dict[tuple[str | None, ...], Path]] = {}
         seen, not_read = {}, []
@@ -91,7 +96,7 @@ class BidsDataset(OwnData):
                 continue
             story, run = self._story(path), (entities.get("ses"), entities.get("run"))
             seen.setdefault((story, run), path.name)
-            if any(entities.get(key) != (None if value is None else str(value)) for key, value in wanted.items()):
+            if any(entities.get(key) != value for key, value in wanted.items()):
                 continue
             same = stories.setdefault(story, {})
             if run in same:
@@ -102,10 +107,6 @@ class BidsDataset(OwnData):
             raise UserError(f"{folder}: has no BOLD image {which}; check config key dataset.bids")
         not_read += [name for (story, run), name in seen.items() if run not in stories.get(story, ())]
         return _Images({story: list(runs.values()) for story, runs in stories.items()}, not_read)
-
-    @property
-    def _bids(self) -> dict:
-        return self.config.get("bids") or {}
 
     def _story(self, image: Path) -> str:
         entities = entities_of(image)

@@ -59,7 +59,7 @@ class OwnData(Dataset):
     def examine(self) -> list[str]:
         found = []
         for story in self.stories:
-            words, _ = read_transcript(self.transcript(story))
+            words, _ = read_transcript(self.transcript(story), self.config.get("untimed_words", "refuse"))
             found += fit_of_words(self.transcript(story), words, self.clock(story))
             if self.has_sound(story):
                 found += fit_of_sound(self.audio(story), words, self.clock(story))
@@ -129,11 +129,8 @@ class FolderDataset(OwnData):
     def _not_read(self, subject: str) -> Iterator[str]:
         read = self._responses[subject].values()
         if ignored := [path.name for path in self._files[subject] if path not in read]:
-            known = ", ".join(RESPONSE_SUFFIXES)
-            yield (
-                f"{self.root / 'responses' / subject}: {some_of(ignored)} not read; files of responses end in "
-                f"{known}."
-            )
+            folder, known = self.root / "responses" / subject, ", ".join(RESPONSE_SUFFIXES)
+            yield f"{folder}: {some_of(ignored)} not read; files of responses end in {known}."
 
     @property
     def notes(self) -> list[str]:

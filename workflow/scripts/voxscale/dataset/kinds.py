@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.dataset.base import Dataset
-from voxscale.dataset.kind_ds003020 import Ds003020
 from voxscale.dataset.kind_bids import BidsDataset
+from voxscale.dataset.kind_ds003020 import Ds003020
 from voxscale.dataset.kind_own import FolderDataset
 from voxscale.dataset.kind_phantom import PhantomDataset
 from voxscale.errors import UserError

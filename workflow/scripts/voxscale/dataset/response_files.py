@@ -183,8 +183,8 @@ def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndar
     if len({image.shape[3] for image in runs}) > 1:
         trs = ", ".join(str(image.shape[3]) for image in runs)
         raise UserError(
-            f"{paths[0]}: the story's runs have {trs} TRs; repeats need the same TRs, and sections of a story "
-            "are declared by config key dataset.bids.sections"
+            f"{paths[0]}: the story's runs have {trs} TRs; repeats need the same TRs, and sections of a "
+            "story are declared by config key dataset.bids.sections"
         )
     return runs, inside
 

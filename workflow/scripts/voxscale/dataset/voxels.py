@@ -73,6 +73,11 @@ def kept_voxels(path: str | Path | None, n_voxels: int) -> np.ndarray:
             f"{path}: names voxel {outside[0]}, but the responses have voxels 0 to {n_voxels - 1}; "
             + ("count from 0" if from_one else "correct it")
         )
+    if len(table) > 1 and sorted(table) == list(range(1, len(table) + 1)):
+        raise UserError(
+            f"{path}: names voxels 1 to {len(table)}, but voxels are counted from 0; count from 0, "
+            "or add a line for voxel 0"
+        )
     if all(row["keep"] is None for row in table.values()):
         return np.arange(n_voxels, dtype=np.int32)
     kept = sorted(voxel for voxel, row in table.items() if row["keep"])

@@ -85,12 +85,14 @@ class Study:
 
     @property
     def _fold_notes(self) -> list[str]:
-        folds, sizes = self.config["encoding"]["folds"], {s: len(self.dataset.training(s)) for s in self.subjects}
-        few = {subject: n for subject, n in sizes.items() if folds["kind"] == "stories" and n < folds["n"]}
+        folds, sizes = self.config["encoding"]["folds"], {}
+        if folds["kind"] == "stories":
+            sizes = {subject: len(self.dataset.training(subject)) for subject in self.subjects}
         return [
             f"{subject} has {n} training stories for {folds['n']} folds (config key encoding.folds.n): each "
             "story is a fold."
-            for subject, n in few.items()
+            for subject, n in sizes.items()
+            if n < folds["n"]
         ]
 
     def examine(self) -> list[str]:
