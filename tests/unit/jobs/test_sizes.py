@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 from labs import STORIES, settings, write_bids, write_folder
+from published import heard
 from tiny_models import count_entry
 
 from voxscale.dataset import response_files
@@ -94,14 +95,14 @@ def grow(root, kind):
         inside.reshape(-1)[:VALUES] = 1
         nibabel.save(nibabel.Nifti1Image(inside, np.eye(4)), root / "sub-01/anat/sub-01_mask.nii.gz")
         for path in root.glob("sub-01/*/func/*T1w*"):
-            n_trs = nibabel.load(path).shape[3]
-            values = random.integers(0, 9999, (*shape, n_trs)).astype(np.int16)
+            n_trs = nibabel.load(path).shape[3]  # of one seed: all runs of a story are alike
+            values = np.random.default_rng(n_trs).integers(0, 9999, (*shape, n_trs)).astype(np.int16)
             image = nibabel.Nifti1Image(values, np.eye(4))
             image.header.set_slope_inter(0.5, 1)
             nibabel.save(image, path)
         return
     for path in (root / "responses/anna").iterdir():
-        repeats = random.normal(size=(4 if path.stem == "exam" else 1, STORIES[path.stem], VALUES))
+        repeats = heard(random, 4 if path.stem == "exam" else 1, STORIES[path.stem], VALUES)
         if kind == "npy":
             np.save(path, repeats.mean(0))
         else:

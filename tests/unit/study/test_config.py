@@ -26,7 +26,7 @@ def demo():
 def test_every_study_in_the_folder_is_complete():
     found = {path.stem: read_yaml(path) for path in CONFIG.glob("*.yaml")}
     studies = {name: study for name, study in found.items() if "dataset" in study and name != "schema"}
-    assert studies.keys() == {"config", "demo", "first", "paper", "smollm2"}
+    assert studies.keys() == {"config", "demo", "first", "paper", "real", "smollm2"}
     studies["small"] = merge(found["paper"], found["small"])
     for study in studies.values():
         for over in ({}, found["strict"]):
