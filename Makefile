@@ -68,8 +68,8 @@ bench-stacking: install ## time a subject's stacking and a fit's permutations, i
 validate: install ## simulate many studies whose truth is known, into docs/validation.md: 15 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
 
-plan: install ## print the cost of CONFIG (default: the demo) in DIR (default: here), before anything runs
-	$(BIN)/voxscale plan $(WHICH)
+plan: install ## print the cost of CONFIG (default: the demo) in DIR (default: here) with PROFILE (default: this machine), before anything runs
+	$(BIN)/voxscale plan $(WHICH) $(if $(PROFILE),--profile $(PROFILE))
 
 models: install ## download all models of CONFIG into DIR, on a machine with a network
 	$(BIN)/snakemake models --cores 4 $(WHICH)

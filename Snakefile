@@ -71,4 +71,4 @@ onsuccess:
 
 
 onerror:
-    tell_failures(jobs, BASE)
+    tell_failures(jobs, BEGAN, BASE)

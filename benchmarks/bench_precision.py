@@ -30,7 +30,7 @@ from voxscale.features import extract_speech, extract_text, read_features
 from voxscale.io.files import read_json, write_json
 from voxscale.jobs import load_jobs
 from voxscale.provenance import hash_config
-from voxscale.study import Study, feature_settings, fit_settings
+from voxscale.study import Study, feature_means, feature_settings, fit_means, fit_settings
 
 # As the study has it otherwise; bits per character are no feature.
 SAME: dict[str, Any] = {"dtype": "float32", "on_disk": "float32", "bits_per_character": False}
@@ -99,7 +99,6 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
     fitted = []
     for subject in study.subjects:
         n_train = len(study.grid.training[subject])
-        means = {key: study.config["encoding"][key] for key in ("memory_gb", "device")}
         cell = {"model": model, "layer": layer, "subject": subject, "n_train": n_train, "n_draws": 1}
         tables = Path("results/subjects") / f"{subject}.parquet"
         this = CellData(
@@ -107,7 +106,7 @@ def run(study: Study, model: str, settings: Mapping[str, Any], folder: Path) -> 
             Path(f"results/responses/{subject}.h5"),
             tables,
             cell,
-            {**fit_settings(study), **means, "permutations": 0},
+            {**fit_settings(study), **fit_means(study), "permutations": 0},
         )
         fitted.append(fit_draw(this, 0))
     rows = np.concatenate([read_features(index, s, layer) for s in stories])
@@ -143,7 +142,8 @@ def rows_of(study: Study, model: str, plans: list[tuple[Change, list[Change]]], 
     """One row per change: likeness of the features, mean r, and how r and α change over voxels."""
     rows = []
     for base, changes in plans:
-        start = feature_settings(study, model.removesuffix(NORMALISING)) | SAME | base
+        name = model.removesuffix(NORMALISING)
+        start = feature_settings(study, name) | feature_means(study, name) | SAME | base
         first = run(study, model, start, folder)
         settings = ", ".join(["float32", *(f"{k}: {v}" for k, v in base.items())])
         rows.append(f"| {model} | {settings} | 1 | {np.nanmean(first.r):.4f} | | | | |")

@@ -27,7 +27,6 @@ rule fit_banded:
     threads: threads("fit_banded")
     resources:
         **needs("fit_banded"),
-        **means,
     params:
         **parameters("fit_banded"),
     script:

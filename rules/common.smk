@@ -1,7 +1,9 @@
 # Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 HOME = Path(str(workflow.current_basedir)).parent
 SCRIPTS = str(HOME / "workflow" / "scripts")
@@ -13,7 +15,7 @@ import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
-from voxscale.cluster import record_in_jobs
+from voxscale.cluster import compare_content, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of
@@ -31,6 +33,8 @@ if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
     )
 if workflow.modifier.path_modifier.modifies_prefixes:
     raise WorkflowError("module voxscale: replace_prefix is not supported; use prefix")
+
+BEGAN = time.time()
 
 # The prefix of a module. Snakemake puts it before each relative path of a rule that is not marked as local.
 BASE = Path(workflow.modifier.path_modifier.replace_prefix("results")).parent
@@ -56,6 +60,8 @@ except UserError as error:
     sys.exit(f"ERROR {error}")
 
 jobs = Jobs(study)
+# Sounds are large files, and copies or checkouts often give them another time.
+compare_content(study.sound_inputs(study.stories))
 FIGURES = figures_of(study)
 
 
@@ -119,7 +125,13 @@ def parameters(rule):
     found = {name: of(parameter) for name, parameter in record.params.items()}
     if record.numbers:
         found["numbers"] = numbers(*record.numbers)
-    return found
+    if record.means:
+        # ASSUME: Snakemake 9.27 compares no parameter of a type that it does not know.
+        found["means"] = lambda wildcards: SimpleNamespace(
+            **record.means(study, dict(wildcards.items()))
+        )
+    # Snakemake compares values without their names.
+    return found | {"digest": lambda wildcards: jobs.digest(Job(rule, dict(wildcards)))}
 
 
 def folder_of(path):
@@ -250,10 +262,6 @@ def needs(rule):
     gpus = {"gpu": ask(lambda need, _: need.gpus)}
     wanted = gpus if record_of(rule).gpu(study) else {}
     return wanted | (at_submission if workflow.is_main_process else {})
-
-
-# What a fit may use. No parameters: to change them must make no finished fit run again.
-means = {key: str(study.config["encoding"][key]) for key in ("memory_gb", "device")}
 
 
 def threads(rule):

@@ -118,7 +118,6 @@ rule digest_responses:
     """A digest of the sources of a subject's responses: a fit runs again only if it changes."""
     input:
         lambda wildcards: local(study.dataset.response_inputs(wildcards.subject)),
-        voxels=lambda wildcards: voxel_table(wildcards.subject),
     output:
         **made("digest_responses"),
     log:
@@ -139,8 +138,8 @@ rule prepare_responses:
     """Responses of one subject in one checked file, laid out for fits."""
     input:
         lambda wildcards: local(study.dataset.response_inputs(wildcards.subject)),
-        # A table of regions and places alone, made from the responses, decides nothing here.
-        voxels=lambda wildcards: local(study.chosen_voxels(wildcards.subject)),
+        # Which voxels are kept is a parameter: another label of a region is no other choice.
+        voxels=lambda wildcards: local(ancient(study.chosen_voxels(wildcards.subject))),
     output:
         **made("prepare_responses"),
     log:

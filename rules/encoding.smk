@@ -25,7 +25,6 @@ rule fit_encoding:
     threads: threads("fit_encoding")
     resources:
         **needs("fit_encoding"),
-        **means,
     params:
         **parameters("fit_encoding"),
         scratch=lambda wildcards, output: scratch_of(output.cell_moments),
@@ -51,7 +50,6 @@ rule predict_encoding:
     threads: threads("predict_encoding")
     resources:
         **needs("predict_encoding"),
-        **means,
     params:
         **parameters("predict_encoding"),
     script:
@@ -76,7 +74,6 @@ rule weigh_encoding:
     threads: threads("weigh_encoding")
     resources:
         **needs("weigh_encoding"),
-        **means,
     params:
         **parameters("weigh_encoding"),
     script:

@@ -120,8 +120,9 @@ rule extract_control_features:
 rule extract_derived_features:
     """Another model's features, reduced to principal components of the training stories."""
     input:
-        # As for a fit: the parts of the index that matter are in the parameters.
+        # As for a fit: the source's settings and versions are in the parameters.
         features=lambda wildcards: ancient(source_of(wildcards.model, "features")),
+        stimuli=expand([PATHS["words"], PATHS["clock"]], story=study.stories),
         card=PATHS["card"],
     output:
         **made("extract_derived_features"),

@@ -22,7 +22,6 @@ rule stack_models:
         "../envs/features.yaml"
     resources:
         **needs("stack_models"),
-        **means,
     params:
         **parameters("stack_models"),
     script:

@@ -332,7 +332,7 @@ def scores(folder: Path) -> dict[str, list[float]]:
     settings = {"fdr": 0.05, "n_alphas": 15, "skip_s": 40, "tr_s": 2.0}
     references = [(study.scores[i], study.moments[i]) for i in (2, 5)]
     gathered = paths["all"], paths["summary"], paths["voxels"]
-    gather_scores(study.scores, study.cards, ceilings, regions, *gathered, references, settings)
+    gather_scores(study.scores, study.cards, ceilings, regions, *gathered, references, {}, settings)
     write_room(paths["all"], paths["voxels"], paths["room"])
     chosen = study.scores[:3], study.moments[:3], paths["summary"], paths["voxels"]
     write_layers(study.cells[:3], *chosen, paths["layers"], paths["layer_choice"], RESAMPLED)

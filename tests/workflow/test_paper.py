@@ -9,6 +9,7 @@ from workflow.runs import HOME, snakemake
 from voxscale.cortex.pycortex import NO_PLACES, NOT_INSTALLED, pycortex_installed
 from voxscale.jobs import Job, describe_plan, load_jobs, plan_rows
 
+CLUSTER = HOME / "profiles/slurm"
 PAPER, STRICT = HOME / "config/paper.yaml", HOME / "config/strict.yaml"
 LAYERS = {  # with layer 0, the embeddings
     "language": 13 + 25 + 41 + 49 + 65 + 33 + 41 + 61 + 81,
@@ -103,7 +104,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     guide = (HOME / "docs/reproduce.md").read_text()
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in guide.splitlines() if "|" in line]
     table = {row[0]: row[1:] for row in rows if len(row) == 4}
-    jobs = load_jobs(PAPER, tmp_path)
+    jobs = load_jobs(PAPER, tmp_path, CLUSTER)
     surveyed = plan_rows(jobs)
     steps, text = figures_of(surveyed)
     for step, (time, disk) in steps.items():
@@ -118,7 +119,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     study = jobs.study
     arm = [cell for cell in study.grid.cells() if study.registry[cell.model].source]
     assert f"fits instead of {len(study.profile_cells) + len(arm):,}." in flat
-    shown = {" ".join(line.split()) for line in describe_plan(surveyed).splitlines()}
+    shown = {" ".join(line.split()) for line in describe_plan(surveyed, study).splitlines()}
     printed = re.search(r"Of its lines:\n\n```text\n(.*?)```", guide, flags=re.DOTALL).group(1).splitlines()
     assert len(printed) > 2
     for line in printed:
@@ -127,7 +128,7 @@ def test_the_figures_of_the_guide_are_the_plan_s(tmp_path, monkeypatch):
     size = f"{len(sounds)} files, {sum(file.size for file in sounds) / 1e9:.2f} GB"
     assert f"sounds: {size}; to fetch {size} (… GB free)" in flat
     (tmp_path / "single.yaml").write_text("features: {on_disk: float32}")
-    single = plan_rows(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path))
+    single = plan_rows(load_jobs([PAPER, tmp_path / "single.yaml"], tmp_path, CLUSTER))
     disk = sum(row.disk_mb for row in single if row.rule.startswith("extract_"))
     assert f"would take {disk / 1e3:.0f} GB" in flat
     stated = f"({steps['features'][1]} for `config/paper.yaml`, which keeps float16; {disk / 1e3:.0f} GB in"

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 from workflow.runs import HOME, snakemake
-from workflow.test_paper import PAPER, empty_copy
+from workflow.test_paper import CLUSTER, PAPER, empty_copy
 
 from voxscale.jobs import load_jobs, plan_rows
 from voxscale.study import feature_settings, fit_settings
@@ -31,7 +31,7 @@ def test_it_is_planned_on_empty_files(tmp_path, monkeypatch, configs, fits):
 
 def sums(configs, folder):
     """What the guide says of a plan: core-hours, GPU-hours, GB of data, GB of models."""
-    rows = plan_rows(load_jobs(configs, folder))
+    rows = plan_rows(load_jobs(configs, folder, CLUSTER))
     named = {row.rule: row for row in rows}
     return (
         float(f"{sum(row.core_hours for row in rows if row.rule not in DOWNLOADS):.2g}"),
@@ -50,7 +50,7 @@ def test_the_guide_says_what_the_first_study_takes(tmp_path, monkeypatch):
 
 def test_the_guide_says_what_one_layer_of_each_model_takes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    rows = plan_rows(load_jobs([PAPER, SMALL], tmp_path))
+    rows = plan_rows(load_jobs([PAPER, SMALL], tmp_path, CLUSTER))
     fits = next(row for row in rows if row.rule == "fit_encoding")
     assert f"168 fits and {float(f'{fits.core_hours:.2g}'):,.0f} core-hours of fits" in GUIDE
 

@@ -6,10 +6,10 @@ from voxscale.script import script
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         sources, mask = snakemake.params.sources, snakemake.params.mask
-        chosen = [snakemake.input.voxels] if snakemake.input.get("voxels") else []
         digest = {
             "responses": {story: [sha256_file(path) for path in paths] for story, paths in sources.items()},
-            "voxels": [sha256_file(path) for path in [*([mask] if mask else []), *chosen]],
+            "mask": sha256_file(mask) if mask else None,
+            "voxels": snakemake.params.voxels,
             "code": snakemake.params.preparation,
         }
         write_json(snakemake.output.responses_digest, digest)

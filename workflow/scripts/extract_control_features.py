@@ -3,7 +3,7 @@
 from itertools import repeat
 
 from voxscale.features import ControlSources, extract_controls
-from voxscale.script import script
+from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
@@ -23,5 +23,5 @@ if "snakemake" in globals():
             },
             snakemake.output.features,
             snakemake.params.store,
-            snakemake.params.settings,
+            all_settings(snakemake.params),
         )

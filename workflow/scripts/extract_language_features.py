@@ -1,7 +1,7 @@
 """Extract a causal LM's features of every story, all layers in one pass, on the TR clock."""
 
 from voxscale.features import extract_text
-from voxscale.script import script
+from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
@@ -16,5 +16,5 @@ if "snakemake" in globals():
             ),
             snakemake.output.features,
             snakemake.params.store,
-            snakemake.params.settings,
+            all_settings(snakemake.params) | {"bits_per_character": snakemake.params.bits_per_character},
         )

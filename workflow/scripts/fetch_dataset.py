@@ -8,7 +8,7 @@ if "snakemake" in globals():
         download_files(
             files=snakemake.params.files,
             root=snakemake.params.root,
-            url=snakemake.params.url,
+            url=snakemake.params.means.url,
             mark=snakemake.output[0],
             jobs=snakemake.params.jobs,
         )

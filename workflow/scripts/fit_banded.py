@@ -1,11 +1,11 @@
 """Banded ridge of one subject on features of several models."""
 
-from voxscale.encoding import CellData, fit_banded, with_means
-from voxscale.script import script
+from voxscale.encoding import CellData, fit_banded
+from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
-        cell, settings = snakemake.params.cell, with_means(snakemake.params.settings, snakemake.resources)
+        cell, settings = snakemake.params.cell, all_settings(snakemake.params)
         bands = zip(snakemake.input.features, snakemake.params.bands, strict=True)
         fit_banded(
             [

@@ -1,7 +1,7 @@
 """Scores of one cell: every draw of its training stories, scored on the test stories."""
 
-from voxscale.encoding import CellData, fit_cell, with_means
-from voxscale.script import script
+from voxscale.encoding import CellData, fit_cell
+from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
@@ -10,6 +10,6 @@ if "snakemake" in globals():
             snakemake.input.responses,
             snakemake.input.subject,
             snakemake.params.cell,
-            with_means(snakemake.params.settings, snakemake.resources),
+            all_settings(snakemake.params),
         )
         fit_cell(data, snakemake.output.cell_scores, snakemake.output.cell_moments, snakemake.params.scratch)

@@ -14,5 +14,6 @@ if "snakemake" in globals():
             snakemake.output.summary,
             snakemake.output.voxels,
             list(zip(snakemake.input.references, snakemake.input.moments, strict=True)),
+            snakemake.params.families,
             snakemake.params.settings,
         )

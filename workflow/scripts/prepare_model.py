@@ -6,9 +6,9 @@ from voxscale.script import script
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
         prepare_model(
-            ModelEntry(**snakemake.params.entry),
+            ModelEntry(**snakemake.params.entry, **snakemake.params.means.entry),
             snakemake.output.card,
             snakemake.input.get("words", []),
-            allow_quantized=snakemake.params.allow_quantized,
+            allow_quantized=snakemake.params.means.allow_quantized,
             source=snakemake.input.get("source") or None,
         )

@@ -1,7 +1,6 @@
 """Stack the members' predictions of one subject, score the stack, partition its variance."""
 
-from voxscale.encoding import with_means
-from voxscale.script import script
+from voxscale.script import all_settings, script
 from voxscale.stacking import write_stacking
 
 if "snakemake" in globals():
@@ -13,5 +12,5 @@ if "snakemake" in globals():
             snakemake.output.stacking,
             snakemake.output.stacking_weights,
             cells=snakemake.params.cells,
-            settings=with_means(snakemake.params.settings, snakemake.resources),
+            settings=all_settings(snakemake.params),
         )

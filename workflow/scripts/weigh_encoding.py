@@ -1,7 +1,7 @@
 """Ridge weights of one cell at the alphas its fit chose."""
 
-from voxscale.encoding import CellData, weigh_cell, with_means
-from voxscale.script import script
+from voxscale.encoding import CellData, weigh_cell
+from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake.rule, snakemake.log[0], snakemake.threads):
@@ -10,6 +10,6 @@ if "snakemake" in globals():
             snakemake.input.responses,
             snakemake.input.subject,
             snakemake.params.cell,
-            with_means(snakemake.params.settings, snakemake.resources),
+            all_settings(snakemake.params),
         )
         weigh_cell(data, snakemake.input.scores, snakemake.output.cell_weights)

@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from workflow.runs import tiny_config
+from workflow.runs import HOME, tiny_config
 
 from voxscale.jobs import load_jobs, plan
 from voxscale.jobs.jobs import Job
@@ -63,7 +63,7 @@ def test_a_row_sums_hours_and_keeps_the_largest():
 
 
 def test_the_published_dataset_is_priced_without_its_files(home):
-    jobs = load_jobs(study(home, PUBLISHED), home)
+    jobs = load_jobs(study(home, PUBLISHED), home, HOME / "profiles/slurm")
     # wheretheressmoke.hf5 of UTS01 has 81,126 voxels.
     assert jobs.sizes.voxels("UTS01") == 81_126
     rows = {row.rule: row for row in plan.plan_rows(jobs)}
@@ -74,7 +74,12 @@ def test_the_published_dataset_is_priced_without_its_files(home):
     assert rows["extract_language_features"].disk_mb == pytest.approx(
         trs * 4 * 2 * (13 * 768 + 33 * 4096) / 1e6
     )
-    text = plan.describe_plan(list(rows.values()))
+    text = plan.describe_plan(list(rows.values()), jobs.study)
+    assert "Features are priced on GPUs (features.device: auto)." in text
+    here = load_jobs(study(home, PUBLISHED), home, HOME / "profiles/default")
+    rows = plan.plan_rows(here)
+    assert not any(row.gpu_hours for row in rows)
+    assert "on CPUs, since this machine has no GPU" in plan.describe_plan(rows, here.study)
     assert "Disk: data" in text
     assert "SLURM's own time" in text
 

@@ -18,7 +18,7 @@ from voxscale.io import tables
 from voxscale.io.files import read_json, write_json
 from voxscale.jobs import load_jobs, prune
 from voxscale.models.build import build_model
-from voxscale.study import feature_settings
+from voxscale.study import feature_means, feature_settings
 
 ENTRY = language_architectures()["OPTForCausalLM"]
 
@@ -52,10 +52,12 @@ def study(models=("opt",), stories=("a", "b"), **settings):
     return SimpleNamespace(
         grid=SimpleNamespace(used_models=list(models)),
         registry={
-            m: SimpleNamespace(modality=kinds[m][0], has_network=kinds[m][1], source=None) for m in models
+            m: SimpleNamespace(modality=kinds[m][0], has_network=kinds[m][1], source=None, context={})
+            for m in models
         },
         stories=list(stories),
         config={"features": {"text": both, **both}},
+        features_on_gpu=False,
     )
 
 
@@ -67,7 +69,7 @@ def run(one, stories=None):
         paths,
         "results/features/opt.h5",
         prune.STORIES,
-        feature_settings(one, "opt"),
+        feature_settings(one, "opt") | feature_means(one, "opt") | {"bits_per_character": True},
     )
     return feature_store.feature_files("results/features/opt.h5")
 
@@ -142,7 +144,7 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
         write_story(story, WORDS)
         prune.Path(path).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, np.random.default_rng(i).normal(0, 0.1, 4000), 16000)
-    settings = feature_settings(one, "tiny-hubert-1")
+    settings = feature_settings(one, "tiny-hubert-1") | feature_means(one, "tiny-hubert-1")
     clocks = [prune.Path("results/stories") / s / "clock.parquet" for s in one.stories]
     sources = dict(zip(one.stories, zip(one.sounds(one.stories), clocks, strict=True), strict=True))
     index = prune.FEATURES / "tiny-hubert-1.h5"

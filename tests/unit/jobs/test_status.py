@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -87,14 +88,12 @@ def test_an_output_of_other_settings_is_not_done(jobs):
     for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
         touch(job.output)
     for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
-        stated = jobs.parameters(job)
-        stated["settings"] |= other
-        note = {"params": [*map(repr, stated.values()), "'other'"], "log": [str(job.log)]}
+        digest = "another" if other else jobs.digest(job)
+        note = {"params": [repr(digest), "'other'"], "log": [str(job.log)]}
         touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
-    stated = jobs.parameters(gathered)
-    note = {"params": [*map(repr, stated.values())], "input": [str(cell(n_train="4").output)]}
+    note = {"params": [repr(jobs.digest(gathered))], "input": [str(cell(n_train="4").output)]}
     touch(file_of(gathered.output, "metadata"), json.dumps(note))
     seen = status.job_states(jobs, [], [], running=False)
     found = states(seen)
@@ -213,20 +212,24 @@ def test_a_job_that_slurm_ended_before_its_log_has_failed(jobs):
 def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
     kept = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
     touch(kept, "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n")
-    status.tell_failures(jobs)
+    touch(cell(n_train="4").log, "mel:  45%|####     | 9/20 [00:03<00:04, 2.5story/s]\r")
+    status.tell_failures(jobs, 0)
     said = capsys.readouterr().err
-    assert said.startswith("1 failed; running the workflow again")
+    assert said.startswith("1 failed, 1 stopped before the end; running the workflow again")
+    assert "story/s" not in said
     assert "exceeded memory limit (900 > 640)" in said
 
 
 def test_failures_of_a_module_are_named_under_its_prefix(jobs, capsys):
-    status.tell_failures(jobs, Path("vox"))  # before any of its jobs
+    status.tell_failures(jobs, 0, Path("vox"))  # before any of its jobs
     touch("vox" / cell().log, "MemoryError\n")
-    status.tell_failures(jobs, Path("vox"))
+    status.tell_failures(jobs, 0, Path("vox"))
     said = capsys.readouterr().err
     assert said.startswith("1 failed; running the workflow again")
     assert f": vox/{cell().log}\n" in said
     assert not Path("results").exists()
+    status.tell_failures(jobs, time.time() + 1, Path("vox"))  # a later run, in which it did not fail
+    assert capsys.readouterr().err == ""
 
 
 def test_an_empty_log_says_so(tmp_path):

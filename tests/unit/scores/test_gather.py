@@ -55,7 +55,7 @@ def study(tmp_path):
     """Two cells of one subject, with card, ceiling and voxel table."""
     paths = [write_cell(tmp_path), write_cell(tmp_path, n_train=5, draws=1, seed=1)]
     card = tmp_path / "a.json"
-    about = {"model": "a", "family": "opt", "modality": "language", "n_layers": 4, "width": 64}
+    about = {"model": "a", "modality": "language", "n_layers": 4, "width": 64}
     card.write_text(json.dumps(about | {"parameters": 1000, "parameters_non_embedding": 900}))
     schema = tables.SCHEMAS["ceiling"]
     columns = {name: np.linspace(0.1, 0.9, VOXELS) for name in schema.names}
@@ -79,7 +79,7 @@ def run(study, **changes):
     study = study | changes
     tsv = {"UTS01": study["regions"]}
     inputs = study["paths"], [study["card"]], [study["ceiling"]], tsv
-    gather_scores(*inputs, *study["outputs"], [study["reference"]], SETTINGS)
+    gather_scores(*inputs, *study["outputs"], [study["reference"]], {"a": "opt"}, SETTINGS)
     names = ("scores", "summary", "voxels")
     return [tables.read(name, path).to_pandas() for name, path in zip(names, study["outputs"], strict=True)]
 
@@ -110,7 +110,7 @@ def test_every_row_once_and_means_by_set(study):
 
 
 def test_significant_voxels_are_those_of_the_references_whatever_is_gathered(study, tmp_path):
-    about = {"model": "s", "family": "w", "modality": "speech", "n_layers": 4, "width": 64}
+    about = {"model": "s", "modality": "speech", "n_layers": 4, "width": 64}
     cards = [study["card"], tmp_path / "s.json", tmp_path / "c.json"]
     cards[1].write_text(json.dumps(about))
     cards[2].write_text(json.dumps(about | {"model": "c", "modality": "control"}))
@@ -123,7 +123,7 @@ def test_significant_voxels_are_those_of_the_references_whatever_is_gathered(stu
     references = [study["reference"], (tmp_path / "s.parquet", study["reference"][1])]
     found = {}
     for name, some in (("all", paths), ("some", paths[:1])):
-        gather_scores(some, cards, [study["ceiling"]], {}, *study["outputs"], references, SETTINGS)
+        gather_scores(some, cards, [study["ceiling"]], {}, *study["outputs"], references, {}, SETTINGS)
         found[name] = tables.read("voxels", study["outputs"][2]).to_pandas()
     voxels = found["some"]
     assert found["all"].equals(voxels)

@@ -39,15 +39,18 @@ Studies = Annotated[
     list[Path] | None,
     typer.Option("--configfile", help="Configs of all studies with these results. Default: the demo's."),
 ]
+Profile = Annotated[
+    Path | None, typer.Option(help="Snakemake's profile of the run, if not on this machine: profiles/slurm.")
+]
 Directory = Annotated[Path, typer.Option(help="The folder with results/.")]
 HERE = Path()
 
 
 @app.command("plan")
-def _plan(configfile: Configs = None, directory: Directory = HERE) -> None:
+def _plan(configfile: Configs = None, directory: Directory = HERE, profile: Profile = None) -> None:
     """Jobs, hours, memory and disk space that a study takes, and what is already done."""
-    jobs = load_jobs(configfile, directory)
-    print(describe_plan(plan_rows(jobs)))
+    jobs = load_jobs(configfile, directory, profile)
+    print(describe_plan(plan_rows(jobs), jobs.study))
     for note in jobs.study.examine():
         print(f"WARNING {note}")
 

@@ -20,6 +20,11 @@ def put_first(folder: str) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([folder, *filter(None, others)]))
 
 
+def all_settings(params: Any) -> dict[str, Any]:
+    """Settings of a job with its means, which Snakemake does not compare."""
+    return {**params.settings, **vars(params.means)}
+
+
 class _Tee:
     """Write to the terminal and to the rule's log, so that a progress bar is seen and an error is kept."""
 

@@ -45,6 +45,10 @@ class PhantomDataset(Ds003020Layout):
     def voxels(self, subject: str) -> Path | None:
         return super().voxels(subject) or self.root / f"derivative/voxels/{subject}.tsv"
 
+    @property
+    def places_voxels(self) -> bool:
+        return True
+
     def n_trs(self, story: str) -> int | None:
         return super().n_trs(story) if self.clocks.exists() else None
 

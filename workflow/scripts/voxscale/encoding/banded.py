@@ -71,5 +71,5 @@ def _watched(
 def describe_banded(cards: Sequence[str | Path], output: str | Path, model: str) -> None:
     """Write the card of a banded model, by which its scores are gathered."""
     bands = [read_json(card)["model"] for card in cards]
-    about = {"family": "banded", "modality": "banded", "n_layers": 0, "width": None, "bands": bands}
+    about = {"modality": "banded", "n_layers": 0, "width": None, "bands": bands}
     write_json(output, {"model": model, **about})

@@ -20,15 +20,7 @@ from voxscale.statistics import skipped_trs
 from voxscale.timeseries import PooledScale, zscore
 from voxscale.versions import numbers
 
-MEANS = ("memory_gb", "device")  # settings that do not affect a fit's numbers
-
-
-def with_means(settings: Mapping[str, Any], resources: Any) -> dict[str, Any]:
-    """Settings of a fit with the memory and device that its rule has among its resources.
-
-    As parameters of the rule they would make finished fits run again.
-    """
-    return {**settings, "memory_gb": float(resources.memory_gb), "device": str(resources.device)}
+_MEANS = ("memory_gb", "device")  # settings that do not affect a fit's numbers
 
 
 def read_roles(subject_table: Path) -> tuple[list[str], list[str]]:
@@ -254,7 +246,7 @@ class CellData:
         return hash_config(
             {
                 "cell": {name: self.cell[name] for name in ("model", "layer", "subject", "n_train")},
-                "settings": {key: self.settings[key] for key in self.settings if key not in MEANS},
+                "settings": {key: self.settings[key] for key in self.settings if key not in _MEANS},
                 "training": stories,
                 "test": self.test,
                 # A story's file is named after its content.

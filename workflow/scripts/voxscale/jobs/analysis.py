@@ -15,6 +15,7 @@ from voxscale.study import (
     Study,
     bootstrap_settings,
     ceiling_settings,
+    fit_means,
     fit_settings,
     joint_spec,
     law_spec,
@@ -40,6 +41,11 @@ def _gather_settings(study: Study, w: Wildcards) -> dict[str, Any]:
         "skip_s": scoring["skip_s"],
         "tr_s": study.config["dataset"]["tr_s"],
     }
+
+
+def _families(study: Study, w: Wildcards) -> dict[str, str]:
+    models = {cell.model for cell in study.selections[w["selection"]]} & study.registry.keys()
+    return {model: study.registry[model].family for model in sorted(models)}
 
 
 def has_truth(study: Study) -> bool:
@@ -118,6 +124,7 @@ RULES = (
             "cells": lambda study, w: _listed(study.stacking_cells(w["subject"])),
             "settings": lambda study, w: fit_settings(study) | bootstrap_settings(study),
         },
+        means=lambda study, w: fit_means(study),
         numbers=("stacking",),
     ),
     Rule(
@@ -128,6 +135,7 @@ RULES = (
         jobs=_selections,
         need=_gathering,
         params={
+            "families": _families,
             "voxel_tables": lambda study, w: study.voxel_tables(),
             "settings": _gather_settings,
         },

@@ -35,8 +35,9 @@ def _parts(study: Study) -> Iterable[Wildcards]:
 
 
 def _placed(study: Study) -> list[Wildcards]:
-    tables = study.voxel_tables() if study.dataset.places_voxels else ()
-    return [{"subject": subject} for subject in tables]
+    if study.dataset.kind != "ds003020" or not study.dataset.places_voxels:
+        return []
+    return [{"subject": subject} for subject in study.voxel_tables()]
 
 
 def _fetching(sizes: Sizes, part: str) -> Need:
@@ -102,8 +103,8 @@ RULES = (
         params={
             "files": lambda study, w: [list(file) for file in study.dataset.needed(w["part"])],
             "root": lambda study, w: str(study.dataset.root),
-            "url": lambda study, w: study.dataset.config["url"],
         },
+        means=lambda study, w: {"url": study.dataset.config["url"]},
         local=True,
     ),
     Rule(
@@ -170,6 +171,7 @@ RULES = (
         params={
             "sources": lambda study, w: study.response_sources(w["subject"]),
             "mask": lambda study, w: study.dataset.mask(w["subject"]),
+            "voxels": lambda study, w: study.voxel_choice(w["subject"]),
             "preparation": lambda study, w: numbers("responses"),
         },
     ),
@@ -182,6 +184,7 @@ RULES = (
             "test": lambda study, w: study.dataset.test(w["subject"]),
             "sources": lambda study, w: study.response_sources(w["subject"]),
             "mask": lambda study, w: study.dataset.mask(w["subject"]),
+            "voxels": lambda study, w: study.voxel_choice(w["subject"]),
             "clocks": lambda study, w: str(study.dataset.clocks),
             "keep": lambda study, w: study.config["dataset"]["keep"],
         },

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from typing import Any
 
 from voxscale.jobs import resources
 from voxscale.jobs.record import Parameter, Rule, Wildcards
 from voxscale.jobs.resources import Need, plain
 from voxscale.jobs.sizes import Sizes
-from voxscale.study import Study, feature_settings
+from voxscale.study import Study, feature_means, feature_settings, model_means, model_settings
 from voxscale.versions import numbers
 
 # Stage of `voxscale.versions` that makes the features of a modality.
@@ -47,6 +47,8 @@ def _preparing(sizes: Sizes, model: str) -> Need:
 
 def _extracting(sizes: Sizes, model: str) -> Need:
     entry = sizes.study.registry[model]
+    device = {"device": "cuda" if sizes.study.features_on_gpu else "cpu"}
+    surprisal = {"bits_per_character": sizes.study.config["features"]["text"]["bits_per_character"]}
     return resources.extraction(
         entry.modality,
         sizes.width(model),
@@ -55,7 +57,7 @@ def _extracting(sizes: Sizes, model: str) -> Need:
         entry.vocab or 0,
         sizes.clock_trs,
         sizes.study.dataset.tr_s,
-        feature_settings(sizes.study, model),
+        {**feature_settings(sizes.study, model), **feature_means(sizes.study, model), **device, **surprisal},
         weight_bytes=entry.weight_bytes,
         loaded=sizes.loaded(model),
         config=entry.config,
@@ -89,6 +91,15 @@ _EXTRACTING: dict[str, Parameter] = {
     "stories": lambda study, w: study.stories,
     "settings": lambda study, w: feature_settings(study, w["model"]),
 }
+
+
+def _means(study: Study, w: Wildcards) -> dict[str, Any]:
+    return feature_means(study, w["model"])
+
+
+_READING = _EXTRACTING | {
+    "bits_per_character": lambda study, w: study.config["features"]["text"]["bits_per_character"]
+}
 _HEARING = _EXTRACTING | {"audio": lambda study, w: study.sounds(study.stories)}
 _FEATURES = {"features": "results/features/{model}.h5"}
 
@@ -99,9 +110,9 @@ RULES = (
         jobs=lambda study: [{"model": model} for model in study.grid.used_models],
         need=_preparing,
         params={
-            "entry": lambda study, w: asdict(study.registry[w["model"]]),
-            "allow_quantized": lambda study, w: study.config["features"]["allow_quantized"],
+            "entry": lambda study, w: model_settings(study, w["model"]),
         },
+        means=lambda study, w: model_means(study, w["model"]),
         numbers=("models",),
         local=True,
     ),
@@ -110,7 +121,8 @@ RULES = (
         outputs=_FEATURES,
         jobs=_models("language"),
         need=_extracting,
-        params=_EXTRACTING,
+        params=_READING,
+        means=_means,
         numbers=("text",),
         gpu=lambda study: True,
         ancient=True,
@@ -121,6 +133,7 @@ RULES = (
         jobs=_models("speech"),
         need=_extracting,
         params=_HEARING,
+        means=_means,
         numbers=("speech",),
         gpu=lambda study: True,
         ancient=True,
@@ -131,6 +144,7 @@ RULES = (
         jobs=_models("control", "nested"),
         need=_extracting_controls,
         params=_HEARING,
+        means=_means,
         numbers=("controls",),
         ancient=True,
     ),

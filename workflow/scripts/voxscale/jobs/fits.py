@@ -14,7 +14,7 @@ from voxscale.jobs.features import feature_numbers
 from voxscale.jobs.record import CELL, Parameter, Rule, Wildcards, light
 from voxscale.jobs.resources import MB, Need
 from voxscale.jobs.sizes import Sizes
-from voxscale.study import Cell, Study, feature_settings, fit_settings
+from voxscale.study import Cell, Study, feature_settings, fit_means, fit_settings
 
 
 def _wildcards(cells: Iterable[Cell]) -> list[Wildcards]:
@@ -146,6 +146,10 @@ def _cell(study: Study, w: Wildcards) -> dict[str, Any]:
     return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
 
 
+def _means(study: Study, w: Wildcards) -> dict[str, Any]:
+    return fit_means(study)
+
+
 _ENCODING: dict[str, Parameter] = {
     "cell": _cell,
     "settings": lambda study, w: fit_settings(study),
@@ -165,6 +169,7 @@ RULES = (
         threads=_threads_of_fit,
         gpu=_on_gpu,
         params=_ENCODING | {"features": lambda study, w: feature_settings(study, w["model"])},
+        means=_means,
         numbers=("encoding",),
     ),
     Rule(
@@ -197,6 +202,7 @@ RULES = (
                 feature_numbers(study, band["model"]) for band in study.bands(w["banded"])
             ],
         },
+        means=_means,
         numbers=("banded",),
     ),
     Rule(
@@ -207,6 +213,7 @@ RULES = (
         threads=_threads_of_one_draw,
         gpu=_on_gpu,
         params=_ENCODING,
+        means=_means,
         numbers=("encoding",),
         deleted_after="stack_models",
     ),
@@ -218,6 +225,7 @@ RULES = (
         threads=_threads_of_one_draw,
         gpu=_on_gpu,
         params=_ENCODING,
+        means=_means,
         numbers=("encoding",),
         on_request=True,
     ),

@@ -14,6 +14,7 @@ from voxscale.jobs.record import Rule
 from voxscale.jobs.resources import Need
 from voxscale.jobs.rules import RESULTS, RULES, STAGES, record_of
 from voxscale.jobs.sizes import Sizes
+from voxscale.provenance import hash_config
 from voxscale.study import Study
 from voxscale.versions import numbers
 
@@ -109,3 +110,7 @@ class Jobs:
         """The parameters of a job that follow from the study and the code, by name."""
         found = {name: value(self.study, job.wildcards) for name, value in job.record.params.items()}
         return found | ({"numbers": numbers(*job.record.numbers)} if job.record.numbers else {})
+
+    def digest(self, job: Job) -> str:
+        """Digest of a job's parameters and their names."""
+        return hash_config(self.parameters(job))

@@ -14,12 +14,24 @@ from voxscale.study import load_study, merge, read_yaml
 DEMO = Path(__file__).parents[4] / "config/demo.yaml"  # in a checkout; a package has no demo
 
 
-def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: str | Path = ".") -> Jobs:
+def _submits(profile: str | Path) -> bool:
+    """Whether a profile's jobs run on a cluster, where those that ask for a GPU get one."""
+    path = Path(profile)
+    content = read_yaml(path / "config.yaml" if path.is_dir() else path)
+    return isinstance(content, dict) and content.get("executor", "local") != "local"
+
+
+def load_jobs(
+    configfiles: str | Path | Sequence[str | Path] | None,
+    directory: str | Path = ".",
+    profile: str | Path | None = None,
+) -> Jobs:
     """Jobs of the study that a config file describes; without one, of the demo.
 
     Args:
         configfiles: one, or several of which each later one wins, key by key, as Snakemake has it.
         directory: Snakemake's working directory, with `results/`; it becomes this process's own.
+        profile: folder of the Snakemake profile of the run; None for a run of this machine.
 
     Raises:
         UserError: the config, the dataset or the directory is not what it should be.
@@ -34,8 +46,9 @@ def load_jobs(configfiles: str | Path | Sequence[str | Path] | None, directory: 
         if not isinstance(part, dict):
             raise UserError(f"{path}: is not a study's config; see config/README.md")
         config = merge(config, part)
+    gpu = None if profile is None else _submits(profile)
     try:
         os.chdir(directory)
     except OSError as error:
         raise UserError(f"{directory}: {error.strerror}; make this folder first, or name another") from None
-    return Jobs(load_study(config))
+    return Jobs(load_study(config, gpu=gpu))

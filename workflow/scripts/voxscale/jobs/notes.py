@@ -90,9 +90,7 @@ class Settings:
         """Whether a job's note has other parameters than now; without a note they count as equal."""
         if (note := self._noted(self._base / job.output)) is None:
             return False
-        # ASSUME: Snakemake 9.27 notes no parameter that is a path.
-        now = (value for value in self._jobs.parameters(job).values() if not isinstance(value, Path))
-        return not note.params.issuperset(map(repr, now))
+        return repr(self._jobs.digest(job)) not in note.params
 
     def _other_inputs(self, job: Job) -> bool:
         if not self._again or (note := self._noted(self._base / job.output)) is None:

@@ -14,6 +14,7 @@ from voxscale.jobs.notes import Settings
 from voxscale.jobs.resources import Need
 from voxscale.jobs.rules import STAGES
 from voxscale.jobs.text import duration, hours, size, table
+from voxscale.study import Study
 
 OUTDATED = "are out of date: settings or inputs have changed; running the workflow makes them again"
 JOB_OVERHEAD_S = 5.0  # s: what a SLURM job costs before and after its work (docs/reliability.md)
@@ -99,8 +100,8 @@ def _line(row: Row) -> tuple[object, ...]:
     )
 
 
-def describe_plan(rows: Sequence[Row]) -> str:
-    """The table of rules, the disk space of each stage and how long a fit takes."""
+def describe_plan(rows: Sequence[Row], study: Study) -> str:
+    """The table of rules, the disk space of each stage, how long a fit takes, and what makes features."""
     total = _total(rows)
     lines = table(HEADER, (_line(row) for row in (*rows, total)))
     lines.insert(-1, "")
@@ -121,4 +122,7 @@ def describe_plan(rows: Sequence[Row]) -> str:
             f"SLURM's own time is {_overhead_share(mean):.1%} of it, "
             f"and more than {LARGE_SHARE:.0%} in {fits.short} of {fits.jobs - fits.done} fits."
         ]
+    if study.config["features"]["device"] == "auto" and study.models_of("language", "speech"):
+        where = "GPUs" if study.gpu else "CPUs, since this machine has no GPU"
+        lines += [f"Features are priced on {where} (features.device: auto)."]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from voxscale.errors import UserError
 from voxscale.features import feature_files, speech_files, text_files
 from voxscale.io import read_json
 from voxscale.jobs.text import size
-from voxscale.study import Study, feature_settings
+from voxscale.study import Study, feature_means, feature_settings
 
 FEATURES = Path("results/features")
 STORIES = FEATURES / "stories"
@@ -33,7 +33,7 @@ def _expected(study: Study, model: str) -> set[Path]:
     card_path = Path(f"results/models/{model}.json")
     if not card_path.exists():
         raise UserError(f"{card_path}: no such file; run the study first")
-    card, settings = read_json(card_path), feature_settings(study, model)
+    card, settings = read_json(card_path), feature_settings(study, model) | feature_means(study, model)
     folders = {story: Path("results/stories") / story for story in study.stories}
     if modality == "language":
         files_of = text_files

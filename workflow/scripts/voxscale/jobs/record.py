@@ -45,6 +45,7 @@ class Rule:
         need: what a job takes, from the study's sizes and the job's wildcards; `light` for next to nothing.
         jobs: wildcards of each job that a study has; none where the study lacks what the rule is for.
         params: parameters that follow from the study; `voxscale status` compares them with a finished job's.
+        means: further settings of a job, which affect its outputs by rounding at most and are not compared.
         numbers: stages of `voxscale.versions` whose numbers are in the outputs; those of inputs taken as
             `ancient` belong to `params`.
         schemas: schema of a table that is named otherwise; None for a table that is not one of the study's.
@@ -61,6 +62,7 @@ class Rule:
     need: Callable[..., Need]
     jobs: Callable[[Study], Iterable[Wildcards]] = once
     params: Mapping[str, Parameter] = field(default_factory=dict)
+    means: Parameter | None = None
     numbers: tuple[str, ...] = ()
     schemas: Mapping[str, str | None] = field(default_factory=dict)
     threads: Callable[..., int] | None = None

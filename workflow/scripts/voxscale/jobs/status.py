@@ -30,6 +30,10 @@ TAIL = 400  # characters of a failed job's log
 REASONS = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
 
 
+# The time that a progress bar states: it says how far a job was, not why it ended.
+BAR = re.compile(r"\[\d+:\d\d(:\d\d)?[<,]")
+
+
 class Seen(NamedTuple):
     """A job, its state, and the log of its failure."""
 
@@ -107,10 +111,11 @@ def _counted(groups: Mapping[str, Counter[str]], name: str) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    """The last lines of a log."""
+    """The last lines of a log, without progress bars."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 8 * TAIL))
-        return [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        lines = map(str.strip, file.read().decode(errors="replace").splitlines())
+    return [line for line in lines if line and not BAR.search(line)]
 
 
 def _matching(path: Path, pattern: str) -> list[str]:
@@ -151,25 +156,31 @@ def describe_states(seen: Sequence[Seen], cells: bool = False) -> str:
 
 
 def failures(seen: Sequence[Seen]) -> str:
-    """The log of each failed job and its last words."""
-    failed = [(job, log) for job, _, log in seen if log]
-    lines = [f"{len(failed)} failed; running the workflow again tries them again:"] if failed else []
-    for job, log in failed:
+    """The log of each job that failed or was stopped, and its last words."""
+    ended = [(job, log) for job, _, log in seen if log]
+    stopped = sum(not _lines(log) for _, log in ended)
+    counts = {"failed": len(ended) - stopped, "stopped before the end": stopped}
+    lines = [", ".join(f"{n} {how}" for how, n in counts.items() if n)] if ended else []
+    lines = [f"{line}; running the workflow again tries them again:" for line in lines]
+    for job, log in ended:
         lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]
     return "\n".join(lines)
 
 
-def tell_failures(jobs: Jobs, base: Path = Path()) -> None:
-    """Print, after a failed run, the log of each failed job and its last words, or SLURM's reason.
+def tell_failures(jobs: Jobs, since: float, base: Path = Path()) -> None:
+    """Print, after a failed run, the log of each job that failed in it and its last words, or SLURM's reason.
 
     Args:
+        since: when the run began, seconds of `time.time`; logs before are of earlier runs.
         base: prefix of all paths, where another workflow uses this one as a module.
     """
     if not base.is_dir():  # the run failed before any job of this workflow
         return
     with contextlib.chdir(base):
         seen = job_states(jobs, [], [], running=False)
-    notify(failures([one._replace(log=base / one.log) for one in seen if one.log]))
+        seen = [one for one in seen if one.log and _written(one.log) >= since]
+    if seen:
+        notify(failures([one._replace(log=base / one.log) for one in seen]))
 
 
 def farewell(report: str | Path) -> str:

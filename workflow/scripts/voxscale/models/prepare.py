@@ -153,7 +153,6 @@ def prepare_model(
     """
     card: dict[str, Any] = {
         "model": entry.slug,
-        "family": entry.family,
         "modality": entry.modality,
         "n_layers": entry.n_layers,
         "width": entry.width,

@@ -17,13 +17,14 @@ _KINDS = {
     **dict.fromkeys(("seed", "dims"), int),
     **dict.fromkeys(("gated", "untrained"), bool),
     "build": Mapping,
+    "context": Mapping,
 }
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
 _MODALITIES = ("language", "speech", "control", "nested")
 _KEYS = frozenset(
     [
         *("like", "hub", "revision", "family", "modality", "architecture", "gated", "build", "path"),
-        *("gguf_file", "untrained", "seed", "dims", "noise", "control", "dtype"),
+        *("gguf_file", "untrained", "seed", "dims", "noise", "control", "dtype", "context"),
     ]
 )
 _NEEDED = {"class": str, "n_layers": int, "width": int}  # of an architecture
@@ -53,6 +54,7 @@ class ModelEntry:
         dims: leading dimensions of the phantom's latent (nested).
         noise: for each layer of a nested model, the deviation of the noise in it; the latent's own is 1.
         control: which control features (control).
+        context: keys of `features.text` that differ for this model: unit, max_context, restart_at.
         source: model whose features are reduced (derived: not an entry of the file, but made for a study).
     """
 
@@ -77,6 +79,7 @@ class ModelEntry:
     dims: int | None = None
     noise: Sequence[float] = field(default_factory=lambda: [0.0])
     control: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
 
     @property

@@ -113,8 +113,8 @@ def _set_means(
         }
 
 
-def _read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """Columns of the summary that come from the model cards, by slug."""
+def _read_cards(paths: Iterable[str | Path], families: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Columns of the summary that a model decides, by slug."""
     cards = {}
     for path in paths:
         card = {"parameters": None, "parameters_non_embedding": None} | read_json(path)
@@ -122,7 +122,7 @@ def _read_cards(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
         if missing := [name for name in ("model", *names) if name not in card]:
             raise UserError(f"{path}: a model card lacks {missing[0]}; make it again")
         about = {name: card[name] for name in names}
-        cards[card["model"]] = about | {"family": card.get("family") or card["modality"]}
+        cards[card["model"]] = about | {"family": families.get(card["model"], card["modality"])}
     return cards
 
 
@@ -135,6 +135,7 @@ def gather_scores(
     output_summary: str | Path,
     output_voxels: str | Path,
     references: Iterable[tuple[str | Path, str | Path]],
+    families: Mapping[str, str],
     settings: Mapping[str, Any],
 ) -> None:
     """Write tables `scores`, `summary` and `voxels` of the whole study.
@@ -146,13 +147,14 @@ def gather_scores(
         voxel_tables: subject -> the dataset's voxel table, or None.
         references: `scores.parquet` and moments of the cells that decide which voxels are significant, the
             same for all selections of cells that are gathered.
+        families: family of each model that has one; the modality stands for it where there is none.
         settings: fdr, the false discovery rate; n_alphas, skip_s and tr_s of the fits.
 
     Raises:
         UserError: a file is missing or damaged, a cell comes twice, a subject's voxels differ between files.
     """
     provenance = collect(**settings)
-    models = _read_cards(cards)
+    models = _read_cards(cards, families)
     known = reference_p(references, settings)
     parts = [_voxel_table(tables.read("ceiling", path), voxel_tables, known, settings) for path in ceilings]
     subjects = {found.subject: found for found in map(sets_of, parts)}

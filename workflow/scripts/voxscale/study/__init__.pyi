@@ -5,9 +5,13 @@ from .grid import Cell as Cell
 from .load import load_study as load_study
 from .settings import bootstrap_settings as bootstrap_settings
 from .settings import ceiling_settings as ceiling_settings
+from .settings import feature_means as feature_means
 from .settings import feature_settings as feature_settings
+from .settings import fit_means as fit_means
 from .settings import fit_settings as fit_settings
 from .settings import joint_spec as joint_spec
 from .settings import law_drawn as law_drawn
 from .settings import law_spec as law_spec
+from .settings import model_means as model_means
+from .settings import model_settings as model_settings
 from .study import Study as Study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -80,6 +81,9 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path}: not readable as YAML ({error}); fix it") from None
 
 
+read_library = functools.cache(read_yaml)  # the library's own files, which nobody may change in place
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Nested mappings of `over` win over `base`, key by key; anything else replaces."""
     merged = dict(copy.deepcopy(base))
@@ -89,6 +93,12 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _spelled(path: Path) -> str:
+    """One spelling of a path, however it was written: relative to the working directory if it lies there."""
+    path = path.resolve() if ".." in path.parts else path
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def put_under(base: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """A complete config with its relative paths, of the dataset and of local models, under a folder."""
 
@@ -96,7 +106,7 @@ def put_under(base: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(block, Mapping):  # a mistake that the registry names
             return block
         paths = {key: block[key] for key in keys if isinstance(block.get(key), str)}
-        return {**block, **{key: str(Path(base, path)) for key, path in paths.items() if path != "published"}}
+        return {**block, **{key: _spelled(Path(base, p)) for key, p in paths.items() if p != "published"}}
 
     models = {slug: moved(entry, "path") for slug, entry in config["models"].items()}
     dataset = moved(config["dataset"], "root", "voxels", "defects")
@@ -104,7 +114,7 @@ def put_under(base: str | Path, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_order(value: Any) -> Any:
-    """Sort the keys of mappings: the order of a config's lines must not change a job's parameters."""
+    """Sort the keys of mappings: the order of a config's lines must change no parameter of a job."""
     return (
         {key: _in_order(value[key]) for key in sorted(value, key=str)} if isinstance(value, dict) else value
     )
@@ -132,15 +142,16 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a key is unknown, missing or of the wrong kind; the line names it.
     """
-    rules = read_yaml(SCHEMA)
+    rules = read_library(SCHEMA)
     if (error := best_match(Validator(rules).iter_errors(config))) is not None:
         raise UserError(_explain(error))
     preset = config.get("encoding", {}).get("preset", "strict")
-    full = merge(read_yaml(PRESETS)[preset], config)
+    full = merge(read_library(PRESETS)[preset], config)
     for _ in Filler(rules).iter_errors(full):
         pass  # it has none: it is checked above
     if full["features"]["text"]["restart_at"] >= full["features"]["text"]["max_context"]:
         raise UserError("config key features.text.restart_at: must be below max_context; lower it")
     ordered = {name: list(full[name]) for name in ("sweeps", "laws")}  # here the order is that of the report
     full = _in_order(full)
+    full["dataset"]["subjects"].sort()
     return full | {name: {key: full[name][key] for key in keys} for name, keys in ordered.items()}

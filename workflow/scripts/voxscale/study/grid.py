@@ -98,6 +98,7 @@ class Grid:
                 raise UserError(
                     f"config key sweeps.{sweep}.subjects: {subject} is not in dataset.subjects; add it there"
                 )
+        subjects = [subject for subject in self.training if subject in subjects]
         for slug in spec["models"]:
             for layer in self.layers(slug, spec["layers"], f"sweeps.{sweep}.models"):
                 for subject in subjects:

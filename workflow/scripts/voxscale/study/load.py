@@ -9,30 +9,32 @@ from typing import Any
 from voxscale.dataset import open_dataset
 from voxscale.models import MODELS, load_registry
 from voxscale.study.checks import check
-from voxscale.study.config import complete, merge, put_under, read_yaml
+from voxscale.study.config import complete, merge, put_under, read_library
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm
+from voxscale.study.machine import expects_gpu
 from voxscale.study.study import Study
 from voxscale.study.timing import with_timing
 
 
-def load_study(config: Mapping[str, Any], base: str | Path = "") -> Study:
+def load_study(config: Mapping[str, Any], base: str | Path = "", gpu: bool | None = None) -> Study:
     """Check a config and put the study together.
 
     Args:
         config: as Snakemake read it.
         base: the folder that relative paths of the config lie in.
+        gpu: whether jobs find a GPU where the config does not name a device; None: as it seems here.
 
     Raises:
         UserError: anything in the config that cannot work, in one line.
     """
     full = put_under(base, complete(config))
-    registry = load_registry(merge(read_yaml(MODELS), full["models"]))
+    registry = load_registry(merge(read_library(MODELS), full["models"]))
     dataset = open_dataset(full["dataset"], Path(base, "results/dataset"))
     dataset.check()
     full = with_timing(full, dataset)
     full, registry, left_out = add_controls(full, registry, dataset)
     full, registry = add_arm(full, registry)
-    study = Study(full, registry, dataset, left_out)
+    study = Study(full, registry, dataset, left_out, expects_gpu() if gpu is None else gpu)
     check(study)
     return study

@@ -1,35 +1,79 @@
-"""What of a study's config changes the numbers of each stage: parameters of its rules."""
+"""What of a study's config changes the numbers of each stage: parameters of its rules.
+
+What only decides with what means a job computes affects its numbers by rounding at most, and is not compared.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from voxscale.errors import UserError
+from voxscale.models import ModelEntry
 from voxscale.study.study import Study
 
-# Of `encoding` and `scoring`: they name, judge or speed up fits and do not affect their numbers.
-WITHOUT_EFFECT = ("preset", "layer_choice", "fdr", "memory_gb", "device")
+FEATURE_MEANS = ("device", "device_map", "max_memory", "dtype", "token_budget")
+FIT_MEANS = ("memory_gb", "device")
+WITHOUT_EFFECT = ("preset", "layer_choice", "fdr")  # of `encoding` and `scoring`: they name or judge fits
+# Of an entry under `models:`: they name it, or say how it can be had and what it takes.
+ENTRY_MEANS = ("family", "gated", "dtype", "context")
+CONTROL_KEYS = {"mel": "mel_bands", "autocorrelation": "seed"}
+
+
+def _network_block(study: Study, entry: ModelEntry) -> Mapping[str, Any]:
+    """The config's `features.text` or `features.speech`, with the context of the model's own entry."""
+    block = study.config["features"]["text" if entry.modality == "language" else "speech"]
+    return {**block, **entry.context}
 
 
 def feature_settings(study: Study, model: str) -> dict[str, Any]:
-    """What changes a model's features."""
+    """What changes a model's features; `precision` is what follows from `dtype` and `device`."""
     features, entry = study.config["features"], study.registry[model]
+    on_disk = {"on_disk": features["on_disk"]}
     if entry.source:
-        return {
-            "source": feature_settings(study, entry.source),
-            "on_disk": features["on_disk"],
-            "layers": study.derived_layers(model),
-            "training": study.training_stories,
-        }
-    kind = {"language": "text", "speech": "speech"}.get(entry.modality, "control")
-    return features[kind] | {key: features[key] for key in ("device", "device_map", "max_memory", "on_disk")}
+        source = feature_settings(study, entry.source)
+        training, layers = study.training_stories, study.derived_layers(model)
+        return {"source": source, "layers": layers, "training": training, **on_disk}
+    if not entry.has_network:
+        key = CONTROL_KEYS.get(entry.control or "")
+        return on_disk | ({key: features["control"][key]} if key else {})
+    block = _network_block(study, entry)
+    precision = block["dtype"]
+    if precision == "auto":
+        precision = "published" if study.features_on_gpu else "float32"
+    noted = (*FEATURE_MEANS, "bits_per_character")  # the latter is in no feature
+    return {**{key: block[key] for key in block if key not in noted}, "precision": precision, **on_disk}
+
+
+def feature_means(study: Study, model: str) -> dict[str, Any]:
+    """With what a model's features are computed."""
+    features, entry = study.config["features"], study.registry[model]
+    every = features | (_network_block(study, entry) if entry.has_network else features["control"])
+    return {key: every[key] for key in (*FEATURE_MEANS, *CONTROL_KEYS.values()) if key in every}
+
+
+def model_settings(study: Study, model: str) -> dict[str, Any]:
+    """What of a model's entry changes its card and its features."""
+    return {key: value for key, value in asdict(study.registry[model]).items() if key not in ENTRY_MEANS}
+
+
+def model_means(study: Study, model: str) -> dict[str, Any]:
+    """The rest of a model's entry, and whether quantised weights may be used."""
+    entry = {key: getattr(study.registry[model], key) for key in ENTRY_MEANS}
+    return {"entry": entry, "allow_quantized": study.config["features"]["allow_quantized"]}
 
 
 def fit_settings(study: Study) -> dict[str, Any]:
     """What changes a fit."""
     dataset, settings = study.config["dataset"], {**study.config["encoding"], **study.config["scoring"]}
-    kept = {key: value for key, value in settings.items() if key not in WITHOUT_EFFECT}
+    kept = {key: value for key, value in settings.items() if key not in (*WITHOUT_EFFECT, *FIT_MEANS)}
     return kept | {"tr_s": dataset["tr_s"], "trim": dataset["trim"]}
+
+
+def fit_means(study: Study) -> dict[str, Any]:
+    """With what a fit is computed; it affects no number by more than rounding."""
+    return {key: study.config["encoding"][key] for key in FIT_MEANS}
 
 
 def ceiling_settings(study: Study) -> dict[str, Any]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from voxscale.cortex import NO_PLACES
-from voxscale.dataset import Dataset
+from voxscale.dataset import Dataset, read_voxels
 from voxscale.errors import UserError
 from voxscale.models import ModelEntry
+from voxscale.provenance import hash_config
 from voxscale.study.chief_laws import chief_laws
 from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
+from voxscale.study.machine import expects_gpu
 from voxscale.study.representatives import map_cells, models_of, reference_cells
 from voxscale.study.timing import timing_notes
 
@@ -28,12 +30,14 @@ class Study:
         registry: model entries by slug.
         dataset: where the stories and scans are.
         left_out: controls that the data do not allow, a sentence each.
+        gpu: whether jobs find a GPU where the config does not name a device.
     """
 
     config: Mapping[str, Any]
     registry: Mapping[str, ModelEntry]
     dataset: Dataset
     left_out: Sequence[str] = ()
+    gpu: bool = field(default_factory=expects_gpu)
 
     @cached_property
     def subjects(self) -> list[str]:
@@ -70,6 +74,12 @@ class Study:
     def chosen_voxels(self, subject: str) -> str | list[str]:
         """The subject's table of voxels if the user wrote it: only such a table selects the voxels to fit."""
         return [] if self.dataset.places_voxels else self.voxel_tables().get(subject, [])
+
+    def voxel_choice(self, subject: str) -> str | None:
+        """Digest of the voxels that the user's table selects, without labels of regions; None for all."""
+        table = read_voxels(self.chosen_voxels(subject) or None)
+        kept = {voxel: row["keep"] for voxel, row in table.items()}
+        return None if set(kept.values()) <= {None} else hash_config(kept)
 
     @property
     def notes(self) -> list[str]:
@@ -122,6 +132,12 @@ class Study:
         """Whether any used model's features are computed from sound."""
         return any(self.hears(model) for model in self.grid.used_models)
 
+    @property
+    def features_on_gpu(self) -> bool:
+        """Whether networks run on a GPU."""
+        device = self.config["features"]["device"]
+        return self.gpu if device == "auto" else device != "cpu"
+
     def models_of(self, *modalities: str) -> list[str]:
         """Slugs of the used models of these modalities."""
         return models_of(self.grid, self.registry, *modalities)
@@ -130,7 +146,8 @@ class Study:
     def selections(self) -> dict[str, list[Cell]]:
         """Cells that are gathered together: all, those of a sweep, those of the brain maps."""
         chosen = {sweep: self.grid.cells(sweep) for sweep in self.config["sweeps"]}
-        return {"all": [*self.grid.cells(), *self.banded_cells], "maps": self.map_cells, **chosen}
+        everything = sorted([*self.grid.cells(), *self.banded_cells])  # in whatever order the sweeps are
+        return {"all": everything, "maps": self.map_cells, **chosen}
 
     def bands(self, banded: str) -> list[dict[str, Any]]:
         """Model and layer of each band of a banded model.
