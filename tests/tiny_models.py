@@ -8,7 +8,7 @@ import yaml
 from voxscale.features.language_model import StoryWords
 from voxscale.models.build import build_model
 from voxscale.models.counting import config_of, count_parameters, model_class
-from voxscale.models.hub import digest_folder
+from voxscale.models.digests import digest_files, digest_folder
 from voxscale.models.registry import MODELS, load_registry
 
 SMALL = {
@@ -81,7 +81,7 @@ def make_card(entry, folder, bos=True):
         "model": entry.slug,
         "path": str(folder),
         "n_layers": entry.n_layers,
-        "weights_id": digest_folder(folder),
+        "weights_id": digest_folder(digest_files(folder)),
         "untrained": False,
     }
 

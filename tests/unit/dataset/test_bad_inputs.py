@@ -247,12 +247,12 @@ MODELS = {
     "no weights": (without("*.safetensors"), "lacks weights, or a part of them"),
     "a part of the weights is missing": (lost_part, "lacks weights, or a part of them"),
     "no tokenizer": (without("*token*"), "has no tokenizer"),
-    "config that is no JSON": (write("config.json", "{"), "config.json cannot be read"),
+    "config that is no JSON": (write("config.json", "{"), "config.json: cannot be read"),
     "config of an unknown kind": (
         write("config.json", '{"model_type": "gpt-9"}'),
-        "config.json cannot be read",
+        "config.json: cannot be read",
     ),
-    "tokenizer that is no JSON": (write("tokenizer.json", "{"), "tokenizer.json cannot be read"),
+    "tokenizer that is no JSON": (write("tokenizer.json", "{"), "tokenizer.json: cannot be read"),
 }
 
 
@@ -283,7 +283,7 @@ def test_weights_that_are_cut_off(tmp_path, weights):
 def test_a_gguf_file_that_is_none(tmp_path):
     (tmp_path / "m.gguf").write_text("hello")
     entry = replace(small(registry()["llama-7b"]), build=None, path=str(tmp_path), gguf_file="m.gguf")
-    with pytest.raises(UserError, match=r"models.llama-7b: .*m\.gguf cannot be read") as error:
+    with pytest.raises(UserError, match=r"models.llama-7b: .*m\.gguf: cannot be read") as error:
         prepare_model(entry, tmp_path / "card.json")
     one_line(error)
 

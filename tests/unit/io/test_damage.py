@@ -1,89 +1,109 @@
-"""A byte that changed on disk, in a number: reported with the file's name, never used."""
+"""Files that are damaged, or that stand in another one's place: reported with their names, never used."""
 
-import h5py
+import damage
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
-from voxscale.dataset.responses import RESPONSES_FORMAT, open_subject
-from voxscale.encoding.moments import MomentsFile
+from voxscale.dataset.responses import RESPONSES_FORMAT
+from voxscale.encoding.moments import write_moments
 from voxscale.errors import UserError
-from voxscale.features import store as feature_store
-from voxscale.io import tables
-from voxscale.io.hdf5 import checked
+from voxscale.features import store
+from voxscale.figures.files import save_figure
+from voxscale.io import SCHEMAS, add_array, checked, new_hdf5, read_json, set_attributes, tables, write_json
+from voxscale.statistics import TimeBlocks
 
-VALUES = np.random.default_rng(0).normal(size=(70, 40)).astype(np.float32)
+RNG = np.random.default_rng(0)
 
 
-def responses(folder):
-    path = folder / "UTS01.h5"
-    with h5py.File(path, "w") as file:
-        file["voxels"] = np.arange(70)
+def responses(folder, name):
+    path, values = folder / f"responses/{name}.h5", RNG.normal(size=(70, 40)).astype(np.float32)
+    with new_hdf5(path) as file:
+        add_array(file, "voxels", np.arange(70))
         story = file.create_group("story")
-        story.create_dataset("data", data=VALUES, **checked(VALUES.shape, (64, 40)))
-        story.attrs["n_trs"], story.attrs["n_repeats"] = 40, 0
-        file.attrs.update(format=RESPONSES_FORMAT, stories='["story"]', test_stories="[]", provenance="{}")
-    return path, lambda: open_subject(path).read("story", slice(3, 6)), VALUES[3:6]
+        story.create_dataset("data", data=values, **checked(values.shape, (64, 40)))
+        set_attributes(story, {"n_trs": 40, "n_repeats": 0})
+        about = {"format": RESPONSES_FORMAT, "stories": '["story"]', "test_stories": "[]", "provenance": "{}"}
+        set_attributes(file, about)
+    return path
 
 
-def features(folder):
-    path, index = folder / "story.h5", folder / "opt.h5"
-    feature_store.write_features(path, {4: VALUES}, {})
-    feature_store.write_feature_index(index, {"story": path})
-    return path, lambda: feature_store.read_features(index, "story", 4), VALUES
+def story_features(folder, name):
+    path = folder / f"features/stories/opt/{name}.h5"
+    store.write_features(path, {4: RNG.normal(size=(70, 8))}, {"model": "opt", "bits_per_character": 1.5})
+    return path
 
 
-def moments(folder):
-    path, values = folder / "cell.h5", VALUES.reshape(1, 14, 5, 40)
-    with h5py.File(path, "w") as file:
-        file.create_dataset("moments", data=values, **checked(values.shape, (1, 14, 5, 4096)))
-        file["voxel"], file["n"], file["start_tr"] = np.arange(40), np.full(14, 10), np.arange(14) * 10
-        file.create_dataset("story", data=["story"] * 14, dtype=h5py.string_dtype())
-    return path, lambda: next(MomentsFile(path).read(0, np.ones(14, bool)))[1], values[0]
+def index(folder, name):
+    path = folder / f"features/{name}.h5"
+    store.write_feature_index(path, {story: folder / f"{story}.h5" for story in (*"abcdefghij", name)})
+    return path
 
 
-def flip(path, where):
-    with path.open("r+b") as file:
-        file.seek(where)
-        byte = file.read(1)[0]
-        file.seek(where)
-        file.write(bytes([byte ^ 1]))
+def moments(folder, name):
+    path, values = folder / f"moments/{name}.h5", RNG.normal(size=(1, 14, 5, 40)).astype(np.float32)
+    blocks = TimeBlocks(np.full(14, 10), np.array([name] * 14), np.arange(14) * 10)
+    write_moments(path, values, 1, blocks, np.arange(40), {"cell": name})
+    return path
 
 
-@pytest.mark.parametrize("make", [responses, features, moments])
-def test_a_changed_byte_of_an_array_is_reported(make, tmp_path):
-    path, read, values = make(tmp_path)
-    np.testing.assert_array_equal(read(), values)
-    raw = values[..., :1].tobytes()[:4]
-    flip(path, path.read_bytes().index(raw) + 1)
-    with pytest.raises(UserError, match=rf"{path.name}: damaged .*delete it.*run again"):
-        read()
+def table(folder, name):
+    path, drawn = folder / f"tables/{name}.parquet", RNG.integers(0, 1 << 16, 200).tolist()
+    kinds = {"string": lambda n: f"{n} {name}", "bool": lambda n: bool(n % 2)}
+    columns = {f.name: [kinds.get(str(f.type), lambda n: n)(n) for n in drawn] for f in SCHEMAS["voxels"]}
+    tables.write("voxels", columns, path, {"by": "test"})
+    return path
 
 
-def test_a_changed_byte_of_a_table_is_reported(tmp_path):
-    path = tmp_path / "scores.parquet"
-    schema = tables.SCHEMAS["voxels"]
-    drawn = np.random.default_rng(1).integers(0, 1 << 16, 500)
-    columns = {f.name: [str(n) if "string" in str(f.type) else n for n in drawn.tolist()] for f in schema}
-    for field in schema:
-        if str(field.type) == "bool":
-            columns[field.name] = [bool(n % 2) for n in drawn]
-    tables.write("voxels", columns, path)
-    assert tables.read("voxels", path).num_rows == 500
-    found = tables.pq.read_metadata(path).row_group(0).column(0)
-    flip(path, found.data_page_offset + found.total_compressed_size // 2)
-    with pytest.raises(UserError, match=r"scores\.parquet: damaged"):
-        tables.read("voxels", path)
+def card(folder, name):
+    write_json(folder / f"models/{name}.json", {"model": name, "n_layers": 4, "noise": [0.5]})
+    return folder / f"models/{name}.json"
 
 
-@pytest.mark.parametrize("make", [responses, features, moments])
-def test_bytes_changed_anywhere_are_reported_or_change_nothing(make, tmp_path):
-    path, read, values = make(tmp_path)
-    whole = path.read_bytes()
-    for where in range(0, len(whole) - 300, 500):
-        path.write_bytes(whole[:where] + b"noise " * 50 + whole[where + 300 :])
-        found, said = None, ""
-        try:
-            found = read()
-        except UserError as error:
-            said = str(error)
-        assert path.name in said or np.array_equal(found, values)
+def figure(folder, name):
+    drawn, axes = plt.subplots(figsize=(1, 1))
+    axes.plot(RNG.normal(size=5))
+    path = folder / f"figures/{name}.png"
+    data = pd.DataFrame({"x": RNG.normal(size=5)})
+    save_figure(drawn, data, path, path.with_suffix(".pdf"), path.with_suffix(".csv"))
+    plt.close(drawn)
+    return path
+
+
+def numbers(folder, name):
+    return figure(folder, name).with_suffix(".csv")
+
+
+READ = {kind: read for kind, (_, read) in damage.KINDS.items()}
+MADE = {
+    "responses": responses,
+    "story features": story_features,
+    "index": index,
+    "moments": moments,
+    "voxels": table,
+    "card": card,
+    "figure": figure,
+    "numbers": numbers,
+}
+
+
+@pytest.mark.parametrize("kind", MADE)
+def test_damage_is_told_or_changes_nothing(kind, tmp_path):
+    path, other = (MADE[kind](tmp_path / "results", name) for name in ("one", "two"))
+    found = dict(damage.try_file(READ[kind], path, other.read_bytes(), flips=60))
+    assert set(found.values()) <= {"told", "harmless"}, found
+    assert {found[name] for name in ("halved", "emptied", "zeroed", "swapped", "folder")} == {"told"}
+
+
+def test_a_file_in_another_ones_place_is_named(tmp_path):
+    one, two = (card(tmp_path / "results", name) for name in ("one", "two"))
+    two.replace(one)
+    with pytest.raises(UserError, match=r"models/one\.json: .* that of results/models/two\.json; delete it"):
+        read_json(one)
+
+
+def test_results_may_be_moved_as_a_whole(tmp_path):
+    one = card(tmp_path / "here/results", "one")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert read_json(tmp_path / "there" / one.relative_to(tmp_path / "here"))["model"] == "one"

@@ -91,13 +91,7 @@ class SpeechEncoder:
         self.card, self.window_s, self.stride_s = card, settings["window_s"], settings["stride_s"]
         self.front_end_of = settings.get("front_end", "window")
         self.layers = list(range(card["n_layers"] + 1)) if layers is None else list(layers)
-        try:
-            self.extractor = open_extractor(card["path"])
-        except (OSError, ValueError) as error:
-            detail = str(error).splitlines()[0]
-            raise UserError(
-                f"{card['path']}: has no feature extractor ({detail}); prepare it again"
-            ) from None
+        self.extractor = open_extractor(card["path"])
         device = resolve_device(settings["device"])
         # A story's first windows have each a length of its own. What oneDNN keeps of each, of 1,024 shapes by
         # default, scatters over the heap, and freed windows are not given back: 64 lengths took 0.7 GB more.

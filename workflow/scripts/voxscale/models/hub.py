@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 from voxscale.errors import UserError
-from voxscale.io import read_json, sha256_file
+from voxscale.io import read_json
+from voxscale.models.digests import WANTED, WEIGHTS
 from voxscale.models.registry import ModelEntry
 
-_WANTED = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
-_WEIGHTS = ["*.safetensors", "*.bin"]
 _UNWANTED = ["*fp32*", "*flax*", "*training_args*", "*optimizer*", "*/*"]
-
-
-def digest_folder(folder: Path) -> str:
-    """Digest of every file of a model's folder, names included."""
-    digest = hashlib.sha256()
-    for file in sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")):
-        digest.update(f"{file.name}:{sha256_file(file)};".encode())
-    return digest.hexdigest()
 
 
 def _lacks_weights(folder: Path, pattern: str) -> bool:
@@ -38,7 +28,7 @@ def has_all_weights(entry: ModelEntry, folder: Path) -> bool:
     """Whether a folder in the hub's format has the entry's weights, all of their parts."""
     if entry.gguf_file:
         return (folder / entry.gguf_file).is_file()
-    return not all(_lacks_weights(folder, pattern) for pattern in _WEIGHTS)
+    return not all(_lacks_weights(folder, pattern) for pattern in WEIGHTS)
 
 
 @contextlib.contextmanager
@@ -98,8 +88,8 @@ def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Pa
         )
 
     with hub_errors(entry):
-        folder = snapshot([*_WANTED, entry.gguf_file] if entry.gguf_file else _WANTED)
-        for pattern in [] if entry.gguf_file else _WEIGHTS:
+        folder = snapshot([*WANTED, entry.gguf_file] if entry.gguf_file else WANTED)
+        for pattern in [] if entry.gguf_file else WEIGHTS:
             if _lacks_weights(folder, pattern):
                 folder = snapshot([pattern])
             if not _lacks_weights(folder, pattern):

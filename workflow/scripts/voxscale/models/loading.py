@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from voxscale.errors import UserError
+from voxscale.models.digests import require_unchanged
 from voxscale.models.opening import NO_OWN_CODE, open_config, refuse_own_code
 from voxscale.models.quiet import silence
 from voxscale.models.spread import size_bytes
@@ -196,14 +197,11 @@ def load_model(
         offload: folder for what goes to disk.
 
     Raises:
-        UserError: the files are gone or are not this model.
+        UserError: the files are gone, have changed or are not this model.
     """
     silence()
-    try:
-        config = open_config(card["path"])
-    except (OSError, ValueError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"{card['path']}: not a readable model ({detail}); prepare it again") from None
+    require_unchanged(card)
+    config = open_config(card["path"])
     kind = resolve_dtype(dtype, device, config)
     needed = (card.get("parameters_whole") or 0) * kind.itemsize
     if device_map is None and device.type != "cpu" and needed > 0.9 * free_bytes(device):

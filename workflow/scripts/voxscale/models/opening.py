@@ -29,32 +29,35 @@ def refuse_own_code(error: Exception, folder: str | Path) -> None:
         ) from None
 
 
-def _open(kind: str, folder: str | Path, **options: Any) -> Any:
+def _open(kind: str, file: str, folder: str | Path, **options: Any) -> Any:
     import transformers
 
     silence()
     try:
         return getattr(transformers, kind).from_pretrained(folder, **NO_OWN_CODE, **options)
     except Exception as error:
+        # Each configuration, tokenizer and format has exceptions of its own.
         refuse_own_code(error, folder)
-        raise
+        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{Path(folder) / file}: cannot be read ({detail}); get the whole model again"
+        ) from None
 
 
 def open_config(folder: str | Path) -> Any:
     """The configuration of the model in a folder.
 
     Raises:
-        UserError: it needs code of its own.
-        Exception: what transformers raises for files that it cannot read.
+        UserError: it needs code of its own, or cannot be read.
     """
-    return _open("AutoConfig", folder)
+    return _open("AutoConfig", "config.json", folder)
 
 
 def open_tokenizer(folder: str | Path, **options: Any) -> Any:
     """The tokenizer of the model in a folder; errors as for `open_config`."""
-    return _open("AutoTokenizer", folder, **options)
+    return _open("AutoTokenizer", options.get("gguf_file", "tokenizer.json"), folder, **options)
 
 
 def open_extractor(folder: str | Path) -> Any:
     """The feature extractor of the speech model in a folder; errors as for `open_config`."""
-    return _open("AutoFeatureExtractor", folder)
+    return _open("AutoFeatureExtractor", "preprocessor_config.json", folder)

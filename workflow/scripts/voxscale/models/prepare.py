@@ -11,6 +11,7 @@ from typing import Any
 from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.io import read_json, sha256_file, tables, write_json
+from voxscale.models.digests import digest_files, digest_folder
 from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
 from voxscale.models.registry import DTYPE_BYTES, ModelEntry
 
@@ -39,15 +40,15 @@ def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
 
 @contextlib.contextmanager
 def _readable(entry: ModelEntry, what: Path) -> Iterator[None]:
-    """Tell what transformers cannot read as a user's mistake."""
+    """Tell what transformers cannot read as a user's mistake, with the entry's key."""
     try:
         yield
-    except UserError:
-        raise
+    except UserError as error:
+        raise error if str(error).startswith(entry.where) else UserError(f"{entry.where}: {error}") from None
     except Exception as error:  # each configuration, tokenizer and format has exceptions of its own
         detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{entry.where}: {what} cannot be read ({detail}); get the whole model again"
+            f"{entry.where}: {what}: cannot be read ({detail}); get the whole model again"
         ) from None
 
 
@@ -58,13 +59,11 @@ def _check_front(entry: ModelEntry, folder: Path) -> None:
         UserError: it is missing, or a tokenizer does not give the positions of its tokens in the text.
     """
     if entry.modality == "speech":
-        with _readable(entry, folder / "preprocessor_config.json"):
-            open_extractor(folder)
+        open_extractor(folder)
         return
     if not any(folder.glob("*token*")) and not any(folder.glob("vocab*")):
         raise UserError(f"{entry.where}: {folder} has no tokenizer; put the model's own there")
-    with _readable(entry, folder / "tokenizer.json"):
-        tokenizer = open_tokenizer(folder)
+    tokenizer = open_tokenizer(folder)
     if not tokenizer.is_fast:
         raise UserError(f"{entry.where}: {folder} has a tokenizer without offsets; add its tokenizer.json")
 
@@ -104,17 +103,17 @@ def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
 
 
 def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir: Any) -> tuple[Path, str]:
-    """Folder of the model's files, and the identity of its weights."""
+    """Folder of the model's files, and the identity of its weights; "" where their digest is the identity."""
     from voxscale.models import hub
     from voxscale.models.build import build_model
 
     if entry.build is not None:
         build_model(entry, folder, _texts(words))
-        return folder, hub.digest_folder(folder)
+        return folder, ""
     if entry.path is not None:
         source = hub.local_folder(entry)
         if entry.gguf_file is None:
-            return source, hub.digest_folder(source)
+            return source, ""
         identity = sha256_file(source / entry.gguf_file)
     elif entry.hub is not None:
         source = hub.fetch_snapshot(entry, cache_dir)
@@ -178,8 +177,11 @@ def _network(
 
     silence()
     folder, identity = _get(entry, card_path.with_suffix(""), words, cache_dir)
-    with _readable(entry, folder / "config.json"):
+    files = digest_files(folder)
+    identity = identity or digest_folder(files)
+    with _readable(entry, folder):
         config = open_config(folder)
+        _check_front(entry, folder)
     _check_shape(entry, config, str(folder))
     _check_dtype(entry, config, str(folder))
     if getattr(config, "quantization_config", None) and not allow_quantized:
@@ -187,10 +189,10 @@ def _network(
             f"{entry.where}: {folder} holds quantized weights; take a full model, "
             "or set features.allow_quantized: true"
         )
-    _check_front(entry, folder)
     counts = count_parameters(model_class(entry), config)
     return {
         "path": str(folder),
+        "files": files,
         "hub": entry.hub,
         "revision": entry.revision,
         "weights_id": f"{identity}#untrained-{entry.seed}" if entry.untrained else identity,
