@@ -62,6 +62,7 @@ rule figures:
 onstart:
     before_jobs(workflow)
     data_at_hand()
+    devices_at_hand(workflow.dag)
     flatmaps_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
 

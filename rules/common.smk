@@ -18,13 +18,13 @@ from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
 from voxscale.cluster import compare_content, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
-from voxscale.jobs import PATHS, Job, Jobs, figures_of, record_of
+from voxscale.jobs import PATHS, RULES, Job, Jobs, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, tell_failures
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
 from voxscale.script import put_first
 from voxscale.versions import numbers
-from voxscale.study import load_study, read_yaml
+from voxscale.study import load_study, read_yaml, require_devices
 
 put_first(SCRIPTS)
 if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
@@ -231,6 +231,16 @@ def data_at_hand():
             print(f"WARNING {note}", file=sys.stderr)
     except UserError as error:
         sys.exit(f"ERROR {error}")
+
+
+def devices_at_hand(dag):
+    """End a run on this machine in one line, before its first job, if it lacks a device of the config."""
+    users = [record.name for record in RULES.values() if record.means]
+    if workflow.local_exec and any(to_run(dag, rule) for rule in users):
+        try:
+            require_devices(study.config)
+        except UserError as error:
+            sys.exit(f"ERROR {error}")
 
 
 def flatmaps_at_hand(dag):

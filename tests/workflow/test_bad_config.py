@@ -25,7 +25,7 @@ def drop(path):
 
 
 MISTAKES = {
-    "unknown key": (change("dataset.rot", "x"), "config key dataset: unknown key rot"),
+    "unknown key": (change("dataset.rot", "x"), "config key dataset: unknown key rot; did you mean root?"),
     "unknown top key": (change("datasets", {}), "unknown key datasets"),
     "unknown kind": (change("dataset.kind", "ds0"), "dataset.kind: 'ds0' is not one of"),
     "no subjects": (change("dataset.subjects", []), "dataset.subjects:"),
@@ -62,7 +62,10 @@ MISTAKES = {
         change("encoding", {"alphas": {"log10_min": 4, "log10_max": 1}}),
         "encoding.alphas.log10_min: must be below",
     ),
-    "map of the wrong modality": (change("maps", {"speech": "tiny-opt-4"}), "maps.speech: tiny-opt-4 is no"),
+    "map of the wrong modality": (
+        change("maps", {"speech": "tiny-opt-4"}),
+        "maps.speech: tiny-opt-4 is not a speech model",
+    ),
     "voxels of nobody": (change("dataset.voxels", "v/{subj}.tsv"), "v/{subj}.tsv must contain"),
     "law of no sweep": (change("laws.language.sweep", "size"), "unknown sweep size"),
     "law of no quantity": (change("laws.language.x", "weight"), "laws.language.x: 'weight' is not one of"),
@@ -85,6 +88,14 @@ MISTAKES = {
     "a precision that no weights have": (
         change("models", {"mine": {"like": "gpt2", "dtype": "int4"}}),
         "mine: dtype int4 must be one of float32, float16, bfloat16",
+    ),
+    "law of an unknown region": (
+        change("laws.language.voxels", ["all", "roi:languge"]),
+        "laws.language.voxels: no voxel is in region languge; did you mean language?",
+    ),
+    "stack of a model of no sweep": (
+        change("stacking.members", [{"model": "gpt2"}]),
+        "stacking.members: gpt2 is in no sweep; add it to one (there are",
     ),
     "stack of an unknown model": (change("stacking.members", [{"model": "no"}]), "unknown model no"),
     "map of an unknown model": (change("maps", {"language": "no"}), "maps.language"),

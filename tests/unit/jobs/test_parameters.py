@@ -38,9 +38,7 @@ KEYS = {
     "dataset.voxels": None,
     "dataset.keep": ("none", {"prepare_responses"}),  # with the same content
     "dataset.untimed_words": ("skip", {"read_story"}),
-    "dataset.bids.space": None,
-    "dataset.bids.desc": None,
-    "dataset.bids.mask": None,
+    "dataset.bids": None,  # which files there are
     "phantom.seed": (2, PHANTOM),
     "phantom.voxels": (61, PHANTOM),
     "phantom.repeats": (5, PHANTOM),
@@ -195,6 +193,8 @@ def keys_of(schema, *path):
     inner = schema.get("properties", {})
     if path and path[-1] in NAMED and isinstance(schema["additionalProperties"], dict):
         inner = {NAMED[path[-1]]: schema["additionalProperties"]}
+    if path and ".".join(path) in KEYS:
+        inner = {}
     for name, part in inner.items():
         yield from keys_of(part, *path, name)
     if not inner:

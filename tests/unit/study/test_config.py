@@ -129,7 +129,7 @@ MISTAKES = {
     "no map": ({"features": {"device_map": "autp"}}, "features.device_map: 'autp' is not one of"),
     "no voxels": ({"laws": {"language": {"voxels": ["everything"]}}}, "laws.language.voxels.0: 'everything'"),
     "number for a name": ({"sweeps": {1: {"models": ["tiny-opt-1"]}}}, "sweeps: 1 is not of type 'string'"),
-    "number for a key": ({"scoring": {1: 2, "x": 3}}, "scoring: unknown key 1, x; known are"),
+    "number for a key": ({"scoring": {1: 2, "x": 3}}, "scoring: unknown key 1, x; there are"),
     "no float": ({"encoding": {"alphas": {"log10_max": 1000}}}, "alphas.log10_max: 1000 is greater than"),
 }
 

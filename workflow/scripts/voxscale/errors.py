@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -12,6 +13,16 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+def hint(name: str, known: Iterable[str], most: int = 12) -> str:
+    """What there is instead of a name that is not known: the nearest names, or all if they are few."""
+    known = list(known)
+    near = get_close_matches(name, known, cutoff=0.7)
+    if near or not known:
+        return f"did you mean {' or '.join(near)}?" if near else "there is none"
+    more = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"there are {', '.join(known[:most])}{more}"
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 from .base import NAME_PATTERN as NAME_PATTERN
 from .base import Dataset as Dataset
 from .download import download_files as download_files
+from .kind_phantom import PHANTOM_REGIONS as PHANTOM_REGIONS
 from .kind_phantom import PROSE as PROSE
 from .kinds import open_dataset as open_dataset
 from .preparation import prepare_responses as prepare_responses

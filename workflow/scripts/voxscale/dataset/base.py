@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.dataset.clock import Clock, read_clocks
+from voxscale.dataset.voxels import read_regions
 from voxscale.errors import UserError
 from voxscale.io import read_rows, require
 
@@ -271,6 +272,14 @@ class Dataset(ABC):
     def places_voxels(self) -> bool:
         """Whether a rule writes the tables of voxels: their regions and places, not which to fit."""
         return False
+
+    @property
+    def regions(self) -> set[str] | None:
+        """Regions of the subjects' voxels; None where a job finds them."""
+        if self.places_voxels:
+            return None
+        tables = map(read_regions, filter(None, map(self.voxels, self.subjects)))
+        return {region for table in tables for region in table.values()}
 
     def check_voxels(self) -> None:
         """Make sure that the tables of voxels that the config names exist.

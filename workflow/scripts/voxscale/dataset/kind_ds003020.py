@@ -63,6 +63,10 @@ class Ds003020(Ds003020Layout):
     def places_voxels(self) -> bool:
         return not self.config.get("voxels") and pycortex_installed()
 
+    @property
+    def regions(self) -> set[str] | None:
+        return super().regions if self.config.get("voxels") else None
+
     def voxels(self, subject: str) -> Path | None:
         if self.places_voxels and subject in read_json(self.transforms):
             return self.markers.parent / f"voxels/{subject}.tsv"

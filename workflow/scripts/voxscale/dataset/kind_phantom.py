@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voxscale.dataset.base import Dataset
 
+PHANTOM_REGIONS = ("auditory", "sts", "language", "other")  # labels in the tables of voxels
 PROSE = Path(__file__).with_name("phantom")  # the text of each of the phantom's stories
 
 
@@ -48,6 +49,10 @@ class PhantomDataset(Ds003020Layout):
     @property
     def places_voxels(self) -> bool:
         return True
+
+    @property
+    def regions(self) -> set[str] | None:
+        return set(PHANTOM_REGIONS)
 
     def n_trs(self, story: str) -> int | None:
         return super().n_trs(story) if self.clocks.exists() else None

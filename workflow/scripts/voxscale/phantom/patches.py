@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
 
 from voxscale.cortex import read_fsaverage5
+from voxscale.dataset import PHANTOM_REGIONS
 from voxscale.errors import UserError
 
 # Patches in one hemisphere each: area, region, place (x, y, z: mm right, front, up), and share of the voxels.
@@ -19,7 +20,7 @@ from voxscale.errors import UserError
 PATCHES = pd.read_csv(Path(__file__).with_name("patches.tsv"), sep="\t")
 # Vertices of a patch per voxel, so that a few voxels cover as much cortex as real areas do.
 _THINNING = 2.5
-_ROIS = {"auditory": "auditory", "mixed": "sts", "language": "language", "silent": "other"}
+_ROIS = dict(zip(("auditory", "mixed", "language", "silent"), PHANTOM_REGIONS, strict=True))
 
 
 class PlacedVoxels(NamedTuple):

@@ -3,6 +3,7 @@ from .config import merge as merge
 from .config import read_yaml as read_yaml
 from .grid import Cell as Cell
 from .load import load_study as load_study
+from .machine import require_devices as require_devices
 from .settings import bootstrap_settings as bootstrap_settings
 from .settings import ceiling_settings as ceiling_settings
 from .settings import feature_means as feature_means

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voxscale.errors import UserError, naming
+from voxscale.errors import UserError, hint, naming
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
 from voxscale.study.settings import bootstrap_settings, law_drawn
 from voxscale.study.study import Study
@@ -29,11 +29,23 @@ def check(study: Study) -> None:
     _ = study.selections
     for law in study.config["laws"]:
         _check_law(study, law)
+    _check_regions(study)
     _check_joint(study)
     _check_profiles(study)
     for subject in study.subjects:
         study.stacking_cells(subject)
         _check_test(study, subject)
+
+
+def _check_regions(study: Study) -> None:
+    """Each region of which a law is wanted must be that of some voxel."""
+    laws, joint = study.config["laws"], study.config["joint"].get("voxels", [])
+    named = {f"laws.{law}.{key}": laws[law].get(key, []) for law in laws for key in ("voxels", "drawn")}
+    for key, sets in (named | {"joint.voxels": joint}).items():
+        for region in (name.removeprefix("roi:") for name in sets if name.startswith("roi:")):
+            if (known := study.dataset.regions) is not None and region not in known:
+                near = hint(region, sorted(known))
+                raise UserError(f"config key {key}: no voxel is in region {region}; {near}")
 
 
 def _check_law(study: Study, law: str) -> None:

@@ -15,7 +15,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 from yaml.composer import ComposerError
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 
 SCHEMA = Path(__file__).with_name("schema.yaml")
 PRESETS = Path(__file__).with_name("presets.yaml")
@@ -125,7 +125,8 @@ def _explain(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(str(key) for key in error.instance if key not in known)
-        return f"config key {where}: unknown key {', '.join(unknown)}; known are {', '.join(known)}"
+        near = hint(unknown[0], known, most=len(known))
+        return f"config key {where}: unknown key {', '.join(unknown)}; {near}"
     if error.validator == "required":
         return f"config key {where}: {error.message}; add it (see config/README.md)"
     if error.validator in ("oneOf", "anyOf"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 
 
 class Cell(NamedTuple):
@@ -71,7 +71,9 @@ class Grid:
             UserError: the slug is not in the registry; the message names the config key that contains it.
         """
         if slug not in self.models:
-            raise UserError(f"config key {where}: unknown model {slug}; add it under models:")
+            raise UserError(
+                f"config key {where}: unknown model {slug}; add it under models: ({hint(slug, self.models)})"
+            )
         return self.models[slug]
 
     def layers(self, slug: str, spec: Any, where: str) -> list[int]:
@@ -125,7 +127,7 @@ class Grid:
         if sweep is None:
             return list(self.draws)
         if sweep not in self.sweeps:
-            raise UserError(f"config key {where}: unknown sweep {sweep}; known are {', '.join(self.sweeps)}")
+            raise UserError(f"config key {where}: unknown sweep {sweep}; {hint(sweep, self.sweeps)}")
         return [cell for cell, _ in self._expand(sweep)]
 
     @cached_property

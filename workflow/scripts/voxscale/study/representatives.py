@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 from voxscale.models import ModelEntry
 from voxscale.study.grid import Cell, Grid
 
@@ -37,8 +37,11 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
         model = named.get(modality, widest(models, registry) if models else None)
         if model is None:
             continue
-        if model in registry and registry[model].modality != modality:
-            raise UserError(f"config key maps.{modality}: {model} is not a {modality} model; name one")
+        if model not in models:
+            raise UserError(
+                f"config key maps.{modality}: {model} is not a {modality} model of any sweep; "
+                f"{hint(model, models)}"
+            )
         full = [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
         found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
         if not found:
@@ -46,6 +49,9 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
                 f"config key maps.{modality}: no sweep fits {model} at full size; name one that is"
             )
         cells += [found[subject] for subject in grid.training if subject in found]
+    if not cells:  # a study of controls alone shows its first
+        full = [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
+        cells = [cell for cell in full if cell[:2] == full[0][:2]]
     return cells
 
 

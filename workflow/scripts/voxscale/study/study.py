@@ -10,7 +10,7 @@ from typing import Any
 
 from voxscale.cortex import NO_PLACES
 from voxscale.dataset import Dataset, read_voxels
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 from voxscale.models import ModelEntry
 from voxscale.provenance import hash_config
 from voxscale.study.chief_laws import chief_laws
@@ -158,10 +158,15 @@ class Study:
         where, found = f"banded.{banded}.bands", []
         for band in self.config["banded"][banded]["bands"]:
             (layer,) = self.grid.layers(band["model"], band["layer"], where)
-            if band["model"] not in self.grid.used_models:
-                raise UserError(f"config key {where}: {band['model']} is in no sweep; add it to one")
+            self._require_used(band["model"], where)
             found.append({"model": band["model"], "layer": layer})
         return found
+
+    def _require_used(self, model: str, where: str) -> None:
+        if model not in (used := self.grid.used_models):
+            raise UserError(
+                f"config key {where}: {model} is in no sweep; add it to one ({hint(model, used)})"
+            )
 
     def banded_cell(self, banded: str, subject: str, n_train: str | int) -> Cell:
         """The cell under which a banded model's scores are kept."""
@@ -220,6 +225,7 @@ class Study:
         cells = []
         for member in self.config["stacking"]["members"]:
             (layer,) = self.grid.layers(member["model"], member["layer"], "stacking.members")
+            self._require_used(member["model"], "stacking.members")
             cells.append(Cell(member["model"], layer, subject, size))
         return cells
 
