@@ -236,7 +236,7 @@ def data_at_hand():
 def devices_at_hand(dag):
     """End a run on this machine in one line, before its first job, if it lacks a device of the config."""
     users = [record.name for record in RULES.values() if record.means]
-    if workflow.local_exec and any(to_run(dag, rule) for rule in users):
+    if workflow.local_exec and any(to_run(dag, name) for name in users):
         try:
             require_devices(study.config)
         except UserError as error:
