@@ -118,7 +118,6 @@ def study(root, kind, **more):
         "root": str(root),
         "subjects": SUBJECTS,
         "test_stories": [TEST],
-        "tr_s": 2.0,
         **more,
     }
     config["sweeps"] = {"size": {"models": ["tiny-opt-1", "mel"], "n_train": ["all"]}}
@@ -129,9 +128,11 @@ def study(root, kind, **more):
 def folder(published, tmp_path_factory):
     home = tmp_path_factory.mktemp("folder")
     write_folder(home / "lab", *published)
-    config = study(home / "lab", "folder", voxels=str(home / "lab/voxels/{subject}.tsv"))
+    (home / "lab/responses/bob/old.mat").write_text("MATLAB 5.0")
+    config = study(home / "lab", "folder", tr_s=2.0, voxels=str(home / "lab/voxels/{subject}.tsv"))
     run = snakemake(home, config=config)
     assert run.status == 0, run.text[-3000:]
+    (home / "run.txt").write_text(run.text)
     return home
 
 
@@ -139,6 +140,7 @@ def folder(published, tmp_path_factory):
 def bids(published, tmp_path_factory):
     home = tmp_path_factory.mktemp("bids")
     write_bids(home / "lab", *published)
+    (home / "lab/bold.json").write_text('{"RepetitionTime": 2.0}')
     config = study(home / "lab", "bids", bids={"space": "T1w", "mask": "{subject}/mask.nii.gz"})
     run = snakemake(home, "scores", config=config)
     assert run.status == 0, run.text[-3000:]
@@ -160,6 +162,13 @@ def test_a_folder_ends_in_a_report(folder, published):
     assert set(scores(folder).voxel) == set(kept)
     summary = pd.read_parquet(folder / "results/tables/all/summary.parquet")
     assert "roi:language" in set(summary.voxel_set)
+
+
+def test_what_is_not_read_is_said_before_the_first_job_and_in_the_report(folder):
+    line = "lab/responses/bob: old.mat not read; files of responses end in "
+    before, _ = (folder / "run.txt").read_text().split("rule read_story", maxsplit=1)
+    assert [part for part in before.split("WARNING ")[1:] if line in part]
+    assert line in (folder / "results/report.html").read_text()
 
 
 def test_images_end_in_scores(bids, published):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,18 +24,13 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
-@functools.cache
-def _sidecars_in(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*_bold.json")) + sorted(folder.glob("bold.json"))
-
-
 def _sidecars(image: Path, root: Path) -> Iterator[Path]:
     """Sidecars that hold for an image, the most special first, as BIDS' principle of inheritance has it."""
     own = entities_of(image).items()
     for folder in image.parents:
         if not folder.is_relative_to(root):
             return
-        fitting = [path for path in _sidecars_in(folder) if entities_of(path).items() <= own]
+        fitting = [path for path in folder.glob("*bold.json") if entities_of(path).items() <= own]
         yield from sorted(fitting, key=lambda path: -len(entities_of(path)))
 
 
