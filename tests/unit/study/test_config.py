@@ -123,6 +123,10 @@ MISTAKES = {
     "share of a story": ({"sweeps": {"nested": {"n_train": [3.0]}}}, "sweeps.nested.n_train.0: 3.0 does"),
     "share of a layer": ({"sweeps": {"nested": {"layers": [1.0]}}}, "sweeps.nested.layers.0: 1.0 is not"),
     "no number": ({"dataset": {"tr_s": float("nan")}}, "dataset.tr_s: nan is not of type 'number'"),
+    "milliseconds for a TR": (
+        {"dataset": {"tr_s": 2000}},
+        "dataset.tr_s: 2000 is greater than the maximum of 30",
+    ),
     "no end": ({"scoring": {"skip_s": float("inf")}}, "scoring.skip_s: inf is not of type 'number'"),
     "no device": ({"encoding": {"device": "gpu"}}, "encoding.device: 'gpu' does not match"),
     "no device of features": ({"features": {"device": "gpu"}}, "features.device: 'gpu' does not match"),

@@ -68,6 +68,10 @@ def test_what_the_data_do_not_allow_is_left_out_and_reported(tmp_path):
         "The control mel is left out",
     ]
     assert found.notes[:2] == found.left_out
+    assert found.notes[2:] == [
+        "bob has no responses to swim.",
+        "5 folds (encoding.folds.n), fewer training stories (anna 2, bob 1): each is a fold.",
+    ]
     assert f"{tmp_path}/words/walk.tsv has no phones" in found.notes[0]
     assert f"{tmp_path}/sounds/" in found.notes[1]
     assert not any(found.hears(model) for model in found.grid.used_models)

@@ -95,15 +95,12 @@ class Study:
 
     @property
     def _fold_notes(self) -> list[str]:
-        folds, sizes = self.config["encoding"]["folds"], {}
-        if folds["kind"] == "stories":
-            sizes = {subject: len(self.dataset.training(subject)) for subject in self.subjects}
-        return [
-            f"{subject} has {n} training stories for {folds['n']} folds (config key encoding.folds.n): each "
-            "story is a fold."
-            for subject, n in sizes.items()
-            if n < folds["n"]
-        ]
+        folds = self.config["encoding"]["folds"]
+        sizes = {subject: len(self.dataset.training(subject)) for subject in self.subjects}
+        fewer = ", ".join(f"{subject} {n}" for subject, n in sizes.items() if n < folds["n"])
+        if folds["kind"] != "stories" or not fewer:
+            return []
+        return [f"{folds['n']} folds (encoding.folds.n), fewer training stories ({fewer}): each is a fold."]
 
     def examine(self) -> list[str]:
         """All that the user should know before the first job: `notes`, and what the files of the data hold.
