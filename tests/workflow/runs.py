@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 HOME = Path(__file__).parents[2]
+HANGS_S = 7200  # a run that takes longer hangs; on a busy machine the demo takes long as well
 
 
 @dataclass
@@ -44,7 +45,13 @@ class Run:
 
 
 def snakemake(
-    folder, *arguments, config=None, cores=2, timeout=900, snakefile=HOME / "Snakefile", env=None, cwd=None
+    folder,
+    *arguments,
+    config=None,
+    cores=2,
+    snakefile=HOME / "Snakefile",
+    env=None,
+    cwd=None,
 ):
     """Call snakemake on this workflow, or another Snakefile, its results under `folder`.
 
@@ -63,7 +70,7 @@ def snakemake(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=timeout,
+        timeout=HANGS_S,
         check=False,
         env=os.environ | (env or {}),
         cwd=cwd,

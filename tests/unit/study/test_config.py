@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from workflow.runs import tiny_config
 
 from voxscale.errors import UserError
 from voxscale.study import law_drawn, law_spec, load_study, merge, read_yaml
@@ -143,3 +144,32 @@ def test_a_value_that_cannot_be_is_named(mistake, demo):
     over, expected = MISTAKES[mistake]
     with pytest.raises(UserError, match=f"^config key .*{re.escape(expected)}"):
         load(merge(demo, over))
+
+
+def few_positions(**more):
+    config = tiny_config()
+    config["features"] = {}
+    config["models"] = {"short": {"like": "tiny-llama-1", **more}}
+    config["models"]["short"]["architecture"] = {
+        "class": "LlamaForCausalLM",
+        "n_layers": 2,
+        "width": 16,
+        "config": {"max_position_embeddings": 512},
+    }
+    return config | {"sweeps": {"size": {"models": ["short"]}}}
+
+
+@pytest.mark.parametrize(
+    ("context", "line"),
+    [
+        ({}, "models.short.context: short has 512 positions, and a context of 512 words .* 564 tokens"),
+        ({"max_context": 600, "unit": "tokens"}, "512 positions, and a context of 600 tokens"),
+        ({"max_context": 200}, "restart_at must be between 0 and max_context 200"),
+        ({"max_contxt": 200}, "unknown key max_contxt; did you mean max_context"),
+    ],
+)
+def test_a_context_must_fit_its_model(tmp_path, monkeypatch, context, line):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=line):
+        load_study(few_positions(context=context))
+    load_study(few_positions(context={"max_context": 256, "restart_at": 128}))

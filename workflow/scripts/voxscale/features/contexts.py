@@ -205,7 +205,8 @@ def make_passage(
         if limit is not None and len(ids) > limit:
             raise ValueError(
                 f"{window.stop - window.start} words make {len(ids)} tokens, more than the {limit} "
-                "that the model takes; lower features.text.max_context"
+                "that the model takes; lower features.text.max_context, "
+                "or set context in the model's entry"
             )
         offsets, special = encoded["offset_mapping"][i], encoded["special_tokens_mask"][i]
         alignment = _align(texts[window.start : window.stop], offsets, special, spoken[window.start])

@@ -15,10 +15,7 @@ from matplotlib.figure import Figure, SubFigure
 from voxscale.figures import style, surface
 from voxscale.figures.frames import with_place, with_room
 
-NO_VERTICES = (
-    "No map: the dataset names no cortical vertex for its voxels (config key dataset.voxels). "
-    "Those of ds003020 are made where pycortex is installed: type make pycortex and run again."
-)
+NO_VERTICES = "No map: the dataset names no cortical vertex for its voxels (config key dataset.voxels)."
 # Both end in colours that the grey of the bare cortex does not have.
 SEQUENTIAL = LinearSegmentedColormap.from_list(
     "score", mpl.colormaps["inferno"](np.linspace(0.12, 0.97, 256))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 
 MODELS = Path(__file__).with_name("models.yaml")  # entries that every study has
 _KINDS = {
@@ -110,7 +110,8 @@ def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -
     if not isinstance(entry, Mapping):
         raise UserError(f"{where}: must be a mapping; see config/README.md")
     if unknown := sorted(str(key) for key in entry if key not in _KEYS):
-        raise UserError(f"{where}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(_KEYS))}")
+        near = hint(unknown[0], sorted(_KEYS), most=len(_KEYS))
+        raise UserError(f"{where}: unknown key {', '.join(unknown)}; {near}")
     if "like" not in entry:
         return dict(entry)
     other = entry["like"]
