@@ -349,3 +349,22 @@ def test_a_constant_story_is_refused(folder, tmp_path):
     save("responses/anna/walk.npz", data=np.full((24, 5), 3.0))(folder, None)
     with pytest.raises(UserError, match=r"walk\.npz: no voxel changes over time; leave the story out"):
         run(open_dataset(settings(folder, "folder")), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"\xef\xbb\xbfvoxel\troi\n0\tAC\n", None),
+        (b"voxel\troi\n0\n", "line 2 has 1 cells, the header has 2"),
+        ("voxel\troi\n0\tcaf\xe9\n".encode("latin-1"), "save it as UTF-8 text"),
+    ],
+)
+def test_a_voxel_table_is_read_like_every_table_before_the_first_job(folder, content, line):
+    for subject in ("anna", "bob"):
+        (folder / f"{subject}.tsv").write_bytes(content)
+    dataset = open_dataset(settings(folder, "folder", voxels=f"{folder}/{{subject}}.tsv"))
+    if line is None:
+        assert dataset.examine() == []
+    else:
+        with pytest.raises(UserError, match=rf"anna\.tsv: .*{line}"):
+            dataset.examine()

@@ -34,5 +34,5 @@ def timing_notes(config: Mapping[str, Any]) -> list[str]:
     usual = usual_delays(tr_s)
     return [
         f"Delays of {first_s:g} to {last_s:g} s (config key encoding.delays, at a TR of {tr_s:g} s) miss the "
-        f"peak of the response at about {_PEAK_S:g} s; leave the key out for [1, ..., {usual[-1]}]."
+        f"peak of the response at about {_PEAK_S:g} s; leave the key out for 1 to {usual[-1]} TRs."
     ]
