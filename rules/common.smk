@@ -24,7 +24,7 @@ from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
 from voxscale.script import put_first
 from voxscale.versions import numbers
-from voxscale.study import load_study, read_yaml, require_devices
+from voxscale.study import load_study, read_yaml, require_devices, with_file
 
 put_first(SCRIPTS)
 if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
@@ -57,7 +57,8 @@ try:
     study = load_study(config, BASE)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
-    sys.exit(f"ERROR {error}")
+    files = [] if IS_MODULE else [str(path) for path in workflow.configfiles]
+    sys.exit(f"ERROR {with_file(str(error), files)}")
 
 jobs = Jobs(study)
 # Sounds are large files, and copies or checkouts often give them another time.

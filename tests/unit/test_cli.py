@@ -51,7 +51,9 @@ def test_a_mistake_is_one_line(tmp_path, capsys):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
     assert call("plan", "--configfile", tmp_path / "study.yaml", "--directory", tmp_path) == 1
     said = capsys.readouterr().err.strip()
-    assert said.startswith("ERROR plan: config key sweeps.size.models: unknown model no-such-model")
+    assert said.startswith(
+        f"ERROR plan: {tmp_path}/study.yaml: config key sweeps.size.models: unknown model no-"
+    )
     assert "\n" not in said
 
 

@@ -10,7 +10,7 @@ from workflow.runs import tiny_config
 
 from voxscale.errors import UserError
 from voxscale.study import law_drawn, law_spec, load_study, merge, read_yaml
-from voxscale.study.config import complete
+from voxscale.study.config import complete, with_file
 
 CONFIG = Path(__file__).parents[3] / "config"
 
@@ -173,3 +173,12 @@ def test_a_context_must_fit_its_model(tmp_path, monkeypatch, context, line):
     with pytest.raises(UserError, match=line):
         load_study(few_positions(context=context))
     load_study(few_positions(context={"max_context": 256, "restart_at": 128}))
+
+
+def test_a_message_names_the_file_that_has_the_key(tmp_path):
+    (tmp_path / "a.yaml").write_text("scoring: {fdr: high}\ndataset: {root: x}")
+    (tmp_path / "b.yaml").write_text("scoring: {skip_s: 20}")
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    assert with_file("config key scoring.fdr: 'high'", files) == f"{files[0]}: config key scoring.fdr: 'high'"
+    assert with_file("config key scoring.skip_s: 20", files).startswith(str(files[1]))
+    assert with_file("a.wav: no such file", files) == "a.wav: no such file"

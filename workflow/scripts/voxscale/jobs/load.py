@@ -9,7 +9,7 @@ from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.jobs.jobs import Jobs
-from voxscale.study import load_study, merge, read_yaml
+from voxscale.study import load_study, merge, read_yaml, with_file
 
 DEMO = Path(__file__).parents[4] / "config/demo.yaml"  # in a checkout; a package has no demo
 
@@ -41,6 +41,7 @@ def load_jobs(
     if not configfiles and not DEMO.exists():
         raise UserError("--configfile: name the study's config; the demo's is not here")
     config: dict[str, Any] = {}
+    paths = [Path(path).absolute() for path in configfiles or [DEMO]]
     for path in configfiles or [DEMO]:
         part = read_yaml(path)
         if not isinstance(part, dict):
@@ -51,4 +52,7 @@ def load_jobs(
         os.chdir(directory)
     except OSError as error:
         raise UserError(f"{directory}: {error.strerror}; make this folder first, or name another") from None
-    return Jobs(load_study(config, gpu=gpu))
+    try:
+        return Jobs(load_study(config, gpu=gpu))
+    except UserError as error:
+        raise UserError(with_file(str(error), paths)) from None

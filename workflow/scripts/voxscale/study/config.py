@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,22 @@ def read_yaml(path: str | Path) -> Any:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a file that can") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not readable as YAML ({error}); fix it") from None
+
+
+def with_file(message: str, paths: Sequence[str | Path]) -> str:
+    """A message about a config key with the file, the last of several, that says most of the key."""
+
+    def said(path: str | Path) -> int:
+        at, names = read_yaml(path), key[1].split(".")
+        for i, name in enumerate(names):
+            if not isinstance(at, Mapping) or name not in at:
+                return i
+            at = at[name]
+        return len(names)
+
+    if not paths or not (key := re.match(r"config key ([\w.-]+)", message)):
+        return message
+    return f"{max(reversed(paths), key=said)}: {message}"
 
 
 read_library = functools.cache(read_yaml)  # the library's own files, which nobody may change in place
