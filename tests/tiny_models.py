@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 import yaml
 
 from voxscale.features.language_model import StoryWords
@@ -84,6 +85,40 @@ def make_card(entry, folder, bos=True):
         "weights_id": digest_folder(digest_files(folder)),
         "untrained": False,
     }
+
+
+def context_start(word, max_context=12, restart_at=5):
+    """First word of the context of a word."""
+    start, size = 0, 0
+    for _ in range(word + 1):
+        size += 1
+        if size > max_context:
+            size = restart_at
+    return start + word + 1 - size
+
+
+def _last_token(layer):
+    """Of (1, tokens, width); where there are streams, (streams, 1, tokens, width) or third, their mean."""
+    if layer.dim() == 3:
+        return layer[0, -1]
+    return layer[0, -1].mean(0) if len(layer) == 1 else layer[:, 0, -1].mean(0)
+
+
+@torch.inference_mode()
+def pass_per_word(model, words=WORDS):
+    """Literal oracle: tokenise each word's context, pass it, take the last token's states; surprisals too."""
+    states, nats = [], 0.0
+    for word in range(len(words)):
+        start = context_start(word)
+        ids = model.tokenizer(" ".join(words[start : word + 1]))["input_ids"]
+        before = model.tokenizer(" ".join(words[start:word]))["input_ids"] if word > start else []
+        output = model.model(input_ids=torch.tensor([ids]), output_hidden_states=True, use_cache=False)
+        last = model.reader.base(input_ids=torch.tensor([ids]), use_cache=False).last_hidden_state
+        states.append([_last_token(layer).numpy() for layer in (*output.hidden_states[:-1], last)])
+        scores = torch.log_softmax(output.logits[0].float(), -1)
+        first = max(len(before), 1)  # with a BOS, the first word's first token stands behind it
+        nats -= sum(float(scores[t - 1, ids[t]]) for t in range(first, len(ids)))
+    return states, nats
 
 
 def passage_of(model, words=WORDS):

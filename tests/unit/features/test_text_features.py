@@ -7,7 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_models import SETTINGS, WORDS, language_architectures, make_card, passage_of, registry
+from tiny_models import (
+    SETTINGS,
+    WORDS,
+    language_architectures,
+    make_card,
+    pass_per_word,
+    passage_of,
+    registry,
+)
 
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
@@ -23,31 +31,6 @@ ARCHITECTURES = language_architectures()
 def test_every_class_of_the_list_is_compared_with_the_oracle():
     listed = {entry.model_class for entry in registry().values() if entry.modality == "language"}
     assert {entry.model_class for entry in ARCHITECTURES.values()} == listed
-
-
-def context_start(word, max_context=12, restart_at=5):
-    start, size = 0, 0
-    for _ in range(word + 1):
-        size += 1
-        if size > max_context:
-            size = restart_at
-    return start + word + 1 - size
-
-
-@torch.inference_mode()
-def pass_per_word(model, words=WORDS):
-    """Literal oracle: tokenise each word's context, pass it, take the last token's states; surprisals too."""
-    states, nats = [], 0.0
-    for word in range(len(words)):
-        start = context_start(word)
-        ids = model.tokenizer(" ".join(words[start : word + 1]))["input_ids"]
-        before = model.tokenizer(" ".join(words[start:word]))["input_ids"] if word > start else []
-        output = model.model(input_ids=torch.tensor([ids]), output_hidden_states=True)
-        states.append([layer[0, -1].numpy() for layer in output.hidden_states])
-        scores = torch.log_softmax(output.logits[0].float(), -1)
-        first = max(len(before), 1)  # with a BOS, the first word's first token stands behind it
-        nats -= sum(float(scores[t - 1, ids[t]]) for t in range(first, len(ids)))
-    return states, nats
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

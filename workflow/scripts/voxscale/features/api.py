@@ -15,7 +15,7 @@ from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.features.sound import RATE, resample
 from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import slide_windows
-from voxscale.models import MODELS, fetch_snapshot, load_registry, open_config
+from voxscale.models import MODELS, depth, fetch_snapshot, load_registry, open_config
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class StoryFeatures:
     bits_per_character: float | None = None
 
 
-def _card(model: str | Path) -> dict[str, Any]:
+def _card(model: str | Path, modality: str) -> dict[str, Any]:
     """What an extraction needs to know of a folder in the hub's format, or of one of the library's models."""
     known = load_registry(yaml.safe_load(MODELS.read_text()))
     if Path(model).is_dir():
@@ -43,8 +43,7 @@ def _card(model: str | Path) -> dict[str, Any]:
             f"{model} is neither a folder with a model nor the name of a published one in {MODELS.name}; "
             "give one of these"
         )
-    n_layers = open_config(folder).get_text_config().num_hidden_layers
-    return {"model": str(model), "path": str(folder), "n_layers": n_layers}
+    return {"model": str(model), "path": str(folder), "n_layers": depth(open_config(folder), modality)}
 
 
 def _clock(tr_times: Any) -> np.ndarray:
@@ -96,7 +95,7 @@ def text_features(
     }
     story = StoryWords("story", list(words), times, tr_times)
     with tempfile.TemporaryDirectory() as offload:
-        network = LanguageModel(_card(model), settings, layers, offload)
+        network = LanguageModel(_card(model, "language"), settings, layers, offload)
         found, numbers = network.features(story, network.passage(story))
     return StoryFeatures(found, numbers.get("bits_per_character"))
 
@@ -139,6 +138,6 @@ def speech_features(
     }
     samples = resample(sound if sound.ndim == 1 else sound.mean(1), rate, RATE)
     with tempfile.TemporaryDirectory() as offload:
-        encoder = SpeechEncoder(_card(model), settings, layers, offload)
+        encoder = SpeechEncoder(_card(model, "speech"), settings, layers, offload)
         windows = slide_windows(len(samples), window_s, stride_s, encoder.minimum)
         return StoryFeatures(encoder.features(samples, windows, tr_times, encoder.batch_size()))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from voxscale.errors import naming
+from voxscale.errors import UserError, naming
 from voxscale.features.batch_size import BatchSize
 from voxscale.features.contexts import Passage, make_passage
 from voxscale.models import (
@@ -132,14 +132,21 @@ class LanguageModel:
     def passage(self, story: StoryWords) -> Passage:
         """Tokenise a story into passes."""
         with naming(f"story {story.name}"):
-            return make_passage(
+            passage = make_passage(
                 self.tokenizer,
                 story.words,
                 self.settings["unit"],
                 self.settings["max_context"],
                 self.settings["restart_at"],
-                getattr(self.reader.config, "max_position_embeddings", None),
+                self.reader.limit,
             )
+        most, vocabulary = max(one.ids.max() for one in passage.passes), self.reader.config.vocab_size
+        if most >= vocabulary:
+            raise UserError(
+                f"{self.card['path']}: its tokenizer gives token {most}, but the model has {vocabulary}; "
+                "put the model's own tokenizer there"
+            )
+        return passage
 
     def _run(
         self, passage: Passage, budget: int
@@ -210,6 +217,11 @@ class LanguageModel:
         mix = np.zeros((len(story.clock), passage.n_states))
         np.add.at(mix.T, passage.owner[owned], weights.T[owned])  # several words may share a state
         layers, nats = self.mixed_states(passage, mix)
+        if not all(np.isfinite([nats, *(values.sum() for values in layers.values())])):
+            raise UserError(
+                f"{self.card['model']}: its states or surprisals in story {story.name} are not numbers; "
+                "set features.text.dtype: float32"
+            )
         numbers: dict[str, float] = {
             "n_words": len(story.words),
             "n_tokens": sum(len(one.scored) for one in passage.passes),

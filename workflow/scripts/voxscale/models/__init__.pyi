@@ -16,6 +16,7 @@ from .prepare import prepare_model as prepare_model
 from .registry import MODELS as MODELS
 from .registry import ModelEntry as ModelEntry
 from .registry import load_registry as load_registry
+from .shape import depth as depth
 from .spread import item_bytes as item_bytes
 from .spread import spread_weights as spread_weights
 from .states import StateReader as StateReader

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from voxscale import provenance
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
 from voxscale.io import read_json, sha256_file, tables, write_json
 from voxscale.models.digests import digest_files, digest_folder
 from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
 from voxscale.models.registry import DTYPE_BYTES, ModelEntry
+from voxscale.models.shape import depth
 
 
 def _texts(words: Iterable[str | Path]) -> list[str]:
@@ -77,15 +78,16 @@ def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
             f"{entry.where}: architecture.class {entry.model_class} is of type {kind}, but {where} "
             f"is of type {whole.model_type}; correct it"
         )
-    found = {
-        "n_layers": config.num_hidden_layers,
-        "width": config.hidden_size,
-        "heads": config.num_attention_heads,
+    with naming(f"{entry.where}: {where}"):
+        n_layers = depth(whole, entry.modality)
+    for key, value in {
+        "n_layers": n_layers,
+        "width": getattr(config, "hidden_size", None),
+        "heads": getattr(config, "num_attention_heads", None),  # a recurrent model has none
         "vocab": getattr(config, "vocab_size", None),
-    }
-    for key, value in found.items():
+    }.items():
         expected = getattr(entry, key)
-        if expected is not None and expected != value:
+        if None not in (expected, value) and expected != value:
             raise UserError(
                 f"{entry.where}: architecture.{key} is {expected}, but {where} has {value}; correct it"
             )

@@ -1,5 +1,9 @@
 """Hidden states of any causal LM, kept only where they are wanted, and the surprisal of its tokens.
 
+For every architecture, layer k is what enters block k, counted from 0, and the last layer is what leaves the
+model's body, its final norm included. Where a model keeps several streams of states (Gemma 3n, DeepSeek V4),
+a layer is their mean.
+
 Nothing here knows an architecture. The blocks are found as the list of modules as long as the model is deep;
 on loading, one probe pass proves that hooks on them give what transformers reports as `hidden_states`, that
 the model is causal, and that its output head alone gives its logits. Where a proof fails, the slower general
@@ -15,23 +19,37 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, naming
+from voxscale.models.loading import is_out_of_memory
+from voxscale.models.shape import depth, most_tokens
 
 # Logits held at once. On a CPU more of them leave the caches: 2,900 tokens through OPT-125M's packed head
 # took 1.1 s by 32 MB, 1.5 s by 64 MB.
 _HEAD_BYTES = {"cpu": 32 << 20, "cuda": 256 << 20}
+_HALF = 4  # tokens of either half of the probe's text
 
 
 class _Enough(Exception):
     """Raised by the hook of the deepest block that is needed, to leave the pass."""
 
 
-def _tensor(output: Any) -> torch.Tensor:
-    return output[0] if isinstance(output, tuple | list) else output
+def _entering(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
+    """The states that enter a block: the first tensor among its arguments."""
+    return next((x for x in (*args, *kwargs.values()) if isinstance(x, torch.Tensor)), None)
 
 
-def _entering(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
-    return args[0] if args else kwargs["hidden_states"]
+def _is_causal(logits: torch.Tensor) -> bool:
+    """Whether other last tokens move the first ones' logits by no more than rounding.
+
+    Args:
+        logits: (3, tokens, vocabulary) of a text, of it with another last half, and with another first half.
+    """
+    text, other_end, other_start = logits.float()
+    backward = (text - other_end)[:_HALF].abs().max()
+    forward = (text - other_start)[_HALF:].abs().max()
+    # Where tokens see in both directions, the two are alike, however small. What a causal model rounds
+    # otherwise (experts that work on other numbers of tokens) is far smaller.
+    return not backward or bool(backward < 0.1 * forward)
 
 
 class StateReader:
@@ -39,18 +57,22 @@ class StateReader:
 
     Args:
         model: any causal LM of transformers, in eval mode, on its device.
-        layers: layers to keep, as transformers counts `hidden_states`: 0 is the embedding output, the last
-            one includes the final norm.
+        layers: layers to keep, of 0 to the model's depth.
         surprisal: whether surprisals are needed.
 
     Raises:
-        UserError: a layer that the model does not have, or a model that is not causal.
+        UserError: a layer that the model does not have, or a model that is not causal, cannot be run on text
+            alone, or gives NaN.
     """
 
     def __init__(self, model: Any, layers: Sequence[int] | None = None, surprisal: bool = True) -> None:
         self.model, self.base = model, model.base_model
+        if self.base is model:  # some classes name a body that they do not have (Llama 4)
+            self.base = getattr(model, "model", model)
         self.config = model.config.get_text_config()
-        self.n_layers: int = self.config.num_hidden_layers
+        name = model.config.name_or_path
+        with naming(name):
+            self.n_layers = depth(model.config, "language")
         self.layers = sorted(set(range(self.n_layers + 1) if layers is None else layers))
         if self.layers and not 0 <= self.layers[0] <= self.layers[-1] <= self.n_layers:
             raise UserError(
@@ -61,8 +83,27 @@ class StateReader:
         if self.device.type == "meta":  # offloaded: accelerate moves inputs to where they are needed
             self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.head = model.get_output_embeddings()
+        self.limit = self._limit()
         self.passes = self.tokens = 0
-        self._probe()
+        try:
+            refusal = self._probe()
+        except Exception as error:  # each architecture has exceptions of its own
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            detail = (str(error).strip() or type(error).__name__).splitlines()[0]
+            refusal = f"cannot be run on text alone ({detail}); use another model"
+        if refusal:
+            raise UserError(f"{name}: {refusal}")
+
+    def _limit(self) -> int | None:
+        """Tokens of the longest pass; None where there is no limit."""
+        limit = most_tokens(self.config)
+        for table in self.base.modules():
+            if not isinstance(table, torch.nn.Embedding) or table is self.model.get_input_embeddings():
+                continue
+            if table.num_embeddings == limit and table.padding_idx is not None:
+                return limit - table.padding_idx - 1  # RoBERTa's positions begin behind that of padding
+        return limit
 
     def _candidates(self) -> list[torch.nn.ModuleList]:
         return [
@@ -71,77 +112,99 @@ class StateReader:
             if isinstance(module, torch.nn.ModuleList) and len(module) == self.n_layers
         ]
 
+    def _probe_ids(self) -> torch.Tensor:
+        """(3, tokens): ordinary tokens, the same with another last half, and with another first half."""
+        settings = self.model.config.to_dict() | self.config.to_dict()
+        special = {value for key, value in settings.items() if "token" in key and isinstance(value, int)}
+        ordinary = [i for i in range(2, self.config.vocab_size) if i not in special][: 4 * _HALF]
+        a, b, c, d = torch.tensor(ordinary, device=self.device).view(4, _HALF)
+        return torch.stack([torch.cat(halves) for halves in ((a, b), (a, c), (d, b))])
+
     @torch.inference_mode()
-    def _probe(self) -> None:
-        vocab = self.config.vocab_size
-        ids = (torch.arange(2, 10, device=self.device) % vocab).repeat(2, 1)  # (2, 8)
-        ids[1, -1] = (ids[0, -1] + 1) % vocab
-        candidates: list[torch.nn.ModuleList] = self._candidates()
+    def _probe(self) -> str | None:
+        """Learn where this model's states are.
+
+        Returns:
+            why it cannot be used; None if it can.
+        """
+        ids = self._probe_ids()
+        with self._leaving() as through:
+            output = self.model(input_ids=ids, output_hidden_states=True, use_cache=False)
+        states, logits = output.hidden_states, output.logits
+        if len(states) != self.n_layers + 1:
+            found = len(states) - 1
+            return f"its config.json says {self.n_layers} layers, but it gives {found}; use another model"
+        for x in states:
+            if x.shape[:2] != ids.shape and (x.dim() != 4 or x.shape[1:3] != ids.shape):
+                shapes = f"{tuple(x.shape)} for {tuple(ids.shape)} tokens"
+                return f"gives states of the shape {shapes}; use another model"
+        self.streams = next((0 if x.shape[:2] != ids.shape else 2 for x in states if x.dim() == 4), None)
+        if logits.isnan().any() or not all(x.isfinite().all() for x in states):
+            if self.model.dtype == torch.float16:
+                return "overflows in float16; set features.text.dtype: bfloat16"
+            return "gives NaN, so its weights are damaged; get the whole model again"
+        if not _is_causal(logits):
+            return "a token changes with what follows it, so this model is not causal; use a causal one"
+        candidates = self._candidates()
         caught: list[dict[int, torch.Tensor]] = [{} for _ in candidates]
         with contextlib.ExitStack() as stack:
             for blocks, store in zip(candidates, caught, strict=True):
-                wanted = range(self.n_layers + 1)
-                stack.enter_context(
-                    self._hooks(blocks, wanted, lambda k, x, store=store: store.update({k: x}))
-                )
-            output = self.model(input_ids=ids, output_hidden_states=True, use_cache=False)
-        states = output.hidden_states
-        last = states[-1]
-        if not torch.allclose(
-            last[0, :-1].float(), last[1, :-1].float(), rtol=1e-2, atol=1e-2 * float(last.abs().max())
-        ):
-            raise UserError(
-                f"{self.model.config.name_or_path}: a token changes with what follows it, so this model "
-                "is not causal; use a causal one"
-            )
+                stack.enter_context(self._hooks(blocks, range(self.n_layers), store.__setitem__))
+            last = stack.enter_context(self._leaving())
+            self.base(input_ids=ids, use_cache=False)
+        self.head_is_all = self.head is not None and torch.equal(self.head(last[0]).float(), logits.float())
+        # A model whose logits are more than its head's is run as a whole, and may leave its body out.
+        usable = self.head_is_all or not self.surprisal or bool(through)
         self.blocks = next(
             (
                 blocks
                 for blocks, store in zip(candidates, caught, strict=True)
-                if all(k in store and torch.equal(store[k], states[k]) for k in range(self.n_layers))
+                if usable and len(store) == self.n_layers and self._agree(store, states)
             ),
             None,
         )
-        self.head_is_all = self.head is not None and torch.allclose(
-            self._logits(last).float(), output.logits.float(), rtol=1e-3, atol=1e-3
-        )
+        return None
 
-    def _logits(self, states: torch.Tensor) -> torch.Tensor:
-        return self.head(states)
+    def _agree(self, caught: dict[int, torch.Tensor], states: Sequence[torch.Tensor]) -> bool:
+        """Whether states that enter blocks are those that transformers reports, of which some architectures
+        (Mamba, RWKV) leave out the first one."""
+        return any(
+            all(torch.equal(caught[k], states[k - out]) for k in range(out, self.n_layers))
+            for out in range(min(2, self.n_layers))
+        )
 
     @contextlib.contextmanager
     def _hooks(self, blocks: Any, layers: Sequence[int], keep: Any) -> Iterator[None]:
         """Call `keep(layer, states)` for layers below the last one while the context is open."""
-        handles = []
-        if 0 in layers:
-            handles.append(
-                blocks[0].register_forward_pre_hook(
-                    lambda _, args, kwargs: keep(0, _entering(args, kwargs)), with_kwargs=True
-                )
-            )
-        for k in range(1, self.n_layers):
-            if k in layers:
-                handles.append(
-                    blocks[k - 1].register_forward_hook(lambda _, __, out, k=k: keep(k, _tensor(out)))
-                )
-        try:
+        with contextlib.ExitStack() as stack:
+            for k in layers:
+                if k < self.n_layers:
+                    handle = blocks[k].register_forward_pre_hook(
+                        lambda _, args, kwargs, k=k: keep(k, _entering(args, kwargs)), with_kwargs=True
+                    )
+                    stack.callback(handle.remove)
             yield
+
+    @contextlib.contextmanager
+    def _leaving(self) -> Iterator[list[torch.Tensor]]:
+        """A list that gets what leaves the model's body in a pass while the context is open."""
+        last: list[torch.Tensor] = []
+
+        def keep(_: Any, __: Any, output: Any) -> None:
+            last.append(output["last_hidden_state"] if isinstance(output, dict) else output[0])
+
+        handle = self.base.register_forward_hook(keep)
+        try:
+            yield last
         finally:
-            for handle in handles:
-                handle.remove()
+            handle.remove()
 
     def _pass(self, ids: torch.Tensor, keep: Any) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """One forward pass: (last hidden states, logits), each only where something needs it."""
         self.passes += 1
         self.tokens += ids.numel()
         whole = self.surprisal and not self.head_is_all
-        run = self.model if whole else self.base
-        if self.blocks is None:
-            output = run(input_ids=ids, use_cache=False, output_hidden_states=True)
-            for k in self.layers:
-                keep(k, output.hidden_states[k])
-            return output.hidden_states[-1], output.logits if whole else None
-        last: list[torch.Tensor] = []
+        run = self.model if whole or self.blocks is None else self.base
         deepest = self.layers[-1] if self.layers else 0
 
         def keep_or_leave(k: int, states: torch.Tensor) -> None:
@@ -149,20 +212,21 @@ class StateReader:
             if k == deepest and not self.surprisal:
                 raise _Enough
 
-        def keep_last(_: Any, __: Any, output: Any) -> None:
-            last.append(output["last_hidden_state"] if isinstance(output, dict) else output[0])
-
-        handle = self.base.register_forward_hook(keep_last)
-        try:
-            with self._hooks(self.blocks, self.layers, keep_or_leave):
-                output = run(input_ids=ids, use_cache=False)
-        except _Enough:
-            return None, None
-        finally:
-            handle.remove()
-        if self.n_layers in self.layers:
-            keep(self.n_layers, last[0])
-        return last[0], output.logits if whole else None
+        with contextlib.ExitStack() as stack:
+            last = stack.enter_context(self._leaving())
+            if self.blocks is not None:
+                stack.enter_context(self._hooks(self.blocks, self.layers, keep_or_leave))
+            try:
+                output = run(input_ids=ids, use_cache=False, output_hidden_states=self.blocks is None)
+            except _Enough:
+                return None, None
+        leaves = last[0] if last else output.hidden_states[-1]
+        for k in self.layers:
+            if k == self.n_layers:
+                keep(k, leaves)
+            elif self.blocks is None:
+                keep(k, output.hidden_states[k])
+        return leaves, output.logits if whole else None
 
     @torch.inference_mode()
     def __call__(
@@ -184,6 +248,8 @@ class StateReader:
         kept: dict[int, torch.Tensor] = {}
 
         def keep(k: int, states: torch.Tensor) -> None:
+            if states.dim() == 4:
+                states = states.mean(self.streams)
             rows, columns = (index.to(states.device) for index in at)
             kept[k] = states[rows, columns].float()
 
@@ -200,7 +266,7 @@ class StateReader:
                 part = source[
                     rows[i : i + step].to(source.device), columns[i : i + step].to(source.device) - 1
                 ]
-                scores = part if logits is not None else self._logits(part)
+                scores = part if logits is not None else self.head(part)
                 wanted = targets[i : i + step].to(scores.device)
                 nats += float(cross_entropy(scores.float(), wanted, reduction="sum"))
         return kept, nats
