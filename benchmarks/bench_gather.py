@@ -58,7 +58,13 @@ def make(folder: Path, rows: int) -> tuple[list[Path], int]:
         same |= {"train_trs": 9000, "train_hours": 5.0, "n_features": 16384}
         columns = {name: pa.repeat(value, n) for name, value in same.items()}
         columns |= {"draw": np.repeat(range(draws), VOXELS), "voxel": np.tile(np.arange(VOXELS), draws)}
-        columns |= {"r": r, "r_uncut": uncut, "cv_r": cv, "alpha": alphas[rng.integers(15, size=n)]}
+        columns |= {
+            "r": r,
+            "r_uncut": uncut,
+            "r_ceiling": r,
+            "cv_r": cv,
+            "alpha": alphas[rng.integers(15, size=n)],
+        }
         columns |= {
             "alpha_edge": rng.random(n) < 0.02,
             "p": (1 + rng.integers(1000, size=n)) / np.float32(1001),

@@ -75,7 +75,7 @@ def write_study(folder, x, y, sha=None):
         for story, values in y.items():
             group = file.create_group(story)
             group["data"] = values
-            group.attrs.update(n_trs=values.shape[1], n_repeats=0)
+            group.attrs.update(n_trs=values.shape[1], n_repeats=3 if story == TEST[0] else 0)
     rows = [
         {
             "subject": "S1",

@@ -265,6 +265,7 @@ def ceiling(folder: Path) -> dict[str, list[float]]:
         voxels=np.arange(100, 130),
         test_stories=["t"],
         n_repeats=lambda story: 5,
+        ceiling_stories=["t"],
         repeats=lambda story, part: repeats[:, part],
     )
     settings = {"skip_s": 40, "tr_s": 2.0, "floor": None, "interval": 0.9}
@@ -299,7 +300,13 @@ def write_cells(folder: Path, sizes=(4, 16, 64), voxels=12) -> Cells:
             r = np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(p, observed, strict=True)])
             known = {"model": f"nested-{size}", "layer": 1, "subject": subject, "n_train": 5, "draw": 0}
             columns = {name: [value] * voxels for name, value in known.items()}
-            columns |= {"voxel": range(voxels), "r": r, "r_uncut": r + 0.1, "cv_r": 0.9 * r}
+            columns |= {
+                "voxel": range(voxels),
+                "r": r,
+                "r_uncut": r + 0.1,
+                "r_ceiling": 0.8 * r,
+                "cv_r": 0.9 * r,
+            }
             columns |= {"p": np.where(r > 0.1, 0.001, 0.5), "alpha": np.ones(voxels)}
             columns |= {"alpha_edge": np.arange(voxels) % 3 - 1, "n_features": [4 * size] * voxels}
             columns |= {"train_trs": [300] * voxels, "train_hours": [0.2] * voxels}

@@ -198,7 +198,8 @@ def scores(rng: np.random.Generator, models=("opt-30b", "whisper-large"), n: int
             same = {"model": model, "layer": 3, "subject": subject, "n_train": FULL, "draw": 0}
             same |= {"alpha": 1.0, "p": 0.01, "train_trs": 9000, "train_hours": 5.0, "n_features": 3072}
             rows += [
-                same | {"voxel": i, "r": r[i], "r_uncut": r[i] * 1.1, "cv_r": r[i] * 0.95} for i in range(n)
+                same | {"voxel": i, "r": r[i], "r_uncut": r[i] * 1.1, "r_ceiling": r[i], "cv_r": r[i] * 0.95}
+                for i in range(n)
             ]
     return _frame("scores", rows)
 

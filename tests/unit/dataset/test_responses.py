@@ -51,7 +51,7 @@ def test_what_is_read_is_what_was_published(case, monkeypatch, keep, block_bytes
     monkeypatch.setattr(preparation, "_BLOCK_BYTES", block_bytes)
     subject = case.prepare(keep=keep, provenance={"seed": 1})
     assert subject.stories == list(STORIES)
-    assert subject.test_stories == ["exam"]
+    assert subject.test_stories == subject.ceiling_stories == ["exam"]
     assert subject.n_voxels == 7
     assert subject.attrs["provenance"] == {"seed": 1}
     for story, n_trs in STORIES.items():

@@ -320,12 +320,12 @@ def test_validation_counts_what_holds_and_shows_what_does_not(drawn):
 def test_ceiling_quantities_leave_unreliable_voxels_out(made):
     table = frames.with_room(made["voxels"], room(made))
     assert table.ccnorm[~table.reliable].isna().all()
-    known = table[table.reliable & table.r.notna()]
-    best = made["scores"].sort_values("cv_r").groupby(["subject", "voxel"]).r.last()
+    known = table[table.reliable & table.r_ceiling.notna()]
+    best = made["scores"].sort_values("cv_r").groupby(["subject", "voxel"]).r_ceiling.last()
     one = known.iloc[5]
-    assert one.r == pytest.approx(best.loc[(one.subject, one.voxel)])
-    assert one.ccnorm == pytest.approx(one.r / one.ccmax)
-    assert one.room == pytest.approx(one.ccmax - one.r)
+    assert one.r_ceiling == pytest.approx(best.loc[(one.subject, one.voxel)])
+    assert one.ccnorm == pytest.approx(one.r_ceiling / one.ccmax)
+    assert one.room == pytest.approx(one.ccmax - one.r_ceiling)
 
 
 MAKE = """

@@ -111,6 +111,7 @@ def test_tables_of_a_subject(tmp_path, monkeypatch):
         voxels=np.arange(100, 130),
         test_stories=["heard_once", "test"],
         n_repeats=lambda story: 5 if story == "test" else 0,
+        ceiling_stories=["test"],
         repeats=lambda story, part: repeats[:, part].astype(np.float32),
     )
     monkeypatch.setattr(ceiling, "open_subject", lambda path: subject)
@@ -128,7 +129,7 @@ def test_tables_of_a_subject(tmp_path, monkeypatch):
     assert drift["repeat"].tolist()[:5] == [1, 2, 3, 4, 5]
     assert drift.r.between(0.35, 0.6).all()
 
-    subject.n_repeats = lambda story: 0
+    subject.ceiling_stories, subject.n_repeats = [], lambda story: 0
     ceiling.write_ceiling("x", *paths, "UTS01", settings)
     found = tables.read("ceiling", paths[0]).to_pandas()
     assert found.ccmax.isna().all()

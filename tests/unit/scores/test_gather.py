@@ -33,6 +33,7 @@ def cell_columns(model="a", layer=1, subject="UTS01", n_train=3, draws=2, voxels
         "voxel": np.tile(np.arange(voxels) + 5, draws),
         "r": r,
         "r_uncut": r + 0.1,
+        "r_ceiling": rng.permutation(r),
         "cv_r": np.where(r > 0.3, 0.8, 0.01),
         "alpha": np.ones(n),
         "alpha_edge": np.where(np.arange(n) % 4 == 0, 1 - 2 * (np.arange(n) % 8 == 0), 0),
@@ -96,7 +97,7 @@ def test_every_row_once_and_means_by_set(study):
     assert row.loc["roi:AC", "mean_r"] == pytest.approx(r[:10].mean())
     assert row.loc["reliable", "n_voxels"] == 20
     ccmax = np.linspace(0.1, 0.9, VOXELS)[20:]
-    assert row.loc["all", "mean_ccnorm"] == pytest.approx((r[20:] / ccmax).mean())
+    assert row.loc["all", "mean_ccnorm"] == pytest.approx((part.r_ceiling[20:] / ccmax).mean())
     assert row.loc["all", "depth"] == 0.25
     assert not row.loc["all", "wide"]
     assert voxels.roi.notna().sum() == 10

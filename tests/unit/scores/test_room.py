@@ -12,7 +12,7 @@ def test_room_and_share_of_the_ceiling(tmp_path):
     rows = [
         dict.fromkeys(schema.names, 0)
         | {"model": model, "subject": "S", "voxel": v, "draw": d}
-        | {"r": rng.uniform(), "cv_r": cv, "p": 0.5}
+        | {"r": rng.uniform(), "r_ceiling": rng.uniform(), "cv_r": cv, "p": 0.5}
         for model, cvs in (("a", (0.1, 0.5, 0.2, np.nan)), ("b", (0.3, 0.5, 0.1, np.nan)))
         for v, cv in enumerate(cvs)
         for d in (0, 1)
@@ -35,7 +35,7 @@ def test_room_and_share_of_the_ceiling(tmp_path):
         if not voxel["reliable"]:
             assert np.isnan([one.ccmax, one.ccnorm, one.room]).all()
             continue
-        np.testing.assert_allclose(one.room, voxel["ccmax"] - row["r"], atol=1e-6)
-        np.testing.assert_allclose(one.ccnorm, row["r"] / voxel["ccmax"], atol=1e-6)
+        np.testing.assert_allclose(one.room, voxel["ccmax"] - row["r_ceiling"], atol=1e-6)
+        np.testing.assert_allclose(one.ccnorm, row["r_ceiling"] / voxel["ccmax"], atol=1e-6)
     chosen = found[found.chosen].reset_index()
     assert list(zip(chosen.voxel, chosen.model, strict=True)) == [(1, "a"), (2, "a"), (0, "b")]

@@ -59,6 +59,13 @@ class SubjectResponses:
         """Number of repeats of the story that are kept; 0 if there is only `data`."""
         return int(self._of(story)["n_repeats"])
 
+    @property
+    def ceiling_stories(self) -> list[str]:
+        """Test stories of the noise ceiling: of those with repeats the ones with the most; may be none."""
+        # ASSUME: stories with fewer repeats are left out: one ceiling, one number of repeats.
+        most = max((self.n_repeats(story) for story in self.test_stories), default=0)
+        return [story for story in self.test_stories if self.n_repeats(story) == most > 1]
+
     def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
         """(v, TRs) float32 of the chosen voxels."""
         if "source" not in self._of(story):

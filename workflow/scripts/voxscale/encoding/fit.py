@@ -20,7 +20,7 @@ from voxscale.progress import bar
 from voxscale.ridge import Block, RidgeProblem, solve_ridge
 from voxscale.statistics import block_sums, blocks_of, correlations, permutation_p
 
-PER_VOXEL = ("r", "r_uncut", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
+PER_VOXEL = ("r", "r_uncut", "r_ceiling", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
 
 
 def scored_rows(lengths: Sequence[int], skip: int) -> np.ndarray:
@@ -48,7 +48,9 @@ def score_blocks(
     cut = settings["block_trs"], data.skip
     blocks = blocks_of(data.test_lengths, *cut)
     scored = blocks.kept(data.skip)
-    found = {name: np.full(n_voxels, np.nan, np.float32) for name in PER_VOXEL}
+    subsets = {"r": scored, "r_uncut": np.ones_like(scored)}
+    subsets["r_ceiling"] = scored & np.isin(blocks.story, data.responses.ceiling_stories)
+    found = {column: np.full(n_voxels, np.nan, np.float32) for column in PER_VOXEL}
     found["alpha_edge"] = np.zeros(n_voxels, np.int8)
     found["moments"] = np.full((len(blocks.n), 5, n_voxels), np.nan, np.float32)
     with bar(range(n_voxels), name, unit="voxel") as progress:
@@ -57,8 +59,8 @@ def score_blocks(
             y = problem.y_train.test(data.test, voxels, settings["zscore_test"])
             sums = block_sums(predicted, y, blocks)
             found["moments"][:, :, voxels] = sums
-            found["r"][voxels] = correlations(sums[scored], blocks.take(scored))[0]
-            found["r_uncut"][voxels] = correlations(sums, blocks)[0]
+            for name, kept in subsets.items():
+                found[name][voxels] = correlations(sums[kept], blocks.take(kept))[0]
             found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
             found["alpha_edge"][voxels] = block.edge
             found["p"][voxels] = permutation_p(

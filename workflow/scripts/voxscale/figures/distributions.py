@@ -89,7 +89,7 @@ def draw_ceiling_distribution(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple
         axes.set_ylim(bottom=0)
     panels[0].set_ylabel("share of reliable voxels (% per bin)")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
-    return figure, ceiling[["subject", "voxel", "roi", "reliable", "r", *columns]]
+    return figure, ceiling[["subject", "voxel", "roi", "reliable", "r_ceiling", *columns]]
 
 
 @style.house

@@ -51,6 +51,6 @@ def with_place(table: pd.DataFrame, voxels: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_room(voxels: pd.DataFrame, room: pd.DataFrame) -> pd.DataFrame:
-    """Table `voxels` with what table `room` says of each voxel's chosen model: r, ccmax, ccnorm, room."""
-    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "r", "ccmax", "ccnorm", "room"]]
+    """Table `voxels` with what table `room` says of each voxel's chosen model."""
+    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "r_ceiling", "ccmax", "ccnorm", "room"]]
     return voxels.drop(columns="ccmax").merge(chosen, on=["subject", "voxel"], how="left")

@@ -154,17 +154,17 @@ FIGURES = (
         name="map_ceiling",
         draw="maps.draw_ceiling_maps",
         category="Noise ceilings",
-        caption="The noise ceiling CCmax, the score as a share of it (CCnorm), and the room left between the "
-        "two, on the inflated cortex. Voxels whose ceiling is not reliable have no colour.",
+        caption="The noise ceiling CCmax, the score on its stories as a share of it (CCnorm), and the room "
+        "left between the two, on the inflated cortex. Voxels whose ceiling is not reliable have no colour.",
         inputs=lambda study: {"voxels": MAPS, "room": ONE},
     ),
     Figure(
         name="ceiling_distribution",
         draw="distributions.draw_ceiling_distribution",
         category="Noise ceilings",
-        caption="Noise ceilings of the reliable voxels, the score as a share of the ceiling, and the room "
-        "left, one outline per subject; triangles are medians. The legend gives the share of voxels that "
-        "are reliable.",
+        caption="Noise ceilings of the reliable voxels, the score on its stories as a share of it, and the "
+        "room left, one outline per subject; triangles are medians. The legend gives the share of voxels "
+        "that are reliable.",
         inputs=lambda study: {"voxels": MAPS, "room": ONE},
     ),
     Figure(

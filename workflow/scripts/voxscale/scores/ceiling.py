@@ -164,13 +164,7 @@ def _empty(voxels: int) -> dict[str, np.ndarray]:
 
 
 def _repeats(subject: SubjectResponses, part: slice, skip: int) -> list[np.ndarray]:
-    repeated = [story for story in subject.test_stories if subject.n_repeats(story) > 1]
-    # ASSUME: stories with fewer repeats than the most repeated one are left out: one ceiling, one number of
-    # repeats.
-    most = max((subject.n_repeats(story) for story in repeated), default=0)
-    return [
-        subject.repeats(story, part)[:, :, skip:] for story in repeated if subject.n_repeats(story) == most
-    ]
+    return [subject.repeats(story, part)[:, :, skip:] for story in subject.ceiling_stories]
 
 
 def write_ceiling(

@@ -88,7 +88,7 @@ def _set_means(
         "r2": r * np.abs(r),
         "r_uncut": columns["r_uncut"].astype(np.float64),
         "cv_r": columns["cv_r"].astype(np.float64),
-        "ccnorm": r / np.where(ccmax > 0, ccmax, np.nan),
+        "ccnorm": columns["r_ceiling"] / np.where(ccmax > 0, ccmax, np.nan),
     }
     q = false_discovery(columns["p"])
     member = np.array(list(sets.values()), np.float64)  # (sets, voxels)
