@@ -123,6 +123,7 @@ def run(dataset, out):
             dataset.test(subject),
             mask=dataset.mask(subject),
             keep=dataset.config.get("keep", "float32"),
+            weak_repeats=dataset.config.get("weak_repeats", "refuse"),
         )
 
 

@@ -14,5 +14,6 @@ if "snakemake" in globals():
             mask=snakemake.params.mask,
             voxels=snakemake.input.get("voxels"),
             keep=snakemake.params.keep,
+            weak_repeats=snakemake.params.weak_repeats,
             provenance=collect(rule=snakemake.rule),
         )

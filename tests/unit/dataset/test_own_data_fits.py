@@ -186,12 +186,14 @@ class TestRepeats:
         agreement.add(runs)
         assert agreement.by_chance
 
-    def test_runs_that_do_not_agree_are_refused_with_the_key_for_sections(self, bids, tmp_path):
+    def test_runs_that_do_not_agree_are_refused_or_accepted(self, bids, tmp_path, capsys):
         random = np.random.default_rng(5)
         for path in bids.glob("sub-01/*/func/*task-exam*T1w*"):
             image(path, random.normal(size=(*SHAPE, STORIES["exam"])))
         with pytest.raises(UserError, match=r"3 repeats do not correlate .*dataset\.bids\.sections"):
             run(open_dataset(settings(bids, "bids")), tmp_path / "out")
+        run(open_dataset(settings(bids, "bids", weak_repeats="accept")), tmp_path / "out")
+        assert "3 repeats do not correlate" in capsys.readouterr().err
 
     def test_a_declared_section_is_a_story_of_its_own(self, bids):
         lines = (bids / "trs.tsv").read_text()

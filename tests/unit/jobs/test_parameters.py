@@ -38,6 +38,7 @@ KEYS = {
     "dataset.voxels": None,
     "dataset.keep": ("none", {"prepare_responses"}),  # with the same content
     "dataset.untimed_words": ("skip", {"read_story"}),
+    "dataset.weak_repeats": ("accept", {"prepare_responses"}),
     "dataset.bids": None,  # which files there are
     "phantom.seed": (2, PHANTOM),
     "phantom.voxels": (61, PHANTOM),

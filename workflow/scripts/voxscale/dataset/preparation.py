@@ -90,7 +90,9 @@ class _Tally:
             self.agreement.add(repeats[..., ok])
 
 
-def _copy(where: str, group: h5py.Group | None, source: StoryResponses, columns: np.ndarray) -> _Tally:
+def _copy(
+    where: str, group: h5py.Group | None, source: StoryResponses, columns: np.ndarray, weak_repeats: str
+) -> _Tally:
     """Copy one story block by block into `group` (or only look at it), in bounded memory."""
     n_trs, n_repeats = source.data.shape[0], 0 if source.repeats is None else len(source.repeats)
     if group is not None:
@@ -114,11 +116,16 @@ def _copy(where: str, group: h5py.Group | None, source: StoryResponses, columns:
     if not tally.varies:
         raise UserError(f"{where}: no voxel changes over time; leave the story out or get it again")
     if n_repeats > 1 and tally.agreement.by_chance:
-        raise UserError(
-            f"{where}: the story's {n_repeats} repeats do not correlate with each other more than chance "
+        what = (
+            f"the story's {n_repeats} repeats do not correlate with each other more than chance "
             f"({tally.agreement.deviations:.1f} deviations); check that each is of the whole story from the "
             "same TR on; sections of a story are stories of their own (config key dataset.bids.sections)"
         )
+        if weak_repeats == "refuse":
+            raise UserError(
+                f"{where}: {what}; if they are repeats, but weak, set config key dataset.weak_repeats: accept"
+            )
+        _warn(where, what)
     if tally.missing:
         _warn(
             where,
@@ -137,6 +144,7 @@ def prepare_responses(
     mask: str | Path | None = None,
     voxels: str | Path | None = None,
     keep: str = "float32",
+    weak_repeats: str = "refuse",
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Check one subject's responses and write the workflow's own copy of them.
@@ -148,6 +156,7 @@ def prepare_responses(
         test_stories: those of `sources` that are tested on.
         mask: mask that picks the voxels of NIfTI images.
         voxels: the subject's voxel table, which may say which voxels to keep; default all.
+        weak_repeats: `refuse` or `accept` repeats that agree no more than chance.
         keep: `float32` for a copy, `none` to read the originals in place (hf5 and npy only).
 
     Raises:
@@ -175,7 +184,7 @@ def prepare_responses(
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
             with open_responses(files, mask) as source:
-                tally = _copy(str(files[0]), None if keep == "none" else group, source, kept)
+                tally = _copy(str(files[0]), None if keep == "none" else group, source, kept, weak_repeats)
             about = {"n_trs": shapes[story].n_trs, "n_repeats": shapes[story].n_repeats}
             about |= {"missing_values": tally.missing, "missing_voxels": tally.voxels}
             if keep == "none":

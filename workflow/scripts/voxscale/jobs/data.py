@@ -187,6 +187,7 @@ RULES = (
             "voxels": lambda study, w: study.voxel_choice(w["subject"]),
             "clocks": lambda study, w: str(study.dataset.clocks),
             "keep": lambda study, w: study.config["dataset"]["keep"],
+            "weak_repeats": lambda study, w: study.config["dataset"]["weak_repeats"],
         },
         numbers=("responses",),
         ancient=True,
