@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import h5py
 import numpy as np
 
+from voxscale.dataset.declared import MASK_RATIO, RATIO, require_inside, require_size
 from voxscale.errors import UserError
 from voxscale.io import HDF5_MAGIC, require
 
@@ -104,7 +105,11 @@ def _hdf5(path: Path) -> Iterator[_Open]:
         )
         raise UserError(f"{path}: {what}; get it again") from None
     with file:
-        data, repeats = file.get("data"), file.get("individual_repeats")
+        try:
+            data, repeats = file.get("data"), file.get("individual_repeats")
+        except (OSError, RuntimeError) as error:  # links that lead nowhere, or back to themselves
+            detail = str(error).splitlines()[0]
+            raise UserError(f"{path}: its dataset `data` cannot be opened ({detail}); get it again") from None
         if isinstance(data, h5py.Group) and "pandas_type" in data.attrs:
             raise UserError(
                 f"{path}: was written by pandas' to_hdf; save the array itself, for instance with "
@@ -115,12 +120,18 @@ def _hdf5(path: Path) -> Iterator[_Open]:
             raise UserError(
                 f"{path}: has no dataset `data` (it holds {held}); save the responses under that name"
             )
+        for item in (data, repeats):
+            if isinstance(item, h5py.Dataset):
+                require_inside(path, item)
+                require_size(path, item.shape, item.dtype)
         if "MATLAB_class" in data.attrs:
             data, repeats = _Reversed(data), None if repeats is None else _Reversed(repeats)
         yield _Open(data, repeats)
 
 
 def _numpy(path: Path, kind: str) -> _Open:
+    if kind == "npz":
+        _npz_headers(path)
     try:
         content = np.load(path, mmap_mode="r" if kind == "npy" else None, allow_pickle=False)
         if kind == "npy":
@@ -128,7 +139,7 @@ def _numpy(path: Path, kind: str) -> _Open:
         with content:
             arrays = {name: content[name] for name in ("data", "repeats") if name in content}
             held = ", ".join(content) or "nothing"
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, OverflowError, zlib.error, zipfile.BadZipFile) as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path}: is not a whole NumPy file ({detail}); save it again") from None
     if "data" not in arrays:
@@ -136,11 +147,13 @@ def _numpy(path: Path, kind: str) -> _Open:
     return _Open(arrays["data"], arrays.get("repeats"))
 
 
-def _load(path: str | Path) -> Any:
+def _load(path: str | Path, ratio: float = RATIO) -> Any:
     import nibabel
 
     try:
-        return nibabel.load(require(path, "NIfTI"))
+        image = nibabel.load(require(path, "NIfTI"))
+        require_size(path, image.shape, image.get_data_dtype(), ratio)
+        return image
     except (nibabel.filebasedimages.ImageFileError, OSError) as error:
         raise UserError(
             f"{path}: is not a NIfTI image ({str(error).splitlines()[0]}); get it again"
@@ -168,7 +181,7 @@ def _inside(mask: str | Path, image: Any) -> np.ndarray:
 
 def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndarray]:
     """The runs, and where the mask has voxels; all must lie on one grid."""
-    mask_image = _load(mask)
+    mask_image = _load(mask, MASK_RATIO)
     inside = _inside(mask, mask_image)
     if not inside.any():
         raise UserError(f"{mask}: is empty; give a mask with voxels")
@@ -216,8 +229,9 @@ def _npz_headers(path: Path) -> dict[str, _Header]:
             for name in {"data", "repeats"} & set(names):
                 with file.open(f"{name}.npy") as member:
                     shape, _, dtype = readers[form.read_magic(member)](member)
+                require_size(path, shape, dtype)
                 found[name] = _Header(shape, dtype)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: is not a whole NumPy file ({error}); save it again") from None
     if "data" not in found:
         raise UserError(f"{path}: has no array `data` (it holds {', '.join(names)}); give it that name")
