@@ -25,7 +25,7 @@ def require_size(path: str | Path, shape: Sequence[int], dtype: Any, ratio: floa
     declared, stored = math.prod(map(int, shape)) * np.dtype(dtype).itemsize, Path(path).stat().st_size
     if declared > ratio * stored:
         raise UserError(
-            f"{path}: declares {declared / 1e9:,.1f} GB of values, but has {stored / 1e9:.3g} GB; get it again"
+            f"{path}: declares {declared / 1e9:,.1f} GB of values, but takes {stored / 1e9:.3g}; get it again"
         )
 
 
