@@ -20,6 +20,7 @@ from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, RULES, Job, Jobs, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, tell_failures
+from voxscale.jobs import problems, without_note
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
 from voxscale.script import put_first
@@ -64,6 +65,10 @@ jobs = Jobs(study)
 # Sounds are large files, and copies or checkouts often give them another time.
 compare_content(study.sound_inputs(study.stories))
 FIGURES = figures_of(study)
+if workflow.is_main_process and not IS_MODULE:
+    # Snakemake takes a file without a note as it is, whatever settings it was made with.
+    for line in problems(jobs, without_note(jobs)):
+        print(f"WARNING {line}", file=sys.stderr)
 
 
 wildcard_constraints:

@@ -1,11 +1,16 @@
 """How a script ends: a user's mistake in one line, our own with its traceback, all in the log."""
 
 import errno
+from types import SimpleNamespace
 
 import pytest
 
 from voxscale.errors import UserError, naming
 from voxscale.script import script
+
+
+def job_of(log):
+    return SimpleNamespace(rule="fit", log=[log], threads=1, params=SimpleNamespace(digest=None))
 
 
 @pytest.mark.parametrize(
@@ -19,7 +24,7 @@ from voxscale.script import script
 )
 def test_an_end_is_reported_and_logged(tmp_path, capsys, error, said, traceback):
     log = tmp_path / "logs/fit.log"
-    with pytest.raises(SystemExit, match="1"), script("fit", log, 1):
+    with pytest.raises(SystemExit, match="1"), script(job_of(log)):
         raise error
     shown = capsys.readouterr().err
     assert said in shown
@@ -29,7 +34,7 @@ def test_an_end_is_reported_and_logged(tmp_path, capsys, error, said, traceback)
 
 def test_science_is_named_by_its_place(tmp_path, capsys):
     log = tmp_path / "fit.log"
-    with pytest.raises(SystemExit, match="1"), script("fit", log, 1), naming("config key encoding.delays"):
+    with pytest.raises(SystemExit, match="1"), script(job_of(log)), naming("config key encoding.delays"):
         raise ValueError("delays must be whole numbers;\n correct them")
     line = "ERROR fit: config key encoding.delays: delays must be whole numbers; correct them\n"
     assert capsys.readouterr().err == line, "one line for the user"

@@ -50,7 +50,7 @@ def count_words(stories: Sequence[str], words: Sequence[str | Path], output: str
 
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         count_words(snakemake.params.stories, snakemake.input.words, snakemake.output.word_counts)
 '''
 RECORD = """    Rule(

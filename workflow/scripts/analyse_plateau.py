@@ -4,7 +4,7 @@ from voxscale.laws import write_plateau
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_plateau(
             snakemake.input.points,
             dict(zip(snakemake.params.models, snakemake.input.features, strict=True)),

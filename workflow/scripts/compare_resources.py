@@ -4,5 +4,5 @@ from voxscale.jobs import write_comparison
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_comparison(snakemake.output.resources, snakemake.params.config, snakemake.params.base)

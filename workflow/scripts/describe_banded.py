@@ -4,5 +4,5 @@ from voxscale.encoding import describe_banded
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         describe_banded(snakemake.input.cards, snakemake.output.banded_card, snakemake.params.model)

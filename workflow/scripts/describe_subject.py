@@ -5,7 +5,7 @@ from voxscale.provenance import collect
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         describe_subject(
             subject=snakemake.wildcards.subject,
             training=snakemake.params.training,

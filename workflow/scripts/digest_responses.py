@@ -4,7 +4,7 @@ from voxscale.io import sha256_file, write_json
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         sources, mask = snakemake.params.sources, snakemake.params.mask
         digest = {
             "responses": {story: [sha256_file(path) for path in paths] for story, paths in sources.items()},

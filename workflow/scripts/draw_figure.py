@@ -4,7 +4,7 @@ from voxscale.figures import draw_figure
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         draw_figure(
             snakemake.params.draw, dict(snakemake.input.items()), snakemake.params.options, *snakemake.output
         )

@@ -4,7 +4,7 @@ from voxscale.figures import draw_flatmap
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         draw_flatmap(
             snakemake.input.scores,
             snakemake.input.responses,

@@ -5,7 +5,7 @@ from voxscale.scores import write_ceiling
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_ceiling(
             snakemake.input.responses,
             snakemake.output.ceiling,

@@ -6,7 +6,7 @@ from voxscale.features import ControlSources, extract_controls
 from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         extract_controls(
             snakemake.input.card,
             {

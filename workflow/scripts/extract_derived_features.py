@@ -4,7 +4,7 @@ from voxscale.features import extract_components
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         extract_components(
             snakemake.input.features,
             snakemake.input.card,

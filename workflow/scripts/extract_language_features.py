@@ -4,7 +4,7 @@ from voxscale.features import extract_text
 from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         extract_text(
             snakemake.input.card,
             dict(

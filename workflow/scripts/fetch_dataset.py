@@ -4,7 +4,7 @@ from voxscale.dataset import download_files
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         download_files(
             files=snakemake.params.files,
             root=snakemake.params.root,

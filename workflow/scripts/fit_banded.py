@@ -4,7 +4,7 @@ from voxscale.encoding import CellData, fit_banded
 from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         cell, settings = snakemake.params.cell, all_settings(snakemake.params)
         bands = zip(snakemake.input.features, snakemake.params.bands, strict=True)
         fit_banded(

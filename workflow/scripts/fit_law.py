@@ -4,7 +4,7 @@ from voxscale.laws import write_law
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_law(
             snakemake.wildcards.law,
             snakemake.params.cells,

@@ -4,7 +4,7 @@ from voxscale.scores import gather_scores
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         gather_scores(
             snakemake.input.scores,
             snakemake.input.cards,

@@ -4,7 +4,7 @@ from voxscale.scores import write_artifact
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_artifact(
             snakemake.params.cells,
             snakemake.input.moments,

@@ -4,5 +4,5 @@ from voxscale.scores import write_room
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_room(snakemake.input.scores, snakemake.input.voxels, snakemake.output.room)

@@ -4,7 +4,7 @@ from voxscale.dataset import write_voxel_places
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_voxel_places(
             snakemake.params.database,
             snakemake.wildcards.subject,

@@ -4,7 +4,7 @@ from voxscale.encoding import CellData, predict_cell
 from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         data = CellData(
             snakemake.input.features,
             snakemake.input.responses,

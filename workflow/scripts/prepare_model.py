@@ -4,7 +4,7 @@ from voxscale.models import ModelEntry, prepare_model
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         prepare_model(
             ModelEntry(**snakemake.params.entry, **snakemake.params.means.entry),
             snakemake.output.card,

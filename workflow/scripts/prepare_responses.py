@@ -5,7 +5,7 @@ from voxscale.provenance import collect
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         prepare_responses(
             path=snakemake.output.responses,
             sources=snakemake.params.sources,

@@ -4,7 +4,7 @@ from voxscale.scores import write_layers
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_layers(
             snakemake.params.cells,
             snakemake.input.scores,

@@ -5,7 +5,7 @@ from voxscale.provenance import collect
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_story_tables(
             transcript=snakemake.params.transcript,
             clocks=snakemake.params.clocks,

@@ -4,5 +4,5 @@ from voxscale.phantom import scan_subject
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         scan_subject(snakemake.params.root, snakemake.params.truth, snakemake.wildcards.subject)

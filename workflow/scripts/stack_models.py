@@ -4,7 +4,7 @@ from voxscale.script import all_settings, script
 from voxscale.stacking import write_stacking
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_stacking(
             snakemake.input.predictions,
             snakemake.input.cards,

@@ -16,7 +16,7 @@ def whole(name: str, paths: Sequence[str]) -> pa.Table | None:
 
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_json(
             snakemake.output[0],
             validate_phantom(

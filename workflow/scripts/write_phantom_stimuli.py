@@ -4,7 +4,7 @@ from voxscale.phantom import write_stimuli
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_stimuli(
             snakemake.params.root,
             snakemake.params.truth,

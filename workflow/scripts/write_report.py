@@ -10,7 +10,7 @@ from voxscale.study import PRESETS, read_yaml
 TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "what_next")
 
 if "snakemake" in globals():
-    with script(snakemake.rule, snakemake.log[0], snakemake.threads):
+    with script(snakemake):
         write_report(
             [
                 (png, *said)

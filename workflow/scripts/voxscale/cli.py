@@ -1,4 +1,4 @@
-"""The command line: `voxscale plan | status | prune | usage | models`."""
+"""The command line: `voxscale plan | status | check | prune | usage | models`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from voxscale.cluster import is_running, read_queue
 from voxscale.errors import UserError
 from voxscale.jobs import (
+    describe_check,
     describe_models,
     describe_plan,
     describe_states,
@@ -65,6 +66,12 @@ def _status(
     jobs = load_jobs(configfile, directory)
     states = job_states(jobs, read_queue("."), started_outputs(), is_running())
     print(describe_states(states, cells))
+
+
+@app.command("check")
+def _check(configfile: Configs = None, directory: Directory = HERE) -> None:
+    """Read every result: is it whole, in its own place, and made with the config's settings?"""
+    print(describe_check(load_jobs(configfile, directory)))
 
 
 @app.command("prune")

@@ -55,6 +55,19 @@ def hash_config(config: Any) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
+_settings: list[str] = []  # digest of the parameters of the job that this process runs
+
+
+def note_settings(digest: str | None) -> None:
+    """Let every file that this process writes from now on keep the digest of its job's parameters."""
+    _settings[:] = [digest] if digest else []
+
+
+def settings() -> str | None:
+    """The digest that `note_settings` was given."""
+    return next(iter(_settings), None)
+
+
 def collect(**extra: Any) -> dict[str, Any]:
     """Provenance of a file about to be written: versions, the code's state, and what the caller knows."""
     return {"versions": versions(), "code": code_state(), **extra}

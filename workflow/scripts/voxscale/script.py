@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from voxscale.errors import UserError
+from voxscale.provenance import note_settings
 
 
 def put_first(folder: str) -> None:
@@ -44,19 +45,25 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def script(rule: str, log_path: str | Path, threads: int) -> Iterator[None]:
+def script(job: Any) -> Iterator[None]:
     """Run a rule's script: copy stderr to its log, use its threads, end a user's mistake in one line.
+
+    The files that it writes keep the digest of the job's parameters.
+
+    Args:
+        job: Snakemake's `snakemake`, of which `rule`, `log`, `threads` and `params.digest` are used.
 
     The log also has the traceback of a `ValueError` that was put down to the user (`errors.naming`).
 
     Raises:
         SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
     """
-    log_path = Path(log_path)
+    rule, log_path = job.rule, Path(job.log[0])
+    note_settings(getattr(job.params, "digest", None))
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("w") as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
         if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(threads)
+            sys.modules["torch"].set_num_threads(job.threads)
         try:
             yield
         except UserError as error:

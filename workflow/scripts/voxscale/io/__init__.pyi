@@ -1,4 +1,5 @@
 from . import tables as tables
+from .check import read_whole as read_whole
 from .files import atomic as atomic
 from .files import read_json as read_json
 from .files import require_writable as require_writable

@@ -69,6 +69,15 @@ def read_json(path: str | Path) -> Any:
     """Read JSON.
 
     Raises:
+        UserError: as for `read_json_whole`.
+    """
+    return read_json_whole(path)[0]
+
+
+def read_json_whole(path: str | Path) -> tuple[Any, str | None]:
+    """Content of a JSON file, and the origin that `write_json` gave it.
+
+    Raises:
         UserError: the file is missing or is not JSON; or, written by `write_json`, has changed since then or
             was made for another place.
     """
@@ -82,7 +91,8 @@ def read_json(path: str | Path) -> Any:
             if about["digest"] != _digest(content):
                 raise ValueError("it has changed since it was written")
             require_origin(path, about["origin"])
-    return content
+            return content, about["origin"]
+    return content, None
 
 
 def sha256_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What each file of the workflow says of itself: the place in `results` that it was made for."""
+"""What each file of the workflow says of itself: for which place in `results` it was made, and how."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.io.placeholders import what_is_it
 
 RESULTS = "results"
+_SHARED = "results/features/stories/"  # named by content: jobs of any settings write and read the same
 AGAIN = "delete it and run again"
 
 
@@ -24,7 +26,9 @@ def place_of(path: str | Path) -> str | None:
 
 def origin_of(path: str | Path) -> str:
     """What a file that is about to be written for `path` keeps inside, as JSON."""
-    return json.dumps({"place": place_of(path)})
+    place = place_of(path)
+    known = {} if place and place.startswith(_SHARED) else {"settings": provenance.settings()}
+    return json.dumps({"place": place, **known})
 
 
 def require_origin(path: str | Path, origin: str | bytes | None, remedy: str = AGAIN) -> None:

@@ -94,13 +94,10 @@ def _digest(contents: bytes) -> bytes:
     return hashlib.blake2b(contents, digest_size=len(_BLANK) // 2).hexdigest().encode()
 
 
-def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
-    """Read one Parquet file that must be a whole table `name`.
-
-    Raises:
-        UserError: the file is missing, damaged, another table, or was made for another place.
-    """
-    with reading(path, missing=f"run the rule that makes table {name}"):
+@contextlib.contextmanager
+def open_table(path: str | Path, missing: str = "run again") -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file of the workflow; errors of reading inside the block are errors of the file."""
+    with reading(path, missing=missing):
         with Path(path).open("rb") as raw:
             contents = _contents(raw)
         file = pq.ParquetFile(path, page_checksum_verification=True)
@@ -109,6 +106,16 @@ def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Ta
         if digest and digest != _digest(contents.replace(digest, _BLANK)):
             raise ValueError("its list of contents has changed")
         require_origin(path, about.get(b"origin"))
+        yield file
+
+
+def read(name: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
+    """Read one Parquet file that must be a whole table `name`.
+
+    Raises:
+        UserError: the file is missing, damaged, another table, or was made for another place.
+    """
+    with open_table(path, f"run the rule that makes table {name}") as file:
         table = file.read(columns=columns)
     if lacking := sorted(set(columns or SCHEMAS[name].names) - set(table.column_names)):
         raise UserError(f"{path}: is not table {name} (lacks {lacking}); {AGAIN}")

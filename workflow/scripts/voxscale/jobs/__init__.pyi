@@ -1,3 +1,6 @@
+from .check import describe_check as describe_check
+from .check import problems as problems
+from .check import without_note as without_note
 from .data import latents as latents
 from .data import phantom_scans as phantom_scans
 from .data import phantom_stimuli as phantom_stimuli
