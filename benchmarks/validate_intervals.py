@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from scipy import signal
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tests")]
@@ -28,7 +29,15 @@ from simulated_study import joint_points, layer_scores, smooth
 from voxscale.laws.joint import joint_rows
 from voxscale.scores import ceiling
 from voxscale.stacking.block import ScoredRows, stack_block
-from voxscale.statistics import false_discovery, permutation_p
+from voxscale.statistics import (
+    block_sums,
+    blocks_of,
+    correlations,
+    false_discovery,
+    one_block_later,
+    permutation_p,
+)
+from voxscale.timeseries import zscore
 
 SURFACES = {
     "bilinear": lambda n, d: (
@@ -101,6 +110,20 @@ def ceilings(studies: int) -> Iterator[Row]:
                 yield label, "interval of CCmax holds it", "85–95 %", share(hits)
             else:
                 yield label, "voxels called reliable", "about 5 %", share(found["reliable"])
+    signal = smooth(rng.normal(size=(voxels, 550)))[:, :500]
+    signal = zscore(signal[:, :250], 1), zscore(signal[:, 250:], 1)
+    noise = smooth(rng.normal(size=(11, voxels, 300)))[..., :250]
+    found = ceiling.ceiling_columns([signal[0] + noise[:10]], LEVEL)
+    heard = zscore(signal[0] + noise[:10].mean(0), 1), zscore(signal[1] + noise[10], 1)
+    blocks = blocks_of({"ten times": 250, "once": 250}, 10)
+    sums = block_sums(np.hstack(signal), np.hstack(heard), blocks)
+    label = "a perfect model of a story heard ten times and one heard once, signal and noise power 1"
+    for kind, kept, wanted in (
+        ("on the story of the ceiling", blocks.story == "ten times", "1.00"),
+        ("on both stories", np.ones(len(blocks.n), bool), "below 1: not comparable"),
+    ):
+        normal = correlations(sums[kept], blocks.take(kept))[0] / found["ccmax"]
+        yield label, f"mean CCnorm of its r {kind}", wanted, f"{normal.mean():.3f}"
 
 
 def stacks(studies: int) -> Iterator[Row]:
@@ -150,6 +173,18 @@ def stacks(studies: int) -> Iterator[Row]:
     )
 
 
+def _lasting(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """First-order noise that keeps .95 from one TR to the next: (voxels, TRs)."""
+    return signal.lfilter([1], [1, -0.95], rng.normal(size=(shape[0], shape[1] + 200)))[:, 200:]
+
+
+def _pink(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """1/f noise, down to a quarter of the length's frequency: (voxels, TRs)."""
+    f = np.maximum(np.fft.rfftfreq(4 * shape[1]), 1 / (4 * shape[1]))
+    spectrum = rng.normal(size=(2, shape[0], len(f))) / np.sqrt(f)
+    return np.fft.irfft(spectrum[0] + 1j * spectrum[1])[:, : shape[1]]
+
+
 def significance(studies: int) -> Iterator[Row]:
     """Is the false-positive rate the nominal one, under autocorrelated noise?"""
     rng = np.random.default_rng(4)
@@ -157,6 +192,38 @@ def significance(studies: int) -> Iterator[Row]:
         x, y = smooth(rng.normal(size=(2, studies * 30, trs + 50)))
         p = permutation_p(x, y, [trs], 10, 0, 500)
         yield f"null voxels with haemodynamic noise, {trs} test TRs", "p ≤ 0.05", "5 %", share(p <= 0.05)
+    for trs in (80, 240):
+        found = []
+        for seed in range(max(studies // 10, 1)):
+            x, y = smooth(rng.normal(size=(2, 5000, trs + 50)))
+            found.append(permutation_p(x, y, [trs], 10, 0, 1000, seed))
+        p, label = np.concatenate(found), f"null voxels with haemodynamic noise, {trs} test TRs"
+        for level in (1e-2, 1e-3, 1e-4):
+            is_ = f"{100 * (p <= level).mean():.3g} % (of {len(p):,} voxels)"
+            yield label, f"p ≤ {level:g}, 1,000 permutations", f"at most about {100 * level:g} %", is_
+    for name, slow in (("first-order noise of .95", _lasting), ("1/f noise", _pink)):
+        x, y = slow(rng, (studies * 10, 240)), slow(rng, (studies * 10, 240))
+        hrf = smooth(rng.normal(size=(len(x), 290)))
+        for kind, predicted, wanted in (
+            ("haemodynamic predictions", hrf, "about 5 %"),
+            ("predictions as slow", x, "above 5 %: the workflow warns"),
+        ):
+            p, later = (
+                permutation_p(predicted, y, [240], 10, 0, 500),
+                one_block_later(predicted, y, [240], 10),
+            )
+            rate = f"{share(p <= 0.05)}; autocorrelations' product {later.mean():.2f}"
+            yield f"null voxels with {name}, {kind}, 240 test TRs", "p ≤ 0.05", wanted, rate
+    few, false = [], []
+    for seed in range(max(studies // 10, 1)):
+        x, y = smooth(rng.normal(size=(2, 2000, 290)))
+        x[:20] = 0.8 * y[:20] + 0.6 * x[:20]
+        called = false_discovery(permutation_p(x, y, [240], 10, 0, 1000, seed)) <= 0.05
+        few.append(called[:20])
+        false.append(called[20:].sum() / max(called.sum(), 1))
+    label = "2,000 voxels, 20 with r = .8, 1,000 permutations"
+    yield label, "called at rate 5 %", "all", share(np.concatenate(few))
+    yield label, "false among the called", "at most about 5 %", f"{100 * np.mean(false):.1f} %"
     found = []
     for _ in range(max(studies // 4, 20)):
         x, noise = smooth(rng.normal(size=(2, 300, 290)))
@@ -194,6 +261,9 @@ may lie off it is not in any interval.""",
     "Artifact": """Two cuts that differ in fewer than five blocks have no interval of their difference.""",
     "Significant voxels": """Chosen by p on the test set, voxels score too high on it, those of the model that
 chose them most, and a law over them is too steep. The workflow chooses them in training.""",
+    "Significance": """Where predictions and responses both drift, blocks are not independent and p is too
+small: a fit whose product of autocorrelations exceeds 0.04 warns. A p below 1/(permutations + 1) is meant to
+be too large rather than too small.""",
     "What next": """The interval covers all forms, in proportion to how well they fit. Three models at four
 amounts of data do not separate the forms well: if the truth is two powers, where other forms predict larger
 or smaller gains with hours, it is too wide.""",

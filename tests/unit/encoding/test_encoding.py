@@ -222,3 +222,11 @@ def test_silent_voxels_are_called_significant_no_more_often_than_named(tmp_path)
     p = write_study(tmp_path, x, y).fit(permutations=199).p
     assert (p <= 0.05).sum() <= 9  # 3 expected of 60; more than 9 once in two thousand
     assert p.min() >= 1 / 200
+
+
+def test_responses_slower_than_a_block_are_named(study, monkeypatch, capsys):
+    study.fit()
+    assert "detrend" not in capsys.readouterr().err
+    monkeypatch.setattr("voxscale.encoding.fit._SLOW", -1.0)
+    study.fit()
+    assert "WARNING S1: predictions and responses vary so slowly" in capsys.readouterr().err

@@ -237,3 +237,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     ]
     assert pq.ParquetFile(tmp_path / "all.parquet").metadata.num_rows == 75 * 60_000
     assert peaks[1] < peaks[0] + 60, "MB; the added rows alone are 200 MB"
+
+
+def test_too_few_test_blocks_make_no_voxel_significant_and_say_so(study, tmp_path, capsys):
+    short = np.random.default_rng(3).normal(size=(VOXELS, 40))
+    moments = write_moments(tmp_path / "short.h5", short[None], short, {"a": 40})
+    with h5py.File(moments, "a") as file:
+        file["voxel"][:] += 5
+    voxels = run(study, reference=(study["paths"][1], moments))[2]
+    assert set(voxels.reference) == {"none"}
+    assert not voxels.significant.any()
+    assert "which voxels are significant is not known" in capsys.readouterr().err

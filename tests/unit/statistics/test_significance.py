@@ -6,7 +6,12 @@ from scipy import signal, stats
 from simulated_study import smooth
 
 from voxscale.statistics.blocks import centre_stories
-from voxscale.statistics.significance import false_discovery, permutation_p, whole_blocks
+from voxscale.statistics.significance import (
+    false_discovery,
+    one_block_later,
+    permutation_p,
+    whole_blocks,
+)
 
 
 def test_p_is_that_of_a_literal_loop():
@@ -32,7 +37,7 @@ def test_p_is_that_of_a_literal_loop():
             if follows[b] and follows[c] and abs(b - c) > 1
         ]
         shared = sum(one * other for one, other in pairs) / sum((a**2 + b**2) / 2 for a, b in pairs)
-        wider = np.sqrt(1 + 2 * 11 / 13 * shared)
+        wider = np.sqrt(max(1 + 2 * 11 / 13 * shared, 1))
         mean, fixed = np.sum(first) / 13, u[65:] @ w[65:]
         r = np.corrcoef(x[voxel, scored], y[voxel, scored])[0, 1]
         beyond = 0
@@ -73,6 +78,40 @@ def test_error_rate_is_nominal(noise):
         error = np.sqrt(level * (1 - level) / 8000)
         assert abs((p <= level).mean() - level) < 3 * error + 0.02 * level
     assert p.min() >= 1 / 400
+
+
+def test_few_voxels_among_many_are_found_and_small_p_are_not_too_frequent():
+    rng = np.random.default_rng(5)
+    x, y = smooth(rng.normal(size=(2, 12_000, 290)))
+    x[:20] = 0.8 * y[:20] + 0.6 * x[:20]
+    p = permutation_p(x[:2000], y[:2000], [240], 10, 0, 1000)
+    assert 0 < p[:20].max() < 1e-4
+    assert (false_discovery(p)[:20] <= 0.05).all()
+    assert (false_discovery(p)[20:] <= 0.05).sum() <= 4
+    for trs in (80, 240):
+        null = permutation_p(x[2000:, :trs], y[2000:, :trs], [trs], 10, 0, 500)
+        for level in (0.01, 0.003, 0.001):
+            assert (null <= level).mean() <= 1.1 * level + 3 * np.sqrt(level / 10_000)
+
+
+def test_few_blocks_have_no_p():
+    x, y = np.random.default_rng(6).normal(size=(2, 4, 70))
+    assert np.isfinite(permutation_p(x, y, [70])).all()
+    assert np.isnan(permutation_p(x, y, [40, 30], skip=5)).all()
+    # The least p is that of the number of orders, however good the prediction.
+    assert permutation_p(y, y, [70], permutations=1000)[0] >= 1 / 5040
+
+
+def test_series_that_last_longer_than_a_block():
+    rng = np.random.default_rng(7)
+    white = rng.normal(size=(2, 500, 600))
+    fast, slow = smooth(white), signal.lfilter([1], [1, -0.95], white)[..., 200:]
+    assert abs(one_block_later(*fast, [300, 250], 10, 5).mean()) < 0.02
+    assert one_block_later(*slow, [200, 200], 10, 5).mean() > 0.15
+    assert abs(one_block_later(fast[0, :, :400], slow[1], [200, 200], 10, 5).mean()) < 0.02
+    u, w = (z[3, 5:200] - z[3, 5:200].mean() for z in slow)
+    r = [(z[10:] @ z[:-10]) / (z @ z) for z in (u, w)]
+    assert one_block_later(*slow[..., :200], [200], 10, 5)[3] == pytest.approx(r[0] * r[1])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])

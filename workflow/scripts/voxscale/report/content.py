@@ -158,7 +158,7 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
                 "test TRs": int(test.n_tr.sum()),
                 "voxels": len(mine) or None,
                 "with a reliable ceiling": int(mine.reliable.sum()) if len(mine) else None,
-                "significant": int(mine.significant.sum()) if len(mine) else None,
+                "significant": int(mine.significant.sum()) if (mine.reference != "none").any() else None,
             }
         )
     return rows

@@ -9,6 +9,7 @@ favour lucky voxels.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,14 @@ import numpy as np
 
 from voxscale.encoding import MomentsFile
 from voxscale.io import tables
-from voxscale.statistics import TimeBlocks, correlations, false_discovery, jackknife_error, skipped_trs
+from voxscale.statistics import (
+    FEWEST_BLOCKS,
+    TimeBlocks,
+    correlations,
+    false_discovery,
+    jackknife_error,
+    skipped_trs,
+)
 
 
 def error_at_zero(sums: np.ndarray, blocks: TimeBlocks) -> np.ndarray:
@@ -62,6 +70,8 @@ def reference_p(
 ) -> dict[str, dict[str, tuple[np.ndarray, np.ndarray]]]:
     """`training_p` of all reference cells, by the first draw of each: subject -> cell -> (voxels, p).
 
+    A subject whose test stories have too few blocks for any p has none, and a warning says so.
+
     Args:
         references: `scores.parquet` and moments of each reference cell.
         settings: n_alphas, skip_s, tr_s.
@@ -76,6 +86,13 @@ def reference_p(
         cell = MomentsFile(moments, voxels, scores)
         kept = cell.blocks.kept(skipped_trs(settings))
         blocks = cell.blocks.take(kept)
+        if len(blocks.n) < FEWEST_BLOCKS:
+            print(
+                f"WARNING {about['subject']}: its test stories have {len(blocks.n)} blocks of TRs after the "
+                f"skipped seconds, and a p needs {FEWEST_BLOCKS}: which voxels are significant is not known",
+                file=sys.stderr,
+            )
+            continue
         error = np.concatenate([error_at_zero(sums, blocks) for _, sums in cell.read(0, kept)])
         trs = about["train_trs"], error, int(blocks.n.sum())
         p = training_p(cv_r, *trs, len(blocks.n), settings["n_alphas"])

@@ -18,5 +18,7 @@ from .resampling import draw_weights as draw_weights
 from .resampling import jackknife_error as jackknife_error
 from .resampling import mean_scores as mean_scores
 from .resampling import resampled_r as resampled_r
+from .significance import FEWEST_BLOCKS as FEWEST_BLOCKS
 from .significance import false_discovery as false_discovery
+from .significance import one_block_later as one_block_later
 from .significance import permutation_p as permutation_p

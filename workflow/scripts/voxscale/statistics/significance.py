@@ -1,10 +1,12 @@
 """Is a voxel predicted at all? Block permutation for each voxel, false discovery rate over voxels.
 
-Sources: Phipson & Smyth 2010 (doi:10.2202/1544-6115.1585) for (b + 1)/(n + 1); Benjamini & Hochberg 1995.
+Sources: Phipson & Smyth 2010 (doi:10.2202/1544-6115.1585) for (b + 1)/(n + 1); Knijnenburg et al. 2009
+(doi:10.1093/bioinformatics/btp211) for a fitted tail; Benjamini & Hochberg 1995.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +14,9 @@ import numpy as np
 from voxscale.statistics.blocks import centre_stories
 
 _FEWEST_PAIRS = 20  # pairs of blocks to measure the widening with
-_LEAST_WIDENING = 0.25
+FEWEST_BLOCKS = 7  # in 5040 orders: fewer have too large p, and too few pairs of blocks to widen by
+_FEW_BEYOND = 10  # permutations that reach r: with fewer, p is that of the fitted tail
+_TAIL = 100  # largest permuted r that the tail is fitted to
 
 
 def whole_blocks(lengths: Sequence[int], block: int, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -45,6 +49,10 @@ def permutation_p(
     A permutation is the same for all voxels and, with one seed, for all models. The products of every two
     blocks are computed once, so that all permutations are one matrix product.
 
+    Few voxels among many pass a false discovery rate only with a p below 1/(n + 1). Where fewer than 10 of at
+    least 400 permutations reach r, p is therefore that of an exponential tail through the 100 largest, which
+    lies above a normal's: such a p is too large rather than too small. It is not below 1/(number of orders).
+
     Args:
         predicted: (voxels, test TRs).
         observed: (voxels, test TRs).
@@ -53,11 +61,11 @@ def permutation_p(
         skip: TRs left out at the start of each story.
 
     Returns:
-        p: (voxels,) float32, (b + 1)/(n + 1), never 0; NaN where the correlation is undefined.
+        p: (voxels,) float32, never 0; NaN where r is undefined, and with fewer than seven blocks.
     """
     rows, rest = whole_blocks(lengths, block, skip)
     n_blocks = len(rows)
-    if n_blocks < 2 or permutations < 1:
+    if n_blocks < FEWEST_BLOCKS or permutations < 1:
         return np.full(len(predicted), np.nan, np.float32)
     scored = np.concatenate([rows.ravel(), rest])
     order = np.array([np.random.default_rng((seed, i)).permutation(n_blocks) for i in range(permutations)])
@@ -84,8 +92,45 @@ def permutation_p(
         null += ((1 - wider) * mean + fixed)[:, None]
         # Equal up to rounding counts as reached: the real order may be among the permutations.
         beyond = (null >= r[:, None] - 1e-6).sum(1)
-        p[part] = np.where(np.isfinite(r), (beyond + 1) / (permutations + 1), np.nan)
-    return p
+        found = (beyond + 1) / (permutations + 1)
+        few = np.isfinite(r) & (beyond < _FEW_BEYOND)
+        if permutations >= 4 * _TAIL:
+            tail = np.maximum(_tail_p(null[few], r[few]), 1 / math.factorial(n_blocks))
+            found[few] = np.minimum(found[few], tail)
+        p[part] = np.where(np.isfinite(r), found, np.nan)
+    return np.maximum(p, np.finfo(np.float32).tiny, where=np.isfinite(p), out=p)
+
+
+def _tail_p(null: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Share of an exponential tail, fitted to the largest of null (v, permutations), that reaches r: (v,)."""
+    n = null.shape[1]
+    largest = np.partition(null, n - _TAIL - 1, axis=1)[:, n - _TAIL - 1 :]
+    start = largest.min(1)
+    scale = (largest.sum(1) - start) / _TAIL - start
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(scale > 0, _TAIL / n * np.exp(-(r - start) / scale), 1.0)
+
+
+def one_block_later(
+    predicted: np.ndarray, observed: np.ndarray, lengths: Sequence[int], block: int, skip: int = 0
+) -> np.ndarray:
+    """Product of the autocorrelations of prediction and response, one block later: (voxels,).
+
+    Near 0 for haemodynamic responses to speech. Where both drift it is not, blocks are no units that could be
+    permuted or resampled, and p and intervals come out too small.
+
+    Args: as for `permutation_p`.
+    """
+    product = np.ones(len(predicted))
+    for x in (predicted, observed):
+        lagged = own = 0.0
+        for part in np.split(centre_stories(x, lengths, skip), np.cumsum(lengths)[:-1], axis=1):
+            part = part[:, skip:]
+            lagged = lagged + (part[:, block:] * part[:, : max(part.shape[1] - block, 0)]).sum(1)
+            own = own + (part**2).sum(1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            product *= lagged / own
+    return product
 
 
 def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
@@ -93,7 +138,8 @@ def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
     Neighbouring blocks are correlated where they meet. Their products vary together in the real order but not
     in a permuted one, whose spread is too small: p <= 0.05 for 5.5 to 6 % of null voxels at 10 TRs. The
-    shared part is measured where there is no signal, in the products of blocks that are not neighbours.
+    shared part is measured where there is no signal, in the products of blocks that are not neighbours. It
+    never narrows: with few blocks a chance narrowing would multiply the rate of small p by three.
 
     Args:
         products: (v, blocks, blocks) of predicted block b with observed block c.
@@ -109,7 +155,7 @@ def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
     own = np.einsum("vbc,bc->v", (first**2 + second**2) / 2, used, optimize=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = 1 + 2 * follows.sum() / (n + 1) * shared / own
-    return np.sqrt(np.clip(variance, _LEAST_WIDENING, None))
+    return np.sqrt(np.maximum(variance, 1.0))
 
 
 def _unit(x: np.ndarray, scored: np.ndarray, lengths: Sequence[int], skip: int) -> np.ndarray:
