@@ -134,15 +134,15 @@ def entry(folder, modality, cls):
 def compare(ours, plain):
     """(word for it, details) of the layers of an extraction and of plain passes."""
     if sorted(ours) != list(range(len(plain))):
-        return "DIFFERS", f"{len(ours)} layers where a plain pass has {len(plain)}"
+        return "differs", f"{len(ours)} layers where a plain pass has {len(plain)}"
     each = []
     for k, values in enumerate(plain):
         if values.shape != ours[k].shape:
-            return "DIFFERS", f"layer {k} is {ours[k].shape}, of a plain pass {values.shape}"
+            return "differs", f"layer {k} is {ours[k].shape}, of a plain pass {values.shape}"
         each.append(float(np.abs(ours[k] - values).max() / np.abs(values).max()))
     worst = max(each)
     if not worst < LARGEST:
-        return "DIFFERS", f"by {worst:.0e} in layer {each.index(worst)} of {len(plain) - 1}"
+        return "differs", f"by {worst:.0e} in layer {each.index(worst)} of {len(plain) - 1}"
     moved = float(np.abs(np.diff(plain[-1], axis=0)).max() / np.abs(plain[-1]).max())
     return "same", (
         f"to {worst:.0e}" if worst else "exactly"
@@ -174,7 +174,7 @@ def outcome(modality, model_type, cls, folder):
         return "refused", one_line(error, folder)
     except Exception as error:
         traceback.print_exc()
-        return "CRASH", f"{type(error).__name__}: {one_line(error, folder)}"
+        return "fails", f"{type(error).__name__}: {one_line(error, folder)}"
     if modality == "language":
         return compare(found.layers, states_per_word(folder))
     return compare(found.layers, states_per_window(folder, sound(), np.round(clock * RATE).astype(int)))
@@ -191,7 +191,7 @@ def _child(pipe, row):
             found = outcome(*row, Path(folder) / "model")
         except Exception as error:
             traceback.print_exc()
-            found = "NO PLAIN PASS", f"{type(error).__name__}: {one_line(error, folder)}"
+            found = "no plain pass", f"{type(error).__name__}: {one_line(error, folder)}"
     pipe.send((*found, said.getvalue()))
 
 
@@ -204,9 +204,9 @@ def run(row):
     process.start()
     theirs.close()
     try:
-        return ours.recv() if ours.poll(LIMIT_S) else ("CRASH", f"took more than {LIMIT_S} s", "")
+        return ours.recv() if ours.poll(LIMIT_S) else ("fails", f"took more than {LIMIT_S} s", "")
     except EOFError:
-        return "CRASH", "the process died", ""
+        return "fails", "the process died", ""
     finally:
         process.kill()
         process.join()
@@ -254,10 +254,10 @@ config ([../config/README.md](../config/README.md)). `speech_features` does the 
 - **A model whose sound cannot be read alone**, since it needs a text or an image with it.
 
 "Not built" are classes that need a library which is not part of voxscale's environment, or whose default
-configuration transformers itself cannot build.
+configuration transformers itself cannot build. "Fails" are classes that end with an error of transformers.
 """
 HEADS = {"language": "Language models", "speech": "Speech models"}
-ROW = re.compile(r"\| `([^`]+)` \| (\w+) \| (same|DIFFERS|CRASH|refused|not built|NO PLAIN PASS):? (.*) \|")
+ROW = re.compile(r"\| `([^`]+)` \| (\w+) \| (same|differs|fails|refused|not built|no plain pass):? (.*) \|")
 
 
 def read_page():
