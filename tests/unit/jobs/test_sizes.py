@@ -11,14 +11,17 @@ import pytest
 from labs import STORIES, settings, write_bids, write_folder
 from published import heard
 from tiny_models import count_entry
+from workflow.runs import smallest_config
 
 from voxscale.dataset import response_files
 from voxscale.dataset.kinds import open_dataset
 from voxscale.errors import UserError
-from voxscale.jobs import Job, Jobs
+from voxscale.io import write_json
+from voxscale.jobs import Job, Jobs, resources
 from voxscale.jobs.resources import PLAIN
 from voxscale.jobs.sizes import VOXELS, Sizes
 from voxscale.models import MODELS, load_registry
+from voxscale.study import load_study
 from voxscale.study.config import complete, read_yaml
 from voxscale.study.study import Study
 
@@ -127,3 +130,19 @@ def test_memory_covers_what_reading_takes(tmp_path, kind):
     grown, predicted = most - before, need.memory_mb - PLAIN
     assert grown > 30, "too small to tell"
     assert grown < predicted < 3 * grown
+
+
+def test_a_story_added_to_a_written_phantom_has_the_length_of_its_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = tmp_path / "results/phantom/derivative/respdict.json"
+    write_json(written, {"nightbaker": 45, "thelighthousekeeper": 60})
+    sizes = Sizes(load_study(smallest_config()))
+    assert sizes.trs("nightbaker") == sizes.study.dataset.clock("nightbaker").n_response
+    assert sizes.trs("beekeeping") > 10
+
+
+def test_chunks_longer_than_the_training_stories_are_one_line():
+    encoding = complete({"dataset": settings("x", "folder"), "sweeps": {"s": {"models": ["word_rate"]}}})
+    folds = {"kind": "chunks", "n": 5, "chunk_trs": 40, "held_out_share": 0.2}
+    with pytest.raises(UserError, match=r"config key encoding.folds: 16 training TRs hold 0 chunks of 40"):
+        resources.fit([16], 8, 1, 20, encoding["encoding"] | {"folds": folds, "delays": [1]})

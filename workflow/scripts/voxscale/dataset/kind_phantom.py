@@ -55,7 +55,9 @@ class PhantomDataset(Ds003020Layout):
         return set(PHANTOM_REGIONS)
 
     def n_trs(self, story: str) -> int | None:
-        return super().n_trs(story) if self.clocks.exists() else None
+        # A story that has just been added to the config is not yet in the table; a rule writes it again.
+        known = self.clocks.exists() and story in self.all_clocks
+        return super().n_trs(story) if known else None
 
     def check(self) -> None:
         self.stories  # noqa: B018  checks the roles; a rule writes the files

@@ -252,12 +252,14 @@ def fit_bytes(
         union: rows of a kernel that draws share; 0 for none.
 
     Raises:
-        UserError: `encoding.memory_gb` is too little.
+        UserError: `encoding.memory_gb` is too little, or the folds are too many.
     """
     import torch
 
     from voxscale.ridge import RidgeSizes, make_folds, make_plan
 
+    with naming("config key encoding.folds"):
+        folds = make_folds(lengths, encoding["folds"], 0)
     sizes = RidgeSizes(
         n=sum(lengths),
         d=width,
@@ -265,7 +267,7 @@ def fit_bytes(
         m=test,
         voxels=voxels,
         alphas=encoding["alphas"]["n"],
-        folds=tuple((len(fold.held), len(fold.train)) for fold in make_folds(lengths, encoding["folds"], 0)),
+        folds=tuple((len(fold.held), len(fold.train)) for fold in folds),
         union=union,
     )
     memory_gb = encoding["memory_gb"] - own / 1e9
