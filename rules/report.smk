@@ -14,6 +14,7 @@ rule write_report:
         subjects=all_of("describe_subject", "subject_table"),
         what_next=all_of("fit_joint", "what_next"),
         layer_choice=all_of("profile_layers", "layer_choice"),
+        artifact=all_of("measure_artifact", "artifact"),
         template=str(HOME / "workflow/report/report.html.j2"),
         story=str(HOME / "workflow/report/story.yaml"),
     output:

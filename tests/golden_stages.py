@@ -429,6 +429,7 @@ def study_frames() -> dict[str, pd.DataFrame]:
     return found | {
         "voxels": study.voxels(rng, 40),
         "layer_choice": study.layer_choice(),
+        "artifact": study.artifact(rng),
         "what_next": study.joint()[1],
     }
 

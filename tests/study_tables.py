@@ -243,7 +243,8 @@ def artifact(rng: np.random.Generator) -> pd.DataFrame:
                     rows.append(
                         {"model": model, "layer": layer, "subject": subject, "voxel_set": voxel_set}
                         | {"metric": "r"}
-                        | {"cut_s": float(cut), "y": y, "lo": y - 0.01, "hi": y + 0.01, "percent": 0.0}
+                        | {"cut_s": float(cut), "y": y, "lo": y - 0.01, "hi": y + 0.01}
+                        | {"percent": 100 * (at - own) / own}
                         | {"difference": at - own, "difference_lo": at - own - wide}
                         | {"difference_hi": at - own + wide}
                     )

@@ -48,6 +48,7 @@ def tables():
         "voxels": study.voxels(rng, 40),
         "subjects": study.subjects(),
         "layer_choice": study.layer_choice(),
+        "artifact": study.artifact(rng),
         "what_next": study.joint()[1],
     }
 
@@ -205,13 +206,15 @@ def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
 
 def test_claims_that_were_not_computed_are_left_open(tables):
     none = {name: frame.head(0) for name, frame in tables.items()}
-    rows = published_rows(none["laws"], none["summary"], none["law_points"], {}, {})
+    rows = published_rows(none["laws"], none["summary"], none["law_points"], none["artifact"], {}, {})
     assert len(rows) == 8
     assert {row["this study"] for row in rows} == {None}
     summary = tables["summary"].copy()
 
     def stated(summary, stacked=False):
-        found = published_rows(tables["laws"], summary, tables["law_points"], {}, CHIEF, stacked)
+        found = published_rows(
+            tables["laws"], summary, tables["law_points"], tables["artifact"], {}, CHIEF, stacked
+        )
         return {row["claim"]: row["this study"] for row in found}
 
     rows = stated(summary, stacked=True)
@@ -223,9 +226,16 @@ def test_claims_that_were_not_computed_are_left_open(tables):
     )
     rows = stated(layers)
     assert rows["best layers"] == f"{one.family.iloc[0]} at 0.50 of the depth"
-    cut = one.assign(mean_r=0.1, mean_r_uncut=0.12)
-    rows = stated(cut)
-    assert rows["first 100 s of the test story"].startswith("+20% over ")
+    region = tables["artifact"].query("model == 'opt-30b' and voxel_set == 'roi:auditory'")
+    whole, own = (region.query(which).iloc[0] for which in ("cut_s == 0", "difference == 0"))
+    lo, hi = (f"{100 * whole[f'difference_{end}'] / own.y:+.0f}" for end in ("lo", "hi"))
+    said = stated(summary)["first 100 s of the test story"].split("; ")
+    where = f"over auditory (opt-30b, {whole.subject})"
+    first = f"the first 100 s add {whole.percent:+.0f} [{lo}, {hi}] % {where}"
+    assert said[0] == first
+    assert len(said) == summary.subject.nunique(), "the language model of the maps, each subject"
+    assert stated(summary)["best voxel"].startswith("llama-33b: mean signed r² 0.0")
+    assert "[" in stated(summary)["best voxel"].split(";")[0]
 
 
 def test_next_steps_and_checks_are_listed(page):

@@ -23,7 +23,7 @@ NUMBERS: dict[str, int] = {
     "stacking": 2,
     "laws": 1,
     "figures": 1,
-    "report": 1,
+    "report": 2,
 }
 
 

@@ -106,7 +106,9 @@ def _section_tables(
         "laws": [
             *table(
                 "Published numbers and ours",
-                published_rows(laws, summary, tables["law_points"], x_names, chief_laws, stacked),
+                published_rows(
+                    laws, summary, tables["law_points"], tables["artifact"], x_names, chief_laws, stacked
+                ),
             ),
             *table("Slopes of the mean of subjects", content.slope_rows(chief, x_names)),
             *table("Which form fits", content.form_rows(chief[chief.metric == "r2"])),
@@ -155,7 +157,8 @@ def write_report(
 
     Args:
         figures: PNG (with its numbers in a `.csv` file next to it), section and caption of each.
-        tables: frames by name: summary, subjects, voxels, laws, law_points, layer_choice, what_next.
+        tables: frames by name: summary, subjects, voxels, laws, law_points, layer_choice,
+            artifact, what_next.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
         template: `report.html.j2`, in one folder with `story.yaml`.

@@ -9,9 +9,17 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from voxscale.figures import X_UNITS, base_label, format_count, full_training, voxel_set_label
+from voxscale.figures import (
+    X_UNITS,
+    base_label,
+    best_layer,
+    format_count,
+    full_training,
+    voxel_set_label,
+)
 from voxscale.report.content import METRIC, between, percentages
 
+_EARLY_AUDITORY = ("ac", "a1", "auditory")  # regions by these names, in small letters
 _LEAST_R = 0.01  # ASSUME: percentages of a mean score below this mean nothing
 PUBLISHED: dict[str, str] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
 _KINDS = ("language", "speech", "training")  # kinds of law that answer the first of these
@@ -21,15 +29,19 @@ def published_rows(
     laws: pd.DataFrame,
     summary: pd.DataFrame,
     points: pd.DataFrame,
+    artifact: pd.DataFrame,
     x_names: Mapping[str, str],
     chief_laws: Mapping[str, str],
     stacked: bool = False,
 ) -> list[dict[str, Any]]:
     """Every claim of the publication with this study's number; None if it was not computed.
 
+    A number is of what the claim is of, region, models and statistic: never the largest of many.
+
     Args:
         laws, summary: tables of these names.
         points: table `law_points`.
+        artifact: table of that name.
         x_names: what each law runs over.
         chief_laws: the law that answers for language models, for speech models and for training data.
         stacked: whether this study stacks models, which a figure shows.
@@ -45,17 +57,13 @@ def published_rows(
             for row in ours[ours.law == law].itertuples()
         ]
         answers.append("; ".join(mine) or None)
-    networks = summary[summary.modality.isin(["language", "speech"])]
-    largest = full_training(networks)
-    everywhere = pd.concat(
-        [largest, *(full_training(networks, s) for s in networks.voxel_set.unique() if s != "all")]
-    )
+    language = full_training(summary[summary.modality == "language"])
     answers += [
-        _best_voxel(largest),
-        _depths(largest),
+        _largest_model(language, points, chief_laws.get("language", "")),
+        _depths(language),
         "see the figure of stacking gains" if stacked else None,
-        _near_ceiling(everywhere),
-        _inflation(everywhere),
+        "see the figures of noise ceilings" if summary.mean_ccnorm.notna().any() else None,
+        _first_seconds(artifact[artifact.model.isin(language.model)]),
     ]
     return [
         {"claim": claim, "published": published, "this study": mine}
@@ -73,19 +81,24 @@ def _fitted(points: pd.DataFrame, law: Any, x_name: str) -> str:
     return f" (fitted to {len(x)} points, {span})"
 
 
-def _best_voxel(largest: pd.DataFrame) -> str | None:
-    if largest.max_r.isna().all():
+def _largest_model(language: pd.DataFrame, points: pd.DataFrame, law: str) -> str | None:
+    """Mean signed r² and the best voxel of the largest language model, at the layer chosen in training."""
+    chosen = best_layer(language).dropna(subset="max_r")
+    if chosen.empty:
         return None
-    best = largest.dropna(subset="max_r").sort_values("max_r").iloc[-1]
+    largest = chosen[chosen.parameters.fillna(0) == chosen.parameters.fillna(0).max()]
+    best = largest.sort_values("max_r").iloc[-1]
+    found = points[(points.law == law) & (points.model == best.model) & (points.subject == "pooled")]
+    found = found[(found.metric == "r2") & (found.voxel_set == "all")]
+    means = [between(row, "{:.3f}", "y") for row in found.itertuples()] or [f"{largest.mean_r2.mean():.3f}"]
     return (
-        f"r = {best.max_r:.2f} ({best.model}, layer {best.layer}, {best.subject}); "
-        f"highest mean signed r² {largest.mean_r2.max():.3f}"
+        f"{best.model}: mean signed r² {means[0]}; r = {best.max_r:.2f} in the best voxel "
+        f"of the test set (layer {best.layer}, {best.subject}), which is too high, as any maximum is"
     )
 
 
-def _depths(largest: pd.DataFrame) -> str | None:
+def _depths(language: pd.DataFrame) -> str | None:
     """Depth of the layer that is best inside training, of each family with several layers fitted."""
-    language = largest[(largest.modality == "language") & (largest.voxel_set == "all")]
     cells = language.groupby(["family", "model", "subject"])
     found = [
         (family, part.dropna(subset="mean_cv_r").sort_values("mean_cv_r").depth.iloc[-1])
@@ -96,20 +109,21 @@ def _depths(largest: pd.DataFrame) -> str | None:
     return "; ".join(f"{family} at {depth:.2f} of the depth" for family, depth in depths.items()) or None
 
 
-def _near_ceiling(scores: pd.DataFrame) -> str | None:
-    """Where, of all sets of voxels, the mean share of the noise ceiling is largest."""
-    known = scores[scores.mean_ccnorm.notna()]
-    if known.empty:
-        return None
-    best = known.sort_values("mean_ccnorm").iloc[-1]
-    where = voxel_set_label(best.voxel_set)
-    return f"at most {best.mean_ccnorm:.0%} of it on average, over {where} ({best.model}, {best.subject})"
-
-
-def _inflation(scores: pd.DataFrame) -> str | None:
-    """Of the fits that score at all: what keeping the first seconds adds, where it adds most."""
-    known = scores[(scores.mean_r > _LEAST_R) & scores.mean_r_uncut.notna()]
-    if known.empty:
-        return None
-    best = known.assign(share=known.mean_r_uncut / known.mean_r - 1).sort_values("share").iloc[-1]
-    return f"{best.share:+.0%} over {voxel_set_label(best.voxel_set)} ({best.model}, {best.subject})"
+def _first_seconds(artifact: pd.DataFrame) -> str | None:
+    """What the first seconds add to r in early auditory cortex, of each language model and subject."""
+    regions = artifact.voxel_set.str.removeprefix("roi:").str.lower().isin(_EARLY_AUDITORY)
+    rows = artifact[regions & (artifact.metric == "r")]
+    found = []
+    for (model, subject, name), part in rows.groupby(["model", "subject", "voxel_set"], sort=False):
+        own, whole = part[part.difference == 0], part[part.cut_s == 0]
+        base = own.y.to_numpy()
+        if len(own) != 1 or len(whole) != 1 or not base[0] > _LEAST_R or not own.cut_s.item():
+            continue
+        ends = {end: 100 * whole[f"difference_{end}"] / base for end in ("lo", "hi")}
+        row = next(whole.assign(**ends).itertuples())
+        share = between(row, "{:+.0f}", "percent")
+        found.append(
+            f"the first {own.cut_s.item():.0f} s add {share} % over {voxel_set_label(name)} "
+            f"({model}, {subject})"
+        )
+    return "; ".join(found) or None
