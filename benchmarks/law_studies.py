@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
-from simulated_study import chain, correlate, joint_points, nested, resampled
+from simulated_study import chain, correlate, joint_points, nested, resampled, smooth
 
 from voxscale.laws.fit import fit_group
 from voxscale.laws.forms import FORMS, fit_form, implied_quantities
@@ -256,6 +256,37 @@ def significant_voxels(studies: int) -> Iterator[Row]:
             "silent among them",
             "at most 5 %",
             f"{100 * np.mean(false):.1f} %",
+        )
+
+
+def chosen_by(studies: int) -> Iterator[Row]:
+    """Two models that are as good but predict partly other voxels: which does a set of voxels favour?"""
+    train, trs = 800, 300
+    blocks = blocks_of({"test": trs}, 10)
+    found: dict[str, list[float]] = {"the first model": [], "any of the two": []}
+    for seed in range(max(studies // 2, 20)):
+        rng = np.random.default_rng(seed)
+        signal, one, other, noise = smooth(rng.normal(size=(4, 240, train + trs + 50)))[..., : train + trs]
+        part = np.repeat(np.arange(4), 60)[:, None]  # both predict, the first only, the second only, neither
+        y = np.where(part < 3, 0.5, 0.0) * signal + noise
+        models = np.where(part < 2, signal, one), np.where(part % 2 == 0, signal, other)
+        p = []
+        for x in models:
+            error = error_at_zero(block_sums(x[:, train:], y[:, train:], blocks), blocks)
+            cv_r = correlate(x[:, :train], y[:, :train])
+            p.append(training_p(cv_r, train, error, trs, len(blocks.n), 15))
+        r = [correlate(x[:, train:], y[:, train:]) for x in models]
+        for who, values in zip(found, (p[0], np.minimum(2 * np.fmin(*p), 1)), strict=True):
+            chosen = false_discovery(values) <= 0.05
+            found[who].append(r[0][chosen].mean() - r[1][chosen].mean())
+    for who, wanted in zip(found, ("above 0: it favours itself", "near 0"), strict=True):
+        error = np.std(found[who]) / np.sqrt(len(found[who]))
+        label = f"two equally good models of partly other voxels, chosen in training by {who}"
+        yield (
+            label,
+            "mean r of the first less the second",
+            wanted,
+            f"{np.mean(found[who]):+.4f} ± {error:.4f}",
         )
 
 

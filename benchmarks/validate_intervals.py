@@ -245,7 +245,7 @@ PARTS = {
         law_studies.families,
     ),
     "Forms": (law_studies.forms, law_studies.forms_of_studies),
-    "Significant voxels": (law_studies.significant_voxels,),
+    "Significant voxels": (law_studies.significant_voxels, law_studies.chosen_by),
     "Artifact": (law_studies.artifact,),
     "What next": tuple(partial(what_next, name) for name in SURFACES),
     "Layers": (layers,),

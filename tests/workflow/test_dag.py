@@ -14,12 +14,14 @@ from voxscale.study.config import read_yaml
 
 
 def test_one_figure_needs_no_more_than_it_shows(tmp_path):
-    run = snakemake(tmp_path, "--dry-run", "results/figures/score_by_speech_model_size.png")
+    config = demo_config()
+    config["scoring"]["significant_in"] = "maps"
+    run = snakemake(tmp_path, "--dry-run", "results/figures/score_by_speech_model_size.png", config=config)
     assert run.status == 0, run.text
     fitted = [wildcards for rule, wildcards in run.jobs if rule == "fit_encoding"]
     models = {wildcards.split("model=")[1].split(",")[0] for wildcards in fitted}
     # Beside its own models the one that, with one of them, says which voxels are significant.
-    assert models == {*demo_config()["sweeps"]["speech_size"]["models"], "tiny-opt-4"}
+    assert models == {*config["sweeps"]["speech_size"]["models"], "tiny-opt-4"}
     assert run.rules["extract_language_features"] == 1
     assert run.rules["draw_figure"] == 1
     assert "stack_models" not in run.rules

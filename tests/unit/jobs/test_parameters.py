@@ -87,6 +87,7 @@ KEYS = {
     "scoring.block_trs": (5, FITS | RESAMPLED),
     "scoring.permutations": (60, FITS),
     "scoring.fdr": (0.1, {"gather_scores"}),
+    "scoring.significant_in": ("maps", set()),  # other inputs, no other parameters
     "ceiling.floor": (0.2, {"estimate_ceiling"}),
     "bootstrap.draws": (60, RESAMPLED),
     "bootstrap.interval": (0.8, RESAMPLED | {"estimate_ceiling", "draw_figure"}),

@@ -66,7 +66,21 @@ def test_a_law_takes_its_voxel_sets_from_its_models(demo):
         load_study(config)
 
 
-def test_significant_voxels_are_those_of_the_maps_models(demo):
+def test_no_single_model_chooses_the_significant_voxels(demo):
+    study = load_study(demo)
+    trained = {
+        slug
+        for slug in study.grid.used_models
+        if study.registry[slug].modality in ("language", "speech") and not study.registry[slug].untrained
+    }
+    found = [(cell.subject, cell.model) for cell in study.reference_cells]
+    assert sorted(found) == sorted((s, m) for s in study.subjects for m in trained)
+    assert set(study.map_cells) <= set(study.reference_cells)
+    assert {cell.n_train for cell in study.reference_cells} == {cell.n_train for cell in study.map_cells}
+
+
+def test_significant_voxels_can_be_those_of_the_maps_models(demo):
+    demo = merge(demo, {"scoring": {"significant_in": "maps"}})
     study = load_study(demo)
     assert set(study.reference_cells) == set(study.map_cells), "none is chosen by its score"
     models = {study.registry[cell.model].modality: cell.model for cell in study.map_cells}

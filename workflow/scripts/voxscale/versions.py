@@ -19,7 +19,7 @@ NUMBERS: dict[str, int] = {
     "encoding": 4,
     "banded": 4,
     "ceiling": 1,
-    "scores": 3,
+    "scores": 4,
     "stacking": 2,
     "laws": 1,
     "figures": 1,

@@ -216,6 +216,12 @@ def _voxel_table(
             **{name: ceiling[name] for name in ("ccmax", "explainable", "reliable")},
             "decile": pa.array(tenth, pa.int32(), mask=tenth == 0),
             "significant": significant(mine, voxels, settings["fdr"]),
-            "reference": [" or ".join(mine) or "none"] * len(voxels),
+            "reference": [_named(mine)] * len(voxels),
         }
     )
+
+
+def _named(references: Iterable[str]) -> str:
+    """Reference cells in a few words."""
+    names = list(references)
+    return " or ".join(names) or "none" if len(names) < 4 else f"any of {len(names)} models"

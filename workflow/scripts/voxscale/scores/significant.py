@@ -1,4 +1,4 @@
-"""Significant voxels of a study: those that its reference models predict inside the training stories.
+"""Significant voxels of a study: those that any reference model predicts inside the training stories.
 
 Voxels chosen by their significance on a test set score too high on that test set: the more so the shorter it
 is, and most for the model that chose them, so that a law over them is too steep. They are therefore chosen by

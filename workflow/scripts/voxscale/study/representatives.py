@@ -55,20 +55,37 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
     return cells
 
 
-def reference_cells(grid: Grid, registry: Mapping[str, ModelEntry], mapped: Sequence[Cell]) -> list[Cell]:
-    """Cells whose significant voxels are the study's, one of each subject and modality.
+def reference_cells(
+    grid: Grid, registry: Mapping[str, ModelEntry], mapped: Sequence[Cell], chosen_by: str
+) -> list[Cell]:
+    """Cells whose significant voxels are the study's, one of each subject and reference model.
+
+    Where models predict partly other voxels, a set that one of them chooses favours it, so by default all of
+    them choose.
 
     Args:
-        mapped: cells of the brain maps; where a subject lacks one its reference is the widest model's at most
-            training stories.
+        mapped: cells of the brain maps; a model or a subject that has none is represented by the middle one
+            of the layers fitted to the most training stories.
+        chosen_by: `models`: all trained models of language and speech; `maps`: of each modality the model of
+            the maps, else the widest.
     """
-    found: dict[tuple[str, str], Cell] = {}
-    for modality in MAPPED:
-        models = [model for model in models_of(grid, registry, modality) if not registry[model].untrained]
-        rank = {model: (registry[model].width or 0, i) for i, model in enumerate(models)}
-        # The last cell replaces earlier ones, so that a cell of the maps is always chosen.
-        cells = [cell for cell in grid.cells() if cell.model in rank]
-        cells.sort(key=lambda cell: (cell.n_train, rank[cell.model]))
-        for cell in [*cells, *(cell for cell in mapped if cell.model in rank)]:
-            found[cell.subject, modality] = cell
+    fitted: dict[tuple[str, str, str], list[Cell]] = {}
+    for cell in sorted(grid.cells(), key=lambda cell: (cell.n_train, cell.layer)):
+        entry = registry[cell.model]
+        if entry.modality in MAPPED and not entry.untrained:
+            fitted.setdefault((cell.subject, entry.modality, cell.model), []).append(cell)
+    found = {}
+    for key, cells in fitted.items():
+        most = [cell for cell in cells if cell.n_train == cells[-1].n_train]
+        found[key] = next((cell for cell in most if cell in mapped), most[len(most) // 2])
+    if chosen_by == "maps":
+        place = {model: i for i, model in enumerate(grid.used_models)}
+
+        def rank(key: tuple[str, str, str]) -> tuple[bool, int, int, int]:
+            cell = found[key]
+            return cell in mapped, cell.n_train, registry[cell.model].width or 0, place[cell.model]
+
+        found = {
+            key[:2]: found[key] for key in sorted(found, key=rank)
+        }  # the last of a subject and modality stands
     return [found[key] for key in sorted(found)]

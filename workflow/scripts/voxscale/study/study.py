@@ -183,8 +183,9 @@ class Study:
 
     @cached_property
     def reference_cells(self) -> list[Cell]:
-        """Cells whose significant voxels are the study's: of each subject and modality the maps' model."""
-        return reference_cells(self.grid, self.registry, self.map_cells)
+        """Cells whose significant voxels are the study's."""
+        by = self.config["scoring"]["significant_in"]
+        return reference_cells(self.grid, self.registry, self.map_cells, by)
 
     def local_weights(self, model: str) -> list[str]:
         """Files of a model that lies in a folder of the user's own: when they change, its card does."""
