@@ -141,7 +141,7 @@ def test_whisper_reads_the_last_frame_with_sound_in_it(cards, samples):
     last = np.flatnonzero(mel[::2])[-1]  # first convolution: stride 1; second: stride 2; both centred
     window = noise(2.0)[:samples]
     values, _, mask = encoder._inputs([window])
-    assert speech_encoder.last_valid(mask.sum(-1), mask.shape[-1], 100).item() == last
+    assert speech_encoder.last_valid(encoder.model, mask.sum(-1), mask.shape[-1], 100).item() == last
     with torch.no_grad():
         states = encoder.model(values, output_hidden_states=True).hidden_states
     ours = encoder([window])

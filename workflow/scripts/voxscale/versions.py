@@ -13,7 +13,7 @@ NUMBERS: dict[str, int] = {
     "responses": 1,
     "models": 1,
     "text": 1,
-    "speech": 2,
+    "speech": 3,
     "controls": 1,
     "reduced": 1,
     "encoding": 4,

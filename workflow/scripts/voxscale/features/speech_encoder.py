@@ -27,6 +27,7 @@ from voxscale.features.speech_windows import (
     windows_per_batch,
 )
 from voxscale.models import (
+    is_out_of_memory,
     load_model,
     open_extractor,
     pack,
@@ -40,17 +41,28 @@ from voxscale.timeseries import lanczos_weights
 _FRAMES = 1024  # about as many as a long window has
 
 
-def last_valid(valid: torch.Tensor, n_in: int, n_out: int) -> torch.Tensor:
+# Functions of an encoder that give its output frames for so many input frames.
+_LENGTHS = ("_get_subsampling_output_length", "_get_feat_extract_output_lengths")
+_PROBED_S = 2.0  # longest sound that an encoder is tried with
+_CHANGED = 1600  # samples at its end that are changed: at least one frame of any encoder
+
+
+def last_valid(model: Any, valid: torch.Tensor, n_in: int, n_out: int) -> torch.Tensor:
     """Index of the last output frame that is centred on sound, not on padding.
 
-    A validity mask pushed through padded convolutions of total stride n_in / n_out keeps
-    ceil(valid / stride) frames.
+    It follows from the encoder's own function of lengths. Where there is none, a mask pushed through padded
+    convolutions of a whole stride keeps ceil(valid / stride) frames.
 
     Args:
         valid: (batch,) input frames that hold sound.
         n_in, n_out: input and output frames, padding included.
     """
-    return torch.div(valid * n_out + n_in - 1, n_in, rounding_mode="floor") - 1
+    for name in _LENGTHS:
+        if function := getattr(model, name, None):
+            lengths = function(valid)
+            return (lengths[-1] if isinstance(lengths, tuple) else lengths).long() - 1
+    stride = round(n_in / n_out)
+    return torch.div(valid + stride - 1, stride, rounding_mode="floor") - 1
 
 
 class _FrontEnd(torch.nn.Module):
@@ -117,10 +129,11 @@ class SpeechEncoder:
             pack(self.model, _FRAMES)
             put_channels_last(self.model)
             use_blocks(self.model)
-        self.takes_waveform = self.extractor.model_input_names[0] == "input_values"
+        self.takes_waveform = self._takes_waveform()
         # Whisper pads every window to its chunk; such windows may differ in length within a batch.
         self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)
         self._check_windows()
+        self._probe()
         self.shares_front_end = self._can_share()
         if self.shares_front_end:
             self.model.feature_extractor = _FrontEnd(self.model.feature_extractor)
@@ -171,6 +184,53 @@ class SpeechEncoder:
                 f"{self.chunk_samples / RATE:g} s that {self.card['model']} takes; lower it"
             )
 
+    def _takes_waveform(self) -> bool:
+        """Whether the feature extractor gives the samples as they are, not a spectrogram (as AST's does)."""
+        if self.extractor.model_input_names[0] != "input_values" or self.extractor.sampling_rate != RATE:
+            return False
+        made = self.extractor([np.zeros(RATE, np.float32)], sampling_rate=RATE, return_tensors="np")
+        return made["input_values"].shape == (1, RATE)
+
+    @torch.inference_mode()
+    def _probe(self) -> None:
+        """Make sure that the last frame is that of the last sound.
+
+        In layer 0, where a frame sees little of the sound, it moves with the end of the sound, and no other
+        frame moves much more.
+
+        Raises:
+            UserError: it does not, or the model cannot be run on sound alone.
+        """
+        n = max(round(min(self.window_s, _PROBED_S) * RATE), self.minimum)
+        sounds = np.random.default_rng(0).normal(0, 0.1, (2, n)).astype(np.float32)
+        sounds[1, :-_CHANGED] = sounds[0, :-_CHANGED]
+        try:
+            values, arguments, mask = self._inputs(list(sounds))
+            states = self._run(values, arguments, [0]).hidden_states[0]
+            moved = (states[0] - states[1]).abs().float().amax(-1)
+            last = int(self._last(mask, len(moved))[0])
+            right = bool(moved.isfinite().all() and moved[last] > 0.1 * moved.max())
+        except UserError:
+            raise
+        except Exception as error:  # each architecture has exceptions of its own
+            if isinstance(error, RuntimeError) and is_out_of_memory(error):
+                raise
+            detail = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"{self.card['model']}: cannot be run on sound alone ({detail}); use another model"
+            ) from None
+        if not right:
+            raise UserError(
+                f"{self.card['model']}: the end of a sound does not change its last frame as it should; "
+                "use a model whose frames follow the sound"
+            )
+
+    def _last(self, mask: torch.Tensor | None, n_out: int) -> torch.Tensor:
+        """(batch,) index of the last of `n_out` frames that is centred on sound; (1,) where all are."""
+        if mask is None:
+            return torch.tensor([n_out - 1])
+        return last_valid(self.model, mask.sum(-1), mask.shape[-1], n_out)
+
     @property
     def minimum(self) -> int:
         """Fewest samples that give a frame."""
@@ -186,6 +246,8 @@ class SpeechEncoder:
             settings["device"] = str(self.device)
         made = self.extractor(list(windows), return_attention_mask=True, **settings)
         values = made[self.extractor.model_input_names[0]].to(self.device, self.dtype)
+        if "attention_mask" not in made:
+            raise ValueError("its feature extractor does not say which frames are padding")
         mask = made["attention_mask"].to(self.device)
         takes_mask = "attention_mask" in inspect.signature(self.model.forward).parameters
         return values, {"attention_mask": mask} if takes_mask else {}, mask
@@ -205,8 +267,19 @@ class SpeechEncoder:
     def _last_frames(
         self, values: torch.Tensor, arguments: Mapping[str, Any], mask: torch.Tensor | None
     ) -> np.ndarray:
+        output = self._run(values, arguments, self.layers)
+        rows, kept = torch.arange(len(values)), []
+        for layer in self.layers:
+            # What leaves the encoder has passed its final norm; the last of `hidden_states` has not where the
+            # norms stand in front of the blocks (hubert-large, wavlm-large, ...).
+            x = output.last_hidden_state if layer == self.card["n_layers"] else output.hidden_states[layer]
+            last = self._last(mask, x.shape[1]).expand(len(x))
+            kept.append(x[rows.to(x.device), last.to(x.device)].to(self.device, torch.float32))
+        return torch.stack(kept, 1).cpu().numpy()
+
+    def _run(self, values: torch.Tensor, arguments: Mapping[str, Any], layers: Sequence[int]) -> Any:
         try:
-            output = self.model(values, output_hidden_states=self.layers, **arguments)
+            return self.model(values, output_hidden_states=list(layers), **arguments)
         except NotImplementedError:
             # torch's error for weights that are not in memory: WavLM's attention reads its weights without
             # the modules that would load them.
@@ -214,19 +287,6 @@ class SpeechEncoder:
                 f"{self.card['model']}: cannot be run with weights on disk; raise features.max_memory.cpu, "
                 "or leave features.device_map out"
             ) from None
-        rows, kept = torch.arange(len(values)), []
-        for layer in self.layers:
-            # What leaves the encoder has passed its final norm; the last of `hidden_states` has not where the
-            # norms stand in front of the blocks (hubert-large, wavlm-large, ...).
-            x = output.last_hidden_state if layer == self.card["n_layers"] else output.hidden_states[layer]
-            n_out = x.shape[1]
-            last = (
-                torch.full((len(x),), n_out - 1)
-                if mask is None
-                else last_valid(mask.sum(-1), mask.shape[-1], n_out)
-            )
-            kept.append(x[rows.to(x.device), last.to(x.device)].to(self.device, torch.float32))
-        return torch.stack(kept, 1).cpu().numpy()
 
     @torch.inference_mode()
     def front_end(self, samples: np.ndarray) -> torch.Tensor:

@@ -60,7 +60,7 @@ def put_channels_last(model: Any) -> int:
         for layer in model.modules()
         if type(layer) is nn.Conv1d
         and layer.weight.dtype == torch.bfloat16
-        and layer.in_channels > 1
+        and layer.groups < layer.in_channels  # depthwise ones of few channels hang there
         and layer.padding_mode == "zeros"
         and not isinstance(layer.padding, str)
     ]
