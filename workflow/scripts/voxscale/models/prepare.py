@@ -72,14 +72,14 @@ def _check_front(entry: ModelEntry, folder: Path) -> None:
 def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
     from voxscale.models.counting import model_class
 
-    config, kind = whole.get_text_config(), model_class(entry).config_class.model_type
+    with naming(f"{entry.where}: {where}"):
+        config, n_layers = whole.get_text_config(), depth(whole, entry.modality)
+    kind = model_class(entry).config_class.model_type
     if kind not in (whole.model_type, config.model_type):
         raise UserError(
             f"{entry.where}: architecture.class {entry.model_class} is of type {kind}, but {where} "
             f"is of type {whole.model_type}; correct it"
         )
-    with naming(f"{entry.where}: {where}"):
-        n_layers = depth(whole, entry.modality)
     for key, value in {
         "n_layers": n_layers,
         "width": getattr(config, "hidden_size", None),
