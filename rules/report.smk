@@ -12,6 +12,7 @@ rule write_report:
         laws=all_of("fit_law", "laws"),
         law_points=all_of("fit_law", "law_points"),
         subjects=all_of("describe_subject", "subject_table"),
+        joint=all_of("fit_joint", "joint"),
         what_next=all_of("fit_joint", "what_next"),
         layer_choice=all_of("profile_layers", "layer_choice"),
         artifact=all_of("measure_artifact", "artifact"),

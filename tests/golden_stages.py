@@ -383,7 +383,7 @@ def laws(folder: Path) -> dict[str, list[float]]:
 
     sizes = (4, 8, 16, 32, 64)
     study = write_cells(folder, sizes)
-    cells = [(model, layer, subject, n) for model, layer, subject, _ in study.cells for n in (2, 4, 8)]
+    cells = [(model, layer, subject, n) for model, layer, subject, _ in study.cells for n in (2, 4, 6, 8)]
     rows = [
         summary_row(model=model, subject=subject, n_train=n, train_hours=n / 4)
         | {"parameters": 1000 * int(model.split("-")[1]), "width": int(model.split("-")[1])}
@@ -401,10 +401,11 @@ def laws(folder: Path) -> dict[str, list[float]]:
     joint, moments = [folder / f"{name}.parquet" for name in ("joint", "joint_surface", "what_next")], []
     for i, (_, _, _, n) in enumerate(cells):
         moments.append(folder / f"joint-{i}.h5")
-        moments[-1].write_bytes(study.moments[i // 3].read_bytes())
+        moments[-1].write_bytes(study.moments[i // 4].read_bytes())
         with h5py.File(moments[-1], "a") as file:
             file["moments"][:, :, 2:4] *= 1 + 2 / n  # sums of squares: as if noise were added
-    write_joint(cells, moments, *inputs, *joint, {"voxels": ["all"], "n_draws": 1}, settings)
+    spec = {"voxels": ["all"], "n_draws": 1, "n_train": [2, 4, 6, 8], "stories": {"S1": 8, "S2": 8}}
+    write_joint(cells, moments, *inputs, *joint, spec, settings)
     indices = {}
     for size in sizes:
         known = {"n_words": 100, "n_characters": 500 + size, "bits_per_character": 2 - 0.1 * np.log2(size)}
@@ -430,7 +431,8 @@ def study_frames() -> dict[str, pd.DataFrame]:
         "voxels": study.voxels(rng, 40),
         "layer_choice": study.layer_choice(),
         "artifact": study.artifact(rng),
-        "what_next": study.joint()[1],
+        "joint": study.joint()[0],
+        "what_next": study.joint()[2],
     }
 
 

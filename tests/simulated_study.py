@@ -113,7 +113,7 @@ def joint_points(surface, sizes, hours, voxels=20, trs=300, spread=0.06, seed=0,
         weights = draw_weights(own, draws, seed, 0.9, n_blocks)
         y = np.einsum("rdm,rd->rm", scores[:, start : start + own], weights)
         about = {"model": f"m{n:g}", "parameters": n, "n_train": d}
-        points.append(Point(about, d, n_blocks, {"all": y}, {"all": np.ones(2)}))
+        points.append(Point(about, d, n_blocks, {"all": y}, {"all": np.ones(2)}, {"all": (voxels, 0)}))
         start += own
     return points
 
@@ -195,6 +195,7 @@ def write_voxels(path, subjects, voxels, ccmax=0.9, region=None, tenths=False):
             "ccmax": ccmax,
             "explainable": 0.3,
             "reliable": True,
+            "scored": True,
             "decile": i % voxels * 10 // voxels + 1 if tenths else None,
             "significant": True,
             "reference": "none",

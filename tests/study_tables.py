@@ -121,6 +121,7 @@ def law_points(summary: pd.DataFrame, law: str) -> pd.DataFrame:
     cells["group"] = cells.model if law == "training" else cells.family
     long = cells.melt([c for c in cells if c not in ("r", "r2")], ["r", "r2"], "metric", "y")
     long = long.assign(law=law, x_name=x_name, lo=long.y * 0.95, hi=long.y * 1.05, layer_choice="fixed")
+    long = long.assign(n_voxels=400, n_left_out=0)
     return long[tables.SCHEMAS["law_points"].names]
 
 
@@ -130,8 +131,9 @@ def laws(points: pd.DataFrame) -> pd.DataFrame:
     law = points.law.iloc[0]
     for (subject, metric, voxel_set), part in points.groupby(["subject", "metric", "voxel_set"]):
         b, a = np.polyfit(np.log10(part.x), part.y, 1)
-        base = a + b * np.log10(part.x.min())
-        text = f"fitted value at x = {part.x.min():.4g}"
+        middle = np.sqrt(part.x.min() * part.x.max())
+        base = a + b * np.log10(middle)
+        text = f"fitted value at x = {middle:.4g}, the middle of the points"
         quantities = {
             "log_linear": {"a": a, "b": b, "per_decade": b, "percent_per_decade": 100 * b / base},
             "saturating": {
@@ -156,12 +158,17 @@ def laws(points: pd.DataFrame) -> pd.DataFrame:
                         "estimate": value,
                         "lo": value * 0.8,
                         "hi": value * 1.2,
+                        "test_lo": value * 0.9,
+                        "test_hi": value * 1.1,
                         "base": text if parameter.startswith("percent") else None,
                         "n_points": len(part),
                         "rss": 1e-6,
                         "aicc": -40.0 if form == "log_linear" else -42.0,
                         "largest_error": 0.001,
                         "preferred": form == "saturating",
+                        "at_bound": False,
+                        "left_out": None,
+                        "lacking": None,
                     }
                 )
     return _frame("laws", rows)
@@ -181,6 +188,7 @@ def voxels(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
                     "ccmax": float(rng.beta(3, 2)),
                     "explainable": 0.3,
                     "reliable": bool(rng.random() < 0.7),
+                    "scored": True,
                     "decile": 1,
                     "significant": bool(rng.random() < 0.5),
                     "reference": "opt-30b/36",
@@ -282,8 +290,8 @@ def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
     return _frame("stacking", rows)
 
 
-def joint() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`joint_surface` and `what_next`: a plane over the logarithms, its measured points on it."""
+def joint() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """`joint`, `joint_surface` and `what_next`: a plane over the logarithms, its measured points on it."""
 
     def score(n, d):
         return 0.01 + 0.004 * np.log10(n / 1e8) + 0.012 * np.log10(d / 0.5)
@@ -320,7 +328,9 @@ def joint() -> tuple[pd.DataFrame, pd.DataFrame]:
         | {"option": "another subject", "unit": "half width of the mean's interval"}
         | {"gain": -4e-3, "lo": -9e-3, "hi": -2e-3}
     )
-    return _frame("joint_surface", surface), _frame("what_next", options)
+    fits = pd.DataFrame(surface).drop_duplicates("subject")[["subject", "metric", "voxel_set", "form"]]
+    fits = fits.assign(n_parameters=4, n_points=12, preferred=True).to_dict("records")
+    return tuple(map(_frame, ("joint", "joint_surface", "what_next"), (fits, surface, options)))
 
 
 def plateau(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

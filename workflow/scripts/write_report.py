@@ -7,7 +7,10 @@ from voxscale.report import log_notes, write_report
 from voxscale.script import script
 from voxscale.study import PRESETS, read_yaml
 
-TABLES = ("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "artifact", "what_next")
+TABLES = (
+    *("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "artifact"),
+    *("joint", "what_next"),
+)
 
 if "snakemake" in globals():
     with script(snakemake):

@@ -170,10 +170,10 @@ def test_draws_of_the_training_stories_are_shown(drawn):
 
 def test_the_legend_names_the_base_of_its_percentage(drawn):
     stated = " ".join(texts(drawn["score_by_language_model_size"][0]))
-    assert "fitted value at 125M parameters" in stated
+    assert "fitted value at 2.03B parameters" in stated
     assert "per decade [" in stated
     hours = " ".join(texts(drawn["score_by_training_hours"][0]))
-    assert "fitted value at 0.567 h" in hours
+    assert "the middle of the points" in hours
 
 
 def test_a_band_is_drawn_where_the_law_has_one(made):
@@ -271,8 +271,8 @@ def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
 def test_another_subject_is_reported_beside_the_gains(made, drawn):
     stated = "another subject takes\n0.004 (0.002 to 0.009)\nfrom the mean's half width"
     assert any(stated in text for text in texts(drawn["what_next"][0]))
-    surface, options = made["joint"]
-    figure, _ = outlook.draw_what_next(surface, options[options.option != "another subject"])
+    joint, surface, options = made["joint"]
+    figure, _ = outlook.draw_what_next(joint, surface, options[options.option != "another subject"])
     assert not any("another subject" in text for text in texts(figure))
 
 

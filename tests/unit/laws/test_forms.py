@@ -102,16 +102,13 @@ def test_plateau_stays_at_or_below_the_ceiling():
         assert (parameters[:, 0] <= 0.35 + 1e-12).all()
 
 
-def test_percent_names_its_base():
-    parameters = np.array([[-0.1, 0.02]])
-    found = implied_quantities(FORMS["log_linear"], SIZES, parameters)
-    base = -0.1 + 0.02 * np.log10(1.25e8)
+def test_percentages_are_of_the_fitted_value_at_the_middle():
+    found = implied_quantities(FORMS["log_linear"], SIZES, np.array([[-0.1, 0.02]]))
+    at = np.log10(SIZES[[0, -1]]).mean()
     assert found["per_decade"][0][0] == pytest.approx(0.02)
-    assert found["percent_per_decade"][0][0] == pytest.approx(100 * 0.02 / base)
-    assert found["percent_per_decade"][1] == "fitted value at x = 1.25e+08"
-    assert found["percent_over_range"][0][0] == pytest.approx(2 * np.log10(240) / base)
-    below = implied_quantities(FORMS["log_linear"], SIZES, np.array([[-9.0, 0.02]]))
-    assert np.isnan(below["percent_per_decade"][0][0]), "no percentage of a score below zero"
+    for name, decades in (("percent_per_decade", 1), ("percent_over_range", np.log10(240))):
+        rise, base = found[name]
+        assert (rise[0], base[0]) == pytest.approx((0.02 * decades, -0.1 + 0.02 * at))
 
 
 @pytest.mark.parametrize("name", ["log_linear", "power", "saturating"])

@@ -17,6 +17,7 @@ from voxscale.laws.joint import (
     write_joint,
 )
 from voxscale.laws.likelihood import akaike_weights
+from voxscale.laws.minima import design_lacks
 from voxscale.laws.points import Point
 from voxscale.laws.surfaces import SURFACES, fit_surface
 
@@ -116,16 +117,20 @@ def test_intervals_of_the_next_gain_cover_it():
     assert sum(covered) >= 4, "five or six are expected"
 
 
-def test_forms_with_too_few_points_are_reported_and_not_fitted():
+def test_too_small_a_design_gives_no_advice():
     def truth(n, d):
         return 0.1 + 0.03 * np.log10(n / 1e8) + 0.04 * np.log10(d)
 
     points = joint_points(truth, [1e8, 1e9], [1, 4], voxels=4, trs=100, draws=20)
     rows, surface, options = joint_rows("S", points, "all", 0, 0.9)
-    fitted = {row["form"]: np.isfinite(row["rss"]) for row in rows}
-    assert fitted == {"bilinear": False, "curve": True, "powers": False}
-    assert {row["form"] for row in (*surface, *options)} == {"curve"}
-    rows, surface, options = joint_rows("S", points[:3], "all", 0, 0.9)
+    assert {row["form"]: np.isfinite(row["rss"]) for row in rows} == {
+        "bilinear": False,
+        "curve": True,
+        "powers": False,
+    }
+    assert design_lacks(2, 2) == "2 models at 2 training sizes (3 at 4 are needed)"
+    assert design_lacks(3, 4) is None
+    rows, surface, options = joint_rows("S", points, "all", 0, 0.9, missing=["models"])
     assert len(rows) == 3
     assert not any(row["preferred"] or np.isfinite(row["rss"]) for row in rows)
     assert not surface
@@ -137,7 +142,7 @@ def test_another_subject_is_worth_what_the_spread_of_subjects_tells():
 
     def study(n):
         return {
-            f"S{i}": [Point({}, 1.0, 10, {"all": np.array([[y]])}, {})]
+            f"S{i}": [Point({}, 1.0, 10, {"all": np.array([[y]])}, {}, {})]
             for i, y in enumerate(rng.normal(size=n))
         }
 
@@ -158,7 +163,7 @@ def study(tmp_path):
         p, noise = rng.normal(size=(2, 20, 1500))
         observed = p + noise
         for size in (10, 100, 1000):
-            for n_train in (2, 4, 8):
+            for n_train in (2, 4, 8, 16):
                 predicted = p + rng.normal(size=(1, 20, 1500)) * 6 / np.sqrt(n_train) / np.log10(size * 5)
                 cells.append((f"m{size}", 1, subject, n_train))
                 path = tmp_path / f"{subject}-{size}-{n_train}.h5"
@@ -170,19 +175,24 @@ def study(tmp_path):
     return cells, moments, tmp_path
 
 
+SPEC = {"voxels": ["all"], "n_draws": 1, "n_train": [2, 4, 8, 16], "stories": {"S1": 20, "S2": 20}}
+
+
 def test_tables_of_a_study(study):
     cells, moments, folder = study
     outputs = [folder / f"{name}-out.parquet" for name in ("joint", "surface", "next")]
     settings = {"skip_s": 0, "tr_s": 2.0, "draws": 60, "interval": 0.9, "seed": 0, "layer_choice": "cv"}
     inputs = folder / "summary.parquet", folder / "voxels.parquet"
-    write_joint(cells, moments, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)
+    write_joint(cells, moments, *inputs, *outputs, SPEC, settings)
     joint = tables.read("joint", outputs[0]).to_pandas()
     assert set(joint.subject) == {"S1", "S2", "pooled"}
     assert (joint.n_points > joint.n_parameters).all()
     assert joint.groupby(["subject", "metric"]).preferred.sum().eq(1).all()
     surface = tables.read("joint_surface", outputs[1]).to_pandas()
     seen = surface[surface.observed.notna() & (surface.metric == "r")]
-    assert len(seen) >= 27
+    assert len(seen) >= 36
+    assert joint.lacking.isna().all()
+    assert joint.left_out.isna().all()
     assert (seen.fitted - seen.observed).abs().max() < 0.05
     table = tables.read("what_next", outputs[2]).to_pandas()
     more = table[(table.option == "one more hour") & (table.unit == "metric") & (table.metric == "r")]
@@ -193,4 +203,4 @@ def test_tables_of_a_study(study):
     one = [i for i, cell in enumerate(cells) if cell[0] == "m10"]
     some = [cells[i] for i in one], [moments[i] for i in one]
     with pytest.raises(UserError, match=r"joint\.sweep: needs at least two models"):
-        write_joint(*some, *inputs, *outputs, {"voxels": ["all"], "n_draws": 1}, settings)
+        write_joint(*some, *inputs, *outputs, SPEC, settings)

@@ -52,6 +52,7 @@ def test_bits_come_from_the_feature_files(tmp_path):
     index = tmp_path / "m.h5"
     feature_store.write_feature_index(index, files)
     full = {"layer": 1, "n_train": 3, "x_name": "parameters", "lo": 0.0, "hi": 1.0, "n_draws": 1}
+    full |= {"n_voxels": 100, "n_left_out": 0}
     rows = [point("m", 10.0, 0.1, **full, layer_choice="fixed")]
     tables.write("law_points", rows, tmp_path / "points.parquet")
     outputs = tmp_path / "plateau.parquet", tmp_path / "fits.parquet"

@@ -49,7 +49,8 @@ def tables():
         "subjects": study.subjects(),
         "layer_choice": study.layer_choice(),
         "artifact": study.artifact(rng),
-        "what_next": study.joint()[1],
+        "joint": study.joint()[0],
+        "what_next": study.joint()[2],
     }
 
 
@@ -188,13 +189,14 @@ def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):
         tables["laws"]
         .query(
             "law == 'language' and subject == 'pooled' and metric == 'r2' and voxel_set == 'all'"
-            " and form == 'log_linear' and parameter == 'percent_per_decade'"
+            " and form == 'log_linear'"
         )
-        .iloc[0]
+        .set_index("parameter")
     )
-    stated = f"{fit.estimate:+.0f} [{fit.lo:+.0f}, {fit.hi:+.0f}] % per decade on signed r²"
-    assert stated in page
-    assert "fitted value at 125M parameters" in page
+    slope, share = fit.loc["per_decade"], fit.loc["percent_per_decade"]
+    stated = f"signed r²: {slope.estimate:+.2g} [{slope.lo:+.2g}, {slope.hi:+.2g}] per decade; "
+    stated += f"{share.estimate:+.0f} [{share.lo:+.0f}, {share.hi:+.0f}] % of the fitted value at 2.03B"
+    assert stated in page, "the absolute gain first"
     points = tables["law_points"].query("law == 'language' and subject == 'pooled' and metric == 'r2'")
     points = points[points.voxel_set == "all"]
     sizes = f"fitted to {len(points)} points, 125M to {style.format_count(points.x.max())} parameters"
@@ -252,30 +254,58 @@ def test_config_words_stand_in_the_story(page):
 
 
 def test_warnings_name_what_and_where(tables):
-    stated = " ".join(report_warnings.warnings(tables["summary"], tables["laws"], ["a note"]))
-    assert stated.startswith("a note")
-    assert (
-        "More than 5% of the significant voxels take the largest ridge alpha of the grid in "
-        "3 of 78 fits (at most 7%: mel, layer 0, UTS01, 27 stories); raise encoding.alphas.log10_max."
-        in stated
+    stated = " ".join(
+        report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], ["a note"])
     )
+    assert stated.startswith("a note")
+    assert "ridge alpha" not in stated, "only a control is at the end of the grid"
     assert "UTS02: 2." in stated
     assert "p > n" in stated
     assert "fewer than 6 points: speech, training" in stated
-    low = tables["summary"].assign(share_alpha_low=tables["summary"].share_alpha_edge)
-    stated = report_warnings.warnings(low, tables["laws"])[0]
-    assert "take the smallest ridge alpha" in stated
-    assert stated.endswith("lower encoding.alphas.log10_min.")
-    good = tables["summary"].assign(share_alpha_edge=0.05, n_nan=0, wide=False)
-    assert report_warnings.warnings(good, tables["laws"].assign(n_points=9)) == []
+    joint, summary = tables["joint"], tables["summary"].assign(n_nan=0, wide=False)
+    edge = np.where((summary.model == "opt-30b") & (summary.subject == "UTS01"), 0.08, 0.01)
+    low = report_warnings.warnings(
+        summary.assign(share_alpha_edge=edge, share_alpha_low=edge), tables["laws"], joint
+    )[0]
+    assert low == (
+        "More than 5% of the significant voxels take the smallest ridge alpha of the grid in 1 of 27 fits of "
+        "models to all training stories (at most 8%: opt-30b, layer 36, UTS01); lower "
+        "encoding.alphas.log10_min."
+    )
+    laws = tables["laws"].assign(n_points=9)
+    two = summary.assign(share_alpha_edge=edge, share_alpha_low=edge, n_voxels=25)
+    assert report_warnings.warnings(two, laws, joint) == [], "two voxels are no ground for advice"
+    assert report_warnings.warnings(summary, laws, joint) == []
+
+
+def test_what_is_left_out_lacking_or_differs_by_metric_is_said(tables):
+    summary, laws = tables["summary"].assign(n_nan=0, wide=False), tables["laws"].assign(n_points=9)
+    summary["n_voxels"] = summary.n_voxels.mask(summary.model == "mel", 0)
+    mine = (laws.law == "language") & (laws.subject == "pooled")
+    laws["left_out"] = laws.left_out.mask(mine & (laws.voxel_set == "roi:sts"), "UTS02 (no voxel)")
+    laws["lacking"] = laws.lacking.mask(laws.law == "speech", "2 models (4 are needed)")
+    laws["preferred"] = (laws.form == "saturating") != (laws.metric == "r")
+    joint = tables["joint"].assign(lacking="2 models at 2 training sizes (3 at 4 are needed)")
+    stated = " ".join(report_warnings.warnings(summary, laws, joint))
+    assert "mel, layer 0, UTS01, 27 stories has no score at all" in stated
+    assert "Law language leaves out UTS02 (no voxel): pooled, roi:sts, all." in stated
+    assert "Law speech has too little for a conclusion: 2 models (4 are needed)." in stated
+    assert "Law language: the preferred form differs by metric" in stated
+    assert "No next step is advised: 2 models at 2 training sizes" in stated
+    tiles = content.facts(tables | {"laws": laws}, content.x_names(CONFIG), CHIEF)
+    assert not any("speech law" in tile["label"] for tile in tiles), "no headline from too little"
+    some = summary[(summary.model != "opt-30b") | (summary.subject == "UTS01")]
+    some = some[(some.model != "opt-13b") | (some.n_train < 27)]
+    stated = " ".join(report_warnings.warnings(some, laws, joint))
+    assert "Means over subjects are over some of them only for opt-30b (UTS01)." in stated
 
 
 def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
     laws = tables["laws"].assign(n_points=9)
     few = laws[laws.law == "language"].assign(n_points=3)
     parts = [laws, few.assign(points="narrow"), few.assign(group="OPT"), few.assign(voxel_set="roi:sts")]
-    stated = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts)))
-    assert "fewer than five points" not in stated
+    stated = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts), tables["joint"]))
+    assert "fewer than 6 points" not in stated
 
 
 def test_untrained_models_are_controls(tables, tmp_path):
@@ -287,16 +317,19 @@ def test_untrained_models_are_controls(tables, tmp_path):
     assert counts[0] == counts[1] + 1
 
 
-def test_tiles_tell_their_intervals(tables):
+def test_tiles_give_the_absolute_rise_first(tables):
     tiles = content.facts(tables, content.x_names(CONFIG), CHIEF)
-    percent = [tile for tile in tiles if tile["value"].endswith("%")]
-    assert percent
-    assert all(re.match(r"\[[+−\d]+, [+−\d]+\] ", tile["label"]) for tile in percent)
-    endless = tables["laws"].assign(hi=np.inf)
-    tiles = content.facts(tables | {"laws": endless}, content.x_names(CONFIG), CHIEF)
-    assert any(re.match(r"\[[+−\d]+, ∞\] ", tile["label"]) for tile in tiles)
-    assert content.between(endless.iloc[0]).endswith(", ∞]")
-    assert "[" not in content.between(endless.assign(lo=np.nan).iloc[0])
+    laws = [tile for tile in tiles if "per decade" in tile["label"]]
+    assert len(laws) == 3
+    for tile in laws:
+        assert re.fullmatch(r"[+-][\d.e-]+", tile["value"])
+        assert re.match(r"\[[+\d.e-]+, [+\d.e-]+\] \w+ law, signed r² per decade; \+\d+ \[", tile["label"])
+    nothing = tables["laws"].parameter == "percent_per_decade"
+    unknown = tables["laws"].assign(estimate=tables["laws"].estimate.mask(nothing))
+    tiles = content.facts(tables | {"laws": unknown}, content.x_names(CONFIG), CHIEF)
+    assert not any("%" in tile["label"] for tile in tiles), "no percentage of a score that may be 0"
+    assert content.between(unknown[nothing].iloc[0]).startswith("–")
+    assert "[" not in content.between(unknown.assign(lo=np.nan).iloc[0])
 
 
 def test_warnings_of_the_study_s_own_logs_are_reported_once(tmp_path):

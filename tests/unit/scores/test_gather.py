@@ -134,15 +134,24 @@ def test_significant_voxels_are_those_of_the_references_whatever_is_gathered(stu
     assert voxels.roi.isna().all()
 
 
-def test_voxels_without_a_score_are_counted_and_never_zero(study, tmp_path):
+def test_every_mean_is_over_the_voxels_that_all_cells_score(study, tmp_path):
     columns = cell_columns(seed=3, draws=1, model="a", layer=2)
     columns["r"][:4] = np.nan
-    path = tmp_path / "nan.parquet"
+    path, silent = tmp_path / "nan.parquet", tmp_path / "silent.parquet"
     tables.write("scores", columns, path)
-    summary = run(study, paths=[*study["paths"], path])[1]
-    row = summary[(summary.layer == 2)].set_index("voxel_set").loc["all"]
-    assert (row.n_voxels, row.n_nan) == (VOXELS - 4, 4)
-    assert row.mean_r == pytest.approx(np.nanmean(columns["r"]))
+    tables.write("scores", cell_columns(draws=1, layer=3) | {"r": np.full(VOXELS, np.nan)}, silent)
+    _, summary, voxels = run(study, paths=[*study["paths"], path, silent])
+    assert voxels.scored.tolist() == [False] * 4 + [True] * (VOXELS - 4)
+    every = summary[summary.voxel_set == "all"].set_index(["layer", "n_train", "draw"])
+    known = every.drop(index=3)
+    assert (known.n_voxels == VOXELS - 4).all(), "also those of cells that score all voxels"
+    assert (known.n_nan == 4).all()
+    assert known.loc[(2, 3, 0), "mean_r"] == pytest.approx(columns["r"][4:].mean())
+    assert known.loc[(1, 3, 1), "mean_r"] == pytest.approx(cell_columns()["r"][VOXELS + 4 :].mean())
+    assert every.loc[(3, 3, 0), "n_voxels"] == 0, "a cell without any score takes no voxel from the others"
+    mine = read_sets(study["outputs"][2])["UTS01"]
+    assert mine.choose(["all"], "x")["all"].sum() == VOXELS - 4
+    assert (mine.left_out("all"), mine.left_out("reliable")) == (4, 0)
 
 
 def test_sets_come_back_by_subject(study):

@@ -20,7 +20,8 @@ def test_room_and_share_of_the_ceiling(tmp_path):
     voxels = [
         dict.fromkeys(tables.SCHEMAS["voxels"].names)
         | {"subject": "S", "voxel": v, "explainable": 0.5}
-        | {"ccmax": ccmax, "reliable": v != 2, "significant": True, "reference": "none"}
+        | {"ccmax": ccmax, "reliable": v != 2, "scored": True, "significant": True}
+        | {"reference": "none"}
         for v, ccmax in enumerate((0.5, 0.8, 0.9, 0.7))
     ]
     tables.write("scores", rows, tmp_path / "scores.parquet")

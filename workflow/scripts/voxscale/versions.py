@@ -19,11 +19,11 @@ NUMBERS: dict[str, int] = {
     "encoding": 4,
     "banded": 4,
     "ceiling": 1,
-    "scores": 4,
+    "scores": 5,
     "stacking": 2,
-    "laws": 1,
-    "figures": 1,
-    "report": 2,
+    "laws": 2,
+    "figures": 2,
+    "report": 3,
 }
 
 

@@ -18,20 +18,26 @@ AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the
 
 
 @style.house
-def draw_what_next(joint_surface: pd.DataFrame, what_next: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw_what_next(
+    joint: pd.DataFrame, joint_surface: pd.DataFrame, what_next: pd.DataFrame
+) -> tuple[Figure, pd.DataFrame]:
     """Left: fitted score over parameters and hours, with lines of equal score. Right: gain of each next step.
 
     Args:
-        joint_surface, what_next: tables of these names.
+        joint, joint_surface, what_next: tables of these names.
     """
-    surface, options = choose(joint_surface), choose(what_next)
-    mean_of = mean_of_subjects(surface)
+    joint, surface, options = choose(joint), choose(joint_surface), choose(what_next)
+    mean_of = mean_of_subjects(joint)
     fitted = surface[surface.subject == mean_of]
+    said = joint[joint.subject == mean_of]
     if fitted.empty:
-        return style.sentence("No joint law: it needs two or more models, each at two training sizes.")
+        lacking = next(iter(said.lacking.dropna()), "no form can be fitted to the points")
+        return style.sentence(f"No next step is advised: {lacking}.")
     figure, (left, right) = style.grid(1, 2, height=3.6, width_ratios=[1.3, 1])
     _draw_surface(figure, left, fitted)
     _draw_options(right, options, mean_of)
+    for text in said.left_out.dropna().unique():
+        figure.text(0.01, -0.02, f"left out: {text}", fontsize=7)
     data = pd.concat([fitted.assign(series="surface"), options.assign(series="option")], ignore_index=True)
     return figure, data
 

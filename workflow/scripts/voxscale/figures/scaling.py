@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ AXES = {
 }
 X_UNITS = {"hours": "h", "width": "dimensions", "trs": "TRs", "parameters_non_embedding": "parameters"}
 FORM = "log_linear"  # of the law that is drawn: the published percentages are of it
+DATA = ("hours", "stories", "trs")
 DASH, DOTS = (0, (5, 2)), (0, (1.2, 1.4))
 
 
@@ -38,25 +40,24 @@ def base_label(base: str, x_name: str) -> str:
 
 
 def _law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
-    """A law in words: slope per decade, and the same as a percentage of its named base.
+    """A law in words: slope per decade, the same as a percentage of its named base, and what it lacks.
 
     Args:
         fit: rows of one fit in table `laws`, one per parameter.
     """
     rows = fit.set_index("parameter")
     apart = ", an intercept per family" if rows.index.str.startswith("offset:").any() else ""
-    lines = [f"{rows.form.iloc[0].replace('_', '-')} law{apart},", f"{interval:.0%} interval:"]
-    if not apart:
-        lines = [" ".join(lines)]
-    if "per_decade" in rows.index:
-        slope = rows.loc["per_decade"]
-        text = f"{slope.estimate:+.2g} per decade [{slope.lo:+.2g}, {slope.hi:+.2g}]"
-        lines.append(text.replace("-", "\u2212"))
-    if "percent_per_decade" in rows.index:
-        share = rows.loc["percent_per_decade"]
+    holds = "" if x_name in DATA else " for models drawn anew"
+    lines = [f"{rows.form.iloc[0].replace('_', '-')} law{apart},", f"{interval:.0%} interval{holds}:"]
+    slope, share = rows.loc["per_decade"], rows.loc["percent_per_decade"]
+    ends = "" if np.isnan(slope.lo) else f" [{slope.lo:+.2g}, {slope.hi:+.2g}]"
+    lines.append(f"{slope.estimate:+.2g} per decade{ends}".replace("-", "\u2212"))
+    if pd.notna(share.estimate):
         shown = [style.format_signed(value) for value in (share.estimate, share.lo, share.hi)]
-        lines.append(f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the")
-        lines.append(base_label(share.base, x_name))
+        lines += [f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the", base_label(share.base, x_name)]
+    for column, text in (("left_out", "left out"), ("lacking", "too little to conclude")):
+        if pd.notna(said := rows[column].iloc[0]):
+            lines += textwrap.wrap(f"{text}: {said}", 44)
     return "\n".join(lines)
 
 
@@ -165,7 +166,7 @@ def _draw_panel(
             lines += _draw_families(axes, fit, points)
             handles.append(style.key(_law_text(fit, interval, x_name), style.LAW, linestyle=DASH))
         best = mine[mine.preferred]
-        if len(best) and best.form.iloc[0] != FORM and best.estimate.notna().all():
+        if len(best) and best.form.iloc[0] != FORM:
             lines.append(_draw_line(axes, best, band.iloc[:0], points.x, DOTS))
             text = f"{best.form.iloc[0].replace('_', '-')} law (preferred)"
             handles.append(style.key(text, style.LAW, linestyle=DOTS))
@@ -214,7 +215,7 @@ def _draws(summary: pd.DataFrame, points: pd.DataFrame, voxel_set: str, x_name: 
     keys = ["subject", "model", "layer", "n_train"]
     several = points[points.n_draws > 1][keys].drop_duplicates()
     rows = summary[summary.voxel_set == voxel_set].merge(several, on=keys)
-    if x_name not in ("hours", "stories", "trs") or rows.empty:
+    if x_name not in DATA or rows.empty:
         return pd.DataFrame(columns=[*keys, "draw", "x", "y"])
     x = {"hours": rows.train_hours, "stories": rows.n_train, "trs": rows.train_trs}[x_name]
     return rows[[*keys, "draw"]].assign(x=x.astype(float), y=rows.mean_r2)

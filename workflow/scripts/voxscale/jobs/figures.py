@@ -99,10 +99,10 @@ FIGURES = (
         "score_by_language_model_size",
         "Score against the size of the language model. One line per subject, the mean of subjects in black; "
         "the shape of a marker is the model's family. The dashed line is the law fitted to the mean of "
-        "subjects. Its band is the interval from resampling blocks of test TRs (the same draws for every "
-        "model) and refitting: it is the interval of a law through these models, and does not say how far "
-        "another model may lie from it. The legend gives the slope in absolute units per tenfold size, and "
-        "as a percentage of the named score.",
+        "subjects. Its band is the interval of the law for models drawn anew: blocks of test TRs are "
+        "resampled (the same draws for every model), and models scatter about the law as these do. The "
+        "table of slopes also has the narrower interval of these models. The legend gives the slope in "
+        "absolute units per tenfold size, and as a percentage of the named score.",
     ),
     _law_figure(
         "speech",
@@ -206,7 +206,7 @@ FIGURES = (
         "each form as often as it is likely to be the best, so that the intervals include how uncertain the "
         "form is. How often such intervals contain the truth of simulated studies is in docs/validation.md; "
         "they do not include how far a next model may lie from the law.",
-        inputs=lambda study: {"joint_surface": ONE, "what_next": ONE},
+        inputs=lambda study: {"joint": ONE, "joint_surface": ONE, "what_next": ONE},
         when=lambda study: bool(study.joint_cells),
     ),
     Figure(

@@ -3,5 +3,8 @@ from .api import fit_law as fit_law
 from .fit import write_law as write_law
 from .forms import FORMS as FORMS
 from .joint import write_joint as write_joint
+from .minima import FEWEST as FEWEST
+from .minima import JUDGED as JUDGED
+from .minima import design_lacks as design_lacks
 from .plateau import write_plateau as write_plateau
-from .points import POOLED as POOLED
+from .pooling import POOLED as POOLED

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxscale.laws.forms import FORMS, fit_form, implied_quantities, largest_error
-from voxscale.statistics import interval
+from voxscale.laws.fit import fit_group
+from voxscale.laws.forms import FORMS
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,10 @@ class Law:
     Attributes:
         form: its name, one of `FORMS`.
         parameters: name -> estimate.
-        intervals: name -> (lo, hi), of each parameter and of `per_decade`; empty without resamples.
-        implied: `per_decade` (rise over the first decade of x); the same and the rise over the whole range in
-            percent of the fitted value at the smallest x (`percent_per_decade`, `percent_over_range`).
+        intervals: name -> (lo, hi), of each parameter and implied quantity; empty without resamples.
+        implied: `per_decade`, the rise over the decade around the middle of log x; the same and the rise over
+            the whole range in percent of the fitted value at the middle (`percent_per_decade`,
+            `percent_over_range`), NaN where that may be 0.
         rss: residual sum of squares.
         largest_error: prediction minus observation at the largest x, by a fit to the other points; NaN if
             these are too few.
@@ -45,6 +46,7 @@ def fit_law(
     resamples: np.ndarray | None = None,
     n_blocks: int | None = None,
     level: float = 0.9,
+    over_models: bool = False,
 ) -> Law:
     """Fit one form of scaling law by least squares.
 
@@ -55,6 +57,8 @@ def fit_law(
         resamples: (resamples, points) scores from bootstrap resamples of the test set, for intervals.
         n_blocks: number of independent units of the test set that were resampled; needed with `resamples`.
         level: coverage of the intervals.
+        over_models: whether points are models, which may lie off the law: intervals then also hold for other
+            models, drawn anew.
 
     Raises:
         ValueError: an unknown form, points that are not finite, x at or below 0, or too few points.
@@ -88,19 +92,13 @@ def fit_law(
                 f"resamples have shape {resamples.shape}; give (resamples, {len(x)}), and n_blocks with them"
             )
         studies = np.concatenate([studies, resamples])
-    fitted, rss = fit_form(chosen, x, studies, ceiling)
-    values = {name: fitted[:, i] for i, name in enumerate(chosen.parameters)}
-    implied = {name: found for name, (found, _) in implied_quantities(chosen, x, fitted).items()}
-    intervals = {}
-    if resamples is not None:
-        for name, found in (values | {"per_decade": implied["per_decade"]}).items():
-            lo, hi = interval(found[0], found[1:], level, n_blocks)
-            intervals[name] = float(lo), float(hi)
+    rows, _ = fit_group(x, studies, ceiling, [form], level, n_blocks or 0, over_models=over_models)
+    estimates = {row["parameter"]: row["estimate"] for row in rows}
     return Law(
         form,
-        {name: float(found[0]) for name, found in values.items()},
-        intervals,
-        {name: float(found[0]) for name, found in implied.items()},
-        float(rss[0]),
-        largest_error(chosen, x, y, ceiling),
+        {name: estimates[name] for name in chosen.parameters},
+        {} if resamples is None else {row["parameter"]: (row["lo"], row["hi"]) for row in rows},
+        {name: value for name, value in estimates.items() if name not in chosen.parameters},
+        rows[0]["rss"],
+        rows[0]["largest_error"],
     )

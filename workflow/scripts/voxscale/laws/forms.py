@@ -198,23 +198,43 @@ def largest_error(
 
 def implied_quantities(
     form: LawForm, x: np.ndarray, parameters: np.ndarray
-) -> dict[str, tuple[np.ndarray, str | None]]:
-    """Quantities that all forms share: name -> (values (studies,), the base of a percentage).
+) -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
+    """Quantities that all forms share: name -> (rise (studies,), the base (studies,) that it is a share of).
 
-    per_decade: rise over the first decade from the smallest x, in the metric. percent_per_decade: the same as
-    a percentage of the fitted value at the smallest x. percent_over_range: rise from smallest to largest x.
+    per_decade: rise over the decade around the middle of the points, in the metric. percent_per_decade: the
+    same as a share of the fitted value at the middle. percent_over_range: rise from smallest to largest x, as
+    a share of the same.
     """
-    first, tenfold, last = (form.value(np.array([at]), parameters)[..., 0] for at in stations(x))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        base = np.where(first > 0, first, np.nan)
-        text = f"fitted value at x = {x.min():.4g}"
-        return {
-            "per_decade": (tenfold - first, None),
-            "percent_per_decade": (100 * (tenfold - first) / base, text),
-            "percent_over_range": (100 * (last - first) / base, f"{text}, up to x = {x.max():.4g}"),
-        }
+    at = middle(x)
+    decade, whole = (at / np.sqrt(10), at * np.sqrt(10)), (x.min(), x.max())
+    base = form.value(np.array([at]), parameters)[..., 0]
+    rise, over = (np.diff(form.value(np.array(ends), parameters))[..., 0] for ends in (decade, whole))
+    return {
+        "per_decade": (rise, None),
+        "percent_per_decade": (rise, base),
+        "percent_over_range": (over, base),
+    }
 
 
-def stations(x: np.ndarray) -> tuple[float, float, float]:
-    """Smallest x, ten times that, and largest x: where percentages are taken."""
-    return x.min(), 10 * x.min(), x.max()
+def middle(x: np.ndarray) -> float:
+    """The middle of the points on a logarithmic axis, where percentages have their base."""
+    return float(np.sqrt(x.min() * x.max()))
+
+
+def at_bound(form: LawForm, x: np.ndarray, parameters: np.ndarray, ceiling: float) -> set[str]:
+    """Parameters (n,) that are at a bound: the ceiling, a flat law, an end of the values searched."""
+    if not np.isfinite(parameters).all():
+        return set()
+    found = dict(zip(form.parameters, parameters, strict=True))
+    at = set()
+    if form.bounded and not 0 < found["c"] < ceiling * (1 - 1e-6):
+        at.add("c")
+    if form.constant and form.bounded and found["a"] <= 0:
+        at |= {"a", form.parameters[-1]}
+    if len(form.grid):
+        last = form.parameters[-1]
+        value = found[last] / np.exp(np.log(x).mean()) if last == "k" else found[last]
+        near = np.abs(form.grid[[1, -1]] - form.grid[[0, -2]]) / 100
+        if value < form.grid[0] + near[0] or value > form.grid[-1] - near[1]:
+            at.add(last)
+    return at

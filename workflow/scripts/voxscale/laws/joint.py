@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 
 from voxscale.errors import UserError
 from voxscale.io import tables
-from voxscale.laws.fit import preferred_form
+from voxscale.laws.fit import preferred_form, split_scored, with_pool
 from voxscale.laws.likelihood import aicc, akaike_weights, resampled_covariance, surface_deviance
-from voxscale.laws.points import POOLED, Point, points_provenance, read_points
+from voxscale.laws.minima import design_lacks, lacking
+from voxscale.laws.points import Point, points_provenance, read_points
+from voxscale.laws.pooling import POOLED
 from voxscale.laws.surfaces import SURFACES, FittedSurface, fit_surface
 from voxscale.statistics import METRICS, interval, outer_share
 
@@ -93,7 +96,11 @@ def another_subject(
     """
     from scipy import stats
 
-    best = [max(point.y[name][0, m] for point in mine) for key, mine in points.items() if key != POOLED]
+    best = [
+        max(scored)
+        for subject, mine in points.items()
+        if subject != POOLED and (scored := [point.y[name][0, m] for point in mine if point.has(name)])
+    ]
     s = len(best)
     if s < 2:
         return None
@@ -104,17 +111,20 @@ def another_subject(
 
 
 def joint_rows(
-    subject: str, mine: Sequence[Point], name: str, m: int, level: float
+    subject: str, mine: Sequence[Point], name: str, m: int, level: float, missing: Sequence[str] = ()
 ) -> tuple[list[dict], list[dict], list[dict]]:
-    """Rows of tables `joint`, `joint_surface` and `what_next` for one subject, set and metric."""
+    """Rows of tables `joint`, `joint_surface` and `what_next` for one subject, set and metric.
+
+    Args:
+        mine: points that have a score over the set.
+        missing: what there is too little of: without a preferred form there is no surface and no next step.
+    """
     n = np.array([point.about["parameters"] for point in mine], float)
     d = np.array([point.x for point in mine])
     y = np.stack([point.y[name][:, m] for point in mine], 1)
     y = y[np.isfinite(y).all(1)]
-    if len(y) < 2 or len(np.unique(n)) < 2 or len(np.unique(d)) < 2:
-        return [], [], []
     ceiling = max(point.ceiling[name][m] for point in mine)
-    n_blocks = mine[0].n_blocks
+    n_blocks = min(point.n_blocks for point in mine)
     key = {"subject": subject, "metric": METRICS[m], "voxel_set": name}
     covariance = resampled_covariance(y[1:], n_blocks)
     fits, judged, deviances, rows = {}, {}, {}, []
@@ -122,14 +132,13 @@ def joint_rows(
         row = key | {"form": form, "n_parameters": surface.n_parameters, "n_points": len(n)}
         row |= dict.fromkeys(("rss", "aicc", "corner_error"), np.nan)
         rows.append(row)
-        if len(n) <= surface.n_parameters:
+        if len(n) <= surface.n_parameters or missing:
             continue
         fits[form] = fit_surface(surface, n, d, y, ceiling)
         deviances[form] = surface_deviance(surface, n, d, y[0], covariance, ceiling)
         row["rss"] = float(fits[form].rss[0])
-        row["aicc"] = aicc(deviances[form], len(n), surface.n_parameters)
+        row["aicc"] = judged[form] = aicc(deviances[form], len(n), surface.n_parameters)
         row["corner_error"] = corner_error(form, n, d, y[0], ceiling)
-        judged[form] = row["aicc"], abs(row["corner_error"])
     best = preferred_form(judged)
     rows = [row | {"preferred": row["form"] == best} for row in rows]
     if best is None:
@@ -148,9 +157,13 @@ def joint_rows(
     options = {form: what_next(fit, n.max(), d.max(), sizes[-1] / sizes[-2]) for form, fit in fits.items()}
     counts = {form: SURFACES[form].n_parameters for form in deviances}
     each = share_out(akaike_weights(deviances, counts, len(n), n_blocks), len(y) - 1)
+    now = fits[best].value(n.max(), d.max())
+    no_base = not interval(now[0], now[1:], level, n_blocks)[0] > 0
     for i, (option, unit, _) in enumerate(options[best]):
         gains = np.array([options[form][i][2][1 + resample] for resample, form in enumerate(each)])
         gain, lo, hi = _median_interval(gains, level, n_blocks)
+        if no_base and unit.startswith("%"):
+            gain = lo = hi = np.nan
         next_rows.append(key | {"option": option, "unit": unit, "gain": gain, "lo": lo, "hi": hi})
     return rows, surface_rows, next_rows
 
@@ -167,6 +180,16 @@ def _median_interval(gains: np.ndarray, level: float, n_blocks: int) -> tuple[fl
     share = outer_share(level, n_blocks)
     lo, hi = np.quantile(known, [share, 1 - share], method="nearest")
     return float(gain), float(lo), float(hi)
+
+
+def _lacking(scored: Sequence[Point], name: str) -> list[str]:
+    """What there is too little of for a next step, in words."""
+    if not scored:
+        return ["no point has a score"]
+    models = len({point.about["parameters"] for point in scored})
+    sizes = min(Counter(point.about["parameters"] for point in scored).values())
+    found = lacking(min(p.n_blocks for p in scored), min(p.n_voxels[name][0] for p in scored))
+    return [*found, *([design] if (design := design_lacks(models, sizes)) else [])]
 
 
 def write_joint(
@@ -197,15 +220,22 @@ def write_joint(
     for point in itertools.chain(*points.values()):
         if not point.about["parameters"]:
             raise UserError(f"{where}.sweep: model {point.about['model']} has no parameters; leave it out")
+    points, lost = with_pool(points, spec, "hours")
     found: tuple[list[dict], list[dict], list[dict]] = ([], [], [])
     for subject, mine in points.items():
-        for name, m in itertools.product(mine[0].y, range(len(METRICS))):
-            for rows, new in zip(found, joint_rows(subject, mine, name, m, level), strict=True):
-                rows += new
-            if subject == POOLED and (change := another_subject(points, name, m, level)):
-                row = {"subject": subject, "metric": METRICS[m], "voxel_set": name, "form": "none"}
-                row |= {"option": "another subject", "unit": "half width of the mean's interval"}
-                found[2].append(row | dict(zip(("gain", "lo", "hi"), change, strict=True)))
+        for name in dict.fromkeys(name for point in mine for name in point.y):
+            scored, silent = split_scored(mine, name)
+            without = [*(lost.get(name, []) if subject == POOLED else []), *silent]
+            missing = _lacking(scored, name)
+            said = {"left_out": "; ".join(without) or None, "lacking": "; ".join(missing) or None}
+            for m, metric in enumerate(METRICS) if scored else ():
+                new = joint_rows(subject, scored, name, m, level, missing)
+                for rows, more in zip(found, ([row | said for row in new[0]], *new[1:]), strict=True):
+                    rows += more
+                if subject == POOLED and (change := another_subject(points, name, m, level)):
+                    row = {"subject": subject, "metric": metric, "voxel_set": name, "form": "none"}
+                    row |= {"option": "another subject", "unit": "half width of the mean's interval"}
+                    found[2].append(row | dict(zip(("gain", "lo", "hi"), change, strict=True)))
     provenance = points_provenance(points, spec, settings)
     names = ("joint", "joint_surface", "what_next")
     for name, rows, path in zip(names, found, (output, output_surface, output_next), strict=True):

@@ -23,7 +23,6 @@ from voxscale.provenance import collect
 from voxscale.scores import cell_scores, check_same_test, read_sets
 from voxscale.statistics import METRICS, TimeBlocks, block_counts, draw_weights, require_blocks, skipped_trs
 
-POOLED = "pooled"
 DATA = {"hours": "train_hours", "stories": "n_train", "trs": "train_trs"}
 _X_COLUMNS = DATA | {name: name for name in ("parameters", "parameters_non_embedding", "width")}
 
@@ -38,6 +37,8 @@ class Point:
         n_blocks: number of test blocks that are scored.
         y: set -> (resamples, metrics); row 0 is the real test set.
         ceiling: set -> (metrics,) largest score that the noise ceilings of its voxels allow.
+        n_voxels: set -> number of voxels averaged, and of those left out because some cell does not score
+            them.
     """
 
     about: Mapping[str, Any]
@@ -45,6 +46,11 @@ class Point:
     n_blocks: int
     y: Mapping[str, np.ndarray]
     ceiling: Mapping[str, np.ndarray]
+    n_voxels: Mapping[str, tuple[int, int]]
+
+    def has(self, name: str) -> bool:
+        """Whether it has a score over a set of voxels."""
+        return name in self.y and bool(np.isfinite(self.y[name][0]).all())
 
 
 def _describe_cells(
@@ -93,7 +99,9 @@ def choose_cells(about: Mapping[tuple, dict], x: str, layer_choice: str) -> list
     layers: dict[tuple, list[tuple]] = {}
     for cell in about:
         layers.setdefault((cell[0], *cell[2:]), []).append(cell)
-    chosen = [max(group, key=lambda cell: about[cell][rank]) for group in layers.values()]
+    chosen = [
+        max(group, key=lambda cell: np.nan_to_num(about[cell][rank], nan=-2)) for group in layers.values()
+    ]
     if x in DATA:
         return chosen
     most = {subject: max(cell[3] for cell in chosen if cell[2] == subject) for _, _, subject, _ in chosen}
@@ -150,7 +158,9 @@ def score_points(
             len(scores), settings["draws"], settings["seed"], settings["interval"], n_blocks
         )
         y = dict(zip(sets, np.einsum("drsm,rd->srm", scores, weights), strict=True))
-        point = Point(about[cell], about[cell]["x"], n_blocks, y, ceiling_bounds(mine.ccmax, sets))
+        counts_of = {name: (int(inside.sum()), mine.left_out(name)) for name, inside in sets.items()}
+        bounds = ceiling_bounds(mine.ccmax, sets)
+        point = Point(about[cell], about[cell]["x"], n_blocks, y, bounds, counts_of)
         points.setdefault(mine.subject, []).append(point)
     return points
 
@@ -177,39 +187,6 @@ def _block_counts(cells: Mapping[tuple, MomentsFile], settings: Mapping[str, Any
     return counts
 
 
-def pool(points: Mapping[str, list[Point]], over_models: bool) -> list[Point]:
-    """Mean over subjects at the points that all of them have.
-
-    ASSUME: the law is about these subjects; the pooled interval does not extend to others.
-    """
-
-    def key(point: Point) -> tuple:
-        return (point.about["model"],) if over_models else (point.about["model"], point.about["n_train"])
-
-    by_subject = [{key(point): point for point in mine} for mine in points.values()]
-    pooled = []
-    for shared in by_subject[0]:
-        if not all(shared in mine for mine in by_subject):
-            continue
-        same = [mine[shared] for mine in by_subject]
-        sets = [name for name in same[0].y if all(name in point.y for point in same)]
-        layers = {point.about["layer"] for point in same}
-        pooled.append(
-            Point(
-                same[0].about
-                | {
-                    "layer": layers.pop() if len(layers) == 1 else None,
-                    "wide": any(point.about["wide"] for point in same),
-                },
-                float(np.mean([point.x for point in same])),
-                min(point.n_blocks for point in same),
-                {name: np.mean([point.y[name] for point in same], 0) for name in sets},
-                {name: np.mean([point.ceiling[name] for point in same], 0) for name in sets},
-            )
-        )
-    return pooled
-
-
 def read_points(
     cells: Sequence[Sequence[Any]],
     moments: Sequence[str | Path],
@@ -220,7 +197,7 @@ def read_points(
     where: str,
     settings: Mapping[str, Any],
 ) -> dict[str, list[Point]]:
-    """Points of a law from its cells: of every subject and, if there are several, of their mean.
+    """Points of a law from its cells, of every subject.
 
     Args:
         cells: (model, layer, subject, n_train) of a sweep.
@@ -234,10 +211,7 @@ def read_points(
     about = _describe_cells(tables.read("summary", summary), cells, x, where, spec["n_draws"])
     files = dict(zip(map(tuple, cells), moments, strict=True))
     chosen = {cell: files[cell] for cell in choose_cells(about, x, settings["layer_choice"])}
-    points = score_points(chosen, about, voxels, spec["voxels"], where, settings)
-    if len(points) > 1 and (pooled := pool(points, x not in DATA)):
-        points = points | {POOLED: pooled}
-    return points
+    return score_points(chosen, about, voxels, spec["voxels"], where, settings)
 
 
 def points_provenance(

@@ -26,7 +26,8 @@ class Surface:
         name: of the form.
         linear, nonlinear: names of its parameters.
         ranges: (lowest, highest) of each nonlinear parameter, spaced by their logarithm.
-        design: (n, d, *nonlinear) -> (points, linear) matrix; n and d in units of their geometric means.
+        design: (n, d, *nonlinear) -> (..., points, linear) matrices, of nonlinear parameters (..., 1); n and
+            d (points,) in units of their geometric means.
         plateau: whether the first column is a plateau, which is at most the ceiling.
     """
 
@@ -48,12 +49,12 @@ def _bilinear(n: np.ndarray, d: np.ndarray) -> np.ndarray:
     return np.stack([np.ones_like(n), n, d, n * d], -1)
 
 
-def _curve(n: np.ndarray, d: np.ndarray, k: float) -> np.ndarray:
+def _curve(n: np.ndarray, d: np.ndarray, k: np.ndarray) -> np.ndarray:
     share = d / (d + k)
     return np.stack([share, np.log10(n) * share], -1)
 
 
-def _powers(n: np.ndarray, d: np.ndarray, alpha: float, beta: float) -> np.ndarray:
+def _powers(n: np.ndarray, d: np.ndarray, alpha: np.ndarray, beta: np.ndarray) -> np.ndarray:
     size, data = n**-alpha, d**-beta
     return np.stack([np.ones_like(size), -size, -data], -1)
 
@@ -143,14 +144,14 @@ def fit_surface(
     nonlinear = np.full((studies, len(surface.nonlinear)), np.nan)
 
     def search(rows: np.ndarray, ranges: list[tuple[float, float]]) -> None:
-        cells = list(itertools.product(*(np.geomspace(low, high, _STEPS) for low, high in ranges)))
-        designs = whiten @ np.stack([surface.design(u, v, *values) for values in cells])
+        cells = np.array(list(itertools.product(*(np.geomspace(low, high, _STEPS) for low, high in ranges))))
+        designs = whiten @ surface.design(u, v, *cells.T[..., None])
         found, rss = _solve(designs, y[rows], plateau)
         first = rss.argmin(0)
         here = rss[first, np.arange(len(rows))]
         better = here < best[rows]
         linear[rows[better]] = found[first, np.arange(len(rows))][better]
-        nonlinear[rows[better]] = np.array(cells)[first][better]
+        nonlinear[rows[better]] = cells[first][better]
         best[rows] = np.minimum(best[rows], here)
 
     search(np.arange(studies), list(surface.ranges))

@@ -57,7 +57,8 @@ def cell(value: Any) -> str:
 
 def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     """`estimate [lo, hi]`, without the bracket if it has no interval."""
-    text = form.format(getattr(row, column))
+    value = getattr(row, column)
+    text = "–" if np.isnan(value) else form.format(value)
     if np.isnan(row.lo) or np.isnan(row.hi):
         return text
     lo, hi = (form.format(end) if np.isfinite(end) else format_signed(end) for end in (row.lo, row.hi))
@@ -88,14 +89,16 @@ def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str,
     """
     rows = []
     for named, fit, parameters in _fits(laws[laws.form == "log_linear"]):
-        first, slope = fit.iloc[0], parameters.get("per_decade")
-        percent = parameters.get("percent_per_decade")
+        first, slope, percent = fit.iloc[0], parameters["per_decade"], parameters["percent_per_decade"]
         kept = "" if first.points == "all" else f" ({first.points})"
         shown = {
             "points": f"{first.n_points}{kept}",
-            "per decade": between(slope, "{:+.2g}") if slope else None,
-            "% per decade": between(percent, "{:+.0f}") if percent else None,
-            "of the": base_label(percent.base, x_names.get(first.law, "x")) if percent else None,
+            "per decade": between(slope, "{:+.2g}"),
+            "of these models, or data": f"[{slope.test_lo:+.2g}, {slope.test_hi:+.2g}]",
+            "% per decade": between(percent, "{:+.0f}"),
+            "of the": base_label(percent.base, x_names.get(first.law, "x")),
+            "left out": first.left_out or None,
+            "too little": first.lacking or None,
         }
         rows.append(named | shown)
     return rows
@@ -110,12 +113,16 @@ def form_rows(laws: pd.DataFrame) -> list[dict[str, Any]]:
         shown = {
             "points": first.points,
             "form": first.form.replace("_", "-") + (", preferred" if first.preferred else ""),
-            "parameters": "; ".join(f"{row.parameter} {between(row)}" for row in values) or "–",
+            "parameters": "; ".join(map(_parameter, values)) or "–",
             "AICc": float(first.aicc),
             "error at the largest": float(first.largest_error),
         }
         rows.append(named | shown)
     return rows
+
+
+def _parameter(row: Any) -> str:
+    return f"{row.parameter} {between(row)}{' (at its bound)' if row.at_bound else ''}"
 
 
 def x_names(config: Mapping[str, Any]) -> dict[str, str]:
@@ -130,12 +137,27 @@ def chief(laws: pd.DataFrame) -> pd.DataFrame:
     return laws[(laws.subject == mean_of_subjects(laws)) & (laws.voxel_set == "all") & whole]
 
 
-def percentages(laws: pd.DataFrame) -> pd.DataFrame:
-    """Percent per decade of the chief log-linear laws."""
+def headlines(laws: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Of the chief log-linear laws: law, metric, and rows by parameter."""
     fits = chief(laws)
-    return fits[
-        (fits.points == "all") & (fits.form == "log_linear") & (fits.parameter == "percent_per_decade")
-    ]
+    fits = fits[(fits.points == "all") & (fits.form == "log_linear")]
+    for (law, metric, _), fit in fits.groupby(["law", "metric", "group"], sort=False):
+        yield law, metric, fit.set_index("parameter")
+
+
+def rise(fit: pd.DataFrame, x_name: str) -> tuple[str, str]:
+    """The rise per decade, and the same as a percentage; empty where the fitted value may be 0.
+
+    Args:
+        fit: rows of one fit by parameter.
+    """
+    share = fit.loc["percent_per_decade"]
+    percent = (
+        ""
+        if pd.isna(share.estimate)
+        else f"{between(share, '{:+.0f}')} % of the {base_label(share.base, x_name)}"
+    )
+    return between(fit.loc["per_decade"], "{:+.2g}"), percent
 
 
 def _who(subject: str) -> str:
@@ -270,13 +292,11 @@ def facts(
     found.append({"value": str(models), "label": "language and speech models"})
     fits = summary[summary.voxel_set == "all"]
     found.append({"value": f"{len(fits):,}", "label": "encoding models fitted, each to every voxel"})
-    slopes = percentages(laws)
-    slopes = slopes[slopes.metric == "r2"]
     for kind, law in chief_laws.items():
-        for row in slopes[slopes.law == law].itertuples():
-            base = base_label(row.base, x_names.get(law, "x"))
-            label = f"{kind} law, signed r² per decade, of the {base}"
-            if not (np.isnan(row.lo) or np.isnan(row.hi)):
-                label = f"[{format_signed(row.lo)}, {format_signed(row.hi)}] {label}"
-            found.append({"value": f"{format_signed(row.estimate)} %", "label": label})
+        for name, metric, fit in headlines(laws):
+            if (name, metric) == (law, "r2") and pd.isna(fit.lacking.iloc[0]):
+                slope, percent = rise(fit, x_names.get(law, "x"))
+                value, _, ends = slope.partition(" ")
+                label = " ".join(filter(None, [ends, f"{kind} law, signed r² per decade"]))
+                found.append({"value": value, "label": f"{label}; {percent}" if percent else label})
     return found

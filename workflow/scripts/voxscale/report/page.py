@@ -20,6 +20,7 @@ from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
 
 _CSV_BYTES = 200_000  # larger tables stay in the file next to the figure
+_LEAST = {"r": 0.02, "r2": 0.002}  # ASSUME: a percentage of a mean score below these means nothing
 _PAPER = "Antonello, Vaidya & Huth, Scaling laws for language encoding models in fMRI, arXiv 2305.11863"
 
 
@@ -74,7 +75,7 @@ def _choice_rows(choice: pd.DataFrame) -> list[dict[str, Any]]:
             "layer chosen in training": row.by_cv,
             "layer chosen on the test set": row.by_test,
             "optimism": row.optimism,
-            "optimism, %": 100 * row.optimism / row.by_cv if row.by_cv else float("nan"),
+            "optimism, %": 100 * row.optimism / row.by_cv if row.by_cv > _LEAST[row.metric] else float("nan"),
         }
         for row in mean[["by_cv", "by_test", "optimism"]].mean().itertuples()
     ]
@@ -158,7 +159,7 @@ def write_report(
     Args:
         figures: PNG (with its numbers in a `.csv` file next to it), section and caption of each.
         tables: frames by name: summary, subjects, voxels, laws, law_points, layer_choice,
-            artifact, what_next.
+            artifact, joint, what_next.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
         template: `report.html.j2`, in one folder with `story.yaml`.
@@ -175,7 +176,7 @@ def write_report(
     tables = {**tables, "summary": summary.assign(modality=summary.modality.mask(control, "control"))}
     chief_laws = chief_laws or {}
     shown = _section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
-    warned = report_warnings.warnings(tables["summary"], tables["laws"], notes)
+    warned = report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))
     codes = [

@@ -11,13 +11,12 @@ import yaml
 
 from voxscale.figures import (
     X_UNITS,
-    base_label,
     best_layer,
     format_count,
     full_training,
     voxel_set_label,
 )
-from voxscale.report.content import METRIC, between, percentages
+from voxscale.report.content import METRIC, between, headlines, rise
 
 _EARLY_AUDITORY = ("ac", "a1", "auditory")  # regions by these names, in small letters
 _LEAST_R = 0.01  # ASSUME: percentages of a mean score below this mean nothing
@@ -46,16 +45,17 @@ def published_rows(
         chief_laws: the law that answers for language models, for speech models and for training data.
         stacked: whether this study stacks models, which a figure shows.
     """
-    ours = percentages(laws)
     answers: list[str | None] = []
     for kind in _KINDS:
         law = chief_laws.get(kind, "")
         x = x_names.get(law, "x")
-        mine = [
-            f"{between(row, '{:+.0f}')} % per decade on {METRIC[row.metric]}, "
-            f"of the {base_label(row.base, x)}{_fitted(points, row, x)}"
-            for row in ours[ours.law == law].itertuples()
-        ]
+        mine = []
+        for name, metric, fit in headlines(laws):
+            if name == law and pd.isna(fit.lacking.iloc[0]):
+                said = " per decade; ".join(filter(None, rise(fit, x)))
+                mine.append(f"{METRIC[metric]}: {said} per decade{_fitted(points, fit.iloc[0], x)}")
+            elif name == law:
+                mine.append(f"{METRIC[metric]}: not stated, too little: {fit.lacking.iloc[0]}")
         answers.append("; ".join(mine) or None)
     language = full_training(summary[summary.modality == "language"])
     answers += [

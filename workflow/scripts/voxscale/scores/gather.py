@@ -46,6 +46,24 @@ def read_cell(path: str | Path) -> Iterator[tuple[tuple[Any, ...], pa.Table]]:
         yield tuple(first[name] for name in _KEY), part
 
 
+def _unscored(paths: Iterable[str | Path]) -> dict[str, np.ndarray]:
+    """Voxels of each subject that some cell or draw does not score.
+
+    A draw without any score, such as that of a feature that never varies, does not count: it would leave no
+    voxel for the others.
+    """
+    found: dict[str, list[np.ndarray]] = {}
+    for path in paths:
+        part = tables.read("scores", path, ["subject", "voxel", "draw", "r"])
+        draw, voxel, missing = (part[name].to_numpy() for name in ("draw", "voxel", "r"))
+        missing = ~np.isfinite(missing)
+        for each in np.unique(draw[missing]):
+            mine = draw == each
+            if not missing[mine].all():
+                found.setdefault(part["subject"][0].as_py(), []).append(voxel[mine & missing])
+    return {subject: np.unique(np.concatenate(parts)) for subject, parts in found.items()}
+
+
 def _write_cells(
     paths: Sequence[str | Path], output: str | Path, provenance: Mapping[str, Any]
 ) -> Iterator[tuple[str | Path, tuple[Any, ...], pa.Table]]:
@@ -73,13 +91,12 @@ def _write_cells(
 
 
 def _set_means(
-    columns: Mapping[str, np.ndarray], sets: Mapping[str, np.ndarray], ccmax: np.ndarray, fdr: float
+    columns: Mapping[str, np.ndarray], subject: VoxelSets, ccmax: np.ndarray, fdr: float
 ) -> Iterator[dict[str, Any]]:
-    """Scores of one draw of one cell, averaged over each set of voxels. Voxels without a score are counted.
+    """Scores of one draw of one cell, averaged over the scored voxels of each set; the others are counted.
 
     Args:
         columns: of table `scores`, (voxels,) each.
-        sets: name -> (voxels,) bool.
         ccmax: (voxels,) ceiling, NaN where it is unreliable.
     """
     r = columns["r"].astype(np.float64)
@@ -91,6 +108,7 @@ def _set_means(
         "ccnorm": columns["r_ceiling"] / np.where(ccmax > 0, ccmax, np.nan),
     }
     q = false_discovery(columns["p"])
+    sets = {name: inside & subject.scored for name, inside in subject.members.items()}
     member = np.array(list(sets.values()), np.float64)  # (sets, voxels)
     stack = np.array(list(values.values()))
     known = np.isfinite(stack)
@@ -103,7 +121,7 @@ def _set_means(
         yield {
             "voxel_set": name,
             "n_voxels": n,
-            "n_nan": int(inside.sum()) - n,
+            "n_nan": int(subject.members[name].sum()) - n,
             **{f"mean_{key}": float(value) for key, value in zip(values, mean, strict=True)},
             "median_r": float(np.median(r[scored])) if n else np.nan,
             "max_r": float(r[scored].max()) if n else np.nan,
@@ -156,7 +174,11 @@ def gather_scores(
     provenance = collect(**settings)
     models = _read_cards(cards, families)
     known = reference_p(references, settings)
-    parts = [_voxel_table(tables.read("ceiling", path), voxel_tables, known, settings) for path in ceilings]
+    unscored = _unscored(scores)
+    parts = [
+        _voxel_table(tables.read("ceiling", path), voxel_tables, known, unscored, settings)
+        for path in ceilings
+    ]
     subjects = {found.subject: found for found in map(sets_of, parts)}
     rows = []
     for path, key, part in _write_cells(scores, output_scores, provenance):
@@ -191,13 +213,14 @@ def _summary_rows(
         "wide": features > trs,
     }
     ccmax = np.where(subject.members["reliable"], subject.ccmax, np.nan)
-    return [cell | about | row for row in _set_means(columns, subject.members, ccmax, fdr)]
+    return [cell | about | row for row in _set_means(columns, subject, ccmax, fdr)]
 
 
 def _voxel_table(
     ceiling: pa.Table,
     voxel_tables: Mapping[str, str | Path | None],
     references: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]],
+    unscored: Mapping[str, np.ndarray],
     settings: Mapping[str, Any],
 ) -> pa.Table:
     """Table `voxels` of one subject."""
@@ -214,6 +237,7 @@ def _voxel_table(
             "vertex": pa.array([row.get("vertex") for row in about], pa.int32()),
             "roi": pa.array([row.get("roi") or None for row in about], pa.string()),
             **{name: ceiling[name] for name in ("ccmax", "explainable", "reliable")},
+            "scored": ~np.isin(voxels, unscored.get(subject, [])),
             "decile": pa.array(tenth, pa.int32(), mask=tenth == 0),
             "significant": significant(mine, voxels, settings["fdr"]),
             "reference": [_named(mine)] * len(voxels),

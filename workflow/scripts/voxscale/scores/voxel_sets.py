@@ -24,16 +24,19 @@ class VoxelSets:
         subject: its name.
         voxels: (voxels,) columns of the dataset's response files.
         members: name of a set -> (voxels,) bool.
+        scored: (voxels,) bool: every cell and draw that was gathered scores the voxel. Means are over these,
+            so that all cells are compared on the same voxels.
         ccmax: (voxels,) noise ceiling; where it is undefined, 0 if a voxel varies over repeats, else NaN.
     """
 
     subject: str
     voxels: np.ndarray
     members: dict[str, np.ndarray]
+    scored: np.ndarray
     ccmax: np.ndarray
 
     def choose(self, wanted: Sequence[str], where: str) -> dict[str, np.ndarray]:
-        """The sets of these names; `rois` and `deciles` mean all of their kind.
+        """Scored voxels of the sets of these names; `rois` and `deciles` mean all of their kind.
 
         Args:
             where: the config key that names them.
@@ -47,8 +50,12 @@ class VoxelSets:
             if not matching and name not in _GROUPS:
                 known = ", ".join([key for key in self.members if not key.startswith("decile:")] + [*_GROUPS])
                 raise UserError(f"{where}: {self.subject} has no voxel set {name}; use one of {known}")
-            chosen |= {key: self.members[key] for key in matching}
+            chosen |= {key: self.members[key] & self.scored for key in matching}
         return chosen
+
+    def left_out(self, name: str) -> int:
+        """Number of voxels of a set that some cell or draw does not score."""
+        return int((self.members[name] & ~self.scored).sum())
 
 
 def is_wanted(name: str, wanted: Sequence[str]) -> bool:
@@ -76,7 +83,8 @@ def sets_of(table: pa.Table) -> VoxelSets:
         members |= {f"decile:{i}": tenth == i for i in range(1, 11)}
     varies = np.isfinite(table["explainable"].to_numpy())
     ccmax = np.where(varies, np.nan_to_num(table["ccmax"].to_numpy()), np.nan)
-    return VoxelSets(table["subject"][0].as_py(), table["voxel"].to_numpy(), members, ccmax)
+    scored = table["scored"].to_numpy()
+    return VoxelSets(table["subject"][0].as_py(), table["voxel"].to_numpy(), members, scored, ccmax)
 
 
 def read_sets(path: str | Path) -> dict[str, VoxelSets]:

@@ -70,6 +70,8 @@ def interval(
     share = outer_share(level, n_units, run)
     resampled = np.asarray(resampled, np.float64)
     empty = ~np.isfinite(resampled).any(0) | (n_units <= 1)
+    if empty.all():
+        return np.full(empty.shape, np.nan)[()], np.full(empty.shape, np.nan)[()]
     filled = np.where(empty, 0.0, resampled)
     shift = estimate - np.nanmedian(filled, 0)
     if share * len(resampled) < 0.5:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from voxscale.errors import UserError, hint, naming
 from voxscale.io import read_json
+from voxscale.laws import FEWEST
 from voxscale.models import ModelEntry
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
 from voxscale.study.settings import bootstrap_settings, law_drawn
 from voxscale.study.study import Study
 
 RESERVED = ("all", "maps")  # selections of cells that every study has
-FEWEST = 3  # points of a law
 CONTEXT = ("unit", "max_context", "restart_at")  # what a model's entry may say otherwise than `features.text`
 WORD_TOKENS = 1.1  # ASSUME: of a word, in any tokenizer; most have 1.2 to 1.5 for English
 

@@ -107,7 +107,14 @@ def law_spec(study: Study, law: str) -> dict[str, Any]:
     spec = {key: value for key, value in study.config["laws"][law].items() if key != "drawn"}
     speech = any(study.registry[model].modality == "speech" for model in study.law_models(law))
     voxels = ["all", "significant", *(["rois"] if speech else [])]
-    return {"voxels": voxels, "n_draws": study.config["sweeps"][spec["sweep"]]["draws"], **spec}
+    return {"voxels": voxels, **_sweep_spec(study, spec["sweep"]), **spec}
+
+
+def _sweep_spec(study: Study, sweep: str) -> dict[str, Any]:
+    """Of a sweep: draws, the training sizes asked for, and what `all` is in each subject."""
+    spec = study.config["sweeps"][sweep]
+    stories = {subject: len(mine) for subject, mine in study.grid.training.items()}
+    return {"n_draws": spec["draws"], "n_train": spec["n_train"], "stories": stories}
 
 
 def law_drawn(study: Study, law: str) -> list[str]:
@@ -128,5 +135,4 @@ def law_drawn(study: Study, law: str) -> list[str]:
 def joint_spec(study: Study) -> dict[str, Any]:
     """What changes the joint law: voxel sets and draws of its sweep."""
     joint = study.config["joint"]
-    n_draws = study.config["sweeps"][joint["sweep"]]["draws"]
-    return {"voxels": joint.get("voxels", ["all"]), "n_draws": n_draws}
+    return {"voxels": joint.get("voxels", ["all"]), **_sweep_spec(study, joint["sweep"])}

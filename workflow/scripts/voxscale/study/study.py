@@ -11,6 +11,7 @@ from typing import Any
 from voxscale.cortex import NO_PLACES
 from voxscale.dataset import Dataset, read_voxels
 from voxscale.errors import UserError, hint
+from voxscale.laws import design_lacks
 from voxscale.models import ModelEntry
 from voxscale.provenance import hash_config
 from voxscale.study.chief_laws import chief_laws
@@ -91,7 +92,20 @@ class Study:
             *self.dataset.notes,
             *timing_notes(self.config),
             *self._fold_notes,
+            *self._design_notes,
         ]
+
+    @property
+    def _design_notes(self) -> list[str]:
+        """A joint law that is too small for a statement on the next step."""
+        sizes: dict[tuple[str, str], set[int]] = {}
+        for cell in self.joint_cells:
+            sizes.setdefault((cell.model, cell.subject), set()).add(cell.n_train)
+        if not sizes:
+            return []
+        lacks = design_lacks(len({model for model, _ in sizes}), min(map(len, sizes.values())))
+        sweep = f"config key joint.sweep: {self.config['joint']['sweep']} has"
+        return [f"{sweep} {lacks}; no next step is advised."] if lacks else []
 
     @property
     def _fold_notes(self) -> list[str]:

@@ -1,0 +1,35 @@
+"""From how much a law may be concluded: below these minima nothing is preferred, advised or headlined.
+
+They follow from simulated studies (docs/validation.md): with fewer blocks or models, intervals are right but
+so wide, or forms so hard to tell apart, that a number without them misleads.
+"""
+
+from __future__ import annotations
+
+FEWEST = 3  # points of a law: any line fits two
+MODELS = 4  # of a law over models, whose scatter about it the interval must cover
+BLOCKS = 10  # of the test stories
+VOXELS = 20  # of a set
+DESIGN = 3, 4  # models and training sizes of a joint law
+JUDGED = 6  # points, from which every form, of three parameters and a scatter, has a corrected AIC
+
+
+def lacking(n_blocks: int, n_voxels: int, n_models: int | None = None) -> list[str]:
+    """What there is too little of for a conclusion, in words; empty if nothing is.
+
+    Args:
+        n_blocks: blocks of test TRs that are scored.
+        n_voxels: voxels averaged, of all subjects together.
+        n_models: points of a law over models; None for other laws.
+    """
+    counts = {"test blocks": (n_blocks, BLOCKS), "voxels": (n_voxels, VOXELS)}
+    if n_models is not None:
+        counts["models"] = n_models, MODELS
+    return [f"{n} {what} ({least} are needed)" for what, (n, least) in counts.items() if n < least]
+
+
+def design_lacks(n_models: int, n_sizes: int) -> str | None:
+    """What a joint law's design lacks for a statement on the next step, in words; None if it suffices."""
+    if n_models >= DESIGN[0] and n_sizes >= DESIGN[1]:
+        return None
+    return f"{n_models} models at {n_sizes} training sizes ({DESIGN[0]} at {DESIGN[1]} are needed)"
