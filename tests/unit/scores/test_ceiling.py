@@ -46,6 +46,9 @@ def test_null_voxels_are_masked_and_never_floored(n_repeats):
     columns = ceiling.ceiling_columns([repeats], level=0.9)
     assert 0.4 < np.isnan(columns["ccmax"]).mean() < 0.6, "about half are undefined"
     assert columns["reliable"].mean() < 0.07, "nominal: 0.05"
+    # Which voxels are reliable does not depend on the intervals that are shown.
+    wider = ceiling.ceiling_columns([repeats], level=0.5)
+    np.testing.assert_array_equal(wider["reliable"], columns["reliable"])
     floored = ceiling.ceiling_columns([repeats], level=0.9, floor=0.25)
     assert floored["ccmax"].min() >= 0.25
     assert floored["reliable"].all()

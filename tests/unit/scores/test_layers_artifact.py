@@ -139,3 +139,10 @@ def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):
     table = tables.read("artifact", output).to_pandas()
     assert sorted(table.cut_s.unique()) == [0, 20, 40, 60, 80, 100, 120, 160]
     assert (table[table.cut_s == 160].difference == 0).all(), "the study's own cut, however late"
+    late = settings | {"skip_s": 560, "draws": 20}
+    write_artifact([("m", 1, "S", 5)], [path], tmp_path / "voxels.parquet", output, late)
+    table = tables.read("artifact", output).to_pandas()
+    assert table.y.notna().any()
+    assert table[["difference", "difference_lo", "difference_hi", "percent"]].isna().all(axis=None), (
+        "two blocks behind the study's own cut: no other cut stands in"
+    )

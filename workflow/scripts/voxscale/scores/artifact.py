@@ -59,17 +59,18 @@ def _cut_rows(
     kept = [blocks.kept(cut) for cut in cuts]
     counts = block_counts(len(blocks.n), settings["draws"], settings["seed"])
     scores = np.stack([cell_scores(cell, 0, counts * each, sets).mean(0) for each in kept])
-    own = int(np.argmin(np.abs(np.array(cuts) - skipped)))
+    # Without a score at the study's own cut, which may leave too few blocks, there is no difference from it.
+    own = cuts.index(skipped) if skipped in cuts else None
+    base = np.full_like(scores[0], np.nan) if own is None else scores[own]
     lo, hi = interval(scores[:, 0], np.swapaxes(scores[:, 1:], 0, 1), level, len(blocks.n))
     # What all cuts share is not in the interval of their difference, which rests on the few blocks that only
     # one of the two cuts leaves.
-    difference = scores - scores[own]  # (cuts, resamples, sets, metrics)
+    difference = scores - base  # (cuts, resamples, sets, metrics)
     with np.errstate(invalid="ignore", divide="ignore"):
-        base = scores[own, 0]
-        percent = 100 * difference[:, 0] / np.where(base > 0, base, np.nan)
+        percent = 100 * difference[:, 0] / np.where(base[0] > 0, base[0], np.nan)
     rows: list[dict[str, Any]] = []
     for c, cut in enumerate(cuts):
-        units = effective_blocks(kept[c], kept[own])
+        units = 0.0 if own is None else effective_blocks(kept[c], kept[own])
         less, more = interval(difference[c, 0], difference[c, 1:], level, units, run_length(len(blocks.n)))
         if units < _LEAST_BLOCKS:
             less = more = np.full_like(less, np.nan)

@@ -20,6 +20,8 @@ from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.statistics import skipped_trs
 
+_RELIABLE = 0.9  # coverage of the interval that decides; that of the intervals shown can be another
+
 
 def repeat_covariances(repeats: Sequence[np.ndarray]) -> np.ndarray:
     """(voxels, repeats, repeats) float64 covariance over time of every two repeats, story means taken out.
@@ -115,8 +117,9 @@ def ceiling_columns(
 ) -> dict[str, np.ndarray]:
     """Noise ceiling of some voxels.
 
-    ASSUME: a voxel is reliable if the interval of its signal power lies above 0; in other voxels a normalised
-    score would be divided by noise. With `floor`, no voxel is masked and lower ceilings are set to it.
+    ASSUME: a voxel is reliable if the 90% interval of its signal power lies above 0; in other voxels a
+    normalised score would be divided by noise. With `floor`, no voxel is masked and lower ceilings are set to
+    it.
 
     Args:
         repeats: for each test story (repeats, voxels, TRs), the first seconds already left out.
@@ -146,7 +149,7 @@ def ceiling_columns(
         "ccmax_lo": ccmax_lo,
         "ccmax_hi": ccmax_hi,
         "drift": agreement @ trend / (trend @ trend),
-        "reliable": (lo > 0) & ~dead,
+        "reliable": (_intervals(covariances, _RELIABLE)[0] > 0) & ~dead,
     }
     if floor is not None:
         columns["ccmax"] = np.fmax(columns["ccmax"], floor)
