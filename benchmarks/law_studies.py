@@ -65,6 +65,30 @@ def slopes(studies: int) -> Iterator[Row]:
             yield f"90% interval of the {name}, {trs} test TRs", "holds the truth", "85–95 %", share(hits)
 
 
+def scatter(studies: int) -> Iterator[Row]:
+    """Does the interval hold for models drawn anew, which lie off the law by chance?"""
+    designs = [(n, 1, slope, size) for n in (4, 6, 9, 15) for slope, size in ((0.0, 0.005), (0.03, 0.02))]
+    designs += [(n, 1, 0.03, 0.0) for n in (4, 15)] + [(6, 2, 0.02, 0.005), (9, 3, 0.02, 0.005)]
+    for n, groups, slope, size in designs:
+        x, labels = np.geomspace(1e8, 1e11, n), np.arange(n) % groups
+        held: dict[str, list[bool]] = {"": [], "test_": []}
+        for seed in range(studies):
+            luck = size * np.random.default_rng((n, seed)).normal(size=n)
+            r = 0.25 + slope * np.log10(x / x.mean()) + luck + 0.05 * (labels - labels.mean())
+            order = np.argsort(r)
+            predicted, observed = chain(r[order][:, None] * np.linspace(0.5, 1.5, 8), 300, seed=seed)
+            y = resampled(predicted, observed, seed, 150)[:, np.argsort(order), 0]
+            apart = labels if groups > 1 else None
+            rows, _ = fit_group(x, y, 1.0, ["log_linear"], LEVEL, BLOCKS, apart, over_models=True)
+            (found,) = (row for row in rows if row["parameter"] == "b")
+            for kind, hits in held.items():
+                hits.append(bool(found[f"{kind}lo"] < slope < found[f"{kind}hi"]))
+        families = f" in {groups} families, an intercept each" if groups > 1 else ""
+        label = f"90% interval of a slope of {slope:g}, {n} models that scatter by {size:g}{families}"
+        yield f"{label}, for models drawn anew", "holds the truth", "85–95 %", share(held[""])
+        yield f"{label}, over test blocks", "holds the truth", "less: of these models", share(held["test_"])
+
+
 def draws(studies: int) -> Iterator[Row]:
     """Does the interval of a mean over training draws hold the mean of all possible draws?"""
     rng = np.random.default_rng(0)
@@ -134,7 +158,8 @@ def parameters(studies: int) -> Iterator[Row]:
             form, values = FORMS[name], np.array(values)
             truth = dict(zip(form.parameters, values, strict=True))
             truth |= {
-                key: float(value[0]) for key, (value, _) in implied_quantities(form, X, values[None]).items()
+                key: float(rise[0] if base is None else 100 * rise[0] / base[0])
+                for key, (rise, base) in implied_quantities(form, X, values[None]).items()
             }
             hit: dict[str, list[bool]] = {key: [] for key in wanted[name]}
             for seed in range(studies):

@@ -54,7 +54,7 @@ MISTAKES = {
         change("laws.language.sweep", "controls"),
         "laws.language.x: autocorrelation has no",
     ),
-    "law of two points": (change("laws.training.sweep", "size_and_training"), "has 2 training sizes"),
+    "law of two points": (change("laws.training.sweep", "language_size"), "has 1 training sizes"),
     "joint law of one size": (change("joint.sweep", "nested"), "joint.sweep: nested needs two models"),
     "joint law of no sweep": (change("joint.sweep", "nosuch"), "joint.sweep: unknown sweep nosuch"),
     "profile of one layer": (change("profiles.sweep", "nested"), "profiles.sweep: nested has one layer"),

@@ -1,7 +1,7 @@
 """From how much a law may be concluded: below these minima nothing is preferred, advised or headlined.
 
-They follow from simulated studies (docs/validation.md): with fewer blocks or models, intervals are right but
-so wide, or forms so hard to tell apart, that a number without them misleads.
+Four models, and three at four training sizes, are the least of which simulated studies are in
+docs/validation.md. ASSUME: ten blocks and twenty voxels are the least to conclude from.
 """
 
 from __future__ import annotations
