@@ -12,7 +12,7 @@ NUMBERS: dict[str, int] = {
     "stories": 2,
     "responses": 1,
     "models": 1,
-    "text": 1,
+    "text": 2,
     "speech": 3,
     "controls": 1,
     "reduced": 1,

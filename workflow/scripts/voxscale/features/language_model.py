@@ -23,6 +23,7 @@ from voxscale.models import (
     open_tokenizer,
     pack,
     resolve_device,
+    splits_as_its_file,
     use_blocks,
 )
 from voxscale.timeseries import lanczos_weights
@@ -139,6 +140,11 @@ class LanguageModel:
                 self.settings["max_context"],
                 self.settings["restart_at"],
                 self.reader.limit,
+            )
+        if not splits_as_its_file(self.tokenizer, self.card["path"], " ".join(story.words)):
+            raise UserError(
+                f"{self.card['path']}: splits story {story.name} into other tokens than tokenizer.json says; "
+                "set tokenizer_class: PreTrainedTokenizerFast in tokenizer_config.json"
             )
         most, vocabulary = max(one.ids.max() for one in passage.passes), self.reader.config.vocab_size
         if most >= vocabulary:

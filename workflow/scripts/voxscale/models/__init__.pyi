@@ -10,6 +10,7 @@ from .loading import resolve_dtype as resolve_dtype
 from .opening import open_config as open_config
 from .opening import open_extractor as open_extractor
 from .opening import open_tokenizer as open_tokenizer
+from .opening import splits_as_its_file as splits_as_its_file
 from .packed import pack as pack
 from .packed import put_channels_last as put_channels_last
 from .prepare import prepare_model as prepare_model
