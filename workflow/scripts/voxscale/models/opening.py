@@ -16,9 +16,7 @@ from voxscale.errors import UserError
 from voxscale.models.quiet import silence
 
 _RULES = "tokenizer.json"
-_PROBE = (
-    "It's 1234567 O'CLOCK; don't  panic, naïve café — 12.5% of e-mails… 北京, we'll see\n\n  3.30 😀 xq"
-)
+_PROBE = "It's 1234567 O'CLOCK; don't  panic, naïve café — 12.5% of e-mails… 北京, we'll see\n\n  3.30 😀 xq"
 
 # Passed to every call that loads something of a model.
 NO_OWN_CODE = {"trust_remote_code": False}
