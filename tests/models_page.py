@@ -251,10 +251,13 @@ config ([../config/README.md](../config/README.md)). `speech_features` does the 
 - **An encoder-decoder of text** (BART, T5, ...): its decoder was not trained to read alone. One that is saved
   by itself works, as the rows of these classes below.
 - **A model of sound at another rate than 16 kHz**: most of these make music or speech.
-- **A model whose sound cannot be read alone**, since it needs a text or an image with it.
+- **A model whose sound cannot be read alone**: it needs a text with it, or transformers does not open its
+  encoder by itself. An encoder that is saved by itself (ParakeetEncoder) works.
+- **A model of spectrograms that are cut or padded to one length without a word about it** (AST): its last
+  frame would be padding.
 
 "Not built" are classes that need a library which is not part of voxscale's environment, or whose default
-configuration transformers itself cannot build. "Fails" are classes that end with an error of transformers.
+configuration transformers itself cannot build. In the rows, `<folder>` is the model's folder.
 """
 HEADS = {"language": "Language models", "speech": "Speech models"}
 ROW = re.compile(r"\| `([^`]+)` \| (\w+) \| (same|differs|fails|refused|not built|no plain pass):? (.*) \|")

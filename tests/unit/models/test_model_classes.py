@@ -8,11 +8,18 @@ import transformers
 # encoder-decoder's half, and not causal; of waveforms and spectrograms, padded or not, and of no use.
 SAMPLE = {
     "language": [
-        *("axk2", "bart", "bert", "deepseek_v3", "deepseek_v4", "gemma3n_text", "gpt_oss", "internlm3"),
+        *("bart", "bert", "deepseek_v3", "deepseek_v4", "gemma3n_text", "gpt_oss", "internlm3"),
         *("jamba", "llama4", "mamba", "mllama", "qwen3_next", "rwkv", "xlnet", "zamba2"),
     ],
     "speech": [
-        *("ASTModel", "HubertForCTC", "MoonshineModel", "ParakeetForCTC", "CanaryModel"),
+        *(
+            "ASTModel",
+            "HubertForCTC",
+            "MoonshineModel",
+            "ParakeetForCTC",
+            "CanaryModel",
+            "SeamlessM4TForSpeechToText",
+        ),
         *("Speech2TextForConditionalGeneration", "Wav2Vec2BertModel", "WavLMModel", "WhisperModel"),
     ],
 }
