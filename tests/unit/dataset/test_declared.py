@@ -5,6 +5,7 @@ import tracemalloc
 import zipfile
 
 import h5py
+import nibabel
 import numpy as np
 import pytest
 
@@ -18,11 +19,6 @@ def npy(shape):
     header = {"descr": "<f8", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(content, header)
     return content.getvalue()
-
-
-def bomb(path):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("data.npy", npy((1000, 5000)) + bytes(40_000_000))
 
 
 def liar(path):
@@ -64,15 +60,80 @@ def virtual(path):
         file.create_virtual_dataset("data", layout)
 
 
+def mapped(path, name="data", shape=None):
+    """A virtual dataset of all of a source, which is there if it has a shape."""
+    if shape:
+        with h5py.File(path.with_name("part.h5"), "w") as file:
+            file[name] = np.ones(shape)
+    layout = h5py.VirtualLayout((10, 10), "f8")
+    layout[:] = h5py.VirtualSource("part.h5", "data", (10, 10))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("data", layout)
+
+
+def without_its_source(path):
+    mapped(path)
+
+
+def without_its_source_dataset(path):
+    mapped(path, "other", (10, 10))
+
+
+def of_a_short_source(path):
+    mapped(path, shape=(5, 10))
+
+
+def without_its_raw_file(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", (10, 10), "f8", external=[(str(path.with_name("raw")), 0, 800)])
+
+
+def empty(path):
+    with h5py.File(path, "w") as file:
+        file["data"] = h5py.Empty("f4")
+
+
+def group_of_repeats(path):
+    with h5py.File(path, "w") as file:
+        file["data"], file["individual_repeats/one"] = np.ones((10, 10)), np.ones((10, 10))
+
+
+def with_bytes(path, local, central, value):
+    """An npz file with a byte changed in both headers of its member."""
+    np.savez(path, data=np.ones((10, 10)))
+    content = bytearray(path.read_bytes())
+    content[content.find(b"PK\x03\x04") + local] = value
+    content[content.find(b"PK\x01\x02") + central] = value
+    path.write_bytes(content)
+
+
+def encrypted(path):
+    with_bytes(path, 6, 8, 1)
+
+
+def of_another_method(path):
+    with_bytes(path, 8, 10, 97)
+
+
 CASES = {
-    "x.npz": [(bomb, "declares"), (liar, "declares 400,000.0 GB")],
+    "x.npz": [
+        (liar, "declares 400,000.00 GB of values, but the file has [0-9,]+ bytes"),
+        (encrypted, "encrypted"),
+        (of_another_method, "compression method"),
+    ],
     "x.npy": [(liar_npy, "not a whole NumPy file")],
     "x.h5": [
-        (huge, "declares 400,000.0 GB"),
+        (huge, "declares 400,000.00 GB"),
         (loop, "cannot be opened|no dataset `data`"),
         (external_storage, "its values are in ../secret"),
         (external_link, "its values are in .*secret.h5"),
         (virtual, "its values are in /etc/secret.h5"),
+        (without_its_source, "its values are in part.h5, which is missing"),
+        (without_its_source_dataset, "its values are in dataset data of part.h5, which is missing"),
+        (of_a_short_source, "its values are in dataset data of part.h5, which is missing or too short"),
+        (without_its_raw_file, "its values are in .*raw, which is missing"),
+        (empty, "its `data` is not an array"),
+        (group_of_repeats, "its `individual_repeats` is not an array"),
     ],
 }
 
@@ -99,3 +160,22 @@ def test_a_file_linked_inside_the_folder_is_read(tmp_path):
         file["data"] = h5py.ExternalLink("all.h5", "/one")
     with open_responses([tmp_path / "x.h5"]) as found:
         assert found.data[:].sum() == 100
+
+
+def test_a_virtual_dataset_with_its_source_is_read(tmp_path):
+    mapped(tmp_path / "x.h5", shape=(10, 10))
+    with open_responses([tmp_path / "x.h5"]) as found:
+        assert found.data[:].sum() == 100
+
+
+def test_images_of_a_small_region_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    inside, values = np.zeros((40, 40, 40), np.uint8), np.zeros((40, 40, 40, 50), np.float32)
+    inside[20:22, 20:22, 20:24] = 1
+    values[inside == 1] = rng.standard_normal((16, 50))
+    paths = [tmp_path / "mask.nii.gz", tmp_path / "x.nii.gz"]
+    for path, array in zip(paths, (inside, values), strict=True):
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
+    assert values.nbytes > 200 * paths[1].stat().st_size
+    with open_responses(paths[1:], paths[0]) as found:
+        np.testing.assert_array_equal(found.data, values[inside == 1].T)

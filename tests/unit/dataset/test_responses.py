@@ -106,6 +106,19 @@ def test_missing_values_are_kept_and_counted(case, capsys):
         assert (file["quiet"].attrs["missing_values"], file["quiet"].attrs["missing_voxels"]) == (22, 2)
 
 
+def test_voxels_constant_in_one_story_only_are_counted(case, capsys):
+    def spoil(data):
+        data[:, 2:4] = 0
+        return data
+
+    case.edit("quiet", spoil)
+    case.prepare()
+    assert "quiet.hf5: 2 of 7 voxels never change in this story" in capsys.readouterr().err
+    case.edit("long", spoil), case.edit("exam", spoil)
+    case.prepare()
+    assert "never change" not in capsys.readouterr().err
+
+
 def test_repeats_that_are_not_the_datas_are_reported(case, capsys):
     case.prepare()
     assert "WARNING" not in capsys.readouterr().err

@@ -12,36 +12,66 @@ import numpy as np
 
 from voxscale.errors import UserError
 
-RATIO = 100  # bytes of responses in one byte on the disk: compressed ones have 1 to 10
-MASK_RATIO = 1100  # of a mask, nearly all zeros: deflate packs at most 1032 into one
+RATIO = 1100  # bytes of values in one byte on the disk: of zeros, deflate packs at most 1032 into one
 
 
-def require_size(path: str | Path, shape: Sequence[int], dtype: Any, ratio: float = RATIO) -> None:
+def require_size(path: str | Path, shape: Sequence[int], dtype: Any) -> None:
     """Refuse an array that cannot be in its file.
 
     Raises:
-        UserError: it would be more than `ratio` times as large as the file.
+        UserError: it would be more than `RATIO` times as large as the file.
     """
     declared, stored = math.prod(map(int, shape)) * np.dtype(dtype).itemsize, Path(path).stat().st_size
-    if declared > ratio * stored:
+    if declared > RATIO * stored:
         raise UserError(
-            f"{path}: declares {declared / 1e9:,.1f} GB of values, but takes {stored / 1e9:.3g}; get it again"
+            f"{path}: declares {declared / 1e9:,.2f} GB of values, but the file has {stored:,} bytes; "
+            "get it again"
         )
 
 
 def require_inside(path: Path, item: h5py.Dataset) -> None:
-    """Refuse an HDF5 dataset whose values lie in a file that is not in the folder of `path`, or below.
+    """Refuse an HDF5 dataset whose values do not all lie in `path` or in files of its folder, or below.
+
+    HDF5 itself reads zeros where a source is missing or too short.
 
     Raises:
-        UserError: it is linked, stored or mapped elsewhere.
+        UserError: it is linked, stored or mapped elsewhere, or a source is missing or too short.
     """
-    sources = [item.file.filename, *(name for name, *_ in item.external or ())]
-    if item.is_virtual:
-        sources += [source.file_name for source in item.virtual_sources() if source.file_name != "."]
+    _require_in_folder(path, item.file.filename)
+    for name, offset, size in item.external or ():
+        source = _require_in_folder(path, name, Path.cwd())  # from where HDF5 looks for raw files
+        if not source.is_file() or source.stat().st_size < offset + min(size, item.nbytes):
+            raise _lost(path, name)
+    for source in item.virtual_sources() if item.is_virtual else ():
+        if "%b" in source.file_name + source.dset_name:
+            continue  # a pattern of names: such a dataset ends where its sources do
+        name = item.file.filename if source.file_name == "." else source.file_name
+        if not h5py.is_hdf5(where := _require_in_folder(path, name)):
+            raise _lost(path, name)
+        with h5py.File(where, "r") as file:
+            found = file.get(source.dset_name)
+            if not isinstance(found, h5py.Dataset) or not _holds(found, source):
+                raise _lost(path, f"dataset {source.dset_name} of {name}")
+            if (found.file.filename, found.name) != (item.file.filename, item.name):
+                require_inside(path, found)
+
+
+def _holds(found: h5py.Dataset, source: Any) -> bool:
+    """Whether a dataset has all values that a virtual one takes from it."""
+    if source.src_space.get_select_type() == h5py.h5s.SEL_ALL:
+        return found.size >= source.vspace.get_select_npoints()
+    return bool(np.all(np.array(found.shape) > source.src_space.get_select_bounds()[1]))
+
+
+def _require_in_folder(path: Path, name: str, start: Path | None = None) -> Path:
     folder = path.absolute().parent
-    for source in sources:
-        found = folder / source
-        if not (found.absolute() == path.absolute() or found.resolve().is_relative_to(folder.resolve())):
-            raise UserError(
-                f"{path}: its values are in {source}, outside of its folder; copy them into the file itself"
-            )
+    found = (start or folder) / name
+    if not (found.absolute() == path.absolute() or found.resolve().is_relative_to(folder.resolve())):
+        raise UserError(
+            f"{path}: its values are in {name}, outside of its folder; copy them into the file itself"
+        )
+    return found
+
+
+def _lost(path: Path, source: str) -> UserError:
+    return UserError(f"{path}: its values are in {source}, which is missing or too short; get it, too")

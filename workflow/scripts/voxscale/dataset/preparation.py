@@ -72,6 +72,7 @@ class _Tally:
         self.voxels = 0  # voxels with any missing value
         self.worst = 0.0  # largest distance of the repeats' mean from data, in deviations of data
         self.finite = self.varies = False
+        self.constant: list[np.ndarray] = []  # whether a voxel never changes, block by block
         self.agreement = Agreement()
 
     def add(self, data: np.ndarray) -> None:
@@ -79,7 +80,9 @@ class _Tally:
         self.missing += int(bad.sum())
         self.voxels += int(bad.any(axis=0).sum())
         self.finite |= not bad.all()
-        self.varies |= bool((data[1:] != data[:-1])[~(bad[1:] | bad[:-1])].any())
+        same = data[1:] == data[:-1]
+        self.varies |= not (same | bad[1:] | bad[:-1]).all()
+        self.constant.append(same.all(axis=0))
 
     def compare(self, data: np.ndarray, repeats: np.ndarray) -> None:
         ok = np.isfinite(data).all(axis=0) & np.isfinite(repeats).all(axis=(0, 1))
@@ -179,12 +182,14 @@ def prepare_responses(
     what = f"{path}: {len(shapes)} stories, {trs} TRs x {len(kept)} voxels"
     size = 0 if keep == "none" else 4 * len(kept) * rows
     announce_writing(what, size, path, "set config key dataset.keep: none")
+    constant: dict[str, np.ndarray] = {}
     with new_hdf5(path) as file:
         add_array(file, VOXELS_NAME, kept)
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
             with open_responses(files, mask) as source:
                 tally = _copy(str(files[0]), None if keep == "none" else group, source, kept, weak_repeats)
+            constant[story] = np.concatenate(tally.constant)
             about = {"n_trs": shapes[story].n_trs, "n_repeats": shapes[story].n_repeats}
             about |= {"missing_values": tally.missing, "missing_voxels": tally.voxels}
             if keep == "none":
@@ -198,3 +203,11 @@ def prepare_responses(
             "format": RESPONSES_FORMAT,
         }
         set_attributes(file, about)
+    elsewhere = ~np.all(list(constant.values()), axis=0)  # voxels that change in some story
+    for story, still in constant.items():
+        if n := int((still & elsewhere).sum()):
+            _warn(
+                str(sources[story][0]),
+                f"{n} of {len(kept)} voxels never change in this story, but do in others; "
+                "check whether the file is whole",
+            )

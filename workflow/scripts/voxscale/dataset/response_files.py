@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -12,10 +13,15 @@ from typing import Any, NamedTuple, Protocol
 import h5py
 import numpy as np
 
-from voxscale.dataset.declared import MASK_RATIO, RATIO, require_inside, require_size
+from voxscale.dataset.declared import require_inside, require_size
 from voxscale.errors import UserError
 from voxscale.io import HDF5_MAGIC, require
 
+# What reading an npz or npy file may raise; an encrypted one, or one packed in another way, a RuntimeError.
+_BROKEN = (
+    *(KeyError, ValueError, EOFError, OSError, OverflowError, RuntimeError),
+    *(zlib.error, lzma.LZMAError, zipfile.BadZipFile),
+)
 RESPONSE_SUFFIXES = (".hf5", ".h5", ".hdf5", ".npy", ".npz")
 
 
@@ -66,8 +72,9 @@ def _check(path: Path, data: Any, repeats: Any) -> None:
     """Check arrays, or their headers, which have a shape and a dtype too."""
     if len(data.shape) != 2 or 0 in data.shape:
         raise UserError(f"{path}: data has shape {tuple(data.shape)}; it must be (TRs, voxels)")
-    if data.dtype.kind not in "fiu":
-        raise UserError(f"{path}: data holds {data.dtype}, not numbers; save it as float32 or float64")
+    for name, array in (("data", data), ("repeats", repeats)):
+        if array is not None and array.dtype.kind not in "fiu":
+            raise UserError(f"{path}: {name} holds {array.dtype}, not numbers; save it as float32 or float64")
     if repeats is not None and (repeats.shape[1:] != data.shape or not repeats.shape[0]):
         raise UserError(
             f"{path}: repeats have shape {tuple(repeats.shape)}, data {tuple(data.shape)}; "
@@ -120,10 +127,13 @@ def _hdf5(path: Path) -> Iterator[_Open]:
             raise UserError(
                 f"{path}: has no dataset `data` (it holds {held}); save the responses under that name"
             )
-        for item in (data, repeats):
-            if isinstance(item, h5py.Dataset):
-                require_inside(path, item)
-                require_size(path, item.shape, item.dtype)
+        for name, item in (("data", data), ("individual_repeats", repeats)):
+            if item is None:
+                continue
+            if not isinstance(item, h5py.Dataset) or item.shape is None:
+                raise UserError(f"{path}: its `{name}` is not an array; save it as a dataset of numbers")
+            require_inside(path, item)
+            require_size(path, item.shape, item.dtype)
         if "MATLAB_class" in data.attrs:
             data, repeats = _Reversed(data), None if repeats is None else _Reversed(repeats)
         yield _Open(data, repeats)
@@ -139,7 +149,7 @@ def _numpy(path: Path, kind: str) -> _Open:
         with content:
             arrays = {name: content[name] for name in ("data", "repeats") if name in content}
             held = ", ".join(content) or "nothing"
-    except (ValueError, EOFError, OSError, OverflowError, zlib.error, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         detail = str(error).splitlines()[0]
         raise UserError(f"{path}: is not a whole NumPy file ({detail}); save it again") from None
     if "data" not in arrays:
@@ -147,12 +157,12 @@ def _numpy(path: Path, kind: str) -> _Open:
     return _Open(arrays["data"], arrays.get("repeats"))
 
 
-def _load(path: str | Path, ratio: float = RATIO) -> Any:
+def _load(path: str | Path) -> Any:
     import nibabel
 
     try:
         image = nibabel.load(require(path, "NIfTI"))
-        require_size(path, image.shape, image.get_data_dtype(), ratio)
+        require_size(path, image.shape, image.get_data_dtype())
         return image
     except (nibabel.filebasedimages.ImageFileError, OSError) as error:
         raise UserError(
@@ -181,7 +191,7 @@ def _inside(mask: str | Path, image: Any) -> np.ndarray:
 
 def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndarray]:
     """The runs, and where the mask has voxels; all must lie on one grid."""
-    mask_image = _load(mask, MASK_RATIO)
+    mask_image = _load(mask)
     inside = _inside(mask, mask_image)
     if not inside.any():
         raise UserError(f"{mask}: is empty; give a mask with voxels")
@@ -231,7 +241,7 @@ def _npz_headers(path: Path) -> dict[str, _Header]:
                     shape, _, dtype = readers[form.read_magic(member)](member)
                 require_size(path, shape, dtype)
                 found[name] = _Header(shape, dtype)
-    except (KeyError, ValueError, OSError, zlib.error, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise UserError(f"{path}: is not a whole NumPy file ({error}); save it again") from None
     if "data" not in found:
         raise UserError(f"{path}: has no array `data` (it holds {', '.join(names)}); give it that name")
