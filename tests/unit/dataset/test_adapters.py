@@ -91,7 +91,10 @@ def rename(story, name):
 
 BAD_FOLDERS = {
     "no root": (put(root="nowhere"), "dataset.root: nowhere is not a folder"),
-    "no subject": (put(subjects=["anna", "carl"]), "responses/carl: no such folder"),
+    "no subject": (
+        put(subjects=["anna", "carl"]),
+        "dataset.subjects: .*responses/carl is not a folder; .*there are anna, bob",
+    ),
     "no transcript": (drop("words/swim*"), "swim.TextGrid: no such file; swim needs a transcript"),
     "another ending": (
         lambda root, config: (root / "words/swim.TextGrid").rename(root / "words/swim.textgrid"),
@@ -122,7 +125,10 @@ BAD_FOLDERS = {
         "walk.tsv: 2 of 2 words lie outside the scans",
     ),
     "no story left": (drop("responses/bob/walk*"), "training_stories: bob heard none"),
-    "unknown test story": (put(test_stories=["fly"]), "no subject of the config has story fly"),
+    "unknown test story": (
+        put(test_stories=["fly"]),
+        "test_stories: no subject of the config has story fly; .*there are exam, swim",
+    ),
 }
 
 
@@ -147,7 +153,7 @@ def test_packed_files_are_not_read_in_place(tmp_path):
 BOLD = "sub-01/ses-1/func/sub-01_ses-1_task-walk_space-T1w_desc-preproc_bold.nii.gz"
 MASK = "sub-01/anat/sub-01_mask.nii.gz"
 BAD_BIDS = {
-    "no subject": (put(subjects=["02"]), "sub-02: no such folder"),
+    "no subject": (put(subjects=["02"]), "dataset.subjects: .*sub-02 is not a folder; .*did you mean sub-01"),
     "no such space": (put(bids={"space": "fsLR", "mask": MASK}), "has no BOLD image space-fsLR"),
     "two spaces": (
         put(bids={"mask": MASK}),

@@ -99,6 +99,9 @@ FOLDERS = {
     ),
     "no TRs at all": (text("trs.tsv", TRS.replace("24", "0")), "n_tr of walk: '0' is not a number of TRs"),
     "TRs of a story twice": (text("trs.tsv", TRS + "walk\t24\t6\n"), "line 5 names story walk again"),
+    "TR table with decimal commas": (text("trs.tsv", TRS.replace("\t6", "\t6,5")), "a decimal point"),
+    "word table with decimal commas": (words("1,5\t0,3\ta"), "onset '1,5'; it must be seconds, with a dec"),
+    "word table with R's row names": (words("1\t5\t0.3\ta", "2\t6\t0.3\tb"), "row.names=FALSE"),
     "onset in words": (text("trs.tsv", TRS.replace("24\t6", "24\tsix")), "onset_s of walk is 'six'"),
     "TR table with commas": (text("trs.tsv", TRS.replace("\t", ",")), "trs.tsv: lacks column story"),
     "words without onset": (

@@ -224,6 +224,9 @@ class TestRepeats:
         sections = {**BIDS, "sections": {"walk": ["run"]}}
         with pytest.raises(UserError, match=r"walk.*has no run-<label> in its name"):
             open_dataset(settings(bids, "bids", bids=sections)).check()
+        sections = {**BIDS, "sections": {"Walks": ["run"]}}
+        with pytest.raises(UserError, match=r"sections: no image has task Walks; did you mean walk"):
+            open_dataset(settings(bids, "bids", bids=sections)).check()
 
 
 def test_natural_order():
@@ -370,3 +373,39 @@ def test_a_voxel_table_is_read_like_every_table_before_the_first_job(folder, con
     else:
         with pytest.raises(UserError, match=rf"anna\.tsv: .*{line}"):
             dataset.examine()
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("voxel\tROI", "has a column ROI; did you mean roi"),
+        ("voxel\tKeep", "has a column Keep; did you mean keep"),
+        ("voxel\tnote", None),
+    ],
+)
+def test_columns_of_a_voxel_table_that_are_not_read(folder, header, line):
+    for subject in ("anna", "bob"):
+        (folder / f"{subject}.tsv").write_text(f"{header}\n0\tno\n")
+    dataset = open_dataset(settings(folder, "folder", voxels=f"{folder}/{{subject}}.tsv"))
+    if line is None:
+        assert [": column note not read; the columns" in note for note in dataset.examine()] == [True, True]
+    else:
+        with pytest.raises(UserError, match=rf"anna\.tsv: {line}"):
+            dataset.examine()
+
+
+class TestTwins:
+    """One story under two names, whatever its TRs; one file under two names."""
+
+    def test_words(self, folder):
+        write_words(folder / "words/swim.tsv", "walk")  # swim has other TRs
+        assert "walk and swim have the same words" in " ".join(
+            sorted(open_dataset(settings(folder, "folder")).examine())
+        ).replace("swim and walk", "walk and swim")
+        with pytest.raises(UserError, match="training_stories: walk is test story swim under another name"):
+            open_dataset(settings(folder, "folder", test_stories=["exam", "swim"])).examine()
+
+    def test_files(self, folder):
+        shutil.copy(folder / "responses/anna/walk.npz", folder / "responses/bob/walk.npz")
+        (note,) = open_dataset(settings(folder, "folder")).examine()
+        assert "bob/walk.npz: has the same bytes as" in note

@@ -103,6 +103,9 @@ def test_a_test_story_under_another_name_is_caught(published, tmp_path):
     respdict.write_text('{"long": 45, "exam": 45, "quiet": 40}')
     with pytest.raises(UserError, match="long is test story exam under another name"):
         describe(published, tmp_path / "out", ["long", "quiet"], ["exam"])
+    respdict.write_text('{"long": 45, "exam": 46, "quiet": 40}')
+    with pytest.raises(UserError, match="long is test story exam under another name: their words"):
+        describe(published, tmp_path / "more", ["long", "quiet"], ["exam"])
 
 
 @pytest.mark.parametrize(

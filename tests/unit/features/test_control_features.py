@@ -14,6 +14,7 @@ from voxscale.features import store as feature_store
 from voxscale.features.sound import RATE
 from voxscale.io import tables
 from voxscale.jobs import resources
+from voxscale.models.registry import CONTROLS, load_registry
 
 N = 20
 
@@ -205,3 +206,9 @@ def test_mistakes_are_reported_in_one_line(study, tmp_path):
     (tmp_path / "a.wav").write_text("<!DOCTYPE html><html>")
     with pytest.raises(UserError, match=r"a\.wav: is an HTML page, not a"):
         run(control="mel")
+
+
+def test_entries_name_the_controls_that_there_are():
+    assert {*controls._CONTROLS} == {*CONTROLS, "nested"}
+    with pytest.raises(UserError, match=r"models\.mine: no control word_rat; did you mean word_rate"):
+        load_registry({"mine": {"modality": "control", "control": "word_rat"}})

@@ -54,3 +54,9 @@ def test_json_round_trips_and_a_damaged_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "nan.json", {"r": float("nan")})
     assert not (tmp_path / "nan.json").exists()
+
+
+def test_a_byte_order_mark_is_no_part_of_json(tmp_path):
+    path = tmp_path / "x.json"
+    path.write_bytes(b'\xef\xbb\xbf{"RepetitionTime": 1.5}')
+    assert read_json(path) == {"RepetitionTime": 1.5}

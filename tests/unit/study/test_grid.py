@@ -30,7 +30,7 @@ def test_layers_of_every_spec():
     assert resolve_layers({"depth": 0.75}, "a", 12) == [9]
     assert resolve_layers({"depth": 0.5}, "a", 1) == [1]
     assert resolve_layers([0, 2], "a", 3) == [0, 2]
-    with pytest.raises(UserError, match="layer 4 of model a: the model has layers 0 to 3"):
+    with pytest.raises(UserError, match="layer 4 of model a, which has layers 0 to 3"):
         resolve_layers([4], "a", 3)
 
 
@@ -51,7 +51,7 @@ def test_two_sweeps_share_their_cell_and_have_no_cross_product():
         ({"x": sweep(["c"])}, "sweeps.x.models: unknown model c; add it under models:"),
         ({"x": sweep(["a"], n_train=[3])}, "sweeps.x.n_train: 3 stories requested, but UTS02 has 2"),
         ({"x": sweep(["a"], subjects=["UTS09"])}, "sweeps.x.subjects: UTS09 is not in dataset.subjects"),
-        ({"x": sweep(["b"], [3])}, "layer 3 of model b: the model has layers 0 to 2"),
+        ({"x": sweep(["b"], [3])}, "config key sweeps.x.layers: layer 3 of model b, which has layers 0 to 2"),
     ],
 )
 def test_mistakes_name_their_key(sweeps, line):

@@ -15,10 +15,17 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Those of `known` that are much like a name, whatever their capitals."""
+    known = list(known)
+    close = get_close_matches(name.lower(), [other.lower() for other in known], cutoff=0.7)
+    return sorted((k for k in known if k.lower() in close), key=lambda k: close.index(k.lower()))
+
+
 def hint(name: str, known: Iterable[str], most: int = 12) -> str:
     """What there is instead of a name that is not known: the nearest names, or all if they are few."""
     known = list(known)
-    near = get_close_matches(name, known, cutoff=0.7)
+    near = near_names(name, known)
     if near or not known:
         return f"did you mean {' or '.join(near)}?" if near else "there is none"
     more = f" and {len(known) - most} more" if len(known) > most else ""

@@ -14,7 +14,7 @@ from typing import Any
 
 from voxscale.dataset.clock import Clock, read_clocks
 from voxscale.dataset.voxels import read_regions
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 from voxscale.io import read_rows, require
 
 NAME_PATTERN = r"[A-Za-z0-9_-]+"  # of subjects and stories, whose names are parts of paths
@@ -143,7 +143,7 @@ class Dataset(ABC):
             if unknown := [story for story in wanted if wanted != "all" and story not in anyone]:
                 raise UserError(
                     f"config key dataset.{key}: no subject of the config has story {unknown[0]}; "
-                    "check its name and the table of known defects"
+                    f"check its name and the table of known defects ({hint(unknown[0], sorted(anyone))})"
                 )
         roles = {}
         for subject, stories in heard.items():

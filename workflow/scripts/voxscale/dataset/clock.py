@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from voxscale.errors import UserError
-from voxscale.io import read_json, read_rows, require
+from voxscale.io import decimal_hint, read_json, read_rows, require
 
 # respdict.json counts the TRs before trimming; the published responses lack 10 at each end (ds003020).
 _RESPDICT_DROPPED = 20
@@ -104,7 +104,10 @@ def _read_trs(path: Path) -> dict[str, tuple[int, float]]:
         except ValueError:
             onset_s = float("nan")
         if not np.isfinite(onset_s):
-            raise UserError(f"{path}: onset_s of {story} is {row['onset_s']!r}; it must be seconds")
+            raise UserError(
+                f"{path}: onset_s of {story} is {row['onset_s']!r}; it must be seconds"
+                + decimal_hint(row["onset_s"])
+            )
         counts[story] = (_integer(row["n_tr"], f"{path}: line {number}: n_tr of {story}"), onset_s)
     return counts
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import filecmp
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from voxscale.dataset.clock import Clock
@@ -36,6 +37,17 @@ def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
             f"({clock.n_response} TRs of {clock.tr_s:g} s); check dataset.tr_s and the table of TRs."
         )
     return found
+
+
+def copies(files: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
+    """Files with the bytes of an earlier one, and that one; two files are read up to where they differ."""
+    seen: dict[int, list[Path]] = {}
+    for path in files:
+        same_size = seen.setdefault(path.stat().st_size, [])
+        if same := [other for other in same_size if filecmp.cmp(path, other, shallow=False)]:
+            yield path, same[0]
+        else:
+            same_size.append(path)
 
 
 def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) -> list[str]:

@@ -12,7 +12,7 @@ from voxscale.dataset.base import fill_subject
 from voxscale.dataset.bids import ENTITIES, entities_of, natural, sidecar_tr_s
 from voxscale.dataset.kind_own import OwnData, some_of
 from voxscale.dataset.response_files import header_tr_s
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 
 _SAME_TR = 0.005  # relative; over 300 TRs of 2 s it adds up to 3 s
 
@@ -62,10 +62,10 @@ class BidsDataset(OwnData):
                     "has one TR: correct one (a sidecar's RepetitionTime decides), or leave stories out"
                 )
         if given is None and not sidecars:
-            hint = f" (by its header {stated[0][1].name} has {stated[0][0]:g} s)" if stated else ""
+            header = f" (by its header {stated[0][1].name} has {stated[0][0]:g} s)" if stated else ""
             raise UserError(
                 "config key dataset.tr_s: is missing, and no sidecar of the images has a RepetitionTime; "
-                f"give the length of a TR in seconds{hint}"
+                f"give the length of a TR in seconds{header}"
             )
         if given and stated and not math.isclose(given, stated[0][0], rel_tol=_SAME_TR):
             raise UserError(
@@ -76,12 +76,23 @@ class BidsDataset(OwnData):
 
     @cached_property
     def _images(self) -> dict[str, _Images]:
-        return {subject: self._images_of(subject) for subject in self.subjects}
+        found = {subject: self._images_of(subject) for subject in self.subjects}
+        images = (path for one in found.values() for runs in one.stories.values() for path in runs)
+        tasks = sorted({entities_of(path)["task"] for path in images})
+        if unknown := sorted(self._bids.get("sections", {}).keys() - set(tasks)):
+            raise UserError(
+                f"config key dataset.bids.sections: no image has task {unknown[0]}; {hint(unknown[0], tasks)}"
+            )
+        return found
 
     def _images_of(self, subject: str) -> _Images:
         folder = self.root / self._label(subject)
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; check config keys dataset.root and dataset.subjects")
+            there = sorted(path.name for path in self.root.glob("sub-*/"))
+            raise UserError(
+                f"config key dataset.subjects: {folder} is not a folder; correct the name or dataset.root "
+                f"({hint(folder.name, there)})"
+            )
         given = {key: value for key, value in self._bids.items() if key in ENTITIES}
         wanted = {key: None if value is None else str(value) for key, value in given.items()}
         files = [*folder.glob("func/sub-*_bold.*"), *folder.glob("ses-*/func/sub-*_bold.*")]

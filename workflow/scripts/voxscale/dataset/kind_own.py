@@ -9,13 +9,14 @@ from pathlib import Path
 
 from voxscale.dataset.base import Dataset
 from voxscale.dataset.bids import natural
-from voxscale.dataset.examine import fit_of_sound, fit_of_words
+from voxscale.dataset.examine import copies, fit_of_sound, fit_of_words
 from voxscale.dataset.preparation import survey
 from voxscale.dataset.response_files import RESPONSE_SUFFIXES
+from voxscale.dataset.stories import check_twins, twins
 from voxscale.dataset.transcripts import has_phones, read_transcript
-from voxscale.dataset.voxels import kept_voxels
-from voxscale.errors import UserError
-from voxscale.io import require
+from voxscale.dataset.voxels import COLUMNS_READ, kept_voxels, unread_columns
+from voxscale.errors import UserError, hint
+from voxscale.io import read_rows, require
 
 
 def some_of(names: Sequence[str]) -> str:
@@ -57,17 +58,34 @@ class OwnData(Dataset):
         return found
 
     def examine(self) -> list[str]:
-        found = []
+        found, spoken = [], {}
         for story in self.stories:
             words, _ = read_transcript(self.transcript(story), self.config.get("untimed_words", "refuse"))
+            spoken[story] = words
             found += fit_of_words(self.transcript(story), words, self.clock(story))
             if self.has_sound(story):
                 found += fit_of_sound(self.audio(story), words, self.clock(story))
+        same = twins(spoken)
+        for subject in self.subjects:
+            check_twins(same, self.training(subject), self.test(subject))
+        found += [
+            f"{one} and {two} have the same words; check that they are two stories." for one, two in same
+        ]
+        files = [
+            path
+            for subject in self.subjects
+            for story in [*self.training(subject), *self.test(subject)]
+            for path in self.response(subject, story)
+        ]
+        found += [f"{one}: has the same bytes as {two}; check which is right." for one, two in copies(files)]
         for subject in self.subjects:
             heard = [*self.training(subject), *self.test(subject)]
             sources = {story: self.response(subject, story) for story in heard}
             shapes = survey(sources, self.clocks, self.mask(subject))
-            kept_voxels(self.voxels(subject), shapes[heard[0]].n_voxels)
+            if (table := self.voxels(subject)) is not None:
+                kept_voxels(table, shapes[heard[0]].n_voxels)
+                if ignored := unread_columns(read_rows(table, ("voxel",))):
+                    found.append(f"{table}: column {some_of(ignored)} not read; {COLUMNS_READ}.")
         return found
 
     def check(self) -> None:
@@ -93,7 +111,11 @@ class FolderDataset(OwnData):
         for subject in self.subjects:
             folder = self.root / "responses" / subject
             if not folder.is_dir():
-                raise UserError(f"{folder}: no such folder; put the responses of {subject} there")
+                there = [path.name for path in folder.parent.glob("[!.]*/")]
+                raise UserError(
+                    f"config key dataset.subjects: {folder} is not a folder; put the responses of {subject} "
+                    f"there, or correct the name ({hint(subject, sorted(there))})"
+                )
             # macOS adds a file `._<name>` to each file that it copies to a disk of another system.
             found[subject] = sorted(folder.glob("[!.]*"), key=lambda path: natural(path.name))
         return found

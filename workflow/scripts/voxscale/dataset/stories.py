@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from voxscale.dataset.base import check_roles
@@ -15,6 +17,8 @@ from voxscale.dataset.examine import fit_of_words
 from voxscale.dataset.transcripts import TimedLabel, read_transcript
 from voxscale.errors import UserError
 from voxscale.io import sha256_text, tables
+
+_SAME_S = 0.05  # two aligners' times of one word
 
 
 def _columns(story: str, name: str, intervals: Sequence[TimedLabel]) -> dict[str, Any]:
@@ -68,6 +72,42 @@ def stimulus_sha(words: pa.Table, clock: pa.Table) -> str:
     return sha256_text(repr(content))[:16]
 
 
+def twins(words: Mapping[str, Sequence[TimedLabel]]) -> list[tuple[str, str]]:
+    """Pairs of stories with the same words at the same times from the first word on.
+
+    Args:
+        words: story -> its words. Their scans may differ: a story is the same whatever its number of TRs.
+    """
+    labels = {story: [word.label for word in heard] for story, heard in words.items()}
+    onsets_s = {
+        story: np.array([word.onset_s - heard[0].onset_s for word in heard]) for story, heard in words.items()
+    }
+    return [
+        (one, two)
+        for one, two in combinations(words, 2)
+        if labels[one] == labels[two] and np.abs(onsets_s[one] - onsets_s[two]).max() < _SAME_S
+    ]
+
+
+def check_twins(pairs: Iterable[tuple[str, str]], training: Sequence[str], test: Sequence[str]) -> None:
+    """Refuse one subject's test story that is a training story under another name.
+
+    Raises:
+        UserError: the line names both.
+    """
+    for pair in pairs:
+        if (trained := set(pair) & set(training)) and (tested := set(pair) & set(test)):
+            raise UserError(
+                f"config key dataset.training_stories: {trained.pop()} is test story {tested.pop()} under "
+                "another name: their words are the same; leave one out"
+            )
+
+
+def _labels(words: pa.Table) -> list[TimedLabel]:
+    columns = (words[name].to_pylist() for name in ("onset_s", "offset_s", "word"))
+    return list(map(TimedLabel, *columns))
+
+
 def _by_story(name: str, paths: Iterable[str | Path]) -> dict[str, pa.Table]:
     found = (tables.read(name, path) for path in paths)
     return {table["story"][0].as_py(): table for table in found}
@@ -110,11 +150,6 @@ def describe_subject(
                 "stimulus_sha": stimulus_sha(heard, clock),
             }
             rows.append(row)
-    tested = {row["stimulus_sha"]: row["story"] for row in rows if row["role"] == "test"}
-    for row in rows:
-        if row["role"] == "train" and row["stimulus_sha"] in tested:
-            raise UserError(
-                f"config key dataset.training_stories: {row['story']} is test story "
-                f"{tested[row['stimulus_sha']]} under another name; leave one out"
-            )
+    spoken = {story: _labels(word_tables[story]) for story in [*training, *test]}
+    check_twins(twins(spoken), training, test)
     tables.write("subjects", rows, path, provenance)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxscale.dataset.textgrid import Tier, TimedLabel, glance, read_tiers
 from voxscale.errors import UserError
-from voxscale.io import read_rows
+from voxscale.io import decimal_hint, read_rows
 
 # Silence, breath, laughter, lip smack, noise and sentence marks of ds003020's transcripts, and the silence
 # and spoken-noise marks of the usual forced aligners.
@@ -110,7 +110,10 @@ def _seconds(path: Path, number: int, row: dict[str, str], column: str) -> float
     try:
         return float(row[column])
     except ValueError:
-        raise UserError(f"{path}: line {number} has {column} {row[column]!r}; it must be seconds") from None
+        raise UserError(
+            f"{path}: line {number} has {column} {row[column]!r}; it must be seconds"
+            + decimal_hint(row[column])
+        ) from None
 
 
 def _read_word_table(path: Path, untimed: str) -> list[TimedLabel]:

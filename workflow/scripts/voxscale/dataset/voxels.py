@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 
 from voxscale.cortex import locate_voxels
 from voxscale.dataset.responses import open_subject
-from voxscale.errors import UserError
+from voxscale.errors import UserError, near_names
 from voxscale.io import atomic, read_json, read_rows
 
+_COLUMNS = ("voxel", "hemisphere", "vertex", "roi", "keep")
+COLUMNS_READ = f"the columns of a voxel table are {', '.join(_COLUMNS)}"
 _NONE = ("", "n/a")
 _KEEP = {"yes": True, "no": False, None: None}
 
@@ -26,7 +29,11 @@ def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
     if not path:
         return {}
     found: dict[int, dict[str, Any]] = {}
-    for number, row in enumerate(read_rows(path, ("voxel",)), 2):
+    rows = read_rows(path, ("voxel",))
+    for column in unread_columns(rows):
+        if near := near_names(column, _COLUMNS):
+            raise UserError(f"{path}: has a column {column}; did you mean {near[0]}? Rename the column")
+    for number, row in enumerate(rows, 2):
         try:
             voxel = int(row["voxel"])
             vertex = int(row["vertex"]) if row.get("vertex", "") not in _NONE else None
@@ -47,6 +54,11 @@ def read_voxels(path: str | Path | None) -> dict[int, dict[str, Any]]:
     if not found:
         raise UserError(f"{path}: has no line below its header; add a line for each voxel")
     return found
+
+
+def unread_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Columns of a voxel table that mean nothing to the workflow."""
+    return [column for column in (rows[0] if rows else ()) if column not in _COLUMNS]
 
 
 def read_regions(path: str | Path | None) -> dict[int, str]:

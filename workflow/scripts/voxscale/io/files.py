@@ -83,7 +83,7 @@ def read_json_whole(path: str | Path) -> tuple[Any, str | None]:
     """
     own = ("correct it", "check the path", "not readable as JSON")
     with reading(path) if place_of(path) else reading(path, *own):
-        content = json.loads(Path(path).read_text())
+        content = json.loads(Path(path).read_text("utf-8-sig"))
         name, about = list(content.items())[-1] if content and isinstance(content, dict) else ("", None)
         # Also if the damage is in the name.
         if name == _ABOUT or (isinstance(about, dict) and about.keys() == {"origin", "digest"}):

@@ -42,11 +42,21 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]
     if doubles := [column for column in columns if header.count(column) > 1]:
         raise UserError(f"{path}: has two columns {doubles[0]}; give one of them another name")
     for number, row in enumerate(rows, start=1):
+        if len(row) == len(header) + 1 and all(len(other) == len(row) for other in rows[1:]):
+            raise UserError(
+                f"{path}: its lines have one cell more than its header, as R's row names; "
+                "write it with row.names=FALSE"
+            )
         if len(row) != len(header):
             raise UserError(
                 f"{path}: line {number} has {len(row)} cells, the header has {len(header)}; fix it"
             )
     return [dict(zip(header, row, strict=True)) for row in rows[1:]]
+
+
+def decimal_hint(number: str) -> str:
+    """What to add to a message about a number that a program wrote with a decimal comma."""
+    return ", with a decimal point, not a comma" if re.fullmatch(r"\s*-?\d+,\d+\s*", number) else ""
 
 
 def _split(text: str, quoting: int) -> list[list[str]]:

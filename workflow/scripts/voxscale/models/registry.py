@@ -20,6 +20,7 @@ _KINDS = {
     "context": Mapping,
 }
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
+CONTROLS = ("word_rate", "phoneme_rate", "mel", "time_since_onset", "autocorrelation")
 _MODALITIES = ("language", "speech", "control", "nested")
 _KEYS = frozenset(
     [
@@ -181,8 +182,8 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
         if not isinstance(noise, list) or not noise or not all(map(_is_deviation, noise)):
             raise UserError(f"{where}: noise is {noise!r}; it must be a list with a number for each layer")
         plain["n_layers"] = len(noise) - 1
-    elif "control" not in plain:
-        plain["control"] = slug
+    elif (name := plain.setdefault("control", slug)) not in CONTROLS:
+        raise UserError(f"{where}: no control {name}; {hint(name, CONTROLS)}")
     return ModelEntry(slug=slug, **plain)
 
 

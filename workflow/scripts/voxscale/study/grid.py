@@ -27,11 +27,12 @@ class Model(Protocol):
     modality: str
 
 
-def resolve_layers(spec: Any, model: str, n_layers: int) -> list[int]:
+def resolve_layers(spec: Any, model: str, n_layers: int, where: str = "sweeps") -> list[int]:
     """Layers that a config asks for: `all`, `last`, a list, one number, or `{depth: share}`.
 
     Args:
         n_layers: layers behind the embedding output, which is layer 0; so layers run from 0 to n_layers.
+        where: the config key that asks.
 
     Raises:
         UserError: a layer the model does not have.
@@ -45,7 +46,8 @@ def resolve_layers(spec: Any, model: str, n_layers: int) -> list[int]:
     layers = [spec] if isinstance(spec, int) else list(spec)
     if beyond := [layer for layer in layers if layer > n_layers]:
         raise UserError(
-            f"layer {beyond[0]} of model {model}: the model has layers 0 to {n_layers}; ask for one of these"
+            f"config key {where}: layer {beyond[0]} of model {model}, which has layers 0 to {n_layers}; "
+            "ask for one of these"
         )
     return layers
 
@@ -78,7 +80,7 @@ class Grid:
 
     def layers(self, slug: str, spec: Any, where: str) -> list[int]:
         """Layers of one model that a spec selects."""
-        return resolve_layers(spec, slug, self.model(slug, where).n_layers)
+        return resolve_layers(spec, slug, self.model(slug, where).n_layers, where)
 
     def _sizes(self, sweep: str, subject: str) -> list[int]:
         available = len(self.training[subject])
@@ -102,7 +104,8 @@ class Grid:
                 )
         subjects = [subject for subject in self.training if subject in subjects]
         for slug in spec["models"]:
-            for layer in self.layers(slug, spec["layers"], f"sweeps.{sweep}.models"):
+            self.model(slug, f"sweeps.{sweep}.models")
+            for layer in self.layers(slug, spec["layers"], f"sweeps.{sweep}.layers"):
                 for subject in subjects:
                     for size in self._sizes(sweep, subject):
                         # With every story in, there is nothing left to draw.
