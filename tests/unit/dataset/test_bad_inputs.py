@@ -112,6 +112,7 @@ FOLDERS = {
     "a time that is no number": (words("soon\t0.3\ta"), "walk.tsv: line 2 has onset 'soon'"),
     "words out of order": (words("5\t0.2\ta", "2\t0.2\tb"), "walk.tsv"),
     "a word of negative length": (words("5\t-0.2\ta"), "walk.tsv"),
+    "a word without an end": (words("5\tinf\ta"), "walk.tsv: .a. lasts from 5.0 s to inf s"),
     "ragged word table": (words("5\t0.2"), "walk.tsv: line 2 has 2 cells, the header has 3"),
     "npy of one axis": (
         numbers("responses/anna/walk.npy", np.zeros(24)),

@@ -83,6 +83,19 @@ def of_a_short_source(path):
     mapped(path, shape=(5, 10))
 
 
+def mapped_from_itself(path):
+    layout = h5py.VirtualLayout((10, 10), "f8")
+    layout[:] = h5py.VirtualSource(path.name, "data", (10, 10))
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("data", layout)
+
+
+def of_a_cut_source(path):
+    mapped(path, shape=(10, 10))
+    part = path.with_name("part.h5")
+    part.write_bytes(part.read_bytes()[:1500])
+
+
 def without_its_raw_file(path):
     with h5py.File(path, "w") as file:
         file.create_dataset("data", (10, 10), "f8", external=[(str(path.with_name("raw")), 0, 800)])
@@ -130,7 +143,12 @@ CASES = {
         (virtual, "its values are in /etc/secret.h5"),
         (without_its_source, "its values are in part.h5, which is missing"),
         (without_its_source_dataset, "its values are in dataset data of part.h5, which is missing"),
-        (of_a_short_source, "its values are in dataset data of part.h5, which is missing or too short"),
+        (
+            of_a_short_source,
+            "its values are in dataset data of part.h5, which is missing, damaged or too short",
+        ),
+        (mapped_from_itself, "its values are in .*x.h5, which is missing, damaged"),
+        (of_a_cut_source, "its values are in part.h5, which is missing, damaged"),
         (without_its_raw_file, "its values are in .*raw, which is missing"),
         (empty, "its `data` is not an array"),
         (group_of_repeats, "its `individual_repeats` is not an array"),

@@ -48,12 +48,14 @@ def require_inside(path: Path, item: h5py.Dataset) -> None:
         name = item.file.filename if source.file_name == "." else source.file_name
         if not h5py.is_hdf5(where := _require_in_folder(path, name)):
             raise _lost(path, name)
-        with h5py.File(where, "r") as file:
-            found = file.get(source.dset_name)
-            if not isinstance(found, h5py.Dataset) or not _holds(found, source):
-                raise _lost(path, f"dataset {source.dset_name} of {name}")
-            if (found.file.filename, found.name) != (item.file.filename, item.name):
+        try:
+            with h5py.File(where, "r") as file:
+                found = file.get(source.dset_name)
+                if not isinstance(found, h5py.Dataset) or not found.shape or not _holds(found, source):
+                    raise _lost(path, f"dataset {source.dset_name} of {name}")
                 require_inside(path, found)
+        except (OSError, RecursionError):  # cut off; or mapped from each other
+            raise _lost(path, name) from None
 
 
 def _holds(found: h5py.Dataset, source: Any) -> bool:
@@ -74,4 +76,6 @@ def _require_in_folder(path: Path, name: str, start: Path | None = None) -> Path
 
 
 def _lost(path: Path, source: str) -> UserError:
-    return UserError(f"{path}: its values are in {source}, which is missing or too short; get it, too")
+    return UserError(
+        f"{path}: its values are in {source}, which is missing, damaged or too short; get it again"
+    )

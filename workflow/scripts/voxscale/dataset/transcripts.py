@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -63,7 +64,7 @@ def _spoken(where: str, intervals: list[TimedLabel]) -> list[TimedLabel]:
         onset_s, offset_s, label = interval
         if _is_mark(label):
             continue
-        if not offset_s > onset_s >= 0:
+        if not math.inf > offset_s > onset_s >= 0:
             raise UserError(f"{where}: {label!r} lasts from {onset_s} s to {offset_s} s; correct its times")
         if spoken and onset_s < spoken[-1].onset_s:
             raise UserError(
