@@ -13,6 +13,7 @@ import numpy as np
 from voxscale.errors import UserError
 
 RATIO = 1100  # bytes of values in one byte on the disk: of zeros, deflate packs at most 1032 into one
+_DEEPEST = 8  # virtual datasets of virtual datasets: deeper ones are mapped from each other
 
 
 def require_size(path: str | Path, shape: Sequence[int], dtype: Any) -> None:
@@ -29,7 +30,7 @@ def require_size(path: str | Path, shape: Sequence[int], dtype: Any) -> None:
         )
 
 
-def require_inside(path: Path, item: h5py.Dataset) -> None:
+def require_inside(path: Path, item: h5py.Dataset, depth: int = _DEEPEST) -> None:
     """Refuse an HDF5 dataset whose values do not all lie in `path` or in files of its folder, or below.
 
     HDF5 itself reads zeros where a source is missing or too short.
@@ -53,8 +54,10 @@ def require_inside(path: Path, item: h5py.Dataset) -> None:
                 found = file.get(source.dset_name)
                 if not isinstance(found, h5py.Dataset) or not found.shape or not _holds(found, source):
                     raise _lost(path, f"dataset {source.dset_name} of {name}")
-                require_inside(path, found)
-        except (OSError, RecursionError):  # cut off; or mapped from each other
+                if not depth:
+                    raise _lost(path, name)
+                require_inside(path, found, depth - 1)
+        except OSError:  # cut off
             raise _lost(path, name) from None
 
 
