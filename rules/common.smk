@@ -15,12 +15,12 @@ import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
-from voxscale.cluster import compare_content, record_in_jobs
+from voxscale.cluster import compare_content, pass_over_damaged_records, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, RULES, Job, Jobs, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, tell_failures
-from voxscale.jobs import problems, without_note
+from voxscale.jobs import outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
 from voxscale.script import put_first
@@ -53,22 +53,30 @@ try:
         else:
             record_in_jobs()
     if workflow.is_main_process:
-        compare_behind_ancient()
         require_schemas()
     study = load_study(config, BASE)
+    jobs, outdated = Jobs(study), []
+    # The files of a workflow that uses this one as a module lie elsewhere.
+    if workflow.is_main_process and not IS_MODULE:
+        require_folders(jobs)
+        outdated = outdated_unnoted(jobs)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     files = [] if IS_MODULE else [str(path) for path in workflow.configfiles]
     sys.exit(f"ERROR {with_file(str(error), files)}")
 
-jobs = Jobs(study)
+if workflow.is_main_process:
+    pass_over_damaged_records()
+    compare_behind_ancient(outdated)
+if outdated:
+    print(
+        f"WARNING {len(outdated)} files of which Snakemake has no record were made with other settings than "
+        f"the config's, such as {outdated[0]}: those that this run needs are made again",
+        file=sys.stderr,
+    )
 # Sounds are large files, and copies or checkouts often give them another time.
 compare_content(study.sound_inputs(study.stories))
 FIGURES = figures_of(study)
-if workflow.is_main_process and not IS_MODULE:
-    # Snakemake takes a file without a note as it is, whatever settings it was made with.
-    for line in problems(jobs, without_note(jobs)):
-        print(f"WARNING {line}", file=sys.stderr)
 
 
 wildcard_constraints:

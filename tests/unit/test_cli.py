@@ -61,3 +61,21 @@ def test_the_demo_is_the_default(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert call("plan") == 0
     assert "fit_encoding" in capsys.readouterr().out
+
+
+def test_a_check_with_problems_fails_and_an_unreadable_folder_is_one_line(
+    which, capsys, tmp_path, monkeypatch
+):
+    assert call("check", *which) == 0
+    assert capsys.readouterr().out.startswith("0 files, ")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/report.html").write_text("another page")
+    assert call("check", *which) == 1
+    assert "1 files: 1 problems" in capsys.readouterr().out
+
+    def refused(*_):
+        raise PermissionError(13, "Permission denied", ".snakemake/incomplete")
+
+    monkeypatch.setattr("voxscale.cli.started_outputs", refused)
+    assert call("status", *which) == 1
+    assert capsys.readouterr().err.startswith("ERROR status: .snakemake/incomplete: Permission denied; ")

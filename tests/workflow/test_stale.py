@@ -4,11 +4,16 @@ import json
 
 from workflow.runs import snakemake
 
+from voxscale.jobs.notes import file_of
+
 # As in the workflow: a fit does not run again only because its features do.
 CHAINS = """
-from voxscale.cluster import compare_behind_ancient
+from pathlib import Path
 
-compare_behind_ancient()
+from voxscale.cluster import compare_behind_ancient, pass_over_damaged_records
+
+pass_over_damaged_records()
+compare_behind_ancient(Path("outdated").read_text().split() if Path("outdated").exists() else [])
 OUTPUTS = ("source", "other", "fit", "table")
 
 rule all:
@@ -42,6 +47,7 @@ FOLLOWING = {
     "other": {"other", "fit", "table"},
     "fit": {"fit", "table"},
     "table": {"table"},
+    "damaged_record": {"fit", "table"},
     "deleted_fit": {"fit", "table"},
     "deleted_table": {"table"},
 }
@@ -64,6 +70,9 @@ def test_what_lies_behind_an_ancient_input_is_compared(tmp_path):
         changed[chain][chain] += " changed"
     for rule in ("fit", "table"):
         (tmp_path / f"deleted_{rule}/{rule}").unlink()
+    file_of("damaged_record/fit", "metadata", tmp_path / ".snakemake").write_bytes(b"\xff garbage")
+    (tmp_path / "outdated").write_text("damaged_record/fit")
     ran = {(text.partition("=")[2], rule) for rule, text in run(changed).jobs if rule != "all"}
     assert ran == {(chain, rule) for chain, rules in FOLLOWING.items() for rule in {"source", *rules}}
+    (tmp_path / "outdated").unlink()
     assert "Nothing to be done" in run(changed, "--dry-run").text

@@ -89,11 +89,11 @@ def test_an_output_of_other_settings_is_not_done(jobs):
         touch(job.output)
     for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
         digest = "another" if other else jobs.digest(job)
-        note = {"params": [repr(digest), "'other'"], "log": [str(job.log)]}
+        note = {"params": [repr(digest), "'other'"], "log": [str(job.log)], "record_format_version": 6}
         touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
-    note = {"params": [repr(jobs.digest(gathered))], "input": [str(cell(n_train="4").output)]}
+    note |= {"params": [repr(jobs.digest(gathered))], "input": [str(cell(n_train="4").output)], "log": []}
     touch(file_of(gathered.output, "metadata"), json.dumps(note))
     seen = status.job_states(jobs, [], [], running=False)
     found = states(seen)

@@ -12,7 +12,7 @@ import typer
 from voxscale.cluster import is_running, read_queue
 from voxscale.errors import UserError
 from voxscale.jobs import (
-    describe_check,
+    check_files,
     describe_models,
     describe_plan,
     describe_states,
@@ -71,7 +71,9 @@ def _status(
 @app.command("check")
 def _check(configfile: Configs = None, directory: Directory = HERE) -> None:
     """Read every result: is it whole, in its own place, and made with the config's settings?"""
-    print(describe_check(load_jobs(configfile, directory)))
+    found = check_files(load_jobs(configfile, directory))
+    print(found.describe())
+    raise typer.Exit(bool(found.problems))
 
 
 @app.command("prune")
@@ -118,5 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(arguments, prog_name="voxscale")
     except UserError as error:
-        print(f"ERROR {arguments[0]}: {error}", file=sys.stderr)
-        sys.exit(1)
+        message = str(error)
+    except (NotADirectoryError, PermissionError) as error:  # a folder that the user has changed
+        message = f"{error.filename}: {error.strerror}; it must be a folder that you can read"
+    print(f"ERROR {arguments[0]}: {message}", file=sys.stderr)
+    sys.exit(1)

@@ -3,6 +3,7 @@ from .hooks import before_jobs as before_jobs
 from .locks import is_running as is_running
 from .patches import compare_behind_ancient as compare_behind_ancient
 from .patches import compare_content as compare_content
+from .patches import pass_over_damaged_records as pass_over_damaged_records
 from .patches import record_in_jobs as record_in_jobs
 from .queue import SLURM_LOGS as SLURM_LOGS
 from .queue import QueuedJob as QueuedJob

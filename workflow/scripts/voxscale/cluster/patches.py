@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 from voxscale.cluster.queue import is_answering, read_up_nodes
@@ -14,20 +15,28 @@ from voxscale.errors import UserError
 from voxscale.progress import notify
 
 
-def compare_behind_ancient() -> None:
+def compare_behind_ancient(outdated: Collection[str | Path] = ()) -> None:
     """Let Snakemake compare every finished job that no rerun reaches.
 
     By itself it skips all jobs behind one that will run, since these will run as well. But an `ancient` input
     does not hand a rerun on, so a job behind one kept its output although its own parameters or inputs had
     changed, or although its output was missing, until the next run.
 
-    ASSUME: in Snakemake 9.27, `DAG.update_needrun` skips what it reaches through `DAG.depending`.
+    Args:
+        outdated: files made with other parameters of which Snakemake has no record. It would keep them; they
+            count as files whose recorded parameters differ.
+
+    ASSUME: in Snakemake 9.27, `DAG.update_needrun` skips what it reaches through `DAG.depending`, and runs
+    what makes one of `DAG.forcefiles`.
     """
     from snakemake.dag import DAG
+    from snakemake.settings.enums import RerunTrigger
 
     update = DAG.update_needrun
 
     async def compared(self: Any, *arguments: Any, **options: Any) -> None:
+        if RerunTrigger.PARAMS in self.workflow.rerun_triggers:
+            self.forcefiles.update(map(str, outdated))
         whole = self.depending
         self.depending = defaultdict(dict)
         for job, readers in whole.items():
@@ -40,6 +49,24 @@ def compare_behind_ancient() -> None:
             self.depending = whole
 
     DAG.update_needrun = compared
+
+
+def pass_over_damaged_records() -> None:
+    """Let Snakemake take a damaged record of a file as none, also where its bytes are no text or no record.
+
+    ASSUME: Snakemake 9.27 does so for broken JSON only, and ends in a traceback for the rest.
+    """
+    from snakemake.persistence.file import FilePersistence
+
+    read = FilePersistence._read_record
+
+    def read_record(self: Any, key: str) -> Any:
+        try:
+            return read(self, key)
+        except ValueError:
+            return None
+
+    FilePersistence._read_record = read_record
 
 
 def compare_content(paths: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ from .files import require_writable as require_writable
 from .files import sha256_file as sha256_file
 from .files import sha256_text as sha256_text
 from .files import write_json as write_json
+from .files import write_page as write_page
 from .hdf5 import add_array as add_array
 from .hdf5 import attributes as attributes
 from .hdf5 import checked as checked

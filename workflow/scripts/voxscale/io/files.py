@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.io.origin import origin_of, place_of, reading, require_origin
+from voxscale.io.origin import AGAIN, origin_of, place_of, reading, require_origin
 
 _ABOUT = "voxscale"  # key of a JSON file's digest and origin
 
@@ -93,6 +93,27 @@ def read_json_whole(path: str | Path) -> tuple[Any, str | None]:
             require_origin(path, about["origin"])
             return content, about["origin"]
     return content, None
+
+
+def write_page(path: str | Path, page: str) -> None:
+    """Write an HTML page with a last line that holds its digest and its place."""
+    about = json.dumps({"origin": origin_of(path), "digest": sha256_text(page)})
+    with atomic(path) as temporary:
+        temporary.write_text(f"{page}\n<!-- {about} -->\n")
+
+
+def read_page(path: str | Path) -> str:
+    """The origin of a page that `write_page` wrote.
+
+    Raises:
+        UserError: it has changed since then, `write_page` did not write it, or it was made for another place.
+    """
+    page, _, about = Path(path).read_text().rpartition("\n<!-- ")
+    said = json.loads(about.removesuffix(" -->\n")) if about.startswith("{") else {}
+    if said.get("digest") != sha256_text(page):
+        raise UserError(f"{path}: has changed since it was written; {AGAIN}")
+    require_origin(path, said["origin"])
+    return said["origin"]
 
 
 def sha256_text(text: str) -> str:

@@ -1,6 +1,6 @@
-from .check import describe_check as describe_check
-from .check import problems as problems
-from .check import without_note as without_note
+from .check import check_files as check_files
+from .check import outdated_unnoted as outdated_unnoted
+from .check import require_folders as require_folders
 from .data import latents as latents
 from .data import phantom_scans as phantom_scans
 from .data import phantom_stimuli as phantom_stimuli

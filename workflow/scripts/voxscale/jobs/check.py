@@ -5,57 +5,74 @@ Each file says so itself: nothing is taken from times or from what Snakemake not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from voxscale.errors import UserError
 from voxscale.features import feature_files
 from voxscale.io import read_whole
-from voxscale.jobs.jobs import Job, Jobs
-from voxscale.jobs.notes import file_of
+from voxscale.jobs.jobs import Jobs
+from voxscale.jobs.notes import Settings
 
 
-def _problem(path: Path, settings: str) -> str | None:
-    """What is wrong with an existing file; None if nothing is."""
+class Check(NamedTuple):
+    """What a check of all files found: how many there are, how many results are missing, and the problems."""
+
+    files: int
+    missing: int
+    problems: list[str]
+
+    def describe(self) -> str:
+        """The problems, a line each, and the counts."""
+        missing = f", {self.missing} results are missing" if self.missing else ""
+        if self.problems:
+            return "\n".join([*self.problems, f"{self.files} files: {len(self.problems)} problems{missing}"])
+        return f"{self.files} files, all whole and up to date{missing}."
+
+
+def check_files(jobs: Jobs) -> Check:
+    """Read every output that exists, and the stored features."""
+    files, problems, results = 0, [], set(map(Path, jobs.results()))
+    for job in jobs.all():
+        for path in job.outputs:
+            if not os.path.lexists(path):
+                continue
+            files += 1
+            results.discard(path)
+            problems += _problems(path, jobs.digest(job))
+    return Check(files, len(results), problems)
+
+
+def _problems(path: Path, settings: str) -> Iterator[str]:
+    """What is wrong with a file, and with the stored features that it is made of."""
     try:
         made_with = read_whole(path).get("settings")
+        if made_with not in (None, settings):  # a file of an older version does not know
+            yield f"{path}: was made with other settings than the config's; run the workflow again"
+        elif path.parent == Path("results/features"):
+            for stored in feature_files(path).values():
+                yield from _problems(stored, settings)
     except UserError as error:
-        return str(error)
-    if made_with not in (None, settings):  # a file of an older version does not know
-        return f"{path}: was made with other settings than the config's; delete it and run again"
-    return None
+        yield str(error)
 
 
-def problems(jobs: Jobs, some: Iterable[Job] | None = None) -> Iterator[str]:
-    """What is wrong with the outputs that exist, a line each.
+def outdated_unnoted(jobs: Jobs) -> list[Path]:
+    """Outputs made with other settings, of which Snakemake has no note and which it would therefore keep."""
+    settings = Settings(jobs)
+    return [path for job in jobs.all() if settings.own_differ(job) for path in job.outputs]
 
-    Args:
-        some: whose outputs to read; None: those of all jobs, and the stored features.
+
+def require_folders(jobs: Jobs) -> None:
+    """Make sure that every folder of the outputs that exists is one, and can be read.
+
+    Raises:
+        UserError: a file has its name, or it cannot be read.
     """
-    for job in jobs.all() if some is None else some:
-        for pattern in job.record.outputs.values():
-            path = Path(pattern.format(**job.wildcards))
-            if path.exists() and (line := _problem(path, jobs.digest(job))):
-                yield line
-            elif some is None and path.parent == Path("results/features") and path.exists():
-                for stored in feature_files(path).values():
-                    try:
-                        read_whole(stored)
-                    except UserError as error:
-                        yield str(error)
-
-
-def without_note(jobs: Jobs) -> list[Job]:
-    """Jobs whose output exists without a note of Snakemake's, by which it would see other settings."""
-    return [job for job in jobs.all() if job.output.exists() and not _is_noted(job)]
-
-
-def _is_noted(job: Job) -> bool:
-    note = file_of(job.output, "metadata")
-    return note.exists() and note.stat().st_size > 0
-
-
-def describe_check(jobs: Jobs) -> str:
-    """The problems of all files, or that there are none."""
-    lines = list(problems(jobs))
-    return "\n".join([*lines, f"{len(lines)} problems"]) if lines else "All files are whole and up to date."
+    folders = {folder for job in jobs.all() for path in job.outputs for folder in path.parents}
+    for folder in sorted(folders):  # each after the folder that it is in
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UserError(f"{folder}: is a file where a folder must be; move it away and run again")
+        if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+            raise UserError(f"{folder}: cannot be read; give yourself permission to read and enter it")

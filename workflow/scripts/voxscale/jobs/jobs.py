@@ -36,6 +36,11 @@ class Job(NamedTuple):
         return Path(self.record.output.format(**self.wildcards))
 
     @property
+    def outputs(self) -> list[Path]:
+        """All its outputs."""
+        return [Path(path.format(**self.wildcards)) for path in self.record.outputs.values()]
+
+    @property
     def log(self) -> Path:
         """Where the rule's script writes its log."""
         return Path(self.record.log.format(**self.wildcards))

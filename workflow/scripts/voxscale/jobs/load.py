@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
+from voxscale.jobs.check import require_folders
 from voxscale.jobs.jobs import Jobs
 from voxscale.study import load_study, merge, read_yaml, with_file
 
@@ -53,6 +54,8 @@ def load_jobs(
     except OSError as error:
         raise UserError(f"{directory}: {error.strerror}; make this folder first, or name another") from None
     try:
-        return Jobs(load_study(config, gpu=gpu))
+        jobs = Jobs(load_study(config, gpu=gpu))
     except UserError as error:
         raise UserError(with_file(str(error), paths)) from None
+    require_folders(jobs)
+    return jobs

@@ -1,7 +1,8 @@
 """What Snakemake noted of how a file was made, read without Snakemake: are its settings the current ones?
 
 Compared are the parameters of the rule's record, and whether an input will be made again. Snakemake itself
-also compares the content of inputs (`--dry-run`).
+also compares the content of inputs (`--dry-run`). Where Snakemake has no note, or a damaged one, the files'
+own record of their settings counts.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from voxscale.errors import UserError
+from voxscale.io import read_whole
 from voxscale.jobs.jobs import Job, Jobs
 
+FORMAT = 6  # ASSUME: Snakemake 9.27 compares nothing with a note of an older format
 SNAKEMAKE = Path(".snakemake")
 NAME_MAX = 255  # of a file's name, on every file system that Linux commonly has
 
@@ -52,15 +56,22 @@ class Note(NamedTuple):
 
 
 def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
-    """Snakemake's note about an output; None if it has none."""
+    """Snakemake's note about an output; None if it has none that it can compare."""
     try:
         note = json.loads(file_of(output, "metadata", snakemake).read_text())
-    except (OSError, ValueError):  # none, or one that is just being written
+        current = isinstance(note["params"], list) and note["record_format_version"] >= FORMAT
+        inputs, logs = (note.get(key) or () for key in ("input", "log"))
+        return Note(frozenset(note["params"]), tuple(inputs), next(iter(logs), None)) if current else None
+    except (OSError, LookupError, TypeError, ValueError):  # none, a damaged one, or one being written
         return None
-    if not isinstance(note, Mapping):
+
+
+def _own_settings(path: Path) -> str | None:
+    """Digest of the settings that a file itself keeps; None if it keeps none or cannot be read."""
+    try:
+        return read_whole(path, content=False).get("settings") if path.exists() else None
+    except UserError:
         return None
-    params, inputs, logs = (note.get(key) or () for key in ("params", "input", "log"))
-    return Note(frozenset(params), tuple(inputs), next(iter(logs), None))
 
 
 class Settings:
@@ -87,10 +98,17 @@ class Settings:
         return outdated
 
     def params_differ(self, job: Job) -> bool:
-        """Whether a job's note has other parameters than now; without a note they count as equal."""
+        """Whether a job's outputs were made with other parameters than now."""
         if (note := self._noted(self._base / job.output)) is None:
+            return self.own_differ(job)
+        return repr(self._jobs.digest(job)) not in note.params or self.own_differ(job)
+
+    def own_differ(self, job: Job) -> bool:
+        """Whether Snakemake lacks a note on one of a job's outputs, and they keep other settings than now."""
+        paths = [self._base / path for path in job.outputs]
+        if all(self._noted(path) for path in paths):
             return False
-        return repr(self._jobs.digest(job)) not in note.params
+        return not {_own_settings(path) for path in paths} <= {None, self._jobs.digest(job)}
 
     def _other_inputs(self, job: Job) -> bool:
         if not self._again or (note := self._noted(self._base / job.output)) is None:

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from voxscale.figures import voxel_set_label
-from voxscale.io import atomic, reading, require_origin, sha256_file
+from voxscale.io import reading, require_origin, sha256_file, write_page
 from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
@@ -210,8 +210,7 @@ def write_report(
         sections=sections,
         footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {_PAPER}.",
     )
-    with atomic(out) as temporary:
-        temporary.write_text(page)
+    write_page(out, page)
 
 
 def _dataset_name(dataset: Mapping[str, Any]) -> str:
