@@ -95,11 +95,10 @@ def test_a_new_model_runs_its_own_jobs_and_what_gathers_them(demo):
     assert not {rule for rule, _ in others} & {"prepare_model", "fit_encoding", "predict_encoding"}, others
     before = ("extract", "read", "write_phantom", "scan", "digest", "describe", "prepare")
     assert not any(rule.startswith(before) for rule, _ in others)
-    assert {w for rule, w in others if rule == "gather_scores"} == {
-        "selection=all",
-        "selection=language_size",
-    }
-    assert {w for rule, w in others if rule == "fit_law"} == {"law=language"}
+    # It is one of the models that choose the significant voxels, which all tables name.
+    gathered = {w for rule, w in others if rule == "gather_scores"}
+    assert gathered >= {"selection=all", "selection=language_size", "selection=maps"}
+    assert "law=language" in {w for rule, w in others if rule == "fit_law"}
 
 
 def test_a_new_subject_is_scanned_and_fitted_alone(demo):

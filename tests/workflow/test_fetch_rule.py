@@ -32,7 +32,9 @@ needs = lambda rule: {{}}  # what the whole workflow asks of a cluster
 
 def parameters(rule):
     of = lambda parameter: lambda wildcards: parameter(study, wildcards)
-    return {{name: of(parameter) for name, parameter in record_of(rule).params.items()}}
+    found = {{name: of(parameter) for name, parameter in record_of(rule).params.items()}}
+    means = record_of(rule).means
+    return found | {{"means": lambda wildcards: SimpleNamespace(**means(study, wildcards))}}
 
 include: {rules!r}
 """

@@ -78,7 +78,7 @@ def speech_study(folder):
         sound = np.random.default_rng(i).normal(0, 0.1, 5 * RATE)
         soundfile.write(folder / f"s{i}.wav", sound, RATE)
         stories[f"s{i}"] = folder / f"s{i}.wav", write_clock(folder / f"s{i}-clock.parquet", f"s{i}")
-    settings = {"window_s": 0.5, "stride_s": 0.25, "dtype": "float32", "device": "cpu", "device_map": None}
+    settings = {"window_s": 0.5, "stride_s": 0.05, "dtype": "float32", "device": "cpu", "device_map": None}
     return stories, settings | {"on_disk": "float32"}
 
 
