@@ -40,7 +40,7 @@ MISTAKES = {
     "unknown model": (change("sweeps.nested.models", ["gpt-9"]), "sweeps.nested.models: unknown model gpt-9"),
     "layer out of range": (
         change("sweeps.layers.layers", [99]),
-        "layer 99 of model tiny-opt-4: the model has",
+        "layer 99 of model tiny-opt-4, which has layers 0 to 4",
     ),
     "depth out of range": (change("sweeps.nested.layers", {"depth": 2}), "sweeps.nested.layers"),
     "too many stories": (change("sweeps.training_size.n_train", [99]), "n_train: 99 stories requested"),

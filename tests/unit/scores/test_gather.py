@@ -204,7 +204,7 @@ def test_bad_input_names_its_file(study, tmp_path):
     [
         (b"voxel\troi\n0\t\xe9\n", "is not a tab-separated table"),
         (b"roi\tvoxel\nAC\n", "line 2 has 1 cells, the header has 2"),
-        (b"voxel\troi\n0\tAC\tV1\n", "line 2 has 3 cells, the header has 2"),
+        (b"voxel\troi\n0\tAC\n1\tAC\tV1\n", "line 3 has 3 cells, the header has 2"),
     ],
 )
 def test_a_malformed_table_of_voxels_ends_in_one_line(tmp_path, content, line):
