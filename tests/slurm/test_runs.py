@@ -128,7 +128,7 @@ def test_a_second_run_at_once_says_so_and_ctrl_c_and_sigterm_end_the_first(whole
     sweep.log = log
     run.send_signal(signal.SIGINT)
     run.wait(PATIENCE_S)
-    until("jobs cancelled", lambda: sweep.queue() == [])
+    until("jobs cancelled", lambda: sweep.queue() == [], seconds=60)
     sweep.let_go()
     run = sweep.start()
     sweep.running_fit()
