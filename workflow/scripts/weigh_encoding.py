@@ -5,11 +5,5 @@ from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake):
-        data = CellData(
-            snakemake.input.features,
-            snakemake.input.responses,
-            snakemake.input.subject,
-            snakemake.params.cell,
-            all_settings(snakemake.params),
-        )
+        data = CellData.of(snakemake.input, snakemake.params.cell, all_settings(snakemake.params))
         weigh_cell(data, snakemake.input.scores, snakemake.output.cell_weights)

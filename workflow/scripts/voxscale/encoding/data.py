@@ -176,6 +176,11 @@ class CellData:
             )
         self.kernel: tuple[list[str], torch.Tensor] | None = None
 
+    @classmethod
+    def of(cls, inputs: Any, cell: Mapping[str, Any], settings: Mapping[str, Any]) -> CellData:
+        """The data of a job's cell: its inputs are named `features`, `responses` and `subject`."""
+        return cls(inputs.features, inputs.responses, inputs.subject, cell, settings)
+
     def stories(self, draw: int) -> list[str]:
         """Training stories of a draw."""
         return draw_stories(self.training, self.cell["n_train"], draw, self.settings["seed"])
