@@ -77,6 +77,27 @@ def test_a_node_that_is_up_again_gets_jobs_again(monkeypatch, capsys):
     patches.reuse_nodes(types.SimpleNamespace())
 
 
+def test_a_run_that_ends_while_it_asks_for_states_cancels_all_its_jobs():
+    cancelled = []
+
+    async def check(active):
+        for job in active:
+            if job != "done":
+                executor.cancel_jobs([])  # as Snakemake does in the middle of a check
+                yield job
+
+    executor = types.SimpleNamespace(check_active_jobs=check, cancel_jobs=cancelled.append)
+    patches.cancel_all(executor)
+
+    async def look():
+        return [job async for job in executor.check_active_jobs(["done", "a", "b"])]
+
+    assert asyncio.run(look()) == ["a", "b"]
+    assert cancelled == [["done", "a", "b"]] * 2
+    executor.cancel_jobs(["b", "c"])
+    assert sorted(cancelled[-1]) == ["a", "b", "c"]
+
+
 def test_nothing_is_submitted_to_a_slurmctld_that_is_down(cluster, monkeypatch):
     submitted, answers = [], iter([True, False, False, True])
     monkeypatch.setattr(patches, "is_answering", lambda: next(answers, False))

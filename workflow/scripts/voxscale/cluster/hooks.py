@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.cluster.locks import free_dead_lock, leave_record, remove_records
-from voxscale.cluster.patches import correct_states, submit_patiently
+from voxscale.cluster.patches import cancel_all, correct_states, submit_patiently
 from voxscale.cluster.queue import QueuedJob, read_queue
 from voxscale.cluster.takeover import restart, settle, without_stuck
 from voxscale.cluster.watch import find_lost
@@ -49,6 +49,7 @@ def before_jobs(workflow: Any) -> None:
     executor = workflow.scheduler._executor
     correct_states(sys.modules[type(executor).__module__])
     submit_patiently(executor)
+    cancel_all(executor)
     threading.Thread(target=_look_after, args=(workflow, executor), daemon=True).start()
 
 

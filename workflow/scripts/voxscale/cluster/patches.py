@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,28 @@ def submit_patiently(executor: Any) -> None:
         submit(job)
 
     executor.run_job = run_job
+
+
+def cancel_all(executor: Any) -> None:
+    """Let the executor cancel all its jobs, also those whose states it is asking for when a run is ended.
+
+    ASSUME: Snakemake's interface of executors takes jobs off its list of active ones while it asks for their
+    states, which may take seconds. A run that was ended then left them in the queue.
+    """
+    check, cancel = executor.check_active_jobs, executor.cancel_jobs
+    asked: list[Any] = []
+
+    async def check_active_jobs(active: list[Any]) -> AsyncIterator[Any]:
+        asked[:], kept = active, []
+        async for job in check(active):
+            kept.append(job)
+            yield job
+        asked[:] = kept
+
+    def cancel_jobs(active: list[Any]) -> None:
+        cancel([*active, *(job for job in asked if job not in active)])
+
+    executor.check_active_jobs, executor.cancel_jobs = check_active_jobs, cancel_jobs
 
 
 def reuse_nodes(executor: Any) -> None:
