@@ -138,7 +138,7 @@ rule prepare_responses:
     """Responses of one subject in one checked file, laid out for fits."""
     input:
         lambda wildcards: local(study.dataset.response_inputs(wildcards.subject)),
-        # Which voxels are kept is a parameter: another label of a region is no other choice.
+        # Which voxels are kept is a parameter: so a new label of a region changes nothing.
         voxels=lambda wildcards: local(ancient(study.chosen_voxels(wildcards.subject))),
     output:
         **made("prepare_responses"),

@@ -30,7 +30,7 @@ class BidsDataset(OwnData):
     sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.nii[.gz] · stimuli/<story>.tsv (onset, duration,
     word) and .wav · trs.tsv with columns story, n_tr, onset_s · a mask for each subject
 
-    A task of `dataset.bids.sections` is told in sections, each of them a story `<task>_run-<n>`.
+    A task of `dataset.bids.sections` is divided into sections, each of them a story `<task>_run-<n>`.
     """
 
     kind = "bids"

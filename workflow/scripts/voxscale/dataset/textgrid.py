@@ -15,7 +15,7 @@ from voxscale.errors import UserError, naming
 from voxscale.io import require
 
 # Praat looks for texts in double quotes (a quotation mark inside is written twice) and for numbers that stand
-# alone; `!` starts a comment, every other word is for people. So the long and the short format are the same.
+# alone; `!` starts a comment, all other words are ignored. So the long and the short format are the same.
 # https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html
 _TOKEN = re.compile(
     r"""(?:\s|=|[^\s="!\d.+-][^\s="]*)*  # words

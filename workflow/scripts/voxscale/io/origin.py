@@ -70,7 +70,7 @@ def reading(
         problem: what it is if its content cannot be read.
 
     Raises:
-        UserError: it is missing, cannot be read, is no file, or its bytes have changed.
+        UserError: it is missing, cannot be read, is not a file, or its bytes have changed.
     """
     try:
         yield

@@ -81,7 +81,7 @@ def _unquote(path: Path, rows: list[list[str]]) -> list[list[str]]:
     """The same cells without the quotation marks that a program put around them, if one did."""
     marked = {cell: number for number, row in enumerate(rows, 1) for cell in row if '"' in cell}
     inside = {cell: match[1] for cell in marked if (match := _QUOTED.fullmatch(cell))}
-    # No person doubles the marks inside a word, or puts the header in marks, too.
+    # Only a program doubles the marks inside a word, or puts the header in marks too.
     doubled = [cell for cell in inside if '"' in inside[cell]]
     headings = [cell for cell in rows[0] if cell in inside]
     lone = [cell for cell in marked if cell not in inside]
@@ -93,7 +93,7 @@ def _unquote(path: Path, rows: list[list[str]]) -> list[list[str]]:
             )
         unquoted = {cell: re.sub(r'""|\\"', '"', word) for cell, word in inside.items()}
         return [[unquoted.get(cell, cell) for cell in row] for row in rows]
-    # Excel puts just the cells with a comma in marks; a person would leave one of them without.
+    # Excel puts only the cells with a comma in marks, and all of them.
     commas = {cell for row in rows for cell in row if "," in cell}
     if commas and commas == set(marked):
         cell = next(iter(marked))

@@ -35,7 +35,7 @@ def published_rows(
 ) -> list[dict[str, Any]]:
     """Every claim of the publication with this study's number; None if it was not computed.
 
-    A number is of what the claim is of, region, models and statistic: never the largest of many.
+    Each number is for the region, models and statistic that the claim names: never the largest of many.
 
     Args:
         laws, summary: tables of these names.

@@ -149,7 +149,7 @@ class Block(NamedTuple):
     ) -> Block:
         """Answers where responses are valid: index (v,) of the chosen of `alphas`, score and prediction."""
         index, nan = np.where(valid, index, -1), np.float32(np.nan)
-        # With one alpha there is no grid to be at the edge of.
+        # With one alpha the grid has no edge.
         edge = np.select([index == 0, index == len(alphas) - 1], [-1, 1], 0) * (len(alphas) > 1)
         return cls(
             voxels,
