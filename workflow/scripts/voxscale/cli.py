@@ -1,7 +1,5 @@
 """The command line: `voxscale plan | status | check | prune | usage | models`."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path

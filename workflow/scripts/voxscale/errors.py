@@ -1,7 +1,5 @@
 """A user's mistake: one line that names the file or key, what is wrong and what to do."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """What a user sees of work in progress, on stderr: bars for long jobs, single lines of news."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable
 from typing import TypeVar
@@ -11,7 +9,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def bar(items: Iterable[T], what: str, total: int | None = None, unit: str = "it") -> tqdm[T]:
+def bar(items: Iterable[T], what: str, total: int | None = None, unit: str = "it") -> "tqdm[T]":
     """Wrap an iterable in a bar on stderr that appears only after two seconds."""
     return tqdm(items, desc=what, total=total, unit=unit, delay=2, mininterval=2, leave=False)
 

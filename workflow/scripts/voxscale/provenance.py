@@ -1,7 +1,5 @@
 """Where a file came from: kept inside the file itself."""
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """What every rule's script runs in: its log, its threads, and one line for a user's mistake."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

@@ -5,8 +5,6 @@ that stage are computed again. It is part of the parameters of the stage's rules
 keys. Comments, messages, names and the location of modules do not count.
 """
 
-from __future__ import annotations
-
 NUMBERS: dict[str, int] = {
     "phantom": 1,
     "stories": 2,

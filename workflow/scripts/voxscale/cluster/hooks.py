@@ -1,7 +1,5 @@
 """What the Snakefile calls before the graph of jobs is built and before the first job."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import threading

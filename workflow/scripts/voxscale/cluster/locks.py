@@ -3,8 +3,6 @@
 Snakemake's lock does not say whose it is. So each run writes a record of its host, process id and start.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

@@ -1,7 +1,5 @@
 """Changes to Snakemake and its executor for SLURM, where these would lose a job or wait for ever."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 from collections import defaultdict

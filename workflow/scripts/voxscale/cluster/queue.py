@@ -1,7 +1,5 @@
 """What SLURM knows: this directory's jobs in its queue, jobs that ended, nodes; and cancelling jobs."""
 
-from __future__ import annotations
-
 import getpass
 import re
 import shutil

@@ -5,8 +5,6 @@ of this directory that have not started are cancelled and running ones are waite
 again, so that what they made is not made twice. Files appear by renaming: a job that is cut off leaves none.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import time

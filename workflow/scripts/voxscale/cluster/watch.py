@@ -1,7 +1,5 @@
 """Looks after a run's jobs while it lasts: some can never start, and some SLURM has forgotten."""
 
-from __future__ import annotations
-
 import contextlib
 import time
 from typing import Any

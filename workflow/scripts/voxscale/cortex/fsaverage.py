@@ -1,7 +1,5 @@
 """The fsaverage5 meshes that nilearn carries; nothing is downloaded."""
 
-from __future__ import annotations
-
 from importlib.util import find_spec
 from pathlib import Path
 

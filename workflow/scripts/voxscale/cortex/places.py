@@ -5,8 +5,6 @@ A voxel is where its nearest vertex of the subject's cortex is. Regions are thos
 published, so the two cortices are aligned by an affine map.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """pycortex, which is optional: whether it is installed, and the messages if it is not."""
 
-from __future__ import annotations
-
 import importlib.util
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 Paths are relative to the working directory, as the root is given.
 """
 
-from __future__ import annotations
-
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Names and sidecars of BIDS images."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The stimulus clock: which TRs of a story have features, and which of them the responses keep."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

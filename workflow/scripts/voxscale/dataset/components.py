@@ -7,8 +7,6 @@ frame: row k has the components of one TR, and its label is what was said in the
 Run as `python -m voxscale.dataset.components FRAMES FOLDER`, which `make real` does.
 """
 
-from __future__ import annotations
-
 import argparse
 import csv
 import pickle

@@ -1,7 +1,5 @@
 """What a response file declares, checked against its size and folder before anything is allocated or read."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from pathlib import Path

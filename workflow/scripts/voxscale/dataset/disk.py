@@ -1,7 +1,5 @@
 """Whether what is about to be written fits on its disk."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ pooch retries, checks the digest and moves each file into place; what it lacks i
 it a downloader that keeps `.<name>.part` next to the target and continues at its end.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor

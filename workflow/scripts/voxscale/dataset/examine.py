@@ -1,7 +1,5 @@
 """Whether a story's words, its sound and its scans fit each other."""
 
-from __future__ import annotations
-
 import filecmp
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """NIfTI images of a BIDS derivative, with word timings as tables."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from functools import cached_property

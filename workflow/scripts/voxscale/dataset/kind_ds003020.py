@@ -1,7 +1,5 @@
 """ds003020: its files by manifest, so that a study is planned and priced without touching the data."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 

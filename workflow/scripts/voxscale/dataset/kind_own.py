@@ -1,7 +1,5 @@
 """A lab's own data: what both of its kinds share, and a folder of transcripts and arrays."""
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property

@@ -1,7 +1,5 @@
 """The embedded phantom as a dataset, in the layout of ds003020."""
 
-from __future__ import annotations
-
 from functools import cached_property
 from pathlib import Path
 

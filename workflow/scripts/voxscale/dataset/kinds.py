@@ -6,8 +6,6 @@ folder     a lab's own folder of transcripts and responses
 bids       NIfTI images of a BIDS derivative
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The published files of a dataset: where each is, its size and its digest."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """The workflow's own copy of a subject's responses: checked, in float32, voxel-major, in bounded memory."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence

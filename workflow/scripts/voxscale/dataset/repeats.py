@@ -1,7 +1,5 @@
 """Whether several runs are repeats of one story: whether they agree in time by more than chance."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from voxscale.timeseries import zscore

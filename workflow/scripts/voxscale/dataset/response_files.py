@@ -1,7 +1,5 @@
 """Response files of labs: hf5, npy, npz and NIfTI, all read as (TRs, voxels), block by block."""
 
-from __future__ import annotations
-
 import contextlib
 import lzma
 import zipfile

@@ -8,8 +8,6 @@ Values are as published: not z-scored; a value that is not finite is NaN. With `
 say where the source file is, and the same reader reads it there.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables of words, phones and the TR clock of each story, and of the stories of each subject."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """Praat's TextGrids, in the long or the short text format, read as Praat itself reads them."""
 
-from __future__ import annotations
-
 import codecs
 import contextlib
 import re

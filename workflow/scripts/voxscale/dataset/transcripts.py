@@ -1,7 +1,5 @@
 """Words and phones with their times, from Praat TextGrids or from tables of word timings."""
 
-from __future__ import annotations
-
 import math
 import re
 import sys

@@ -1,7 +1,5 @@
 """Tables of a subject's voxels: which to fit, their regions and their places on the cortex."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path

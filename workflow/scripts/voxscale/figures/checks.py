@@ -1,7 +1,5 @@
 """Figures that check the others: artifact, controls, drift of the ceiling."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pandas as pd

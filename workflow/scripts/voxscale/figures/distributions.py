@@ -1,7 +1,5 @@
 """How a value spreads over voxels: scores, ceilings, and the shares of explained variance."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure

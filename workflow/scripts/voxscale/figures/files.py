@@ -1,7 +1,5 @@
 """From the files of a study's tables to the files of a figure: PNG, PDF and the plotted numbers as CSV."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from importlib import import_module

@@ -1,7 +1,5 @@
 """Flatmaps of ds003020's subjects, drawn by pycortex."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What figures take from the study's tables: pandas frames, and the cells that stand for a model."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 

@@ -1,7 +1,5 @@
 """Score by layer, at relative depth, one panel per family; and what choosing on the test set would add."""
 
-from __future__ import annotations
-
 import matplotlib as mpl
 import numpy as np
 import pandas as pd

@@ -1,7 +1,5 @@
 """Brain maps: one row per subject or quantity, four views of the inflated cortex in each."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

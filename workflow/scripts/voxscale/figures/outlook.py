@@ -1,7 +1,5 @@
 """What more data or a larger model would buy: the joint law, the next step, and the plateau."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import matplotlib as mpl

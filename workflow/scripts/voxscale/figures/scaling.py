@@ -1,7 +1,5 @@
 """Score against size: of the language model, of the speech model, of the training set."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The house style of every figure, and how a figure is saved: PNG, PDF and the plotted numbers as CSV."""
 
-from __future__ import annotations
-
 import functools
 import json
 import textwrap

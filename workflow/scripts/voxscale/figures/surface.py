@@ -1,7 +1,5 @@
 """Values on the inflated fsaverage5 cortex, drawn by matplotlib from the meshes that nilearn carries."""
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

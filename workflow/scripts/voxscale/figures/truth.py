@@ -1,7 +1,5 @@
 """The phantom's known truth compared with the results."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Records of the rules that gather scores and analyse them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -3,8 +3,6 @@
 Each file says so itself: nothing is taken from times or from what Snakemake noted.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Records of the rules that fetch or make the data and bring them into one form."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

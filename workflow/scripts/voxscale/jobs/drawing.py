@@ -1,7 +1,5 @@
 """Records of the rules that draw the figures and write the report."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Records of the rules that prepare models and extract their features."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

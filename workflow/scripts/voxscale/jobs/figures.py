@@ -3,8 +3,6 @@
 A new figure is a record here and a drawing function in a module of `voxscale.figures`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Records of the rules that fit encoding models, each cell by itself, or use the alphas of such a fit."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterable

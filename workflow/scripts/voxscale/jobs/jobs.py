@@ -3,8 +3,6 @@
 A graph of ten thousand jobs takes from seconds to minutes; from the grid the same jobs are listed at once.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

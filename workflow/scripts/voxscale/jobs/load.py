@@ -1,7 +1,5 @@
 """The jobs of the study that config files describe."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path

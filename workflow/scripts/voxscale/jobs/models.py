@@ -1,7 +1,5 @@
 """The models of a study, before they are downloaded: size, layers, and where each comes from."""
 
-from __future__ import annotations
-
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.text import size, table
 from voxscale.models import ModelEntry

@@ -5,8 +5,6 @@ also compares the content of inputs (`--dry-run`). Where Snakemake has no note, 
 own record of their settings counts.
 """
 
-from __future__ import annotations
-
 import base64
 import functools
 import json

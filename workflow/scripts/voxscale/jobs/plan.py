@@ -4,8 +4,6 @@ Jobs of each rule, hours of cores and GPUs, the largest job's memory, disk space
 Everything follows from the config and the existing files, without Snakemake's graph of the jobs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ the version of the numbers. So the half-done work of a killed extraction is used
 setting is not. What the models' present indexes link to is kept too. Without `--delete` nothing is deleted.
 """
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Iterable, Sequence

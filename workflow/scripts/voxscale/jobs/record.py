@@ -3,8 +3,6 @@
 Rule files, plan, status, prune and usage follow from the records in `voxscale.jobs.rules`.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -6,8 +6,6 @@ machine jobs take longer than predicted, but requests leave room, and a job that
 gets more at its retry.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Every rule's record, by stage and by name, and the path of every kind of file."""
 
-from __future__ import annotations
-
 from voxscale.jobs import analysis, data, drawing, features, fits
 from voxscale.jobs.record import Rule
 

@@ -1,7 +1,5 @@
 """Sizes that a study's jobs depend on: TRs, voxels, widths; estimated if the data do not exist yet."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ when its output exists but its settings or inputs have changed; failed when it i
 written a log since it last succeeded; else missing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import math
 import re

@@ -1,7 +1,5 @@
 """Tables and quantities as the command line prints them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from humanfriendly import format_size

@@ -1,7 +1,5 @@
 """Predicted memory and time of jobs, compared with Snakemake's benchmarks."""
 
-from __future__ import annotations
-
 import html
 import json
 from collections.abc import Mapping, Sequence

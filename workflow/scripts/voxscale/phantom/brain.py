@@ -3,8 +3,6 @@
 Shapes: T clock TRs of a story, R response TRs, V voxels, D latent dimensions, B mel bands, K delays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

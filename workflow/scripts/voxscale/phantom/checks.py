@@ -4,8 +4,6 @@ A check is a number whose interval must hold its true value; a statement is an o
 follows from the truth.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -8,8 +8,6 @@ All are expectations over the noise; no response is used. Shapes: N training TRs
 V voxels, K delays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Transcripts in Praat's long text format, with a phone tier and a word tier, as in ds003020."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from praatio import textgrid

@@ -3,8 +3,6 @@
 Shapes: T clock TRs of a story, D latent dimensions, B mel bands.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections import Counter

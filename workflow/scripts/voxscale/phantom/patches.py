@@ -1,7 +1,5 @@
 """Where the phantom's voxels are: patches on fsaverage5, grown along the cortex from anatomical places."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import NamedTuple
 

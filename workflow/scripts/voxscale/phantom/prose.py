@@ -1,7 +1,5 @@
 """The phantom's stories: plain prose on disk, read as sentences and as words."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

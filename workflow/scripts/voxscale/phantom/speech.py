@@ -3,8 +3,6 @@
 Interface: espeak-ng's speak_lib.h (word and phoneme events carry the sample at which they begin).
 """
 
-from __future__ import annotations
-
 import _ctypes
 import contextlib
 import ctypes

@@ -1,7 +1,5 @@
 """Results of the workflow compared with the phantom's truth: the nested family's line, and all checks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any

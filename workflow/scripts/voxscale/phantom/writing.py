@@ -4,8 +4,6 @@ First the stories, which all subjects hear (`write_stimuli`), then the scans of 
 adding a subject does not change the others.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The facts and tables of the report."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The report: one HTML file with everything inside, which opens without a network."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Mapping, Sequence

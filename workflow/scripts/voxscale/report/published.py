@@ -1,7 +1,5 @@
 """The published study's claims compared with this study's numbers, for the report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What a reader of the report must know before relying on a number."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Checks of a study before the first job; each mistake is reported in one line."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

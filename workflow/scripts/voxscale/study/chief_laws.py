@@ -1,7 +1,5 @@
 """The chief law of each kind: the variable and models of a law decide its kind, not its name."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The config: closed, checked, with defaults and a preset filled in, before the first job is planned."""
 
-from __future__ import annotations
-
 import copy
 import functools
 import math

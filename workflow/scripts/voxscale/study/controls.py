@@ -1,7 +1,5 @@
 """The controls of every study: features that no network is needed for, and untrained twins of its models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The language law at a fixed width: its models, sweep and law, added to those of the study."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

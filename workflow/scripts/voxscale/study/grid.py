@@ -1,7 +1,5 @@
 """The grid of a study: which model x layer x subject x n_train cells its sweeps ask for."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

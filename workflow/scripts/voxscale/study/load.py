@@ -1,7 +1,5 @@
 """From the config as it was read to a checked study."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any

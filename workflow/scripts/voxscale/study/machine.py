@@ -1,7 +1,5 @@
 """What the machines of a run have, as far as it can be known before its first job."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sys

@@ -1,7 +1,5 @@
 """The cells that stand for a study, chosen by what their models are and never by their scores."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from voxscale.errors import UserError, hint

@@ -3,8 +3,6 @@
 What only decides with what means a job computes affects its numbers by rounding at most, and is not compared.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """A study: its checked config, its models, its dataset and its grid, known before anything runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property

@@ -1,7 +1,5 @@
 """What follows from the length of a TR: the delays of a fit, and whether those of the config fit it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
