@@ -1,5 +1,5 @@
 # Needs: tables of scores, laws, layers, ceilings and stacks.
-# Makes: every figure as PNG and PDF, with the numbers it shows as CSV; its records are in voxscale.jobs.figures.
+# Makes: every figure as PNG and PDF, with the numbers it shows as CSV; its records are in voxscale/jobs/figures.yaml.
 
 
 rule draw_figure:

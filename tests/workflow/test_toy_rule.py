@@ -70,14 +70,11 @@ TABLE = """
 | story | string | name | story as the dataset names it |
 | n_words | int32 | words | words in the story |
 """
-FIGURE = """    Figure(
-        name="word_counts",
-        draw="distributions.draw_word_counts",
-        category="Data",
-        caption="Words of each story.",
-        inputs=lambda study: {"word_counts": ONE},
-    ),
-)
+FIGURE = """word_counts:
+  draw: distributions.draw_word_counts
+  category: Data
+  tables: {word_counts: each}
+  caption: Words of each story.
 """
 DRAWING = '''
 
@@ -123,7 +120,7 @@ CHANGES = {  # file -> its new text, from the text it has
     "workflow/scripts/count_words.py": lambda text: SCRIPT,
     f"{LIBRARY}/jobs/data.py": lambda text: replace_end(text, RECORD),
     f"{LIBRARY}/io/tables.md": lambda text: text + TABLE,
-    f"{LIBRARY}/jobs/figures.py": lambda text: replace_end(text, FIGURE),
+    f"{LIBRARY}/jobs/figures.yaml": lambda text: text + FIGURE,
     f"{LIBRARY}/figures/distributions.py": lambda text: text + DRAWING,
     "tests/unit/dataset/test_count_words.py": lambda text: TEST,
 }

@@ -32,7 +32,7 @@ def _of_figure(fact: Callable[[Figure, Study], Any]) -> Parameter:
 _REPORT: dict[str, Parameter] = {
     "config": lambda study, w: study.config,
     "models": lambda study, w: {m: study.registry[m].revision for m in study.grid.used_models},
-    "figures": lambda study, w: [[figure.category, figure.caption] for figure in figures_of(study).values()],
+    "figures": lambda study, w: [[figure.category, figure.text] for figure in figures_of(study).values()],
     "chief_laws": lambda study, w: study.chief_laws,
     "untrained": lambda study, w: study.untrained,
     "notes": lambda study, w: study.notes,
@@ -52,7 +52,7 @@ RULES = (
         params={
             "draw": _of_figure(lambda figure, study: figure.draw),
             "options": _of_figure(lambda figure, study: figure.options(study)),
-            "caption": _of_figure(lambda figure, study: figure.caption),
+            "caption": _of_figure(lambda figure, study: figure.text),
         },
         numbers=("figures",),
     ),
