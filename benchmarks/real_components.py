@@ -4,7 +4,7 @@ The public repository microsoft/automated-brain-explanations (MIT; the responses
 principal components of the responses of UTS01 to UTS03, z-scored within each story. A story is a pickled data
 frame: row k has the components of one TR, and its label is what was said in the TR before.
 
-Run as `python -m voxscale.dataset.components FRAMES FOLDER`, which `make real` does.
+Run as `python benchmarks/real_components.py FRAMES FOLDER`, which `make real` does.
 """
 
 import argparse

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from real_components import convert_components, read_frame
 from workflow.runs import HOME
 
-from voxscale.dataset.components import convert_components, read_frame
 from voxscale.errors import UserError
 from voxscale.io import read_rows
 from voxscale.jobs import load_jobs, plan_rows
