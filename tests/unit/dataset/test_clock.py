@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from voxscale.dataset.clock import read_clock, read_clocks
+from voxscale.dataset.clock import read_clocks
 from voxscale.errors import UserError
 from voxscale.io.tsv import read_rows
 
@@ -13,7 +13,7 @@ from voxscale.io.tsv import read_rows
 def test_clock_of_the_published_dataset(tmp_path):
     path = tmp_path / "respdict.json"
     path.write_text(json.dumps({"wheretheressmoke": 311}))
-    clock = read_clock(path, "wheretheressmoke")
+    clock = read_clocks(path)["wheretheressmoke"]
     columns = clock.columns("wheretheressmoke")
     assert len(columns["row"]) == 311 - 5
     np.testing.assert_array_equal(columns["onset_s"], [2.0 * i - 10 for i in range(306)])
@@ -54,7 +54,7 @@ def test_bad_counts_end_in_one_line(tmp_path, name, content, line):
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(UserError, match=line) as error:
-        read_clock(path, "a")
+        read_clocks(path)["a"]
     assert name in str(error.value)
 
 
@@ -67,4 +67,4 @@ def test_a_quote_is_part_of_its_word(tmp_path):
 
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(UserError, match=r"trs.tsv: no such file"):
-        read_clock(tmp_path / "trs.tsv", "a")
+        read_clocks(tmp_path / "trs.tsv")["a"]

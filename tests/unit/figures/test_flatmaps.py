@@ -17,10 +17,7 @@ def without_pycortex(monkeypatch):
 
 
 def test_a_missing_pycortex_is_said_plainly(without_pycortex, tmp_path):
-    assert pycortex.why_no_flatmaps(tmp_path) == (
-        "No flatmaps: pycortex is not installed; install it with `make pycortex` to have flatmaps."
-    )
-    with pytest.raises(UserError, match="pycortex is not installed"):
+    with pytest.raises(UserError, match="No flatmaps: pycortex is not installed; install it with `make"):
         flatmaps.paint_flatmap(np.zeros(3), "UTS01", "UTS01_auto", tmp_path, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
@@ -58,11 +55,11 @@ def test_a_flatmap_of_pycortex_own_subject(tmp_path):
     mask = cortex.db.get_mask("S1", "fullhead", "thick")
     values = np.linspace(0, 1, mask.sum())
     values[::7] = np.nan
-    assert pycortex.why_no_flatmaps(database) is None
     flatmaps.paint_flatmap(values, "S1", "fullhead", database, tmp_path / "a.png", "S1")
     assert (tmp_path / "a.png").stat().st_size > 10_000
     with pytest.raises(UserError, match="has no subject S9; download part pycortex-S9"):
         flatmaps.paint_flatmap(values, "S9", "fullhead", database, tmp_path / "b.png")
     with pytest.raises(UserError, match="3 values do not fit S1's transform fullhead"):
         flatmaps.paint_flatmap(values[:3], "S1", "fullhead", database, tmp_path / "b.png")
-    assert pycortex.why_no_flatmaps(tmp_path / "none").startswith("No flatmaps: ")
+    with pytest.raises(UserError, match="none: is not a pycortex database; download part pycortex-S1"):
+        flatmaps.paint_flatmap(values, "S1", "fullhead", tmp_path / "none", tmp_path / "b.png")

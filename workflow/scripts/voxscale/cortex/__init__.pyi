@@ -5,3 +5,4 @@ from .pycortex import NO_PLACES as NO_PLACES
 from .pycortex import NOT_INSTALLED as NOT_INSTALLED
 from .pycortex import open_database as open_database
 from .pycortex import pycortex_installed as pycortex_installed
+from .pycortex import transform_of as transform_of

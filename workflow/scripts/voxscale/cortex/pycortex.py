@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError
+from voxscale.io import read_json
 
 NOT_INSTALLED = "No flatmaps: pycortex is not installed; install it with `make pycortex` to have flatmaps."
 NO_PLACES = (
@@ -18,17 +19,19 @@ def pycortex_installed() -> bool:
     return importlib.util.find_spec("cortex") is not None
 
 
-def why_no_flatmaps(database: str | Path) -> str | None:
-    """Why flatmaps cannot be drawn from this pycortex database, in one plain line, or None if they can.
+def transform_of(transforms: str | Path, subject: str) -> str:
+    """Name of a subject's pycortex transform.
 
     Args:
-        database: a pycortex filestore: `<dataset.root>/derivative/pycortex-db`.
+        transforms: JSON file, subject -> name.
+
+    Raises:
+        UserError: the file does not have the subject.
     """
-    if not pycortex_installed():
-        return NOT_INSTALLED
-    if not Path(database).is_dir():
-        return f"No flatmaps: {database} is not a pycortex database; download the parts pycortex-<subject>."
-    return None
+    known = read_json(transforms)
+    if subject not in known:
+        raise UserError(f"{transforms}: has no transform of {subject}; add it")
+    return known[subject]
 
 
 def open_database(database: str | Path, subject: str) -> Any:
@@ -37,8 +40,10 @@ def open_database(database: str | Path, subject: str) -> Any:
     Raises:
         UserError: pycortex is not installed, the folder is not a database, or it lacks the subject.
     """
-    if (reason := why_no_flatmaps(database)) is not None:
-        raise UserError(reason)
+    if not pycortex_installed():
+        raise UserError(NOT_INSTALLED)
+    if not Path(database).is_dir():
+        raise UserError(f"{database}: is not a pycortex database; download part pycortex-{subject}")
     import cortex
 
     cortex.db.filestore = str(database)

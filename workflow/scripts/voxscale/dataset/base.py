@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voxscale.dataset.clock import Clock, read_clocks
+from voxscale.dataset.clock import Clock, Clocks, read_clocks
 from voxscale.dataset.voxels import read_regions
 from voxscale.errors import UserError, hint
 from voxscale.io import read_rows, require
@@ -121,22 +121,11 @@ class Dataset(ABC):
             if row["subject"] in (subject, "*") and row["exclude"].lower() in _YES
         }
 
-    def heard(self, subject: str) -> list[str]:
-        """Stories of `subject` that can be used: those with responses, without known defects.
-
-        Raises:
-            UserError: the config does not name the subject.
-        """
-        if subject not in self.subjects:
-            raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
-        excluded = self.excluded(subject)
-        return [story for story in self.recorded(subject) if story not in excluded]
-
     @cached_property
     def _roles(self) -> dict[str, tuple[list[str], list[str]]]:
         test, training = self.config["test_stories"], self.config.get("training_stories", "all")
-        heard = {subject: self.heard(subject) for subject in self.subjects}
-        anyone = {story for stories in heard.values() for story in stories}
+        usable = {subject: self._usable(subject) for subject in self.subjects}
+        anyone = {story for stories in usable.values() for story in stories}
         for key, wanted in (("test_stories", test), ("training_stories", training)):
             if unknown := [story for story in wanted if wanted != "all" and story not in anyone]:
                 raise UserError(
@@ -144,13 +133,18 @@ class Dataset(ABC):
                     f"check its name and the table of known defects ({hint(unknown[0], sorted(anyone))})"
                 )
         roles = {}
-        for subject, stories in heard.items():
+        for subject, stories in usable.items():
             tested = [story for story in stories if story in test]
             trained = [s for s in stories if (s not in test if training == "all" else s in training)]
             check_roles(subject, trained, tested)
             self._check_names(subject, trained + tested)
             roles[subject] = (trained, tested)
         return roles
+
+    def _usable(self, subject: str) -> list[str]:
+        """Stories with responses of `subject`, but for those with known defects."""
+        excluded = self.excluded(subject)
+        return [story for story in self.recorded(subject) if story not in excluded]
 
     def _check_names(self, subject: str, stories: list[str]) -> None:
         for story in stories:
@@ -178,11 +172,18 @@ class Dataset(ABC):
         """Test stories of `subject`; errors as for `training`."""
         return list(self._role(subject)[1])
 
+    def heard(self, subject: str) -> list[str]:
+        """Training and then test stories of `subject`; errors as for `training`."""
+        return [*self.training(subject), *self.test(subject)]
+
     @cached_property
     def stories(self) -> list[str]:
         """Every story that any subject of the config is trained or tested on."""
-        used = [story for subject in self.subjects for part in self._role(subject) for story in part]
-        return list(dict.fromkeys(used))
+        return list(dict.fromkeys(story for subject in self.subjects for story in self.heard(subject)))
+
+    def responses(self, subject: str) -> list[Path]:
+        """Every file with responses of one subject."""
+        return [path for story in self.heard(subject) for path in self.response(subject, story)]
 
     def story_table(self) -> list[dict[str, str]]:
         """What was used: a row per story, a column per subject.
@@ -301,9 +302,7 @@ class Dataset(ABC):
 
     def response_inputs(self, subject: str) -> list[Path]:
         """Files that must exist before the responses of `subject` are read."""
-        used = [story for part in self._role(subject) for story in part]
-        files = [path for story in used for path in self.response(subject, story)]
-        return [*files, *([mask] if (mask := self.mask(subject)) else []), self.clocks]
+        return [*self.responses(subject), *([mask] if (mask := self.mask(subject)) else []), self.clocks]
 
     def clock(self, story: str) -> Clock:
         """The clock of one story.
@@ -311,13 +310,10 @@ class Dataset(ABC):
         Raises:
             UserError: the story is not in the table of TRs.
         """
-        clocks = self.all_clocks
-        if story not in clocks:
-            raise UserError(f"{self.clocks}: has no story {story}; add its TRs or leave the story out")
-        return clocks[story]
+        return self.all_clocks[story]
 
     @cached_property
-    def all_clocks(self) -> dict[str, Clock]:
+    def all_clocks(self) -> Clocks:
         """Clocks of all stories of the table of TRs."""
         return read_clocks(self.clocks, self.tr_s, self.trim)
 

@@ -1,6 +1,6 @@
 """The stimulus clock: which TRs of a story have features, and which of them the responses keep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +110,18 @@ def _read_trs(path: Path) -> dict[str, tuple[int, float]]:
     return counts
 
 
-def read_clocks(path: str | Path, tr_s: float = 2.0, trim: tuple[int, int] = (10, 5)) -> dict[str, Clock]:
+class Clocks(dict[str, Clock]):
+    """The clocks of a table of TRs by story; asking for another story is the user's mistake."""
+
+    def __init__(self, path: Path, clocks: Mapping[str, Clock]) -> None:
+        super().__init__(clocks)
+        self._path = path
+
+    def __missing__(self, story: str) -> Clock:
+        raise UserError(f"{self._path}: has no story {story}; add its TRs or leave the story out")
+
+
+def read_clocks(path: str | Path, tr_s: float = 2.0, trim: Sequence[int] = (10, 5)) -> Clocks:
     """Clocks of all stories that a respdict (`.json`) or a TR table (`.tsv`) lists.
 
     A respdict holds TRs before trimming, as ds003020 publishes it. A TR table has the columns `story`, `n_tr`
@@ -122,16 +133,4 @@ def read_clocks(path: str | Path, tr_s: float = 2.0, trim: tuple[int, int] = (10
     path = Path(path)
     require(path, "TR count")
     counts = _read_respdict(path) if path.suffix == ".json" else _read_trs(path)
-    return {story: Clock(n, onset_s, tr_s, *trim) for story, (n, onset_s) in counts.items()}
-
-
-def read_clock(path: str | Path, story: str, tr_s: float = 2.0, trim: tuple[int, int] = (10, 5)) -> Clock:
-    """Clock of one story; see `read_clocks`.
-
-    Raises:
-        UserError: also if the story is not listed.
-    """
-    clocks = read_clocks(path, tr_s, trim)
-    if story not in clocks:
-        raise UserError(f"{path}: has no story {story}; add its TRs or leave the story out of the config")
-    return clocks[story]
+    return Clocks(path, {story: Clock(n, onset_s, tr_s, *trim) for story, (n, onset_s) in counts.items()})

@@ -45,12 +45,7 @@ class BidsDataset(OwnData):
             UserError: the files contradict each other or the config, or say nothing.
         """
         given = self.config.get("tr_s")
-        images = [
-            path
-            for subject in self.subjects
-            for story in [*self.training(subject), *self.test(subject)]
-            for path in self.response(subject, story)
-        ]
+        images = [path for subject in self.subjects for path in self.responses(subject)]
         sidecars = [found for path in images if (found := sidecar_tr_s(path, self.root))]
         stated = sidecars or [(tr_s, path) for path in images if (tr_s := header_tr_s(path))]
         for tr_s, path in stated:

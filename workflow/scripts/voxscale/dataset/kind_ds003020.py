@@ -4,7 +4,7 @@ from functools import cached_property
 from pathlib import Path
 
 from voxscale.cortex import pycortex_installed
-from voxscale.dataset.clock import Clock, read_clocks
+from voxscale.dataset.clock import Clocks, read_clocks
 from voxscale.dataset.kind_phantom import Ds003020Layout
 from voxscale.dataset.manifest import PublishedFile, read_manifest
 from voxscale.errors import UserError
@@ -44,7 +44,7 @@ class Ds003020(Ds003020Layout):
         return list(self._published[subject])
 
     @cached_property
-    def all_clocks(self) -> dict[str, Clock]:
+    def all_clocks(self) -> Clocks:
         return read_clocks(TABLES / "respdict.json", self.tr_s, self.trim)
 
     @property
@@ -96,8 +96,7 @@ class Ds003020(Ds003020Layout):
         elif part == "sounds":
             paths = [self.audio(story) for story in self.stories]
         elif part in self.subjects:
-            used = [*self.training(part), *self.test(part)]
-            paths = [path for story in used for path in self.response(part, story)]
+            paths = self.responses(part)
         elif part in self.parts:
             folder = f"derivative/pycortex-db/{part.removeprefix('pycortex-')}/"
             paths = [root / path for path in self.manifest if path.startswith(folder)]

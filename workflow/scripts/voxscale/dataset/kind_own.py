@@ -69,19 +69,13 @@ class OwnData(Dataset):
         found += [
             f"{one} and {two} have the same words; check that they are two stories." for one, two in same
         ]
-        files = [
-            path
-            for subject in self.subjects
-            for story in [*self.training(subject), *self.test(subject)]
-            for path in self.response(subject, story)
-        ]
+        files = [path for subject in self.subjects for path in self.responses(subject)]
         found += [f"{one}: has the same bytes as {two}; check which is right." for one, two in copies(files)]
         for subject in self.subjects:
-            heard = [*self.training(subject), *self.test(subject)]
-            sources = {story: self.response(subject, story) for story in heard}
+            sources = {story: self.response(subject, story) for story in self.heard(subject)}
             shapes = survey(sources, self.clocks, self.mask(subject))
             if (table := self.voxels(subject)) is not None:
-                kept_voxels(table, shapes[heard[0]].n_voxels)
+                kept_voxels(table, next(iter(shapes.values())).n_voxels)
                 if ignored := unread_columns(read_rows(table, ("voxel",))):
                     found.append(f"{table}: column {some_of(ignored)} not read; {COLUMNS_READ}.")
         return found
@@ -89,9 +83,8 @@ class OwnData(Dataset):
     def check(self) -> None:
         super().check()
         for subject in self.subjects:
-            for story in [*self.training(subject), *self.test(subject)]:
-                for path in self.response(subject, story):
-                    require(path, "response")
+            for path in self.responses(subject):
+                require(path, "response")
 
 
 class FolderDataset(OwnData):

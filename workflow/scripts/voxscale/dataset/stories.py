@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from voxscale.dataset.base import check_roles
-from voxscale.dataset.clock import read_clock
+from voxscale.dataset.clock import read_clocks
 from voxscale.dataset.examine import fit_of_words
 from voxscale.dataset.transcripts import TimedLabel, read_transcript
 from voxscale.errors import UserError
@@ -54,7 +54,7 @@ def write_story_tables(
     Raises:
         UserError: the transcript or the TR count is wrong.
     """
-    story_clock = read_clock(clocks, story, tr_s, (trim[0], trim[1]))
+    story_clock = read_clocks(clocks, tr_s, trim)[story]
     spoken, sounds = read_transcript(transcript, untimed)
     for line in fit_of_words(transcript, spoken, story_clock):
         print(f"WARNING {line}", file=sys.stderr)

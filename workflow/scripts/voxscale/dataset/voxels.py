@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.cortex import locate_voxels
+from voxscale.cortex import locate_voxels, transform_of
 from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError, near_names
-from voxscale.io import atomic, read_json, read_rows
+from voxscale.io import atomic, read_rows
 
 _COLUMNS = ("voxel", "hemisphere", "vertex", "roi", "keep")
 COLUMNS_READ = f"the columns of a voxel table are {', '.join(_COLUMNS)}"
@@ -109,11 +109,9 @@ def write_voxel_places(
     Raises:
         UserError: pycortex is not installed, or does not know the subject, its transform or its voxels.
     """
-    known = read_json(transforms)
-    if subject not in known:
-        raise UserError(f"{transforms}: has no transform of {subject}; add it")
+    transform = transform_of(transforms, subject)
     n_voxels = int(open_subject(responses).attrs["n_columns"])
-    columns = locate_voxels(database, subject, known[subject], n_voxels)
+    columns = locate_voxels(database, subject, transform, n_voxels)
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
         # As `read_rows` reads it.
         writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
-from voxscale.cortex import open_database
+from voxscale.cortex import open_database, transform_of
 from voxscale.dataset import open_subject
 from voxscale.errors import UserError
-from voxscale.io import atomic, read_json, tables
+from voxscale.io import atomic, tables
 
 
 def paint_flatmap(
@@ -70,11 +70,9 @@ def draw_flatmap(
     Raises:
         UserError: pycortex is not installed, the subject has no transform, or the model no score.
     """
-    known = read_json(transforms)
-    if subject not in known:
-        raise UserError(f"{transforms}: has no transform of {subject}; add it")
+    transform = transform_of(transforms, subject)
     values = whole_cortex(scores, responses, subject, model)
-    paint_flatmap(values, subject, known[subject], database, path, f"{subject}: r of {model}")
+    paint_flatmap(values, subject, transform, database, path, f"{subject}: r of {model}")
 
 
 def whole_cortex(scores: str | Path, responses: str | Path, subject: str, model: str) -> np.ndarray:

@@ -31,16 +31,6 @@ def _selections(study: Study) -> list[Wildcards]:
     return [{"selection": name} for name in dict.fromkeys(["all", "maps", *sweeps, *filter(None, others)])]
 
 
-def _gather_settings(study: Study, w: Wildcards) -> dict[str, Any]:
-    scoring = study.config["scoring"]
-    return {
-        "fdr": scoring["fdr"],
-        "n_alphas": study.config["encoding"]["alphas"]["n"],
-        "skip_s": scoring["skip_s"],
-        "tr_s": study.config["dataset"]["tr_s"],
-    }
-
-
 def _families(study: Study, w: Wildcards) -> dict[str, str]:
     models = {cell.model for cell in study.selections[w["selection"]]} & study.registry.keys()
     return {model: study.registry[model].family for model in sorted(models)}
@@ -135,7 +125,11 @@ RULES = (
         params={
             "families": _families,
             "voxel_tables": lambda study, w: study.voxel_tables(),
-            "settings": _gather_settings,
+            "settings": lambda study, w: (
+                study.picked("scoring.fdr")
+                | {"n_alphas": study.config["encoding"]["alphas"]["n"]}
+                | study.picked("scoring.skip_s", "dataset.tr_s")
+            ),
         },
         numbers=("scores",),
     ),

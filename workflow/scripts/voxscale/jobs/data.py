@@ -1,7 +1,6 @@
 """Records of the rules that fetch or make the data and bring them into one form."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
 from voxscale.jobs.resources import Need, plain
@@ -87,11 +86,6 @@ def phantom_scans(study: Study, subject: str) -> list[str]:
     return [*scans, str(study.dataset.root / f"derivative/voxels/{subject}.tsv")]
 
 
-def _phantom_settings(study: Study, w: Wildcards) -> dict[str, Any]:
-    chosen = {key: study.config["dataset"][key] for key in ("test_stories", "training_stories")}
-    return {**study.config["phantom"], **chosen, "skip_s": study.config["scoring"]["skip_s"]}
-
-
 RULES = (
     Rule(
         "fetch_dataset",
@@ -112,7 +106,9 @@ RULES = (
         need=_writing_stimuli,
         params={
             "root": lambda study, w: study.dataset.root,
-            "settings": _phantom_settings,
+            "settings": lambda study, w: study.picked(
+                "phantom", "dataset.test_stories", "dataset.training_stories", "scoring.skip_s"
+            ),
         },
         numbers=("phantom",),
     ),

@@ -154,10 +154,7 @@ RULES = (
         params={
             "training": lambda study, w: study.training_stories,
             "layers": lambda study, w: study.derived_layers(w["model"]),
-            "settings": lambda study, w: {
-                "trim": study.config["dataset"]["trim"],
-                "on_disk": study.config["features"]["on_disk"],
-            },
+            "settings": lambda study, w: study.picked("dataset.trim", "features.on_disk"),
             "features": lambda study, w: feature_settings(study, w["model"]),
             "extractor": lambda study, w: feature_numbers(study, w["model"]),
         },

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from voxscale.errors import UserError, hint
+from voxscale.models import ModelEntry
 
 
 class Cell(NamedTuple):
@@ -16,13 +17,6 @@ class Cell(NamedTuple):
     layer: int
     subject: str
     n_train: int
-
-
-class Model(Protocol):
-    """What the grid must know of a model."""
-
-    n_layers: int
-    modality: str
 
 
 def resolve_layers(spec: Any, model: str, n_layers: int, where: str = "sweeps") -> list[int]:
@@ -61,10 +55,10 @@ class Grid:
     """
 
     sweeps: Mapping[str, Mapping[str, Any]]
-    models: Mapping[str, Model]
+    models: Mapping[str, ModelEntry]
     training: Mapping[str, Sequence[str]]
 
-    def model(self, slug: str, where: str) -> Model:
+    def model(self, slug: str, where: str) -> ModelEntry:
         """Look up a model.
 
         Raises:
@@ -135,3 +129,7 @@ class Grid:
     def used_models(self) -> list[str]:
         """Slugs of the models that any cell needs."""
         return list(dict.fromkeys(cell.model for cell in self.draws))
+
+    def models_of(self, *modalities: str) -> list[str]:
+        """Slugs of the used models of these modalities."""
+        return [slug for slug in self.used_models if self.models[slug].modality in modalities]

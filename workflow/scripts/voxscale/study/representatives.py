@@ -3,24 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from voxscale.errors import UserError, hint
-from voxscale.models import ModelEntry
 from voxscale.study.grid import Cell, Grid
 
 MAPPED = ("language", "speech")
 
 
-def models_of(grid: Grid, registry: Mapping[str, ModelEntry], *modalities: str) -> list[str]:
-    """Slugs of the used models of these modalities."""
-    return [slug for slug in grid.used_models if registry[slug].modality in modalities]
-
-
-def widest(models: Sequence[str], registry: Mapping[str, ModelEntry]) -> str:
+def _widest(models: Sequence[str], grid: Grid) -> str:
     """The widest trained model of a list, the last of equals."""
-    trained = [model for model in models if not registry[model].untrained] or list(models)
-    return max(reversed(trained), key=lambda model: registry[model].width)
+    trained = [model for model in models if not grid.models[model].untrained] or models
+    return max(reversed(trained), key=lambda model: grid.models[model].width)
 
 
-def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str, str]) -> list[Cell]:
+def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
     """The models of the brain maps, each at its sweep's layer and all training stories of a subject.
 
     Args:
@@ -29,10 +23,10 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
     Raises:
         UserError: a named model is of another modality, or fitted at full size by no sweep.
     """
-    cells = []
+    cells, full = [], [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
     for modality in MAPPED:
-        models = models_of(grid, registry, modality)
-        model = named.get(modality, widest(models, registry) if models else None)
+        models = grid.models_of(modality)
+        model = named.get(modality, _widest(models, grid) if models else None)
         if model is None:
             continue
         if model not in models:
@@ -40,7 +34,6 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
                 f"config key maps.{modality}: {model} is not a {modality} model of any sweep; "
                 f"{hint(model, models)}"
             )
-        full = [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
         found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
         if not found:
             raise UserError(
@@ -48,14 +41,11 @@ def map_cells(grid: Grid, registry: Mapping[str, ModelEntry], named: Mapping[str
             )
         cells += [found[subject] for subject in grid.training if subject in found]
     if not cells:  # a study of controls alone shows its first
-        full = [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
         cells = [cell for cell in full if cell[:2] == full[0][:2]]
     return cells
 
 
-def reference_cells(
-    grid: Grid, registry: Mapping[str, ModelEntry], mapped: Sequence[Cell], chosen_by: str
-) -> list[Cell]:
+def reference_cells(grid: Grid, mapped: Sequence[Cell], chosen_by: str) -> list[Cell]:
     """Cells whose significant voxels are the study's, one of each subject and reference model.
 
     Where models predict partly other voxels, a set that one of them chooses favours it, so by default all of
@@ -69,7 +59,7 @@ def reference_cells(
     """
     fitted: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in sorted(grid.cells(), key=lambda cell: (cell.n_train, cell.layer)):
-        entry = registry[cell.model]
+        entry = grid.models[cell.model]
         if entry.modality in MAPPED and not entry.untrained:
             fitted.setdefault((cell.subject, entry.modality, cell.model), []).append(cell)
     found = {}
@@ -81,9 +71,8 @@ def reference_cells(
 
         def rank(key: tuple[str, str, str]) -> tuple[bool, int, int, int]:
             cell = found[key]
-            return cell in mapped, cell.n_train, registry[cell.model].width or 0, place[cell.model]
+            return cell in mapped, cell.n_train, grid.models[cell.model].width or 0, place[cell.model]
 
-        found = {
-            key[:2]: found[key] for key in sorted(found, key=rank)
-        }  # the last of a subject and modality stands
+        # The last of a subject and modality stands.
+        found = {key[:2]: found[key] for key in sorted(found, key=rank)}
     return [found[key] for key in sorted(found)]

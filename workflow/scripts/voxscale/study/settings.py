@@ -13,12 +13,8 @@ from voxscale.study.study import Study
 
 FEATURE_MEANS = ("device", "device_map", "max_memory", "dtype", "token_budget")
 FIT_MEANS = ("memory_gb", "device")
-WITHOUT_EFFECT = (
-    "preset",
-    "layer_choice",
-    "fdr",
-    "significant_in",
-)  # of `encoding` and `scoring`: they name or judge fits
+# Of `encoding` and `scoring`: they name or judge fits.
+WITHOUT_EFFECT = ("preset", "layer_choice", "fdr", "significant_in")
 # Of an entry under `models:`: they name it, or say how it can be had and what it takes.
 ENTRY_MEANS = ("family", "gated", "dtype", "context")
 CONTROL_KEYS = {"mel": "mel_bands", "autocorrelation": "seed"}
@@ -76,28 +72,18 @@ def fit_settings(study: Study) -> dict[str, Any]:
 
 def fit_means(study: Study) -> dict[str, Any]:
     """With what a fit is computed; it affects no number by more than rounding."""
-    return {key: study.config["encoding"][key] for key in FIT_MEANS}
+    return study.picked(*(f"encoding.{key}" for key in FIT_MEANS))
 
 
 def ceiling_settings(study: Study) -> dict[str, Any]:
     """What changes a noise ceiling."""
-    return {
-        **study.config["ceiling"],
-        "skip_s": study.config["scoring"]["skip_s"],
-        "tr_s": study.config["dataset"]["tr_s"],
-        "interval": study.config["bootstrap"]["interval"],
-    }
+    return study.picked("ceiling", "scoring.skip_s", "dataset.tr_s", "bootstrap.interval")
 
 
 def bootstrap_settings(study: Study) -> dict[str, Any]:
     """What changes an interval."""
-    return {
-        **study.config["bootstrap"],
-        "skip_s": study.config["scoring"]["skip_s"],
-        "block_trs": study.config["scoring"]["block_trs"],
-        "tr_s": study.config["dataset"]["tr_s"],
-        "layer_choice": study.config["encoding"]["layer_choice"],
-    }
+    scoring = ("scoring.skip_s", "scoring.block_trs")
+    return study.picked("bootstrap", *scoring, "dataset.tr_s", "encoding.layer_choice")
 
 
 def law_spec(study: Study, law: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from voxscale.study.chief_laws import chief_laws
 from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
 from voxscale.study.machine import expects_gpu
-from voxscale.study.representatives import map_cells, models_of, reference_cells
+from voxscale.study.representatives import map_cells, reference_cells
 from voxscale.study.timing import timing_notes
 
 
@@ -38,6 +38,13 @@ class Study:
     left_out: Sequence[str] = ()
     gpu: bool = field(default_factory=expects_gpu)
 
+    def picked(self, *keys: str) -> dict[str, Any]:
+        """Values of config keys (`scoring.fdr`), by the last part of their name, or of whole blocks."""
+        found: dict[str, Any] = {}
+        for block, _, key in (each.partition(".") for each in keys):
+            found |= {key: self.config[block][key]} if key else self.config[block]
+        return found
+
     @cached_property
     def subjects(self) -> list[str]:
         """Subjects in the config's order."""
@@ -56,7 +63,7 @@ class Study:
 
     def heard(self, subject: str) -> list[str]:
         """Stories the study uses of one subject, training first."""
-        return [*self.dataset.training(subject), *self.dataset.test(subject)]
+        return self.dataset.heard(subject)
 
     def response_sources(self, subject: str) -> dict[str, list[str]]:
         """Response files of each of a subject's stories."""
@@ -149,7 +156,7 @@ class Study:
 
     def models_of(self, *modalities: str) -> list[str]:
         """Slugs of the used models of these modalities."""
-        return models_of(self.grid, self.registry, *modalities)
+        return self.grid.models_of(*modalities)
 
     @cached_property
     def selections(self) -> dict[str, list[Cell]]:
@@ -191,13 +198,12 @@ class Study:
     @cached_property
     def map_cells(self) -> list[Cell]:
         """The models of the brain maps, each at its sweep's layer and all training stories of a subject."""
-        return map_cells(self.grid, self.registry, self.config["maps"])
+        return map_cells(self.grid, self.config["maps"])
 
     @cached_property
     def reference_cells(self) -> list[Cell]:
         """Cells whose significant voxels are the study's."""
-        by = self.config["scoring"]["significant_in"]
-        return reference_cells(self.grid, self.registry, self.map_cells, by)
+        return reference_cells(self.grid, self.map_cells, self.config["scoring"]["significant_in"])
 
     def local_weights(self, model: str) -> list[str]:
         """Files of a model that lies in a folder of the user's own: when they change, its card does."""
