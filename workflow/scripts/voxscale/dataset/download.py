@@ -1,12 +1,14 @@
 """Download published files: in parallel, resumed after a break, accepted only with the right digest.
 
-pooch retries, checks the digest and moves each file into place; what it lacks is resuming, so `_Resume` gives
-it a downloader that keeps `.<name>.part` next to the target and continues at its end.
+pooch retries, checks the digest and moves each file into place; what it lacks is resuming, so it gets a
+downloader that keeps `.<name>.part` next to the target and continues at its end.
 """
 
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,33 +30,74 @@ class _Stopped(Exception):
     """Another file failed in a way that concerns all of them."""
 
 
-class _Resume:
-    """Download one file, from where the last attempt broke off; pooch calls it once an attempt."""
+class _Fetcher:
+    """Downloads files from one server; what concerns all of them stops all."""
 
     def __init__(
-        self, remote: PublishedFile, part: Path, meter: tqdm, stop: threading.Event, timeout_s: float
+        self,
+        files: Sequence[PublishedFile],
+        root: Path,
+        url: str,
+        retries: int,
+        timeout_s: float,
+        meter: tqdm,
     ) -> None:
-        self._remote, self._part, self._meter, self._stop = remote, part, meter, stop
-        self._timeout_s = timeout_s
+        pooch.get_logger().setLevel("WARNING")
+        base = url.rstrip("/") + "/"
+        self._pooch = pooch.create(
+            path=root,
+            base_url=base,
+            registry={remote.path: f"md5:{remote.md5}" for remote in files},
+            urls={remote.path: base + quote(remote.path) for remote in files},
+            retry_if_failed=retries,
+        )
+        self._root, self._timeout_s, self._meter, self.stop = root, timeout_s, meter, threading.Event()
 
-    def __call__(self, url: str, output_file: str, _: Any) -> None:
-        while (held := self._held()) < self._remote.size:
+    def fetch(self, remote: PublishedFile) -> UserError | None:
+        """Fetch or check one file; an error is returned, so that the other files still come."""
+        path = self._root / remote.path
+        if self.stop.is_set():
+            return None
+        try:
+            if path.exists() or path.is_symlink():
+                _check(path, remote)
+                self._meter.update(remote.size)
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f".{path.name}.part")
+            self._meter.update(_size(part))
+            self._pooch.fetch(remote.path, downloader=partial(self._download, remote, part))
+        except UserError as error:
+            return error
+        except _Stopped:
+            return None
+        except requests.RequestException as error:
+            self.stop.set()
+            return UserError(f"{self._pooch.get_url(remote.path)}: {_reason(error)}; run again to continue")
+        except ValueError:
+            return UserError(f"{path}: arrived with another md5 each time; try later or another dataset.url")
+        except OSError as error:  # no permission, a read-only disk, a full one
+            self.stop.set()
+            return UserError(
+                f"{error.filename or path}: cannot be written ({error.strerror or error}); "
+                "point config key dataset.root elsewhere"
+            )
+        return None
+
+    def _download(self, remote: PublishedFile, part: Path, url: str, output_file: str, _: Any) -> None:
+        """Download one file, from where the last attempt broke off; pooch calls it once an attempt."""
+        if _size(part) > remote.size:
+            part.unlink()
+        while (held := _size(part)) < remote.size:
             try:
-                self._go_on(url, held)
+                self._go_on(remote, part, url, held)
             except requests.RequestException:
                 # As long as bytes arrive, a broken connection costs no attempt.
-                if self._held() <= held:
+                if _size(part) <= held:
                     raise
-        self._part.replace(output_file)
+        part.replace(output_file)
 
-    def _held(self) -> int:
-        held = self._part.stat().st_size if self._part.exists() else 0
-        if held > self._remote.size:
-            self._part.unlink()
-            return 0
-        return held
-
-    def _go_on(self, url: str, held: int) -> None:
+    def _go_on(self, remote: PublishedFile, part: Path, url: str, held: int) -> None:
         # Identity: a compressed answer has other bytes and another length than the manifest's file.
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
         with requests.get(url, headers=headers, stream=True, timeout=self._timeout_s) as answer:
@@ -64,40 +107,37 @@ class _Resume:
                     "check config key dataset.url and the network's access"
                 )
             if answer.status_code == 416:  # the part is not of this file
-                self._part.unlink()
+                part.unlink()
             answer.raise_for_status()
             resumed = answer.status_code == 206
-            total = _total(answer)
-            if total is not None and total != self._remote.size:
+            where = ("Content-Range", r"/(\d+)$") if resumed else ("Content-Length", r"^(\d+)$")
+            total = _stated(answer, *where)
+            if total is not None and total != remote.size:
                 start = next(answer.iter_content(512), b"")
                 raise UserError(
                     f"{url}: the server sends {_describe(start)}of {total} bytes, the manifest says "
-                    f"{self._remote.size}; check config key dataset.url"
+                    f"{remote.size}; check config key dataset.url"
                 )
-            if resumed and _first_byte(answer) != held:
+            if resumed and _stated(answer, "Content-Range", r"^bytes (\d+)-") != held:
                 raise requests.ConnectionError("the server resumed at another byte")
-            with self._part.open("ab" if resumed else "wb") as file:
+            with part.open("ab" if resumed else "wb") as file:
                 for chunk in answer.iter_content(_CHUNK_BYTES):
-                    if self._stop.is_set():
+                    if self.stop.is_set():
                         raise _Stopped
                     file.write(chunk)
                     self._meter.update(len(chunk))
-        if self._held() == held:
+        if _size(part) == held:
             raise requests.ConnectionError("the server sent nothing")
 
 
-def _total(answer: requests.Response) -> int | None:
-    """Bytes of the whole file on the server, if the server states them."""
-    if answer.status_code == 206:
-        total = answer.headers.get("Content-Range", "").rpartition("/")[2]
-    else:
-        total = answer.headers.get("Content-Length", "")
-    return int(total) if total.isdigit() else None
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
-def _first_byte(answer: requests.Response) -> int | None:
-    first = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
-    return int(first) if first.isdigit() else None
+def _stated(answer: requests.Response, header: str, pattern: str) -> int | None:
+    """A number that the server states in a header."""
+    found = re.search(pattern, answer.headers.get(header, ""))
+    return int(found[1]) if found else None
 
 
 def _describe(start: bytes) -> str:
@@ -113,55 +153,6 @@ def _check(path: Path, remote: PublishedFile) -> None:
         raise UserError(f"{path}: has {size} bytes, the manifest says {remote.size}; delete it and run again")
     if pooch.file_hash(str(path), alg="md5") != remote.md5:
         raise UserError(f"{path}: is not the published file (its md5 differs); delete it and run again")
-
-
-class _Fetcher:
-    def __init__(
-        self, files: Sequence[PublishedFile], root: Path, url: str, retries: int, timeout_s: float
-    ) -> None:
-        pooch.get_logger().setLevel("WARNING")
-        base = url.rstrip("/") + "/"
-        self._pooch = pooch.create(
-            path=root,
-            base_url=base,
-            registry={remote.path: f"md5:{remote.md5}" for remote in files},
-            urls={remote.path: base + quote(remote.path) for remote in files},
-            retry_if_failed=retries,
-        )
-        self._root, self._timeout_s, self._stop = root, timeout_s, threading.Event()
-
-    def fetch(self, remote: PublishedFile, meter: tqdm) -> UserError | None:
-        """Fetch or check one file; an error is returned, so that the other files still come."""
-        path = self._root / remote.path
-        if self._stop.is_set():
-            return None
-        try:
-            if path.exists() or path.is_symlink():
-                _check(path, remote)
-                meter.update(remote.size)
-                return None
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f".{path.name}.part")
-            if part.exists():
-                meter.update(part.stat().st_size)
-            resume = _Resume(remote, part, meter, self._stop, self._timeout_s)
-            self._pooch.fetch(remote.path, downloader=resume)
-        except UserError as error:
-            return error
-        except _Stopped:
-            return None
-        except requests.RequestException as error:
-            self._stop.set()
-            return UserError(f"{self._pooch.get_url(remote.path)}: {_reason(error)}; run again to continue")
-        except ValueError:
-            return UserError(f"{path}: arrived with another md5 each time; try later or another dataset.url")
-        except OSError as error:  # no permission, a read-only disk, a full one
-            self._stop.set()
-            return UserError(
-                f"{error.filename or path}: cannot be written ({error.strerror or error}); "
-                "point config key dataset.root elsewhere"
-            )
-        return None
 
 
 def _reason(error: requests.RequestException) -> str:
@@ -208,17 +199,15 @@ def download_files(
         root,
         "point config key dataset.root elsewhere, or use fewer subjects or stories",
     )
-    fetcher = _Fetcher(wanted, root, url, retries, timeout_s)
     with (
         tqdm(desc=what, total=total, unit="B", unit_scale=True, delay=2, mininterval=2, leave=False) as meter,
         ThreadPoolExecutor(jobs) as pool,
     ):
+        fetcher = _Fetcher(wanted, root, url, retries, timeout_s, meter)
         try:
-            errors = [
-                error for error in pool.map(lambda remote: fetcher.fetch(remote, meter), wanted) if error
-            ]
+            errors = [error for error in pool.map(fetcher.fetch, wanted) if error]
         except BaseException:
-            fetcher._stop.set()
+            fetcher.stop.set()
             raise
     if errors:
         more = f" (and {len(errors) - 1} more files)" if len(errors) > 1 else ""

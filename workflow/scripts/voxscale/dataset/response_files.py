@@ -6,7 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -23,15 +23,15 @@ _BROKEN = (
 RESPONSE_SUFFIXES = (".hf5", ".h5", ".hdf5", ".npy", ".npz")
 
 
-class StoryResponses(Protocol):
+class StoryResponses(NamedTuple):
     """One story of one subject, from any kind of file.
 
     `data` slices like an array of (TRs, voxels); `repeats`, if the story was heard several times, like one of
     (repeats, TRs, voxels).
     """
 
-    data: h5py.Dataset | np.ndarray
-    repeats: h5py.Dataset | np.ndarray | None
+    data: Any
+    repeats: Any = None
 
 
 class ResponseHeader(NamedTuple):
@@ -48,11 +48,6 @@ class ResponseHeader(NamedTuple):
     held: float
 
 
-class _Open:
-    def __init__(self, data: h5py.Dataset | np.ndarray, repeats: h5py.Dataset | np.ndarray | None) -> None:
-        self.data, self.repeats = data, repeats
-
-
 class _Reversed:
     """An array of a MATLAB v7.3 file, which has its axes in the reverse order."""
 
@@ -66,8 +61,8 @@ class _Reversed:
         return self._array[key[::-1]].T
 
 
-def _check(path: Path, data: Any, repeats: Any) -> None:
-    """Check arrays, or their headers, which have a shape and a dtype too."""
+def _check(path: Path, responses: StoryResponses) -> None:
+    data, repeats = responses
     if len(data.shape) != 2 or 0 in data.shape:
         raise UserError(f"{path}: data has shape {tuple(data.shape)}; it must be (TRs, voxels)")
     for name, array in (("data", data), ("repeats", repeats)):
@@ -101,7 +96,7 @@ def kind_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def _hdf5(path: Path) -> Iterator[_Open]:
+def _hdf5(path: Path) -> Iterator[StoryResponses]:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -134,16 +129,16 @@ def _hdf5(path: Path) -> Iterator[_Open]:
             require_size(path, item.shape, item.dtype)
         if "MATLAB_class" in data.attrs:
             data, repeats = _Reversed(data), None if repeats is None else _Reversed(repeats)
-        yield _Open(data, repeats)
+        yield StoryResponses(data, repeats)
 
 
-def _numpy(path: Path, kind: str) -> _Open:
+def _numpy(path: Path, kind: str) -> StoryResponses:
     if kind == "npz":
         _npz_headers(path)
     try:
         content = np.load(path, mmap_mode="r" if kind == "npy" else None, allow_pickle=False)
         if kind == "npy":
-            return _Open(content, None)
+            return StoryResponses(content)
         with content:
             arrays = {name: content[name] for name in ("data", "repeats") if name in content}
             held = ", ".join(content) or "nothing"
@@ -152,7 +147,7 @@ def _numpy(path: Path, kind: str) -> _Open:
         raise UserError(f"{path}: is not a whole NumPy file ({detail}); save it again") from None
     if "data" not in arrays:
         raise UserError(f"{path}: has no array `data` (it holds {held}); save the responses under that name")
-    return _Open(arrays["data"], arrays.get("repeats"))
+    return StoryResponses(arrays["data"], arrays.get("repeats"))
 
 
 def _load(path: str | Path) -> Any:
@@ -210,7 +205,7 @@ def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndar
     return runs, inside
 
 
-def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
+def _nifti(paths: Sequence[Path], mask: str | Path) -> StoryResponses:
     images, inside = _images(paths, mask)
     # One run's volumes at a time; of each only the voxels stay: (TRs, voxels).
     runs = [
@@ -218,17 +213,12 @@ def _nifti(paths: Sequence[Path], mask: str | Path) -> _Open:
         for path, image in zip(paths, images, strict=True)
     ]
     if len(runs) == 1:
-        return _Open(runs[0], None)
-    return _Open(np.mean(runs, axis=0, dtype=np.float64), np.stack(runs))
+        return StoryResponses(runs[0])
+    return StoryResponses(np.mean(runs, axis=0, dtype=np.float64), np.stack(runs))
 
 
-class _Header(NamedTuple):
-    shape: tuple[int, ...]
-    dtype: np.dtype
-
-
-def _npz_headers(path: Path) -> dict[str, _Header]:
-    """Of the arrays `data` and `repeats` of an npz file, without unpacking them."""
+def _npz_headers(path: Path) -> StoryResponses:
+    """Shapes and dtypes of an npz file's arrays, without unpacking them: arrays of nothing."""
     found, form = {}, np.lib.format
     readers = {(1, 0): form.read_array_header_1_0, (2, 0): form.read_array_header_2_0}
     try:
@@ -238,12 +228,12 @@ def _npz_headers(path: Path) -> dict[str, _Header]:
                 with file.open(f"{name}.npy") as member:
                     shape, _, dtype = readers[form.read_magic(member)](member)
                 require_size(path, shape, dtype)
-                found[name] = _Header(shape, dtype)
+                found[name] = np.broadcast_to(np.empty((), dtype), shape)
     except _BROKEN as error:
         raise UserError(f"{path}: is not a whole NumPy file ({error}); save it again") from None
     if "data" not in found:
         raise UserError(f"{path}: has no array `data` (it holds {', '.join(names)}); give it that name")
-    return found
+    return StoryResponses(**found)
 
 
 def _is_scaled(image: Any) -> bool:
@@ -287,17 +277,17 @@ def read_response_header(paths: Sequence[str | Path], mask: str | Path | None = 
         voxels = 4.0 * n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
         return ResponseHeader(n_trs, n_voxels, n_runs if n_runs > 1 else 0, volumes + voxels)
     if kind == "npz":
-        headers = _npz_headers(first)
-        data, repeats = headers["data"], headers.get("repeats")
-        _check(first, data, repeats)
-        held = sum(float(np.prod(one.shape)) * one.dtype.itemsize for one in headers.values())
-    else:
-        with open_responses(files, mask) as responses:
-            data, repeats = responses.data, responses.repeats
-            # What is read of a mapped npy file stays in memory as long as there is room.
-            held = float(first.stat().st_size) if isinstance(data, np.ndarray) else 0.0
-            return ResponseHeader(*data.shape, 0 if repeats is None else len(repeats), held)
-    return ResponseHeader(*data.shape, 0 if repeats is None else repeats.shape[0], held)
+        _check(first, headers := _npz_headers(first))
+        return _header(headers, sum(float(array.nbytes) for array in headers if array is not None))
+    with open_responses(files, mask) as responses:
+        # What is read of a mapped npy file stays in memory as long as there is room.
+        mapped = isinstance(responses.data, np.ndarray)
+        return _header(responses, float(first.stat().st_size) if mapped else 0.0)
+
+
+def _header(responses: StoryResponses, held: float) -> ResponseHeader:
+    data, repeats = responses
+    return ResponseHeader(*data.shape, 0 if repeats is None else len(repeats), held)
 
 
 @contextlib.contextmanager
@@ -326,5 +316,5 @@ def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) 
             responses = stack.enter_context(_hdf5(first))
         else:
             responses = _numpy(first, kind)
-        _check(first, responses.data, responses.repeats)
+        _check(first, responses)
         yield responses
