@@ -4,8 +4,9 @@ import functools
 
 import numpy as np
 
+from voxscale.dataset import TimedLabel
 from voxscale.phantom import brain, latents, patches
-from voxscale.phantom.speech import RATE_HZ, Speech, SpokenInterval
+from voxscale.phantom.speech import RATE_HZ, Speech
 
 TRAINING, TEST, SKIP, REPEATS = [f"story{i}" for i in range(6)], ["test"], 10, 6
 
@@ -18,7 +19,7 @@ def stories():
     for story in [*TRAINING, *TEST]:
         n = 400 if story in TRAINING else 600
         labels = rng.choice([f"w{i}" for i in range(60)], n)
-        words = [SpokenInterval(label, 0.4 * i + 0.3, 0.4 * i + 0.65) for i, label in enumerate(labels)]
+        words = [TimedLabel(0.4 * i + 0.3, 0.4 * i + 0.65, label) for i, label in enumerate(labels)]
         loudness = np.repeat(rng.uniform(100, 4000, n // 10), 4 * RATE_HZ)
         sound = (rng.standard_normal(len(loudness)) * loudness).clip(-32000, 32000).astype(np.int16)
         found[story] = Speech(sound, words, [])

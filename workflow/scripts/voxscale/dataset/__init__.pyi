@@ -11,6 +11,7 @@ from .responses import SubjectResponses as SubjectResponses
 from .responses import open_subject as open_subject
 from .stories import describe_subject as describe_subject
 from .stories import write_story_tables as write_story_tables
+from .textgrid import TimedLabel as TimedLabel
 from .voxels import read_regions as read_regions
 from .voxels import read_voxels as read_voxels
 from .voxels import write_voxel_places as write_voxel_places

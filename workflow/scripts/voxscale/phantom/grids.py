@@ -4,17 +4,18 @@ from pathlib import Path
 
 from praatio import textgrid
 
+from voxscale.dataset import TimedLabel
 from voxscale.io import atomic
-from voxscale.phantom.speech import Speech, SpokenInterval
+from voxscale.phantom.speech import Speech
 
 SILENCE = "sp"
 
 
-def _tier(name: str, spoken: list[SpokenInterval], duration_s: float) -> textgrid.IntervalTier:
+def _tier(name: str, spoken: list[TimedLabel], duration_s: float) -> textgrid.IntervalTier:
     """Spoken intervals with the silences between them; silences shorter than 1 ms are left out."""
     entries: list[tuple[float, float, str]] = []
     end = 0.0
-    for label, onset_s, offset_s in spoken:
+    for onset_s, offset_s, label in spoken:
         if onset_s - end >= 1e-3:
             entries.append((end, onset_s, SILENCE))
             end = onset_s
@@ -31,8 +32,8 @@ def write_textgrid(path: str | Path, speech: Speech) -> None:
     Times are rounded to a microsecond, well below the 63 microseconds of a sample.
     """
 
-    def rounded(intervals: list[SpokenInterval]) -> list[SpokenInterval]:
-        return [SpokenInterval(x.label, round(x.onset_s, 6), round(x.offset_s, 6)) for x in intervals]
+    def rounded(intervals: list[TimedLabel]) -> list[TimedLabel]:
+        return [TimedLabel(round(x.onset_s, 6), round(x.offset_s, 6), x.label) for x in intervals]
 
     grid = textgrid.Textgrid()
     for name, intervals in (("phone", speech.phones), ("word", speech.words)):

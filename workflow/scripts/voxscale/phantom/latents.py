@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from voxscale.phantom.speech import RATE_HZ, Speech, SpokenInterval
+from voxscale.dataset import TimedLabel
+from voxscale.phantom.speech import RATE_HZ, Speech
 from voxscale.timeseries import lanczos_resample
 
 TR_S = 2.0
@@ -39,9 +40,7 @@ def _vector(word: str, seed: int) -> np.ndarray:
     return np.random.default_rng(list(digest)).standard_normal(DIMENSIONS)
 
 
-def _heard(
-    words: Sequence[SpokenInterval], meaning: Mapping[str, np.ndarray], mids_s: np.ndarray
-) -> np.ndarray:
+def _heard(words: Sequence[TimedLabel], meaning: Mapping[str, np.ndarray], mids_s: np.ndarray) -> np.ndarray:
     """(T, D) word meanings plus the rest of earlier ones, on the TR clock."""
     state = np.zeros(DIMENSIONS)
     states = np.empty((len(words), DIMENSIONS))

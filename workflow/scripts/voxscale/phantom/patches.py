@@ -47,11 +47,12 @@ def place_voxels(n_voxels: int, rng: np.random.Generator) -> PlacedVoxels:
 
     Places vary by a few mm and sizes by a tenth between subjects.
 
+    Args:
+        n_voxels: at least as many as there are patches.
+
     Raises:
-        UserError: fewer voxels than patches.
+        UserError: more voxels than there is room for.
     """
-    if n_voxels < len(PATCHES):
-        raise UserError(f"config key phantom.voxels: {n_voxels} is too few; use {len(PATCHES)} or more")
     share = PATCHES.share.to_numpy() * rng.uniform(0.9, 1.1, len(PATCHES))
     size = np.maximum(1, np.floor(n_voxels * share / share.sum())).astype(int)
     while (rest := n_voxels - size.sum()) != 0:

@@ -9,10 +9,10 @@ import ctypes
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
+from voxscale.dataset import TimedLabel
 from voxscale.errors import UserError
 from voxscale.phantom import prose
 
@@ -48,21 +48,13 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
-class SpokenInterval(NamedTuple):
-    """A word or a phone: its label and its times in s from the start of the sound."""
-
-    label: str
-    onset_s: float
-    offset_s: float
-
-
 @dataclass(frozen=True)
 class Speech:
     """A spoken story: `sound` (samples,) int16 at `RATE_HZ`, words and phones in order of time."""
 
     sound: np.ndarray
-    words: list[SpokenInterval]
-    phones: list[SpokenInterval]
+    words: list[TimedLabel]
+    phones: list[TimedLabel]
 
     @property
     def duration_s(self) -> float:
@@ -119,7 +111,7 @@ class _Synthesiser:
         _ctypes.dlclose(self._library._handle)
 
 
-def _split(labels: list[str], phones: list[SpokenInterval]) -> Iterator[SpokenInterval]:
+def _split(labels: list[str], phones: list[TimedLabel]) -> Iterator[TimedLabel]:
     """Divide the phones of words that were spoken as one ("of the") among them, by number of letters."""
     onset, offset = phones[0].onset_s, phones[-1].offset_s
     ends = np.cumsum([len(label) for label in labels]) / sum(len(label) for label in labels)
@@ -134,7 +126,7 @@ def _split(labels: list[str], phones: list[SpokenInterval]) -> Iterator[SpokenIn
     else:
         edges = [onset, *(onset + ends * (offset - onset))]
     for label, start, end in zip(labels, edges[:-1], edges[1:], strict=True):
-        yield SpokenInterval(label, float(start), float(end))
+        yield TimedLabel(float(start), float(end), label)
 
 
 def _speak_sentence(voice: _Synthesiser, sentence: str, words_per_minute: float, pitch: float) -> Speech:
@@ -150,7 +142,7 @@ def _speak_sentence(voice: _Synthesiser, sentence: str, words_per_minute: float,
             group = max(group, int(np.searchsorted(starts, character, side="right")) - 1)
             continue
         heard.append((group, sample / _ESPEAK_HZ, label))
-    groups: dict[int, list[SpokenInterval]] = {}
+    groups: dict[int, list[TimedLabel]] = {}
     ends = [onset for _, onset, _ in heard[1:]] + [len(sound) / _ESPEAK_HZ]
     for (group, onset, label), end in zip(heard, ends, strict=True):
         if label in _SILENCES:
@@ -159,12 +151,12 @@ def _speak_sentence(voice: _Synthesiser, sentence: str, words_per_minute: float,
         if end - onset < 0.005 and phones:
             phones[-1] = phones[-1]._replace(offset_s=end)
         else:
-            phones.append(SpokenInterval(label.strip("',%="), onset, end))
+            phones.append(TimedLabel(onset, end, label.strip("',%=")))
     if not groups:
         raise UserError(f'phantom story: "{sentence}" gives no sound; write it in plain words')
     firsts = sorted(groups)
     firsts_and_end = [0, *firsts[1:], len(spans)]
-    found: list[SpokenInterval] = []
+    found: list[TimedLabel] = []
     for first, begin, end in zip(firsts, firsts_and_end[:-1], firsts_and_end[1:], strict=True):
         labels = [sentence[a:b].lower() for a, b in spans[begin:end]]
         found.extend(_split(labels, groups[first]))
@@ -197,8 +189,8 @@ def speak(
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     rng = np.random.default_rng(list(digest))
     pieces = [np.zeros(round(0.3 * _ESPEAK_HZ))]
-    words: list[SpokenInterval] = []
-    phones: list[SpokenInterval] = []
+    words: list[TimedLabel] = []
+    phones: list[TimedLabel] = []
     seconds = 0.3
     with contextlib.closing(_Synthesiser()) as voice:
         for sentence in prose.sentences(text, limit):
@@ -209,9 +201,7 @@ def speak(
             pause = np.zeros(int(rng.uniform(0.1, 0.6) * _ESPEAK_HZ))
             pieces += [_colour(spoken.sound, timbre, loudness_db), pause]
             for source, target in ((spoken.words, words), (spoken.phones, phones)):
-                target.extend(
-                    SpokenInterval(x.label, x.onset_s + seconds, x.offset_s + seconds) for x in source
-                )
+                target.extend(TimedLabel(x.onset_s + seconds, x.offset_s + seconds, x.label) for x in source)
             seconds += (len(spoken.sound) + len(pause)) / _ESPEAK_HZ
     expected = prose.words(text)[:limit]
     onsets = [word.onset_s for word in words]
