@@ -23,11 +23,9 @@ def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
         UserError: next to no word lies in the scans, as with times in milliseconds.
     """
     first_s, last_s = float(clock.onset_s[0]), float(clock.onset_s[-1]) + clock.tr_s
-    outside = sum(not first_s <= word.onset_s < last_s for word in words)
-    what = f"{outside} of {len(words)} words lie outside the scans ({first_s:g} to {last_s:g} s)"
-    if len(words) - outside < _NOTHING * len(words):
-        raise UserError(f"{path}: {what}; check its times, config key dataset.tr_s and the table of TRs")
-    found = [f"{path}: {what}."] if outside >= _FEW * len(words) else []
+    remedy = "check its times, config key dataset.tr_s and the table of TRs"
+    place = f"outside the scans ({first_s:g} to {last_s:g} s)"
+    found = _strays(path, [not first_s <= word.onset_s < last_s for word in words], place, remedy)
     words_s, scans_s = max(word.offset_s for word in words), last_s - clock.tr_s * clock.after
     if not scans_s - _FAR_S <= words_s <= last_s + _FAR_S:
         found.append(
@@ -35,6 +33,14 @@ def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
             f"({clock.n_response} TRs of {clock.tr_s:g} s); check dataset.tr_s and the table of TRs."
         )
     return found
+
+
+def _strays(path: str | Path, outside: Sequence[bool], place: str, remedy: str) -> list[str]:
+    """A line on words that are not where they should be, if they are many; an error if they are nearly all."""
+    what = f"{sum(outside)} of {len(outside)} words lie {place}"
+    if sum(outside) > (1 - _NOTHING) * len(outside):
+        raise UserError(f"{path}: {what}; {remedy}")
+    return [f"{path}: {what}."] if sum(outside) >= _FEW * len(outside) else []
 
 
 def copies(files: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
@@ -60,11 +66,8 @@ def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
         sound_s = soundfile.info(path).duration
     except (soundfile.LibsndfileError, RuntimeError):
         return []  # what is wrong with it is said where it is read
-    outside = sum(word.onset_s >= sound_s for word in words)
-    what = f"{outside} of {len(words)} words lie behind its end ({sound_s:g} s)"
-    if len(words) - outside < _NOTHING * len(words):
-        raise UserError(f"{path}: {what}; check whether it is the sound of this story")
-    found = [f"{path}: {what}."] if outside >= _FEW * len(words) else []
+    place, remedy = f"behind its end ({sound_s:g} s)", "check whether it is the sound of this story"
+    found = _strays(path, [word.onset_s >= sound_s for word in words], place, remedy)
     scans_s = float(clock.onset_s[-1]) + clock.tr_s * (1 - clock.after)
     if sound_s < scans_s - _FAR_S:
         found.append(f"{path}: ends at {sound_s:g} s, the story's scans end at {scans_s:g} s.")

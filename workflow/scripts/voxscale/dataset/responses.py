@@ -66,12 +66,7 @@ class SubjectResponses:
 
     def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
         """(v, TRs) float32 of the chosen voxels."""
-        if "source" not in self._of(story):
-            with open_hdf5(self.path, remake(self.path)) as file:
-                return file[story]["data"][voxels]
-        columns = self.voxels[voxels]
-        with open_responses([self._of(story)["source"]]) as source:
-            return read_columns(source.data, columns).T
+        return self._read(story, "data", voxels)
 
     def repeats(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
         """(repeats, v, TRs) float32 of the chosen voxels.
@@ -83,12 +78,14 @@ class SubjectResponses:
             raise UserError(
                 f"{self.path}: story {story} has no repeats; a noise ceiling needs a story with repeats"
             )
-        if "source" not in self._of(story):
+        return self._read(story, "repeats", voxels)
+
+    def _read(self, story: str, what: str, voxels: slice) -> np.ndarray:
+        if "source" not in (about := self._of(story)):
             with open_hdf5(self.path, remake(self.path)) as file:
-                return file[story]["repeats"][:, voxels]
-        columns = self.voxels[voxels]
-        with open_responses([self._of(story)["source"]]) as source:
-            return read_columns(source.repeats, columns).swapaxes(1, 2)
+                return file[story][what][..., voxels, :]
+        with open_responses([about["source"]]) as source:
+            return read_columns(getattr(source, what), self.voxels[voxels]).swapaxes(-1, -2)
 
 
 def open_subject(path: str | Path) -> SubjectResponses:

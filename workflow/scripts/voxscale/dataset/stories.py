@@ -19,14 +19,11 @@ from voxscale.io import sha256_text, tables
 _SAME_S = 0.05  # two aligners' times of one word
 
 
-def _columns(story: str, name: str, intervals: Sequence[TimedLabel]) -> dict[str, Any]:
-    return {
-        "story": pa.array([story] * len(intervals), pa.string()),
-        "index": pa.array(range(len(intervals)), pa.int32()),
-        name: pa.array([interval.label for interval in intervals], pa.string()),
-        "onset_s": pa.array([interval.onset_s for interval in intervals], pa.float64()),
-        "offset_s": pa.array([interval.offset_s for interval in intervals], pa.float64()),
-    }
+def _rows(story: str, name: str, intervals: Sequence[TimedLabel]) -> list[dict[str, Any]]:
+    return [
+        {"story": story, "index": i, name: label, "onset_s": onset_s, "offset_s": offset_s}
+        for i, (onset_s, offset_s, label) in enumerate(intervals)
+    ]
 
 
 def write_story_tables(
@@ -58,8 +55,8 @@ def write_story_tables(
     spoken, sounds = read_transcript(transcript, untimed)
     for line in fit_of_words(transcript, spoken, story_clock):
         print(f"WARNING {line}", file=sys.stderr)
-    tables.write("words", _columns(story, "word", spoken), words, provenance)
-    tables.write("phones", _columns(story, "phone", sounds), phones, provenance)
+    tables.write("words", _rows(story, "word", spoken), words, provenance)
+    tables.write("phones", _rows(story, "phone", sounds), phones, provenance)
     tables.write("clock", story_clock.columns(story), clock, provenance)
 
 

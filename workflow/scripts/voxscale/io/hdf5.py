@@ -4,8 +4,6 @@ The format of HDF5 1.10 has a checksum in each header and index; each chunk of a
 have a fixed length, since HDF5 keeps others in a heap without a checksum.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Recognise files that are not data: git-annex stubs, error pages, truncated files."""
 
-from __future__ import annotations
-
 import os
 import struct
 from pathlib import Path

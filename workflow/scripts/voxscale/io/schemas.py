@@ -1,7 +1,5 @@
 """The schema of every table, read from `tables.md`: columns, types, units, meanings, what may be empty."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

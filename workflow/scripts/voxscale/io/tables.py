@@ -1,7 +1,5 @@
 """Every table has one schema, with a unit and a meaning for each column, checked when it is written."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """Tab-separated tables as people and programs write them."""
 
-from __future__ import annotations
-
 import csv
 import io
 import re

@@ -1,7 +1,5 @@
 """The noise ceiling of arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

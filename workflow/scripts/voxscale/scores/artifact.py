@@ -1,7 +1,5 @@
 """The long-context artifact: how much the first seconds of a test story raise the scores."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

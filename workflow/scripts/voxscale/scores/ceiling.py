@@ -5,8 +5,6 @@ adds nothing to it on average, however few the repeats (Sahani & Linden 2003; Sc
 doi:10.3389/fncom.2016.00010). Everything is computed from the repeats x repeats covariances of a voxel.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Scores of whole cells in every resampled test set."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

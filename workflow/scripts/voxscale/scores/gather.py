@@ -3,8 +3,6 @@
 Cells are read one at a time, so memory does not grow with their number.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

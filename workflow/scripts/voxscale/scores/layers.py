@@ -1,7 +1,5 @@
 """Scores along a model's depth, the layer chosen in training, and what choosing on the test set would add."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 The ceiling is that of the stories repeated most, so it is compared with the score on the same stories.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pandas as pd

@@ -7,8 +7,6 @@ test set, and independently of its score: a high r has a smaller error, so that 
 favour lucky voxels.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Sets of voxels that scores are averaged over: all, reliable, significant, regions, tenths by ceiling."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

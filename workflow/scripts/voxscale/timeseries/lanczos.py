@@ -1,7 +1,5 @@
 """From irregular times (words, frames) to the TR clock by Lanczos resampling."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """Z-scoring and trimming, the same for features and responses."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
