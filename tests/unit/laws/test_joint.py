@@ -8,15 +8,14 @@ from simulated_study import joint_points, plain_aicc, summary_row, write_moments
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.laws.joint import (
-    _median_interval,
     another_subject,
     corner_error,
     joint_rows,
-    share_out,
+    mixed_interval,
     what_next,
     write_joint,
 )
-from voxscale.laws.likelihood import akaike_weights
+from voxscale.laws.likelihood import relative_likelihoods
 from voxscale.laws.minima import design_lacks
 from voxscale.laws.points import Point
 from voxscale.laws.surfaces import SURFACES, fit_surface
@@ -70,9 +69,9 @@ def test_search_is_as_good_as_scipy():
 
 def test_one_endless_gain_narrows_no_interval():
     gains = np.random.default_rng(0).normal(10, 2, 1000)
-    finite = _median_interval(gains, 0.9, 4)
+    finite = mixed_interval({"a": gains}, {"a": 1.0}, 0.9, 12)
     gains[gains.argmax()] = np.inf
-    endless = _median_interval(gains, 0.9, 4)
+    endless = mixed_interval({"a": gains}, {"a": 1.0}, 0.9, 12)
     assert endless[1] == pytest.approx(finite[1], abs=0.3)
     assert endless[2] > finite[2] - 0.3
 
@@ -91,14 +90,31 @@ def test_gains_are_those_of_the_surface():
     assert np.isinf(worth["hours worth twice the parameters"]).all(), "no hours make up for it"
 
 
-def test_forms_share_the_resamples_by_their_weights():
-    deviances, parameters = {"a": 10.0, "b": 8.0 + 2 * np.log(3)}, {"a": 3, "b": 4}
-    shares = akaike_weights(deviances, parameters, points=12, n_units=10**9)
-    assert shares == pytest.approx({"a": 0.75, "b": 0.25})
-    few = akaike_weights({"a": 10.0, "b": 20.0}, {"a": 3, "b": 3}, points=12, n_units=30)
-    assert few["b"] / few["a"] == pytest.approx(np.exp(-5 * 6 / 19)), "deviances are shrunk with 30 blocks"
-    each = share_out(shares, 100)
-    assert (each.count("a"), each.count("b")) == (75, 25)
+def test_interval_holds_whichever_form_is_true():
+    likelihoods = relative_likelihoods({"a": 10.0, "b": 10 + 2 * np.log(2), "c": 60.0})
+    assert likelihoods == pytest.approx({"a": 1, "b": 0.5, "c": 0}, abs=1e-9)
+    spread = np.random.default_rng(0).normal(0, 0.1, 20000)
+    gains = {"a": 1 + spread, "b": 2 + spread, "c": 9 + spread}
+    gain, lo, hi = mixed_interval(gains, likelihoods, 0.9, 10**9)
+    assert (lo, hi) == pytest.approx(
+        (1 + 0.1 * stats.norm.ppf(0.05), 2 + 0.1 * stats.norm.ppf(0.9)), abs=0.01
+    )
+    assert lo < gain < hi, "the median of all, by weight"
+    assert np.isnan(mixed_interval({"a": spread * np.nan}, {"a": 1.0}, 0.9, 30)).all()
+
+
+@pytest.mark.parametrize(("k", "bound"), [(0.7131, []), (1e5, ["k"])])
+def test_k_is_found_between_the_values_of_the_grid_or_is_said_to_be_at_its_bound(k, bound):
+    y = (0.2 + 0.04 * np.log10(N / 1e8)) * D / (D + k)
+    fitted = fit_surface(SURFACES["curve"], N, D, y[None] / y.max(), 2.0)
+    assert fitted.at_bound(2.0) == bound
+    assert bound or fitted.nonlinear[0, 0] * fitted.scale[1] == pytest.approx(k, rel=1e-5)
+
+
+def test_powers_say_what_is_at_its_bound():
+    y = 0.5 - 0.08 * (N / 1e8) ** -0.4 - 0.1 * D**-0.7
+    assert fit_surface(SURFACES["powers"], N, D, y[None], 1.0).at_bound(1.0) == []
+    assert fit_surface(SURFACES["powers"], N, D, y[None], 0.4).at_bound(0.4)[0] == "c"
 
 
 def test_intervals_of_the_next_gain_cover_it():

@@ -103,6 +103,19 @@ def test_voxels_without_data_and_single_modalities():
     np.testing.assert_allclose(columns["r_stacked"][:3], columns["r_speech"][:3])
 
 
+def test_r_of_nearly_flat_predictions():
+    own, noise, _ = sources()
+    y = own + noise
+    known = r_within(own[0, TRAIN:], y[0, TRAIN:], [TEST - 300, 300], 20)
+    for size, mean, flat in ((1e-9, 0.0, False), (1e-3, 50.0, False), (1e-9, 50.0, True)):
+        members = (mean + size * own[None]).astype(np.float32 if flat else np.float64)
+        columns, _ = stack_block(*split(members), *split(y), ["language"], rows(draws=10))
+        if flat:
+            assert np.isnan(columns["r_language"]).all(), "only the rounding of float32 varies"
+        else:
+            assert columns["r_language"][0] == pytest.approx(known, abs=1e-6)
+
+
 def test_error_gram_is_the_literal_one():
     rng = np.random.default_rng(5)
     predicted, observed = rng.normal(size=(3, 4, 50)), rng.normal(size=(4, 50))

@@ -18,8 +18,8 @@ NUMBERS: dict[str, int] = {
     "banded": 4,
     "ceiling": 2,
     "scores": 6,
-    "stacking": 2,
-    "laws": 2,
+    "stacking": 3,
+    "laws": 3,
     "figures": 2,
     "report": 3,
 }

@@ -34,8 +34,9 @@ def draw_what_next(
     figure, (left, right) = style.grid(1, 2, height=3.6, width_ratios=[1.3, 1])
     _draw_surface(figure, left, fitted)
     _draw_options(right, options, mean_of)
-    for text in said.left_out.dropna().unique():
-        figure.text(0.01, -0.02, f"left out: {text}", fontsize=7)
+    below = [f"left out: {text}" for text in said.left_out.dropna().unique()]
+    below += [f"at its bound: {text}" for text in said[said.preferred].at_bound.dropna()]
+    figure.text(0.01, -0.02, "\n".join(below), fontsize=7, va="top")
     data = pd.concat([fitted.assign(series="surface"), options.assign(series="option")], ignore_index=True)
     return figure, data
 
@@ -92,7 +93,8 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str) -> None:
     style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
-    axes.set_xlabel(f"expected gain in\n{R2_LABEL}{_another_subject(options)}")
+    scope = "intervals: these models, no scatter of others"
+    axes.set_xlabel(f"expected gain in\n{R2_LABEL}\n({scope}){_another_subject(options)}")
     axes.set_title("What to do next")
     if shown := len(axes.get_legend_handles_labels()[0]):
         axes.set_ylim(top=len(names) + 0.1 * -(-shown // 3))  # room above the steps

@@ -154,17 +154,25 @@ def _search(form: LawForm, u: np.ndarray, y: np.ndarray, constants: np.ndarray, 
     def rss(at: np.ndarray) -> np.ndarray:
         return fit_linear(form, form.basis(u, at), y, constants, ceiling)[2]
 
-    # Golden section: each round keeps one of its two inner values for the next.
+    low, high = golden_section(rss, low, high)
+    return high if constants.shape[1] > 1 and form.bounded else (low + high) / 2
+
+
+def golden_section(
+    cost: Callable[[np.ndarray], np.ndarray], low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Narrow intervals (studies,) around the minimum of each study's cost, which may be at an end."""
+    # Each round keeps one of its two inner values for the next.
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    rss_left, rss_right = rss(left), rss(right)
+    cost_left, cost_right = cost(left), cost(right)
     for _ in range(30):
-        better = rss_left < rss_right
+        better = cost_left < cost_right
         low, high = np.where(better, low, left), np.where(better, right, high)
         new = np.where(better, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
-        rss_new = rss(new)
+        cost_new = cost(new)
         left, right = np.where(better, new, right), np.where(better, left, new)
-        rss_left, rss_right = np.where(better, rss_new, rss_right), np.where(better, rss_left, rss_new)
-    return high if constants.shape[1] > 1 and form.bounded else (low + high) / 2
+        cost_left, cost_right = np.where(better, cost_new, cost_right), np.where(better, cost_left, cost_new)
+    return low, high
 
 
 def family_offsets(

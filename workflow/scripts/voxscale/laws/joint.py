@@ -13,7 +13,7 @@ import numpy as np
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.laws.fit import preferred_form, split_scored, with_pool
-from voxscale.laws.likelihood import aicc, akaike_weights, resampled_covariance, surface_deviance
+from voxscale.laws.likelihood import aic, relative_likelihoods, resampled_covariance, surface_deviance
 from voxscale.laws.minima import design_lacks, lacking
 from voxscale.laws.points import Point, points_provenance, read_points
 from voxscale.laws.pooling import POOLED
@@ -69,17 +69,34 @@ def what_next(fitted: FittedSurface, n: float, d: float, larger: float) -> list[
     return [*rows, ("hours worth twice the parameters", "h", hours)]
 
 
-def share_out(shares: Mapping[str, float], resamples: int) -> list[str]:
-    """A form for each resample, each form in proportion to its share.
+def mixed_interval(
+    gains: Mapping[str, np.ndarray], likelihoods: Mapping[str, float], level: float, n_blocks: int
+) -> tuple[float, float, float]:
+    """Median of a gain over resamples of all forms, and an interval that holds whichever form is true.
 
-    A gain is an extrapolation, where the forms differ most: the interval from one form would leave out how
-    uncertain the form is. It is therefore that of a mixture of all forms, by their Akaike weights.
+    A gain is an extrapolation, where forms differ most. Percentiles of the mixture of all forms would hold on
+    average over forms, but less often where the true form gives the largest gain of all. The interval is
+    therefore the widest of the forms' own. That of a form p times as likely as the best one is narrower, with
+    1/p times as many resamples beyond each end, down to none.
+
+    Args:
+        gains: form -> (resamples,), inf where no hours are enough, NaN where unknown.
+        likelihoods: of `relative_likelihoods`.
     """
-    ends = np.cumsum(list(shares.values()))
-    names = list(shares)
-    return [
-        names[min(i, len(names) - 1)] for i in np.searchsorted(ends, (np.arange(resamples) + 0.5) / resamples)
+    known = {form: values[~np.isnan(values)] for form, values in gains.items()}
+    weights = np.concatenate([np.full(len(values), likelihoods[form]) for form, values in known.items()])
+    if not weights.any():
+        return (np.nan,) * 3
+    every = np.concatenate(list(known.values()))
+    share = outer_share(level, n_blocks)
+    ends = [
+        np.quantile(values, [share / p, 1 - share / p], method="nearest")  # of inf and a number, one of both
+        for form, values in known.items()
+        if len(values) and (p := likelihoods[form]) > 2 * share
     ]
+    lows, highs = zip(*ends, strict=True) if ends else ([np.nan], [np.nan])
+    gain = np.quantile(every, 0.5, weights=weights, method="inverted_cdf")
+    return float(gain), float(min(lows)), float(max(highs))
 
 
 def another_subject(
@@ -127,17 +144,18 @@ def joint_rows(
     n_blocks = min(point.n_blocks for point in mine)
     key = {"subject": subject, "metric": METRICS[m], "voxel_set": name}
     covariance = resampled_covariance(y[1:], n_blocks)
-    fits, judged, deviances, rows = {}, {}, {}, []
+    fits, judged, rows = {}, {}, []
     for form, surface in SURFACES.items():
         row = key | {"form": form, "n_parameters": surface.n_parameters, "n_points": len(n)}
-        row |= dict.fromkeys(("rss", "aicc", "corner_error"), np.nan)
+        row |= dict.fromkeys(("rss", "aic", "corner_error"), np.nan) | {"at_bound": None}
         rows.append(row)
         if len(n) <= surface.n_parameters or missing:
             continue
         fits[form] = fit_surface(surface, n, d, y, ceiling)
-        deviances[form] = surface_deviance(surface, n, d, y[0], covariance, ceiling)
+        deviance = surface_deviance(surface, n, d, y[0], covariance, ceiling)
         row["rss"] = float(fits[form].rss[0])
-        row["aicc"] = judged[form] = aicc(deviances[form], len(n), surface.n_parameters)
+        row["at_bound"] = ", ".join(fits[form].at_bound(ceiling)) or None
+        row["aic"] = judged[form] = aic(deviance, surface.n_parameters)
         row["corner_error"] = corner_error(form, n, d, y[0], ceiling)
     best = preferred_form(judged)
     rows = [row | {"preferred": row["form"] == best} for row in rows]
@@ -155,31 +173,16 @@ def joint_rows(
     next_rows = []
     sizes = np.unique(n)
     options = {form: what_next(fit, n.max(), d.max(), sizes[-1] / sizes[-2]) for form, fit in fits.items()}
-    counts = {form: SURFACES[form].n_parameters for form in deviances}
-    each = share_out(akaike_weights(deviances, counts, len(n), n_blocks), len(y) - 1)
+    likelihoods = relative_likelihoods(judged)
     now = fits[best].value(n.max(), d.max())
     no_base = not interval(now[0], now[1:], level, n_blocks)[0] > 0
     for i, (option, unit, _) in enumerate(options[best]):
-        gains = np.array([options[form][i][2][1 + resample] for resample, form in enumerate(each)])
-        gain, lo, hi = _median_interval(gains, level, n_blocks)
+        gains = {form: found[i][2][1:] for form, found in options.items()}
+        gain, lo, hi = mixed_interval(gains, likelihoods, level, n_blocks)
         if no_base and unit.startswith("%"):
             gain = lo = hi = np.nan
         next_rows.append(key | {"option": option, "unit": unit, "gain": gain, "lo": lo, "hi": hi})
     return rows, surface_rows, next_rows
-
-
-def _median_interval(gains: np.ndarray, level: float, n_blocks: int) -> tuple[float, float, float]:
-    """Median and interval of a gain over resamples."""
-    known = gains[~np.isnan(gains)]
-    if not len(known):
-        return (np.nan,) * 3
-    gain = np.median(known)
-    if np.isfinite(known).all():
-        return float(gain), *map(float, interval(gain, known, level, n_blocks))
-    # Infinitely many hours: plain percentiles, which infinity does not harm.
-    share = outer_share(level, n_blocks)
-    lo, hi = np.quantile(known, [share, 1 - share], method="nearest")
-    return float(gain), float(lo), float(hi)
 
 
 def _lacking(scored: Sequence[Point], name: str) -> list[str]:

@@ -19,10 +19,9 @@ from scipy import stats
 
 from voxscale.laws.forms import LawForm, constants_of, fit_linear
 from voxscale.laws.surfaces import Surface, fit_surface
-from voxscale.statistics import freedom, spread_lost
+from voxscale.statistics import spread_lost
 
 _SCATTERS = np.geomspace(1e-6, 10, 29)  # scatter², as a share of the points' variance
-_LEAST_SHRINKING = 0.1
 _COARSE = 4  # only every fourth scatter is tried on a surface, whose fit takes longer
 _ROUNDS = 4  # of narrowing the grid of a form's nonlinear parameter
 
@@ -58,15 +57,20 @@ def _whitenings(covariance: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.n
     return vectors.T / np.sqrt(variances)[:, :, None], np.log(variances).sum(1)
 
 
+def aic(deviance: float, parameters: int) -> float:
+    """Akaike's criterion, the scatter counted as a parameter."""
+    return float(deviance + 2 * (parameters + 1))
+
+
 def aicc(deviance: float, points: int, parameters: int) -> float:
-    """Akaike's criterion corrected for few points (AICc), the scatter counted as a parameter.
+    """Akaike's criterion corrected for few points (AICc).
 
     NaN where the correction is not defined: a form with as many parameters as that cannot be judged by it.
     """
     k = parameters + 1
     if points - k - 1 <= 0 or not np.isfinite(deviance):
         return np.nan
-    return float(deviance + 2 * k + 2 * k * (k + 1) / (points - k - 1))
+    return aic(deviance, parameters) + 2 * k * (k + 1) / (points - k - 1)
 
 
 def form_criterion(
@@ -122,20 +126,11 @@ def surface_deviance(
     return float(min(deviances))
 
 
-def akaike_weights(
-    deviances: Mapping[str, float], parameters: Mapping[str, int], points: int, n_units: int
-) -> dict[str, float]:
-    """Akaike weights of forms: how likely each is the best of them (Burnham & Anderson 2002).
-
-    Under a covariance estimated from few units, misfits look too large and the choice of form too certain:
-    deviances are shrunk as its inverse is (Hartlap et al. 2007, doi:10.1051/0004-6361:20066170).
+def relative_likelihoods(criteria: Mapping[str, float]) -> dict[str, float]:
+    """How likely each form is, relative to the likeliest, which has 1 (Burnham & Anderson 2002).
 
     Args:
-        deviances, parameters: -2 log likelihood and number of parameters of each form.
-        points, n_units: number of points fitted, and of blocks resampled.
+        criteria: form -> AIC.
     """
-    free = freedom(n_units)
-    shrink = max((free - points - 1) / free, _LEAST_SHRINKING)
-    criteria = {name: shrink * value + 2 * parameters[name] for name, value in deviances.items()}
-    shares = {name: np.exp((min(criteria.values()) - value) / 2) for name, value in criteria.items()}
-    return {name: share / sum(shares.values()) for name, share in shares.items()}
+    least = min(criteria.values())
+    return {name: float(np.exp((least - value) / 2)) for name, value in criteria.items()}

@@ -4,7 +4,8 @@
     curve       (a + b·log10 N)·D/(D + k)
     powers      c − a·N^−alpha − b·D^−beta, c at most the noise ceiling
 
-Nonlinear parameters are searched on a grid that is narrowed around the best; linear ones are solved exactly.
+Linear parameters are solved exactly. A single nonlinear one is searched by golden section around the best
+value of a grid; two are searched on a grid that is narrowed around the best.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+from voxscale.laws.forms import golden_section
 
 _STEPS = 13  # values of each nonlinear parameter in a round of the search
 
@@ -94,18 +97,25 @@ class FittedSurface:
         nonlinear = (self.nonlinear[:, i] for i in range(len(self.surface.nonlinear)))
         return (self.linear * self.surface.design(*at, *nonlinear)).sum(-1)
 
+    def at_bound(self, ceiling: float) -> list[str]:
+        """Parameters of the first study that are at a bound: the ceiling, or an end of the range searched."""
+        values = zip(self.surface.nonlinear, self.nonlinear[0], self.surface.ranges, strict=True)
+        found = [name for name, value, (low, high) in values if not 1.001 * low < value < high / 1.001]
+        high = self.surface.plateau and self.linear[0, 0] >= ceiling * (1 - 1e-6)
+        return [self.surface.linear[0], *found] if high else found
 
-def _solve(designs: np.ndarray, y: np.ndarray, plateau: float | None) -> tuple[np.ndarray, np.ndarray]:
+
+def _solve(designs: np.ndarray, target: np.ndarray, plateau: float | None) -> tuple[np.ndarray, np.ndarray]:
     """Linear parameters (designs, studies, linear), the first at most `plateau`, and rss (designs, studies).
 
-    Of designs (designs, points, linear) and y (studies, points).
+    Of designs (designs, points, linear) and target (points, studies) or (designs, points, studies).
     """
 
     def project(designs: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         linear = np.linalg.pinv(designs) @ y
         return linear, ((y - designs @ linear) ** 2).sum(1)
 
-    target = np.broadcast_to(y.T, (len(designs), *y.T.shape))
+    target = np.broadcast_to(target, (len(designs), *target.shape[-2:]))
     linear, rss = project(designs, target)  # (designs, linear, studies), (designs, studies)
     if plateau is not None and (high := linear[:, 0] > plateau).any():
         rest, above = project(designs[:, :, 1:], target - plateau * designs[:, :, :1])
@@ -137,7 +147,7 @@ def fit_surface(
     plateau = ceiling if surface.plateau else None
     studies = len(y)
     if not surface.nonlinear:
-        linear, rss = _solve((whiten @ surface.design(u, v))[None], y, plateau)
+        linear, rss = _solve((whiten @ surface.design(u, v))[None], y.T, plateau)
         return FittedSurface(surface, scale, linear[0], np.empty((studies, 0)), rss[0])
     best = np.full(studies, np.inf)
     linear = np.full((studies, len(surface.linear)), np.nan)
@@ -146,7 +156,7 @@ def fit_surface(
     def search(rows: np.ndarray, ranges: list[tuple[float, float]]) -> None:
         cells = np.array(list(itertools.product(*(np.geomspace(low, high, _STEPS) for low, high in ranges))))
         designs = whiten @ surface.design(u, v, *cells.T[..., None])
-        found, rss = _solve(designs, y[rows], plateau)
+        found, rss = _solve(designs, y[rows].T, plateau)
         first = rss.argmin(0)
         here = rss[first, np.arange(len(rows))]
         better = here < best[rows]
@@ -156,6 +166,17 @@ def fit_surface(
 
     search(np.arange(studies), list(surface.ranges))
     span = [(high / low) ** (1 / (_STEPS - 1)) for low, high in surface.ranges]
+    if len(span) == 1:
+
+        def solve(log_value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            designs = whiten @ surface.design(u, v, np.exp(log_value)[:, None])
+            return _solve(designs, y[..., None], plateau)
+
+        ends = nonlinear[:, 0] / span[0], nonlinear[:, 0] * span[0]
+        ends = (np.log(np.clip(end, *surface.ranges[0])) for end in ends)
+        at = np.mean(golden_section(lambda log_value: solve(log_value)[1][:, 0], *ends), 0)
+        linear, best = solve(at)
+        return FittedSurface(surface, scale, linear[:, 0], np.exp(at)[:, None], best[:, 0])
     for _ in range(2):
         # Studies that share a best cell of the grid are refined together.
         for centre in np.unique(nonlinear, axis=0):

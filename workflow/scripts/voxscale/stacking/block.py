@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 from voxscale.stacking.simplex import convex_weights
-from voxscale.statistics import TimeBlocks, block_counts, block_sums, blocks_of, interval, resampled_r
+from voxscale.statistics import (
+    TimeBlocks,
+    block_counts,
+    block_sums,
+    blocks_of,
+    interval,
+    resampled_r,
+    vary_in_stories,
+)
 
 _GROUPS = ("language", "speech")
 
@@ -24,12 +32,15 @@ class ScoredRows:
     """Which test TRs are scored, and in which blocks they are resampled.
 
     Args:
-        rows: indices into the concatenated test TRs, the first seconds of each story left out.
+        lengths: test TRs of each story; skip: of these, how many are left out at its start.
+        rows: indices of the others into the concatenated test TRs.
         blocks: of these rows.
         counts: (resamples, blocks), row 0 the real test set.
         level: of the intervals.
     """
 
+    lengths: Sequence[int]
+    skip: int
     rows: np.ndarray
     blocks: TimeBlocks
     counts: np.ndarray
@@ -43,11 +54,13 @@ class ScoredRows:
         ends = np.cumsum(list(lengths.values()))
         rows = [np.arange(end - max(n - skip, 0), end) for n, end in zip(lengths.values(), ends, strict=True)]
         blocks = blocks_of({story: max(n - skip, 0) for story, n in lengths.items()}, block)
-        return cls(np.concatenate(rows), blocks, block_counts(len(blocks.n), draws, seed), level)
+        counts = block_counts(len(blocks.n), draws, seed)
+        return cls(list(lengths.values()), skip, np.concatenate(rows), blocks, counts, level)
 
     def scores(self, predicted: np.ndarray, observed: np.ndarray) -> np.ndarray:
-        """Pearson r in every resample: (resamples, voxels)."""
-        sums = block_sums(predicted[:, self.rows], observed[:, self.rows], self.blocks)
+        """Pearson r in every resample: (resamples, voxels); NaN where a row is flat."""
+        scored = (vary_in_stories(x, self.lengths, self.skip)[:, self.rows] for x in (predicted, observed))
+        sums = block_sums(*scored, self.blocks)
         return np.concatenate([r for _, r in resampled_r(sums, self.blocks, self.counts)], 1)
 
     def interval(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

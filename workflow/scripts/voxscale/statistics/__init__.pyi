@@ -5,8 +5,8 @@ from .blocks import centre_stories as centre_stories
 from .blocks import correlations as correlations
 from .blocks import require_blocks as require_blocks
 from .blocks import skipped_trs as skipped_trs
+from .blocks import vary_in_stories as vary_in_stories
 from .intervals import effective_blocks as effective_blocks
-from .intervals import freedom as freedom
 from .intervals import interval as interval
 from .intervals import outer_share as outer_share
 from .intervals import reach as reach

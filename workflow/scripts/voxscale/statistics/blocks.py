@@ -104,6 +104,19 @@ def centre_stories(x: np.ndarray, lengths: Sequence[int], skip: int = 0) -> np.n
     return x
 
 
+def vary_in_stories(x: np.ndarray, lengths: Sequence[int], skip: int = 0) -> np.ndarray:
+    """Rows (v, test TRs) less their mean in each story, float64; 0 where a row is flat, so that it has no r.
+
+    A row is flat if its standard deviation is below a millionth of its largest scored value: what is left is
+    the rounding of float32. Predictions that are tiny as a whole, under a large penalty, do vary.
+    """
+    scored = np.concatenate([np.arange(length) >= skip for length in lengths])
+    largest = np.abs(x[:, scored]).max(1, initial=0).astype(np.float64)
+    x = centre_stories(x, lengths, skip)
+    varies = np.linalg.norm(x[:, scored], axis=1) > 1e-6 * np.sqrt(scored.sum()) * largest
+    return np.where(varies[:, None], x, 0.0)
+
+
 def correlations(sums: np.ndarray, blocks: TimeBlocks, counts: np.ndarray | None = None) -> np.ndarray:
     """Pearson r within stories, in each set of blocks.
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from voxscale.statistics.blocks import centre_stories
+from voxscale.statistics.blocks import centre_stories, vary_in_stories
 
 _FEWEST_PAIRS = 20  # pairs of blocks to measure the widening with
 FEWEST_BLOCKS = 7  # in 5040 orders: fewer have too large p, and too few pairs of blocks to widen by
@@ -159,14 +159,10 @@ def _widening(products: np.ndarray, follows: np.ndarray) -> np.ndarray:
 
 
 def _unit(x: np.ndarray, scored: np.ndarray, lengths: Sequence[int], skip: int) -> np.ndarray:
-    """Scored TRs of rows, centred in each story and of length 1; NaN where a row is constant or has NaN."""
-    # Relative to the row's own size: under a large penalty, predictions are tiny but do vary.
-    largest = np.abs(x[:, scored]).max(1, initial=0)
-    x = centre_stories(x, lengths, skip)[:, scored]
-    length = np.sqrt((x**2).sum(1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        varies = length > 1e-6 * np.sqrt(x.shape[1]) * largest
-        return (x / np.where(varies, length, np.nan)[:, None]).astype(np.float32)
+    """Scored TRs of rows, centred in each story and of length 1; NaN where a row is flat or has NaN."""
+    x = vary_in_stories(x, lengths, skip)[:, scored]
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return (x / np.where(length > 0, length, np.nan)).astype(np.float32)
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:
