@@ -93,8 +93,7 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str) -> None:
     style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
-    scope = "intervals: these models, no scatter of others"
-    axes.set_xlabel(f"expected gain in\n{R2_LABEL}\n({scope}){_another_subject(options)}")
+    axes.set_xlabel(f"expected gain in\n{R2_LABEL}\n(of these models){_another_subject(options)}")
     axes.set_title("What to do next")
     if shown := len(axes.get_legend_handles_labels()[0]):
         axes.set_ylim(top=len(names) + 0.1 * -(-shown // 3))  # room above the steps
