@@ -36,7 +36,7 @@ def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
 
 
 def _strays(path: str | Path, outside: Sequence[bool], place: str, remedy: str) -> list[str]:
-    """A line on words that are not where they should be, if they are many; an error if they are nearly all."""
+    """A line on words that are not where they should be, if they are many; an error if nearly all are not."""
     what = f"{sum(outside)} of {len(outside)} words lie {place}"
     if sum(outside) > (1 - _NOTHING) * len(outside):
         raise UserError(f"{path}: {what}; {remedy}")

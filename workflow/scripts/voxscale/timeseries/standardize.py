@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class PooledScale:
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, parts: Sequence[np.ndarray], axis: int) -> PooledScale:
+    def of(cls, parts: Sequence[np.ndarray], axis: int) -> Self:
         """From all TRs (along `axis`) of all parts."""
         n = sum(part.shape[axis] for part in parts)
         mean = sum(part.sum(axis, dtype=np.float64) for part in parts) / n
