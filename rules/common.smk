@@ -25,7 +25,7 @@ from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
 from voxscale.script import put_first
 from voxscale.versions import numbers
-from voxscale.study import load_study, read_yaml, require_devices, with_file
+from voxscale.study import load_study, read_yaml, require_contexts, require_devices, with_file
 
 put_first(SCRIPTS)
 if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
@@ -228,12 +228,16 @@ def to_run(dag, name):
 
 
 def models_at_hand(dag):
-    """End the run in one line, before its first job, if a model that it needs cannot be had."""
+    """End the run in one line, before its first job, if a model cannot be had or takes too few tokens."""
     wanted = [
         study.registry[job.wildcards.model] for job in to_run(dag, "prepare_model")
     ]
+    reading = [
+        job.wildcards.model for job in to_run(dag, "extract_language_features")
+    ]
     try:
         require_models(wanted)
+        require_contexts(study, reading)
     except UserError as error:
         sys.exit(f"ERROR {error}")
 

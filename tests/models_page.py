@@ -93,7 +93,8 @@ def states_per_window(folder, samples, stops):
     """Layer -> (windows, width): each window passed by itself, its last frame's states."""
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
     model = transformers.AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
-    model = model.get_encoder() if model.config.is_encoder_decoder else model
+    if model.config.is_encoder_decoder or hasattr(model.config, "encoder_config"):
+        model = model.get_encoder()
     name, found = extractor.model_input_names[0], []
     for stop in stops:
         window = samples[max(0, stop - round(WINDOW_S * RATE)) : stop]
@@ -251,10 +252,11 @@ config ([../config/README.md](../config/README.md)). `speech_features` does the 
 - **An encoder-decoder of text** (BART, T5, ...): its decoder was not trained to read alone. One that is saved
   by itself works, as the rows of these classes below.
 - **A model of sound at another rate than 16 kHz**: most of these make music or speech.
-- **A model whose sound cannot be read alone**: it needs a text with it, or transformers does not open its
-  encoder by itself. An encoder that is saved by itself (ParakeetEncoder) works.
+- **A model that takes text besides sound** (Qwen2-Audio, Voxtral, ...), or whose sound is read by a part that
+  transformers does not open by itself (SpeechT5, a SpeechEncoderDecoder).
 - **A model of spectrograms that are cut or padded to one length without a word about it** (AST): its last
   frame would be padding.
+- **A model without a stack of equal layers** (a codec such as DAC): there is no layer to choose.
 
 "Not built" are classes that need a library which is not part of voxscale's environment, or whose default
 configuration transformers itself cannot build. In the rows, `<folder>` is the model's folder.

@@ -56,5 +56,5 @@ def test_nothing_is_reported_without_a_gpu_of_slurm_or_where_the_cpu_is_named(mo
 
 
 def test_a_device_that_is_not_there_is_one_line():
-    with pytest.raises(UserError, match=r"features\.device: nosuch cannot be used \(.*\); use auto$"):
+    with pytest.raises(UserError, match=r"features\.device: nosuch cannot be used; use auto \(.*\)$"):
         loading.resolve_device("nosuch")

@@ -30,6 +30,11 @@ def hint(name: str, known: Iterable[str], most: int = 12) -> str:
     return f"there are {', '.join(known[:most])}{more}"
 
 
+def first_line(error: BaseException) -> str:
+    """What a library says of an error, in one line: for the end of a message in plain words."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 @contextlib.contextmanager
 def naming(place: str | Path) -> Iterator[None]:
     """Name the config key or the file that a `ValueError` inside this block is about.

@@ -2,6 +2,7 @@ from .api import StoryFeatures as StoryFeatures
 from .api import speech_features as speech_features
 from .api import text_features as text_features
 from .components import extract_components as extract_components
+from .contexts import make_passage as make_passage
 from .controls import ControlSources as ControlSources
 from .controls import extract_controls as extract_controls
 from .speech import extract_speech as extract_speech

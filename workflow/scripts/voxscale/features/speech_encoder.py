@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn.utils import parametrize
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, first_line
 from voxscale.features.sound import RATE
 from voxscale.features.speech_windows import (
     CPU_BATCH_BYTES,
@@ -27,6 +27,7 @@ from voxscale.features.speech_windows import (
     windows_per_batch,
 )
 from voxscale.models import (
+    encoder_of,
     is_out_of_memory,
     load_model,
     open_extractor,
@@ -104,6 +105,10 @@ class SpeechEncoder:
         self.front_end_of = settings.get("front_end", "window")
         self.layers = list(range(card["n_layers"] + 1)) if layers is None else list(layers)
         self.extractor = open_extractor(card["path"])
+        self.takes_waveform = self._takes_waveform()
+        # Whisper pads every window to its chunk; such windows may differ in length within a batch.
+        self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)
+        self._check_windows()
         device = resolve_device(settings["device"])
         # A story's first windows have each a length of its own. What oneDNN keeps of each, of 1,024 shapes by
         # default, scatters over the heap, and freed windows are not given back: 64 lengths took 0.7 GB more.
@@ -117,7 +122,7 @@ class SpeechEncoder:
             settings.get("max_memory"),
             offload,
         )
-        self.model = model.get_encoder() if model.config.is_encoder_decoder else model
+        self.model = encoder_of(model)
         for module in self.model.modules():  # weights that are norms times directions: multiply them out once
             there = not any(values.is_meta for values in module.parameters())  # not on disk
             if there and parametrize.is_parametrized(module, "weight"):
@@ -129,10 +134,6 @@ class SpeechEncoder:
             pack(self.model, _FRAMES)
             put_channels_last(self.model)
             use_blocks(self.model)
-        self.takes_waveform = self._takes_waveform()
-        # Whisper pads every window to its chunk; such windows may differ in length within a batch.
-        self.chunk_samples = None if self.takes_waveform else getattr(self.extractor, "n_samples", None)
-        self._check_windows()
         self._probe()
         self.shares_front_end = self._can_share()
         if self.shares_front_end:
@@ -176,7 +177,8 @@ class SpeechEncoder:
     def _check_windows(self) -> None:
         if self.extractor.sampling_rate != RATE:
             raise UserError(
-                f"{self.card['model']}: takes sound at {self.extractor.sampling_rate} Hz, not 16 kHz"
+                f"{self.card['model']}: takes sound at {self.extractor.sampling_rate} Hz, not 16 kHz; "
+                "use another model"
             )
         if self.chunk_samples and round(self.window_s * RATE) > self.chunk_samples:
             raise UserError(
@@ -201,6 +203,8 @@ class SpeechEncoder:
         Raises:
             UserError: it does not, or the model cannot be run on sound alone.
         """
+        if next(iter(inspect.signature(self.model.forward).parameters)) == "input_ids":
+            raise UserError(f"{self.card['model']}: takes tokens of text, not sound alone; use another model")
         n = max(round(min(self.window_s, _PROBED_S) * RATE), self.minimum)
         sounds = np.random.default_rng(0).normal(0, 0.1, (2, n)).astype(np.float32)
         sounds[1, :-_CHANGED] = sounds[0, :-_CHANGED]
@@ -215,9 +219,8 @@ class SpeechEncoder:
         except Exception as error:  # each architecture has exceptions of its own
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
                 raise
-            detail = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(
-                f"{self.card['model']}: cannot be run on sound alone ({detail}); use another model"
+                f"{self.card['model']}: cannot be run on sound alone; use another model ({first_line(error)})"
             ) from None
         if not right:
             raise UserError(
@@ -247,7 +250,10 @@ class SpeechEncoder:
         made = self.extractor(list(windows), return_attention_mask=True, **settings)
         values = made[self.extractor.model_input_names[0]].to(self.device, self.dtype)
         if "attention_mask" not in made:
-            raise ValueError("its feature extractor does not say which frames are padding")
+            raise UserError(
+                f"{self.card['model']}: its feature extractor does not say which frames are padding; "
+                "use another model"
+            )
         mask = made["attention_mask"].to(self.device)
         takes_mask = "attention_mask" in inspect.signature(self.model.forward).parameters
         return values, {"attention_mask": mask} if takes_mask else {}, mask

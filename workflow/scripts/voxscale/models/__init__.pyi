@@ -1,6 +1,7 @@
 from .attention import use_blocks as use_blocks
 from .availability import require_models as require_models
 from .hub import fetch_snapshot as fetch_snapshot
+from .hub import folder_on_disk as folder_on_disk
 from .loading import free_bytes as free_bytes
 from .loading import is_out_of_memory as is_out_of_memory
 from .loading import load_model as load_model
@@ -18,6 +19,8 @@ from .registry import MODELS as MODELS
 from .registry import ModelEntry as ModelEntry
 from .registry import load_registry as load_registry
 from .shape import depth as depth
+from .shape import encoder_of as encoder_of
+from .shape import most_tokens as most_tokens
 from .spread import item_bytes as item_bytes
 from .spread import spread_weights as spread_weights
 from .states import StateReader as StateReader

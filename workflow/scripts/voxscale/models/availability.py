@@ -8,17 +8,8 @@ from pathlib import Path
 
 from voxscale.errors import UserError
 from voxscale.models.counting import require_class
-from voxscale.models.hub import has_all_weights, hub_errors, local_folder
+from voxscale.models.hub import folder_on_disk, hub_errors, local_folder
 from voxscale.models.registry import ModelEntry
-
-
-def _is_cached(entry: ModelEntry, cache_dir: str | Path | None = None) -> bool:
-    """Whether an entry's revision is completely in the hub's cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    file = entry.gguf_file or "config.json"
-    found = try_to_load_from_cache(entry.hub, file, cache_dir=cache_dir, revision=entry.revision)
-    return isinstance(found, str) and has_all_weights(entry, Path(found).parent)
 
 
 def _why_unavailable(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
@@ -36,7 +27,7 @@ def _why_unavailable(entry: ModelEntry, cache_dir: str | Path | None = None) -> 
             local_folder(entry)
         elif entry.hub is None:
             return f"{entry.where}: its weights are not on the hub; set path to a folder that has them"
-        elif not _is_cached(entry, cache_dir):
+        elif not folder_on_disk(entry, cache_dir):
             _ask(entry)
     except UserError as error:
         return str(error)

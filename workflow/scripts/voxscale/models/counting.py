@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from voxscale.errors import UserError
 from voxscale.models.quiet import silence
 from voxscale.models.registry import ModelEntry
+from voxscale.models.shape import encoder_of
 
 
 class ParameterCounts(NamedTuple):
@@ -78,8 +79,7 @@ def count_parameters(cls: Any, config: Any) -> ParameterCounts:
     with torch.device("meta"):
         model = cls(config)
     whole = sum(p.numel() for p in model.parameters())
-    if getattr(config, "is_encoder_decoder", False):
-        model = model.get_encoder()
+    model = encoder_of(model)
     parameters = {id(p): p.numel() for p in model.parameters()}
     tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
     head = model.get_output_embeddings()

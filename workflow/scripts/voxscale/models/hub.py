@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, first_line
 from voxscale.io import read_json
 from voxscale.models.digests import WANTED, WEIGHTS
 from voxscale.models.registry import ModelEntry
@@ -62,8 +62,7 @@ def hub_errors(entry: ModelEntry) -> Iterator[None]:
             "fetch the models first on a machine with network (`make models`)"
         ) from None
     except (errors.HfHubHTTPError, OSError) as error:
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{where}: {name} could not be fetched ({detail}); try again") from None
+        raise UserError(f"{where}: {name} could not be fetched; try again ({first_line(error)})") from None
 
 
 def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Path:
@@ -103,6 +102,21 @@ def fetch_snapshot(entry: ModelEntry, cache_dir: str | Path | None = None) -> Pa
             "fetch the models first on a machine with network (`make models`)"
         )
     raise UserError(f"{entry.where}: {name} holds no weights; name another revision")
+
+
+def folder_on_disk(entry: ModelEntry, cache_dir: str | Path | None = None) -> Path | None:
+    """Where the files of a published model are on this machine; None if they are not (wholly) there."""
+    file = entry.gguf_file or "config.json"
+    if entry.path is not None:
+        folder = Path(entry.path)
+    elif entry.hub is None:
+        return None
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(entry.hub, file, cache_dir=cache_dir, revision=entry.revision)
+        folder = Path(found).parent if isinstance(found, str) else Path()
+    return folder if (folder / file).is_file() and has_all_weights(entry, folder) else None
 
 
 def local_folder(entry: ModelEntry) -> Path:

@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, first_line
 from voxscale.models.digests import require_unchanged
 from voxscale.models.opening import NO_OWN_CODE, open_config, refuse_own_code
 from voxscale.models.quiet import silence
+from voxscale.models.shape import encoder_of, published_dtype
 from voxscale.models.spread import size_bytes
 
 
@@ -56,8 +57,9 @@ def resolve_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError) as error:
-        detail = str(error).splitlines()[0]
-        raise UserError(f"config key features.device: {device} cannot be used ({detail}); use auto") from None
+        raise UserError(
+            f"config key features.device: {device} cannot be used; use auto ({first_line(error)})"
+        ) from None
     return found
 
 
@@ -66,10 +68,9 @@ def resolve_dtype(dtype: str, device: torch.device, config: Any) -> torch.dtype:
 
     So a GPU rounds no weight further than its authors did, and never runs a bfloat16 model in float16.
     """
-    if dtype != "auto":
-        return getattr(torch, dtype)
-    published = getattr(config.get_text_config(), "dtype", None) or torch.float32
-    return torch.float32 if device.type == "cpu" else published
+    if dtype == "auto":
+        dtype = "float32" if device.type == "cpu" else published_dtype(config)
+    return getattr(torch, dtype)
 
 
 def free_bytes(device: torch.device) -> int:
@@ -143,11 +144,9 @@ def _first(names: Iterable[str]) -> str:
 
 def _in_encoder(model: Any, name: str) -> bool:
     """Whether a parameter is part of the encoder; in a model without a decoder all are."""
-    if not model.config.is_encoder_decoder:
-        return True
-    encoder = model.get_encoder()
+    encoder = encoder_of(model)
     prefix = next(prefix for prefix, module in model.named_modules() if module is encoder)
-    return name.startswith(f"{prefix}.")
+    return not prefix or name.startswith(f"{prefix}.")
 
 
 def _check_loaded(model: Any, report: Mapping[str, Any], card: Mapping[str, Any]) -> None:
@@ -202,6 +201,11 @@ def load_model(
     silence()
     require_unchanged(card)
     config = open_config(card["path"])
+    if type(config) not in auto_class._model_mapping:
+        raise UserError(
+            f"{card['path']}: is of type {config.model_type}, which transformers' {auto_class.__name__} "
+            "does not open; use another model"
+        )
     kind = resolve_dtype(dtype, device, config)
     needed = (card.get("parameters_whole") or 0) * kind.itemsize
     if device_map is None and device.type != "cpu" and needed > 0.9 * free_bytes(device):
@@ -234,9 +238,8 @@ def load_model(
             )
     except Exception as error:  # each format and kind of quantization has exceptions of its own
         refuse_own_code(error, card["path"])
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{card['path']}: cannot be loaded ({detail}); prepare {card['model']} again"
+            f"{card['path']}: its weights cannot be loaded; get the whole model again ({first_line(error)})"
         ) from None
     _check_loaded(model, report, card)
     return model.eval() if device_map else model.eval().to(device)

@@ -12,7 +12,7 @@ from typing import Any
 
 import tokenizers
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, first_line
 from voxscale.models.quiet import silence
 
 _RULES = "tokenizer.json"
@@ -44,9 +44,8 @@ def _open(kind: str, file: str, folder: str | Path, **options: Any) -> Any:
     except Exception as error:
         # Each configuration, tokenizer and format has exceptions of its own.
         refuse_own_code(error, folder)
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{Path(folder) / file}: cannot be read ({detail}); get the whole model again"
+            f"{Path(folder) / file}: cannot be read; get the whole model again ({first_line(error)})"
         ) from None
 
 

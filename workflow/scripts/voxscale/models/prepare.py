@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from voxscale import provenance
-from voxscale.errors import UserError, naming
+from voxscale.errors import UserError, first_line, naming
 from voxscale.io import read_json, sha256_file, tables, write_json
 from voxscale.models.digests import digest_files, digest_folder
 from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
 from voxscale.models.registry import DTYPE_BYTES, ModelEntry
-from voxscale.models.shape import depth
+from voxscale.models.shape import depth, part, published_dtype
 
 
 def _texts(words: Iterable[str | Path]) -> list[str]:
@@ -47,9 +47,8 @@ def _readable(entry: ModelEntry, what: Path) -> Iterator[None]:
     except UserError as error:
         raise error if str(error).startswith(entry.where) else UserError(f"{entry.where}: {error}") from None
     except Exception as error:  # each configuration, tokenizer and format has exceptions of its own
-        detail = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{entry.where}: {what}: cannot be read ({detail}); get the whole model again"
+            f"{entry.where}: {what}: cannot be read; get the whole model again ({first_line(error)})"
         ) from None
 
 
@@ -70,12 +69,16 @@ def _check_front(entry: ModelEntry, folder: Path) -> None:
 
 
 def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
     from voxscale.models.counting import model_class
 
     with naming(f"{entry.where}: {where}"):
-        config, n_layers = whole.get_text_config(), depth(whole, entry.modality)
+        config, n_layers = part(whole, entry.modality), depth(whole, entry.modality)
     kind = model_class(entry).config_class.model_type
-    if kind not in (whole.model_type, config.model_type):
+    # The class of some types is another type's (internlm3: LlamaForCausalLM).
+    shared = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(whole.model_type) == entry.model_class
+    if kind not in (whole.model_type, config.model_type) and not shared:
         raise UserError(
             f"{entry.where}: architecture.class {entry.model_class} is of type {kind}, but {where} "
             f"is of type {whole.model_type}; correct it"
@@ -95,7 +98,7 @@ def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
 
 def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
     """Warn if memory is estimated for another precision than the published one."""
-    published = str(getattr(config.get_text_config(), "dtype", None) or "float32").removeprefix("torch.")
+    published = published_dtype(config)
     if DTYPE_BYTES.get(published, 4) != entry.weight_bytes:
         print(
             f"WARNING {entry.where}: dtype is {entry.dtype}, but {where} has {published}; set it, since "

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-from voxscale.errors import UserError, naming
+from voxscale.errors import UserError, first_line, naming
 from voxscale.models.loading import is_out_of_memory
 from voxscale.models.shape import depth, most_tokens
 
@@ -90,8 +90,7 @@ class StateReader:
         except Exception as error:  # each architecture has exceptions of its own
             if isinstance(error, RuntimeError) and is_out_of_memory(error):
                 raise
-            detail = (str(error).strip() or type(error).__name__).splitlines()[0]
-            refusal = f"cannot be run on text alone ({detail}); use another model"
+            refusal = f"cannot be run on text alone; use another model ({first_line(error)})"
         if refusal:
             raise UserError(f"{name}: {refusal}")
 

@@ -116,7 +116,9 @@ def _section_tables(
         ],
         "layers": table("Choosing a layer", _choice_rows(tables["layer_choice"])),
         "validation": table("Every check", content.check_rows(validation), fold=True),
-        "next": table("What each step is expected to bring, of these models", content.next_rows(tables["what_next"])),
+        "next": table(
+            "What each step is expected to bring, of these models", content.next_rows(tables["what_next"])
+        ),
         "provenance": [
             *table("Choices", content.switch_rows(config, presets)),
             *table("Versions", versions, fold=True),

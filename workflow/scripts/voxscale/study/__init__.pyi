@@ -2,6 +2,7 @@ from .config import PRESETS as PRESETS
 from .config import merge as merge
 from .config import read_yaml as read_yaml
 from .config import with_file as with_file
+from .contexts import require_contexts as require_contexts
 from .grid import Cell as Cell
 from .load import load_study as load_study
 from .machine import require_devices as require_devices

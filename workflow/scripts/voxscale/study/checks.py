@@ -1,19 +1,13 @@
 """Checks of a study before the first job; each mistake is reported in one line."""
 
-import math
-from pathlib import Path
-
 from voxscale.errors import UserError, hint, naming
-from voxscale.io import read_json
 from voxscale.laws import FEWEST
-from voxscale.models import ModelEntry
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
+from voxscale.study.contexts import check_contexts
 from voxscale.study.settings import bootstrap_settings, law_drawn
 from voxscale.study.study import Study
 
 RESERVED = ("all", "maps")  # selections of cells that every study has
-CONTEXT = ("unit", "max_context", "restart_at")  # what a model's entry may say otherwise than `features.text`
-WORD_TOKENS = 1.1  # ASSUME: of a word, in any tokenizer; most have 1.2 to 1.5 for English
 
 
 def check(study: Study) -> None:
@@ -34,41 +28,13 @@ def check(study: Study) -> None:
     _ = study.selections
     for law in study.config["laws"]:
         _check_law(study, law)
-    _check_contexts(study)
+    check_contexts(study)
     _check_regions(study)
     _check_joint(study)
     _check_profiles(study)
     for subject in study.subjects:
         study.stacking_cells(subject)
         _check_test(study, subject)
-
-
-def _positions(entry: ModelEntry) -> int | None:
-    """Tokens that a model takes at once, where its entry or its folder says so."""
-    config = entry.config
-    if entry.path and (path := Path(entry.path, "config.json")).is_file():
-        config = {**read_json(path), **config}
-    return config.get("max_position_embeddings") or config.get("n_positions")
-
-
-def _check_contexts(study: Study) -> None:
-    """A language model must take the tokens of the longest context."""
-    for model in study.models_of("language"):
-        entry = study.registry[model]
-        block, where = study.config["features"]["text"] | entry.context, f"{entry.where}.context"
-        if unknown := entry.context.keys() - CONTEXT:
-            raise UserError(f"{where}: unknown key {min(unknown)}; {hint(min(unknown), CONTEXT)}")
-        longest, unit = block["max_context"], block["unit"]
-        if not 0 < block["restart_at"] < longest:
-            raise UserError(f"{where}: restart_at must be between 0 and max_context {longest}; change it")
-        tokens, takes = math.ceil(longest * (WORD_TOKENS if unit == "words" else 1)), _positions(entry)
-        if takes is not None and tokens > takes:
-            most = int(takes / (2 if unit == "words" else 1))
-            raise UserError(
-                f"{where}: {model} has {takes} positions, and a context of {longest} {unit} "
-                f"(features.text.max_context) makes at least {tokens} tokens; set context: "
-                f"{{max_context: {most}, restart_at: {most // 2}}}"
-            )
 
 
 def _check_regions(study: Study) -> None:

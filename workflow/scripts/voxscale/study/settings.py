@@ -20,7 +20,7 @@ ENTRY_MEANS = ("family", "gated", "dtype", "context")
 CONTROL_KEYS = {"mel": "mel_bands", "autocorrelation": "seed"}
 
 
-def _network_block(study: Study, entry: ModelEntry) -> Mapping[str, Any]:
+def network_block(study: Study, entry: ModelEntry) -> Mapping[str, Any]:
     """The config's `features.text` or `features.speech`, with the context of the model's own entry."""
     block = study.config["features"]["text" if entry.modality == "language" else "speech"]
     return {**block, **entry.context}
@@ -37,7 +37,7 @@ def feature_settings(study: Study, model: str) -> dict[str, Any]:
     if not entry.has_network:
         key = CONTROL_KEYS.get(entry.control or "")
         return on_disk | ({key: features["control"][key]} if key else {})
-    block = _network_block(study, entry)
+    block = network_block(study, entry)
     precision = block["dtype"]
     if precision == "auto":
         precision = "published" if study.features_on_gpu else "float32"
@@ -48,7 +48,7 @@ def feature_settings(study: Study, model: str) -> dict[str, Any]:
 def feature_means(study: Study, model: str) -> dict[str, Any]:
     """With what a model's features are computed."""
     features, entry = study.config["features"], study.registry[model]
-    every = features | (_network_block(study, entry) if entry.has_network else features["control"])
+    every = features | (network_block(study, entry) if entry.has_network else features["control"])
     return {key: every[key] for key in (*FEATURE_MEANS, *CONTROL_KEYS.values()) if key in every}
 
 
