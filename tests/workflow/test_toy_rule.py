@@ -78,7 +78,6 @@ FIGURE = """word_counts:
 """
 DRAWING = '''
 
-@style.house
 def draw_word_counts(word_counts: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Words of each story, the longest on top.
 

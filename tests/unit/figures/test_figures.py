@@ -353,12 +353,6 @@ def test_another_run_gives_the_same_bytes(tmp_path):
     assert found[0] == found[1]
 
 
-def test_drawing_leaves_matplotlibs_settings_alone(made):
-    before = dict(mpl.rcParams)
-    checks.draw_ceiling_drift(made["drift"])
-    assert dict(mpl.rcParams) == before
-
-
 def test_colours_say_what_lies_beyond_them(made):
     scores = made["scores"].assign(r=np.where(np.arange(len(made["scores"])) % 2, 0.5, 0.1))
     for low, extend in ((0.1, "neither"), (-0.2, "min")):

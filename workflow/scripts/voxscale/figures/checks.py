@@ -13,7 +13,6 @@ from voxscale.figures.scaling import R2_LABEL, R_LABEL
 TINTS = dict(zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True))
 
 
-@style.house
 def draw_artifact(artifact: pd.DataFrame, *, cut_s: float = 100.0) -> tuple[Figure, pd.DataFrame]:
     """What a score gains or loses when less or more is cut from each test story's start, by region and model.
 
@@ -73,7 +72,6 @@ def _uncut(line: pd.DataFrame) -> str:
     return f"{own:.2f}, uncut {uncut:.2f}{percent}".replace("-", "\u2212")
 
 
-@style.house
 def draw_controls(summary: pd.DataFrame, *, controls: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
     """Every model, at one layer, and the controls: a bar for the mean of subjects, a mark for each.
 
@@ -109,7 +107,6 @@ def draw_controls(summary: pd.DataFrame, *, controls: Sequence[str] = ()) -> tup
     return figure, scores.assign(metric="r2", voxel_set="all")
 
 
-@style.house
 def draw_ceiling_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """How the response to the test story changes from one hearing to the next.
 

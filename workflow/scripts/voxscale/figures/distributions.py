@@ -8,7 +8,6 @@ from voxscale.figures import style
 from voxscale.figures.frames import with_place, with_room
 
 
-@style.house
 def draw_score_distribution(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Voxel correlations of the best models: a histogram per subject, and the share of voxels above each r.
 
@@ -54,7 +53,6 @@ def draw_score_distribution(scores: pd.DataFrame) -> tuple[Figure, pd.DataFrame]
     return figure, pd.concat(shown, ignore_index=True)
 
 
-@style.house
 def draw_ceiling_distribution(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Noise ceilings of the reliable voxels, and how near the best model comes to them.
 
@@ -90,7 +88,6 @@ def draw_ceiling_distribution(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple
     return figure, ceiling[["subject", "voxel", "roi", "reliable", "r_ceiling", *columns]]
 
 
-@style.house
 def draw_variance_partition(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Variance that only the semantic model, only the speech model, and both explain, by region.
 

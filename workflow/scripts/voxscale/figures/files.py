@@ -24,7 +24,7 @@ def draw_figure(
     pdf: str | Path,
     csv: str | Path,
 ) -> None:
-    """Read tables, draw a figure from them and write it.
+    """Read tables, draw a figure from them in the house style and write it.
 
     Args:
         draw: `<module>.<function>` of this room, a drawing function.
@@ -38,7 +38,8 @@ def draw_figure(
     }
     module, function = draw.split(".")
     drawing = getattr(import_module(f"voxscale.figures.{module}"), function)
-    save_figure(*drawing(**frames, **options), png, pdf, csv)
+    with mpl.rc_context(fname=STYLE):
+        save_figure(*drawing(**frames, **options), png, pdf, csv)
 
 
 def read_table(name: str, paths: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -58,17 +59,16 @@ def save_figure(
     The PNG carries for the report, in text chunks, `labelled_points` as JSON (`points`), the digest of the
     CSV (`csv`), and for which place it was made (`origin`).
     """
-    with mpl.rc_context(fname=STYLE):
-        figure.set_dpi(DPI)
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # another pass would move the points a little
-        points = labelled_points(figure)
-        numbers = data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        known = {"Software": None, "csv": sha256_text(numbers), "origin": origin_of(png)}
-        known |= {"points": json.dumps(points)} if points else {}
-        with atomic(png) as temporary:
-            figure.savefig(temporary, dpi=DPI, metadata=known)
-        with atomic(pdf) as temporary:
-            figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
-        with atomic(csv) as temporary:
-            temporary.write_text(numbers)
+    figure.set_dpi(DPI)
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # another pass would move the points a little
+    points = labelled_points(figure)
+    numbers = data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    known = {"Software": None, "csv": sha256_text(numbers), "origin": origin_of(png)}
+    known |= {"points": json.dumps(points)} if points else {}
+    with atomic(png) as temporary:
+        figure.savefig(temporary, dpi=DPI, metadata=known)
+    with atomic(pdf) as temporary:
+        figure.savefig(temporary, dpi=220, metadata={"CreationDate": None, "ModDate": None})
+    with atomic(csv) as temporary:
+        temporary.write_text(numbers)

@@ -9,7 +9,6 @@ from voxscale.figures import style
 from voxscale.figures.scaling import R2_LABEL
 
 
-@style.house
 def draw_layers(layers: pd.DataFrame, *, order: list[str] | None = None) -> tuple[Figure, pd.DataFrame]:
     """One panel per family, a thick line per model (mean of subjects), a thin one per subject in an interval.
 

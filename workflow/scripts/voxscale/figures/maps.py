@@ -84,7 +84,6 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
             bar.set_ticks([norm.vmin, 0, norm.vmax], labels=[f"\u2212{end}", "0", end])
 
 
-@style.house
 def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:
     """Maps as rows of views; rows without any voxel on a vertex are left out."""
     rows = [row for row in rows if len(row.voxels) and row.voxels.vertex.notna().any()]
@@ -135,7 +134,6 @@ def draw_ceiling_maps(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple[Figure,
     return _draw_map(rows)
 
 
-@style.house
 def draw_stacking_gain(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """What stacking gains: where (maps of up to three subjects), in how many voxels, in which regions.
 

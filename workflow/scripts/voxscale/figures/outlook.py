@@ -15,7 +15,6 @@ from voxscale.figures.scaling import AXES, DASH, DOTS, R2_LABEL, law_line
 AT_LEAST = 5  # a value of N or D with fewer rows is a measured point's, not the grid's
 
 
-@style.house
 def draw_what_next(
     joint: pd.DataFrame, joint_surface: pd.DataFrame, what_next: pd.DataFrame
 ) -> tuple[Figure, pd.DataFrame]:
@@ -110,7 +109,6 @@ def _another_subject(options: pd.DataFrame) -> str:
     return f"\n\nanother subject takes\n{less}\nfrom the mean's half width"
 
 
-@style.house
 def draw_plateau(
     law_points: pd.DataFrame,
     laws: pd.DataFrame,

@@ -78,7 +78,6 @@ def _draw_line(axes: Axes, fit: pd.DataFrame, band: pd.DataFrame, x: pd.Series, 
     return band.assign(model=fit.group.iloc[0], form=fit.form.iloc[0])
 
 
-@style.house
 def draw_law(
     law_points: pd.DataFrame,
     laws: pd.DataFrame,

@@ -1,13 +1,11 @@
-"""The house style of every figure, and how a figure is saved: PNG, PDF and the plotted numbers as CSV."""
+"""What the figures share: colours, marks, axes, legends, and the points that a reader can point at."""
 
-import functools
 import json
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -17,7 +15,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-P = ParamSpec("P")
 # Okabe & Ito (2008), safe for every common kind of colour blindness; black is kept for the mean.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8C6D00", "#5D5D5D", "#3C2A8C")
 INK, MUTED, FAINT = "#1b1f24", "#59636e", "#d5dae0"
@@ -32,18 +29,8 @@ HOLLOW = {
     "linestyle": "none",
 }
 WIDTH = 7.2  # inches: the report's column
+# Of matplotlib's settings; `draw_figure` draws every figure in it.
 STYLE = Path(__file__).with_name("house.mplstyle")
-
-
-def house(draw: Callable[P, tuple[Figure, pd.DataFrame]]) -> Callable[P, tuple[Figure, pd.DataFrame]]:
-    """Draw in the house style, leaving matplotlib's own settings as they were."""
-
-    @functools.wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> tuple[Figure, pd.DataFrame]:
-        with mpl.rc_context(fname=STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
 
 
 def grid(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = WIDTH, **options: Any) -> tuple:
@@ -56,7 +43,6 @@ def grid(rows: int = 1, columns: int = 1, height: float = 3.6, width: float = WI
     return figure, figure.subplots(rows, columns, **options)
 
 
-@house
 def sentence(text: str) -> tuple[Figure, pd.DataFrame]:
     """A sentence in place of a figure that the study has no data for."""
     figure, axes = grid(height=1.2)

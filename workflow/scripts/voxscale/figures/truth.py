@@ -14,7 +14,6 @@ from voxscale.figures.scaling import DASH, R_LABEL
 REACH = 2.8  # half widths; what lies further is drawn here
 
 
-@style.house
 def draw_validation(validation: Mapping[str, Any]) -> tuple[Figure, pd.DataFrame]:
     """Left: scores of the nested family, the true line and the recovered one. Right: every check.
 
