@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForCausalLM
 
 from voxscale.errors import UserError
+from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.models.loading import load_model
 
 CPU = torch.device("cpu")
@@ -45,6 +46,12 @@ def renamed(old, new):
     return lambda weights: {name.replace(old, new): w for name, w in weights.items()}
 
 
+def as_if(part, change):
+    return lambda weights: {
+        name: change(w).contiguous() if part in name else w for name, w in weights.items()
+    }
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -55,8 +62,13 @@ def renamed(old, new):
         (without("layers.0.mlp"), "layers.0.mlp.down_proj.weight"),
         (renamed("model.", "backbone."), r"and \d+ more, but has backbone"),
         (without("lm_head"), "lm_head.weight"),
+        (as_if("layers.0.mlp.up_proj", lambda w: w[:, :5]), "has other shapes for .*up_proj"),
+        (
+            as_if("layers.0.mlp.up_proj", lambda w: w.to(torch.int8)),
+            "has I8 numbers for .*up_proj.*quantized",
+        ),
     ],
-    ids=["one renamed", "no MLP", "another prefix", "no head"],
+    ids=["one renamed", "no MLP", "another prefix", "no head", "another shape", "whole numbers"],
 )
 def test_missing_weights_of_a_language_model_are_refused(language, tmp_path, change, message):
     card = changed(language, tmp_path, change)
@@ -77,6 +89,20 @@ def test_missing_weights_of_a_speech_model_are_refused(speech, tmp_path):
     card = changed(speech["hubert"], tmp_path, without("encoder.layers.1.feed_forward"))
     with pytest.raises(UserError, match=r"encoder\.layers\.1\.feed_forward"):
         load_model(card, AutoModel, CPU)
+
+
+def test_a_file_that_is_cut_off_is_named(language, tmp_path):
+    card = changed(language, tmp_path, lambda weights: weights)
+    path = Path(card["path"], "model.safetensors")
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=rf"^{path}: is cut off or damaged; get it again"):
+        load_model(card, AutoModelForCausalLM, CPU)
+
+
+def test_damaged_weights_of_a_speech_model_are_refused(speech, tmp_path):
+    card = changed(speech["hubert"], tmp_path, as_if("layers.1.feed_forward", lambda w: w * torch.inf))
+    with pytest.raises(UserError, match="gives NaN, so its weights are damaged"):
+        SpeechEncoder(card, tiny_speech.SETTINGS)
 
 
 def test_what_no_pass_reads_may_be_missing(speech, tmp_path, capsys):

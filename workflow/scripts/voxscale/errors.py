@@ -32,7 +32,8 @@ def hint(name: str, known: Iterable[str], most: int = 12) -> str:
 
 def first_line(error: BaseException) -> str:
     """What a library says of an error, in one line: for the end of a message in plain words."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    first, *more = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{first} {more[0].strip()}" if more and first.endswith(":") else first
 
 
 @contextlib.contextmanager

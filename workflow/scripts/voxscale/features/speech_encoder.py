@@ -35,6 +35,7 @@ from voxscale.models import (
     put_channels_last,
     resolve_device,
     use_blocks,
+    why_not_finite,
 )
 from voxscale.progress import bar
 from voxscale.timeseries import lanczos_weights
@@ -210,10 +211,12 @@ class SpeechEncoder:
         sounds[1, :-_CHANGED] = sounds[0, :-_CHANGED]
         try:
             values, arguments, mask = self._inputs(list(sounds))
-            states = self._run(values, arguments, [0]).hidden_states[0]
-            moved = (states[0] - states[1]).abs().float().amax(-1)
+            output = self._run(values, arguments, range(self.card["n_layers"] + 1))
+            states = [*output.hidden_states, output.last_hidden_state]
+            moved = (states[0][0] - states[0][1]).abs().float().amax(-1)
             last = int(self._last(mask, len(moved))[0])
-            right = bool(moved.isfinite().all() and moved[last] > 0.1 * moved.max())
+            finite = all(x[:, : last + 1].isfinite().all() for x in states)
+            right = bool(moved[last] > 0.1 * moved.max())
         except UserError:
             raise
         except Exception as error:  # each architecture has exceptions of its own
@@ -222,6 +225,8 @@ class SpeechEncoder:
             raise UserError(
                 f"{self.card['model']}: cannot be run on sound alone; use another model ({first_line(error)})"
             ) from None
+        if not finite:
+            raise UserError(f"{self.card['model']}: {why_not_finite(self.dtype, 'speech')}")
         if not right:
             raise UserError(
                 f"{self.card['model']}: the end of a sound does not change its last frame as it should; "
@@ -365,4 +370,6 @@ class SpeechEncoder:
             rows = np.flatnonzero(weights[:, group].any(axis=1))
             total[rows] += np.tensordot(weights[np.ix_(rows, group)], frames, axes=1)
         assert total is not None  # there is always a window
+        if not np.isfinite(total).all():
+            raise UserError(f"{self.card['model']}: {why_not_finite(self.dtype, 'speech')}")
         return {layer: total[:, i] for i, layer in enumerate(self.layers)}

@@ -24,3 +24,4 @@ from .shape import most_tokens as most_tokens
 from .spread import item_bytes as item_bytes
 from .spread import spread_weights as spread_weights
 from .states import StateReader as StateReader
+from .states import why_not_finite as why_not_finite

@@ -9,7 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from voxscale.errors import UserError
+from safetensors import SafetensorError, safe_open
+
+from voxscale.errors import UserError, first_line
 from voxscale.io import sha256_file
 
 WANTED = ["*.json", "*.txt", "*.model", "*.jinja", "*.tiktoken"]
@@ -26,6 +28,22 @@ def digest_files(folder: str | Path) -> dict[str, str]:
 def digest_folder(files: Mapping[str, str]) -> str:
     """One digest of `digest_files`."""
     return hashlib.sha256("".join(f"{name}:{files[name]};" for name in files).encode()).hexdigest()
+
+
+def stored_dtypes(folder: str | Path) -> dict[str, str]:
+    """Dtype of each weight in a folder's safetensors files, as these name it (F32, BF16, I8).
+
+    Raises:
+        UserError: a file is cut off or damaged.
+    """
+    found = {}
+    for file in sorted(Path(folder).glob("*.safetensors")):
+        try:
+            with safe_open(file, "numpy") as weights:
+                found |= {name: weights.get_slice(name).get_dtype() for name in list(weights.keys())}
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file}: is cut off or damaged; get it again ({first_line(error)})") from None
+    return found
 
 
 def require_unchanged(card: Mapping[str, Any]) -> None:

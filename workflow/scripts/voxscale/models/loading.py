@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from voxscale.errors import UserError, first_line
-from voxscale.models.digests import require_unchanged
+from voxscale.models.digests import require_unchanged, stored_dtypes
 from voxscale.models.opening import NO_OWN_CODE, open_config, refuse_own_code
 from voxscale.models.quiet import silence
 from voxscale.models.shape import encoder_of, published_dtype
@@ -133,6 +133,7 @@ def _place(
 
 # Parameters that only training reads; they do not affect a pass in eval mode.
 _TRAINING_ONLY = ("masked_spec_embed",)
+_FULL = ("F64", "F32", "F16", "BF16")  # dtypes in a file that need no scale
 _NAMED = 3  # weights that a message names
 
 
@@ -149,15 +150,27 @@ def _in_encoder(model: Any, name: str) -> bool:
     return not prefix or name.startswith(f"{prefix}.")
 
 
-def _check_loaded(model: Any, report: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+def _check_loaded(
+    model: Any, report: Mapping[str, Any], card: Mapping[str, Any], stored: Mapping[str, str]
+) -> None:
     """Refuse a model whose files lack weights: transformers fills them with random numbers.
 
     Args:
         report: names of weights that `from_pretrained` found, missed and could not use.
+        stored: dtype of each weight in the files.
 
     Raises:
-        UserError: weights that change the features are missing or have another shape.
+        UserError: weights that change the features are missing, have another shape, or are whole numbers.
     """
+    names = {name for name, _ in model.named_parameters()}
+    head = f"{model.base_model_prefix}."  # which the files may have or lack
+    names |= {name.removeprefix(head) for name in names} | {head + name for name in names}
+    coarse = [name for name, dtype in stored.items() if dtype not in _FULL and name in names]
+    if coarse and not getattr(model.config, "quantization_config", None):
+        raise UserError(
+            f"{card['path']}: has {stored[coarse[0]]} numbers for {_first(coarse)}, and its config.json does "
+            "not say how these are quantized; get the whole model again"
+        )
     missing = {
         name
         for name in report["missing_keys"]
@@ -226,6 +239,7 @@ def load_model(
         "max_memory": limits,
         "offload_folder": offload,
     }
+    stored = stored_dtypes(card["path"])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside the libraries, none of the user's making
@@ -233,6 +247,7 @@ def load_model(
                 card["path"],
                 dtype=kind,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported, and refused in plain words
                 **NO_OWN_CODE,
                 **(placed if device_map else {}),
             )
@@ -241,5 +256,5 @@ def load_model(
         raise UserError(
             f"{card['path']}: its weights cannot be loaded; get the whole model again ({first_line(error)})"
         ) from None
-    _check_loaded(model, report, card)
+    _check_loaded(model, report, card, stored)
     return model.eval() if device_map else model.eval().to(device)

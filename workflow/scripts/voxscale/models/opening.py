@@ -44,6 +44,8 @@ def _open(kind: str, file: str, folder: str | Path, **options: Any) -> Any:
     except Exception as error:
         # Each configuration, tokenizer and format has exceptions of its own.
         refuse_own_code(error, folder)
+        if not (Path(folder) / file).exists():
+            raise UserError(f"{Path(folder) / file}: is not there; get the whole model again") from None
         raise UserError(
             f"{Path(folder) / file}: cannot be read; get the whole model again ({first_line(error)})"
         ) from None

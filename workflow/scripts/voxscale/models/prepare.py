@@ -11,7 +11,7 @@ from typing import Any
 from voxscale import provenance
 from voxscale.errors import UserError, first_line, naming
 from voxscale.io import read_json, sha256_file, tables, write_json
-from voxscale.models.digests import digest_files, digest_folder
+from voxscale.models.digests import digest_files, digest_folder, stored_dtypes
 from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
 from voxscale.models.registry import DTYPE_BYTES, ModelEntry
 from voxscale.models.shape import depth, part, published_dtype
@@ -185,6 +185,7 @@ def _network(
     files = digest_files(folder)
     identity = identity or digest_folder(files)
     with _readable(entry, folder):
+        stored_dtypes(folder)
         config = open_config(folder)
         _check_front(entry, folder)
     _check_shape(entry, config, str(folder))

@@ -52,6 +52,17 @@ def _is_causal(logits: torch.Tensor) -> bool:
     return not backward or bool(backward < 0.1 * forward)
 
 
+def why_not_finite(dtype: torch.dtype, block: str) -> str:
+    """What is wrong with a model that gives numbers that are not finite, and what to do.
+
+    Args:
+        block: of the config's `features`, text or speech.
+    """
+    if dtype == torch.float16:
+        return f"overflows in float16; set features.{block}.dtype: bfloat16"
+    return "gives NaN, so its weights are damaged; get the whole model again"
+
+
 class StateReader:
     """Runs token batches through a model and keeps chosen layers at chosen positions.
 
@@ -139,9 +150,7 @@ class StateReader:
                 return f"gives states of the shape {shapes}; use another model"
         self.streams = next((0 if x.shape[:2] != ids.shape else 2 for x in states if x.dim() == 4), None)
         if logits.isnan().any() or not all(x.isfinite().all() for x in states):
-            if self.model.dtype == torch.float16:
-                return "overflows in float16; set features.text.dtype: bfloat16"
-            return "gives NaN, so its weights are damaged; get the whole model again"
+            return why_not_finite(self.model.dtype, "text")
         if not _is_causal(logits):
             return "a token changes with what follows it, so this model is not causal; use a causal one"
         candidates = self._candidates()
