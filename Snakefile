@@ -72,4 +72,4 @@ onsuccess:
 
 
 onerror:
-    tell_failures(jobs, BEGAN, BASE)
+    print_failures(jobs, BEGAN, BASE)

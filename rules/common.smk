@@ -19,7 +19,7 @@ from voxscale.cluster import compare_content, pass_over_damaged_records, record_
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, RULES, Job, Jobs, figures_of, record_of
-from voxscale.jobs import farewell, require_schemas, tell_failures
+from voxscale.jobs import farewell, require_schemas, print_failures
 from voxscale.jobs import outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models

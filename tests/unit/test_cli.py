@@ -26,7 +26,7 @@ def which(tmp_path, monkeypatch):
     [
         ("plan", "fit_encoding"),
         ("status", "fit_encoding"),
-        ("usage", "0 of 0 jobs within 1 and 3"),
+        ("usage", "0 of 0 jobs between 1 and 3"),
         ("models", "built here, random weights"),
     ],
 )

@@ -162,7 +162,6 @@ MANIFEST = "path\tbytes\talgorithm\tdigest\n"
         ({"subjects": ["UTS01"], "test_stories": ["treasureisland"]}, "and the table of known defects"),
         ({"defects": "nowhere.tsv"}, "nowhere.tsv: no such file"),
         ({"kind": "phantom"}, "dataset.defects: no table was published for phantom; give a file of your own"),
-        ({"kind": "ds000000"}, "dataset.kind: ds000000 is unknown"),
     ],
 )
 def test_configs_that_cannot_work_end_in_one_line(changes, line):

@@ -213,7 +213,7 @@ def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
     kept = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
     touch(kept, "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n")
     touch(cell(n_train="4").log, "mel:  45%|####     | 9/20 [00:03<00:04, 2.5story/s]\r")
-    status.tell_failures(jobs, 0)
+    status.print_failures(jobs, 0)
     said = capsys.readouterr().err
     assert said.startswith("1 failed, 1 stopped before the end; running the workflow again")
     assert "story/s" not in said
@@ -221,14 +221,14 @@ def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
 
 
 def test_failures_of_a_module_are_named_under_its_prefix(jobs, capsys):
-    status.tell_failures(jobs, 0, Path("vox"))  # before any of its jobs
+    status.print_failures(jobs, 0, Path("vox"))  # before any of its jobs
     touch("vox" / cell().log, "MemoryError\n")
-    status.tell_failures(jobs, 0, Path("vox"))
+    status.print_failures(jobs, 0, Path("vox"))
     said = capsys.readouterr().err
     assert said.startswith("1 failed; running the workflow again")
     assert f": vox/{cell().log}\n" in said
     assert not Path("results").exists()
-    status.tell_failures(jobs, time.time() + 1, Path("vox"))  # a later run, in which it did not fail
+    status.print_failures(jobs, time.time() + 1, Path("vox"))  # a later run, in which it did not fail
     assert capsys.readouterr().err == ""
 
 

@@ -65,7 +65,7 @@ def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
     try:
         sound_s = soundfile.info(path).duration
     except (soundfile.LibsndfileError, RuntimeError):
-        return []  # what is wrong with it is said where it is read
+        return []  # its fault is reported where it is read
     place, remedy = f"behind its end ({sound_s:g} s)", "check whether it is the sound of this story"
     found = _strays(path, [word.onset_s >= sound_s for word in words], place, remedy)
     scans_s = float(clock.onset_s[-1]) + clock.tr_s * (1 - clock.after)

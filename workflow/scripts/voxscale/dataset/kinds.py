@@ -15,7 +15,6 @@ from voxscale.dataset.kind_bids import BidsDataset
 from voxscale.dataset.kind_ds003020 import Ds003020
 from voxscale.dataset.kind_own import FolderDataset
 from voxscale.dataset.kind_phantom import PhantomDataset
-from voxscale.errors import UserError
 
 _KINDS = {kind.kind: kind for kind in (PhantomDataset, Ds003020, FolderDataset, BidsDataset)}
 
@@ -25,12 +24,5 @@ def open_dataset(config: Mapping[str, Any], markers: str | Path = "results/datas
 
     Args:
         markers: where the rule that downloads a dataset leaves its marks.
-
-    Raises:
-        UserError: the kind is unknown.
     """
-    if config["kind"] not in _KINDS:
-        raise UserError(
-            f"config key dataset.kind: {config['kind']} is unknown; known are {', '.join(_KINDS)}"
-        )
     return _KINDS[config["kind"]](config, markers)

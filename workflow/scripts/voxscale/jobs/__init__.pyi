@@ -23,7 +23,7 @@ from .rules import require_schemas as require_schemas
 from .status import describe_states as describe_states
 from .status import farewell as farewell
 from .status import job_states as job_states
-from .status import tell_failures as tell_failures
+from .status import print_failures as print_failures
 from .usage import describe_usage as describe_usage
 from .usage import usages as usages
 from .usage import write_comparison as write_comparison

@@ -101,7 +101,7 @@ def prune_features(found: Sequence[Path], delete: bool = False) -> str:
     lines = [f"{size(megabytes):>10}  {path}" for path, megabytes in sizes.items()]
     total = size(sum(sizes.values()))
     if not delete:
-        hint = "; delete by --delete" if found else ""
+        hint = "; delete them with --delete" if found else ""
         return "\n".join([*lines, f"{total:>10}  that no config named here uses{hint}"])
     for path in found:
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -62,7 +62,7 @@ def failure_log(job: Job) -> Path | None:
     if own is None or not own.stat().st_size:
         return kept
     later = _written(kept) - _written(own)
-    # SLURM ended the job, or its node did: the script's last word is old.
+    # If SLURM or the node ended the job, the script's own log stops long before SLURM's.
     return kept if later > 60 or (later >= 0 and _matching(kept, REASONS[0])) else own
 
 
@@ -165,7 +165,7 @@ def failures(seen: Sequence[Seen]) -> str:
     return "\n".join(lines)
 
 
-def tell_failures(jobs: Jobs, since: float, base: Path = Path()) -> None:
+def print_failures(jobs: Jobs, since: float, base: Path = Path()) -> None:
     """Print, after a failed run, the log of each job that failed in it and its last words, or SLURM's reason.
 
     Args:

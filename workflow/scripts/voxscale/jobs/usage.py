@@ -37,7 +37,7 @@ class Usage(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Predicted over measured memory; within 1 and 3 is well."""
+        """Predicted over measured memory; it should be between 1 and 3."""
         return self.predicted_mb / self.measured_mb if self.measured_mb else float("inf")
 
 
@@ -74,7 +74,7 @@ HEADER = (
     "predicted MB, largest",
     "measured MB, largest",
     "predicted / measured: least, median, most",
-    "within 1 and 3",
+    "between 1 and 3",
     "predicted s, median",
     "measured s, median",
 )
@@ -110,9 +110,9 @@ def _footing(found: Sequence[Usage]) -> str:
     sampled = [one for one in found if one.sampled]
     inside = sum(1 <= one.ratio <= 3 for one in sampled)
     return (
-        f"{inside} of {len(sampled)} jobs within 1 and 3. Memory is that of a job's own processes; a cluster "
-        f"is asked for Snakemake's too. {len(found) - len(sampled)} jobs are left out, most of them under "
-        f"{SHORTEST_S:g} s: their peak falls between two samples."
+        f"{inside} of {len(sampled)} jobs between 1 and 3. Memory is that of a job's own processes; a "
+        f"cluster is asked for Snakemake's too. {len(found) - len(sampled)} jobs are left out, most of them "
+        f"under {SHORTEST_S:g} s: their peak falls between two samples."
     )
 
 

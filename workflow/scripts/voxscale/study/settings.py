@@ -1,6 +1,6 @@
-"""What of a study's config changes the numbers of each stage: parameters of its rules.
+"""Which config keys change the numbers of each stage: they are parameters of its rules.
 
-What only decides with what means a job computes affects its numbers by rounding at most, and is not compared.
+Keys that only say how a job computes (its means) change numbers by rounding at most, and are not compared.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def feature_settings(study: Study, model: str) -> dict[str, Any]:
 
 
 def feature_means(study: Study, model: str) -> dict[str, Any]:
-    """With what a model's features are computed."""
+    """How a model's features are computed; it changes no number by more than rounding."""
     features, entry = study.config["features"], study.registry[model]
     every = features | (network_block(study, entry) if entry.has_network else features["control"])
     return {key: every[key] for key in (*FEATURE_MEANS, *CONTROL_KEYS.values()) if key in every}
@@ -71,7 +71,7 @@ def fit_settings(study: Study) -> dict[str, Any]:
 
 
 def fit_means(study: Study) -> dict[str, Any]:
-    """With what a fit is computed; it affects no number by more than rounding."""
+    """How a fit is computed; it changes no number by more than rounding."""
     return study.picked(*(f"encoding.{key}" for key in FIT_MEANS))
 
 
