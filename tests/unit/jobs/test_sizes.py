@@ -146,3 +146,14 @@ def test_chunks_longer_than_the_training_stories_are_one_line():
     folds = {"kind": "chunks", "n": 5, "chunk_trs": 40, "held_out_share": 0.2}
     with pytest.raises(UserError, match=r"config key encoding.folds: 16 training TRs hold 0 chunks of 40"):
         resources.fit([16], 8, 1, 20, encoding["encoding"] | {"folds": folds, "delays": [1]})
+
+
+def test_gathering_counts_the_cells_that_choose_the_significant_voxels():
+    paper = read_yaml(HOME / "config/paper.yaml")
+    job = Job("gather_scores", {"selection": "maps"})
+    by_maps, by_all = (
+        Jobs(load_study(paper | {"scoring": {"significant_in": chosen_by}})).need(job)
+        for chosen_by in ("maps", "models")
+    )
+    assert by_all.seconds > 2 * by_maps.seconds
+    assert by_all.memory_mb > by_maps.memory_mb

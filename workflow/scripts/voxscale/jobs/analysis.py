@@ -6,7 +6,7 @@ from typing import Any
 
 from voxscale.jobs.data import per_subject
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
-from voxscale.jobs.resources import CPU_FLOPS, NETWORK, Need, plain
+from voxscale.jobs.resources import CPU_FLOPS, DISK_BYTES, MB, NETWORK, START_S, Need, plain
 from voxscale.jobs.sizes import REPEATS, Sizes
 from voxscale.study import (
     Cell,
@@ -64,16 +64,25 @@ def _streaming(sizes: Sizes, rows: float, largest: float) -> Need:
 
 
 def _gathering(sizes: Sizes, selection: str) -> Need:
-    rows = sizes.rows(sizes.study.selections[selection])
-    return _streaming(sizes, sum(rows), max(rows, default=0))
+    """Scores of the selection; scores and block moments of the cells that choose the significant voxels."""
+    chosen, references = sizes.study.selections[selection], sizes.study.reference_cells
+    rows, more = sizes.rows(chosen), sizes.rows(references)
+    need = _streaming(sizes, sum(rows), max([*rows, *more], default=0))
+    jackknife = _resampling(sizes, references, _test_blocks(sizes))  # each block left out once
+    memory = max(need.memory_mb, jackknife.memory_mb) + 16.0 * sum(more) / MB  # p of every voxel
+    seconds = need.seconds + jackknife.seconds - START_S + 90.0 * sum(more) / DISK_BYTES
+    return replace(need, memory_mb=memory, seconds=seconds)
 
 
-def _resampling(sizes: Sizes, cells: Sequence[Cell]) -> Need:
-    """Laws, profiles and artifacts, from block moments of all cells, one cell in memory."""
+def _test_blocks(sizes: Sizes) -> float:
     study = sizes.study
-    blocks = max(sizes.test_trs(s) for s in study.subjects) / study.config["scoring"]["block_trs"]
-    values = [blocks * rows for rows in sizes.rows(cells)]
-    flops = 2.0 * 5 * study.config["bootstrap"]["draws"] * sum(values)
+    return max(sizes.test_trs(s) for s in study.subjects) / study.config["scoring"]["block_trs"]
+
+
+def _resampling(sizes: Sizes, cells: Sequence[Cell], draws: float | None = None) -> Need:
+    """Laws, profiles and artifacts, from block moments of all cells, one cell in memory."""
+    values = [_test_blocks(sizes) * rows for rows in sizes.rows(cells)]
+    flops = 2.0 * 5 * (draws or sizes.study.config["bootstrap"]["draws"]) * sum(values)
     return plain(20.0 * sum(values), 1e6, 3 * 20.0 * max(values, default=0) + 4e7, flops / CPU_FLOPS)
 
 
