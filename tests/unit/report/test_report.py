@@ -1,6 +1,7 @@
 """The report: one file, in order, that loads nothing from anywhere."""
 
 import base64
+import inspect
 import json
 import re
 from html.parser import HTMLParser
@@ -368,4 +369,7 @@ def test_every_figure_has_a_section_and_a_caption():
         assert figure.category in titles, figure.name
         assert len(figure.caption) > 60, figure.name
         module, function = figure.draw.split(".")
-        assert hasattr(import_module(f"voxscale.figures.{module}"), function), figure.name
+        draw = getattr(import_module(f"voxscale.figures.{module}"), function)
+        arguments = inspect.signature(draw).parameters.values()
+        tables = {one.name for one in arguments if one.kind is not one.KEYWORD_ONLY}
+        assert figure.tables.keys() == tables, figure.name

@@ -14,9 +14,8 @@ from voxscale.io import decimal_hint, read_json, read_rows, require
 _RESPDICT_DROPPED = 20
 # Its first kept response TR starts 10 s after the sound, whose first TR is row 5 of the untrimmed run.
 _RESPDICT_ONSET_S = 10.0
-_MOST_TRS = (
-    86_400  # a day of scans of a second each: more is a typing error, and memory would be planned for it
-)
+# A day of scans of a second each: more is a typing error, and memory would be planned for it.
+_MOST_TRS = 86_400
 
 
 @dataclass(frozen=True)

@@ -73,12 +73,8 @@ class Ds003020(Ds003020Layout):
     @property
     def parts(self) -> list[str]:
         """What is downloaded as a whole: `transcripts`, `sounds`, each subject, and `pycortex-<subject>`."""
-        return [
-            "transcripts",
-            "sounds",
-            *self.subjects,
-            *(f"pycortex-{subject}" for subject in self.subjects),
-        ]
+        surfaces = (f"pycortex-{subject}" for subject in self.subjects)
+        return ["transcripts", "sounds", *self.subjects, *surfaces]
 
     def mark(self, part: str) -> Path:
         """The file that says `part` is complete and checked."""

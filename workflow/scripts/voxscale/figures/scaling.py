@@ -185,11 +185,8 @@ def _draw_panel(
         "hi",
         "wide",
     ]
-    data = (
-        pd.concat(parts, ignore_index=True)
-        .reindex(columns=[*columns, "form"])
-        .astype(dict.fromkeys(["x", "y", "lo", "hi"], float))
-    )
+    data = pd.concat(parts, ignore_index=True).reindex(columns=[*columns, "form"])
+    data = data.astype(dict.fromkeys(["x", "y", "lo", "hi"], float))
     return data.assign(x_name=x_name), keys, handles
 
 

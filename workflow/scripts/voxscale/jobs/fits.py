@@ -84,11 +84,8 @@ def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Ne
 
     config = sizes.study.config
     encoding, scoring = config["encoding"], config["scoring"]
-    samples, alphas, folds = (
-        config["banded"][banded]["samples"],
-        encoding["alphas"]["n"],
-        encoding["folds"]["n"],
-    )
+    samples = config["banded"][banded]["samples"]
+    alphas, folds = encoding["alphas"]["n"], encoding["folds"]["n"]
     widths = [sizes.width(band["model"]) for band in sizes.study.bands(banded)]
     train, test = sizes.train_trs(subject, int(n_train)), sizes.test_trs(subject)
     voxels, held = sizes.voxels(subject), math.ceil(train / folds)

@@ -29,9 +29,8 @@ GPU_FLOPS_SINGLE = 1e13  # the same in single precision
 DISK_BYTES = 1e8  # bytes per second of a shared disk
 WORDS_PER_S = 3.2  # fast speech
 TOKENS_PER_WORD = 1.5
-SOUND_BYTES = (
-    6.5e5  # per second of sound, to read it at rates up to 96 kHz, and for its spectrum in mel bands
-)
+# Per second of sound, to read it at rates up to 96 kHz, and for its spectrum in mel bands.
+SOUND_BYTES = 6.5e5
 ALIGNED_MB = 64  # requests are rounded up to this
 
 

@@ -7,13 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from voxscale.figures import (
-    X_UNITS,
-    best_layer,
-    format_count,
-    full_training,
-    voxel_set_label,
-)
+from voxscale.figures import X_UNITS, best_layer, format_count, full_training, voxel_set_label
 from voxscale.report.content import METRIC, between, headlines, rise
 
 _EARLY_AUDITORY = ("ac", "a1", "auditory")  # regions by these names, in small letters
