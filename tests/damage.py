@@ -47,7 +47,7 @@ def _moments(path: Path) -> Any:
 
 
 def _story_features(path: Path) -> Any:
-    layers = sorted(store.stored_layers(path))
+    layers = sorted(store.stored_names(path)[0])
     with store._open(path) as file:
         return [(layer, file[str(layer)][:].tobytes()) for layer in layers], attributes(file)
 

@@ -51,7 +51,7 @@ def of_features(index: Path) -> dict[str, list[float]]:
 
     found = {}
     for story, file in sorted(store.feature_files(index).items()):
-        for layer in sorted(store.stored_layers(file)):
+        for layer in sorted(store.stored_names(file)[0]):
             found[f"{story}.{layer}"] = kept(store.read_features(index, story, layer))
         numbers = store.feature_attrs(index, story).items()
         found |= {f"{story}.{key}": [value] for key, value in numbers if isinstance(value, int | float)}

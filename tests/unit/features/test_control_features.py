@@ -20,7 +20,7 @@ N = 20
 
 
 def layers_of(index):
-    held = [feature_store.stored_layers(path) for path in feature_store.feature_files(index).values()]
+    held = [feature_store.stored_names(path)[0] for path in feature_store.feature_files(index).values()]
     return sorted(set.intersection(*held))
 
 

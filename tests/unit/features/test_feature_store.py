@@ -26,7 +26,9 @@ def made(tmp_path):
 def test_round_trip(made):
     index, data, _ = made
     assert sorted(store.feature_files(index)) == ["a", "b"]
-    assert store.stored_layers(store.feature_files(index)["a"]) == {0, 1, 10}
+    layers, attrs = store.stored_names(store.feature_files(index)["a"])
+    assert layers == {0, 1, 10}
+    assert {"bits_per_character", "format", "provenance"} <= attrs
     assert store.feature_attrs(index, "b")["bits_per_character"] == 1.5
     for story, layers in data.items():
         for layer, values in layers.items():
@@ -73,15 +75,13 @@ def test_broken_files_are_named(made, tmp_path):
     # The rule runs again only if the index is gone, too.
     remedy = rf"delete it and {index}, run snakemake {index} .*, then run again"
     whole = files["a"].read_bytes()
-    assert store.has_features(files["a"], [0, 1])
-    assert not store.has_features(files["a"], [0, 2])
     for content, says in (
         (whole[:-100], "damaged"),
         (b"<html>403</html>", "an HTML page"),
         (b"", "an empty file"),
     ):
         files["a"].write_bytes(content)
-        assert not store.has_features(files["a"])
+        assert store.stored_names(files["a"]) == (set(), set())
         with pytest.raises(UserError, match=f"{files['a'].name}.*{says}.*{remedy}"):
             store.read_features(index, "a", 0)
     with h5py.File(files["a"], "w") as other:

@@ -21,7 +21,7 @@ torch.set_num_threads(1)
 
 
 def layers_of(index):
-    held = [feature_store.stored_layers(path) for path in feature_store.feature_files(index).values()]
+    held = [feature_store.stored_names(path)[0] for path in feature_store.feature_files(index).values()]
     return sorted(set.intersection(*held))
 
 

@@ -15,7 +15,7 @@ from voxscale.errors import UserError
 from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.models.loading import load_model
 
-CPU = torch.device("cpu")
+CPU = {"device": "cpu"}
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Features of arrays: the words or the sound of one story through one model, resampled to TR times."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -4,12 +4,10 @@ Rounding depends on the batch size. So a job that continues after a kill, perhap
 the batch size with which it began, and ends with the same bytes as a job that was never stopped.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
@@ -41,7 +39,7 @@ class BatchSize:
         model: Any,
         find: Callable[[], int],
         **depends: Any,
-    ) -> BatchSize:
+    ) -> Self:
         """A size that is found once for a model on a kind of device.
 
         Args:

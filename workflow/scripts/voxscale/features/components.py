@@ -8,8 +8,6 @@ and no response of anybody is looked at. They are linear in the source's feature
 mean and deviation over these TRs first: of raw features the few that vary most would be all components.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

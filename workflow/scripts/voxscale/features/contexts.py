@@ -5,8 +5,6 @@ next word restarts it at `restart_at`. One pass over the words from a restart to
 between, because in a causal model a token never sees what follows: two passes per text, not one per word.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -11,8 +11,6 @@ The controls, on the TR clock (T rows):
     nested                      leading dimensions of the latent that drives the phantom, (T, dims), and noise
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

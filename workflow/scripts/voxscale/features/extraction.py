@@ -1,7 +1,5 @@
 """What every extraction shares: stories that the store lacks are made one by one, then all are indexed."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,11 +77,12 @@ def update_features(
         on_disk: float32 or float16.
         attrs: attributes that each story's file must have.
     """
-    wanted, attrs = set(layers), list(attrs)
-    missing = [story for story, path in files.items() if not store.has_features(path, wanted, attrs)]
+    wanted, needed = set(layers), {"format", *attrs}  # a file without layers has its format
+    held = {story: store.stored_names(path) for story, path in files.items()}
+    missing = [story for story, (there, names) in held.items() if not (wanted <= there and needed <= names)]
     if missing:
         # A file that is written again keeps the layers that it had: other studies may link to it.
-        wanted = wanted.union(*(store.stored_layers(files[story]) for story in missing))
-        for story, values, noted in make(missing, sorted(wanted)):
+        every = wanted.union(*(held[story][0] for story in missing))
+        for story, values, noted in make(missing, sorted(every)):
             store.write_features(files[story], values, {**noted, "story": story}, on_disk)
     store.write_feature_index(index, files)

@@ -3,8 +3,6 @@
 The approach is that of Jain & Huth 2018 (doi 10.1101/327601).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -105,17 +103,8 @@ class LanguageModel:
 
         self.card, self.settings = card, settings
         self.surprisal = bool(settings["bits_per_character"])
-        device = resolve_device(settings["device"])
-        self.model = load_model(
-            card,
-            AutoModelForCausalLM,
-            device,
-            settings["dtype"],
-            settings["device_map"],
-            settings.get("max_memory"),
-            offload,
-        )
-        if device.type == "cpu" and not settings["device_map"]:
+        self.model = load_model(card, AutoModelForCausalLM, settings, offload)
+        if resolve_device(settings["device"]).type == "cpu" and not settings["device_map"]:
             pack(self.model, CPU_BUDGET, self.surprisal)
             use_blocks(self.model)
         self.tokenizer = open_tokenizer(card["path"])

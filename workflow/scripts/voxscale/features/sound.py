@@ -1,7 +1,5 @@
 """Sounds as models want them: one channel, 16 kHz, float32."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

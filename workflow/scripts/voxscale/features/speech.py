@@ -4,8 +4,6 @@ The windows follow Vaidya, Jain & Huth 2022 (arXiv 2205.14252): each ends at its
 feature is causal although the encoder attends in both directions.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -4,8 +4,6 @@ There are two kinds: encoders of the waveform (HuBERT, WavLM, wav2vec 2.0, data2
 spectrogram (Whisper, ...). No code is specific to one architecture.
 """
 
-from __future__ import annotations
-
 import inspect
 import math
 import os
@@ -114,16 +112,7 @@ class SpeechEncoder:
         # A story's first windows have each a length of its own. What oneDNN keeps of each, of 1,024 shapes by
         # default, scatters over the heap, and freed windows are not given back: 64 lengths took 0.7 GB more.
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
-        model = load_model(
-            card,
-            AutoModel,
-            device,
-            settings["dtype"],
-            settings["device_map"],
-            settings.get("max_memory"),
-            offload,
-        )
-        self.model = encoder_of(model)
+        self.model = encoder_of(load_model(card, AutoModel, settings, offload))
         for module in self.model.modules():  # weights that are norms times directions: multiply them out once
             there = not any(values.is_meta for values in module.parameters())  # not on disk
             if there and parametrize.is_parametrized(module, "weight"):

@@ -4,8 +4,6 @@ Each window ends at its feature's time, so that no feature hears the future. The
 place for what jobs ask for and for how many windows they pass together.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

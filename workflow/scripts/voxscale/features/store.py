@@ -7,14 +7,12 @@ A story's file is written completely and never changed: its key is a digest of e
 on. So a killed job continues with its story, and a new story or subject repeats no pass.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,22 +81,13 @@ def write_features(
         set_attributes(file, {**attrs, **about})
 
 
-def has_features(path: str | Path, layers: Iterable[int] = (), attrs: Iterable[str] = ()) -> bool:
-    """Whether `path` is a readable story file that holds these layers and attributes."""
+def stored_names(path: str | Path) -> tuple[set[int], set[str]]:
+    """Layers and attributes in the story file at `path`; none if the file is missing or incomplete."""
     try:
         with _open(Path(path)) as file:
-            return all(str(k) in file for k in layers) and all(name in file.attrs for name in attrs)
+            return {int(name) for name in file}, set(file.attrs)
     except UserError:
-        return False
-
-
-def stored_layers(path: str | Path) -> set[int]:
-    """Layers in the story file at `path`; none if the file is missing or incomplete."""
-    try:
-        with _open(Path(path)) as file:
-            return {int(name) for name in file}
-    except UserError:
-        return set()
+        return set(), set()
 
 
 def write_feature_index(path: str | Path, files: Mapping[str, str | Path]) -> None:

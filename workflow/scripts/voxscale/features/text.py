@@ -1,7 +1,5 @@
 """Text features: hidden states of a causal LM at each word, on the TR clock, story by story."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ block of queries with their keys run at the speed of the CPU's bfloat16 units, a
 its cache: half the time for 640 tokens and for Whisper's 1,500 frames (docs/benchmarks.md).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Models that are not available (unknown, gated, not downloaded), reported before the first job."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Tiny models with random weights, saved once in the hub's on-disk format, each with its tokenizer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Parameter counts from a configuration, on the meta device: no weights, no memory, never typed in."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from voxscale.errors import UserError

@@ -1,7 +1,5 @@
 """Digests of a model's files: what its features were made of, and whether it is still the same."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

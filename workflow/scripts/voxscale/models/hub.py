@@ -1,7 +1,5 @@
 """Where a model's files are: built here, in a local folder, or a snapshot of the hub."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path

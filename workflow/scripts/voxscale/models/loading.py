@@ -1,7 +1,5 @@
 """From a model card to a model on its device."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os
@@ -192,20 +190,15 @@ def _check_loaded(
 def load_model(
     card: Mapping[str, Any],
     auto_class: Any,
-    device: torch.device,
-    dtype: str = "auto",
-    device_map: Any = None,
-    max_memory: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any],
     offload: str | Path | None = None,
 ) -> Any:
     """Load a card's model for inference.
 
     Args:
         auto_class: `AutoModelForCausalLM`, `AutoModel`, ...
-        dtype: auto, float32, float16 or bfloat16.
-        device_map: None, or a device map of `accelerate` (`auto`) over GPUs, CPU and disk. A model that
-            does not fit `device` gets `auto` by itself.
-        max_memory: the config's `features.max_memory`, for instance {gpu: 70GiB, cpu: 200GiB}.
+        settings: `device`, `dtype`, `device_map` and `max_memory` of the config's `features`. A model that
+            does not fit the device gets the device map `auto` by itself.
         offload: folder for what goes to disk.
 
     Raises:
@@ -213,20 +206,21 @@ def load_model(
     """
     silence()
     require_unchanged(card)
+    device, device_map = resolve_device(settings["device"]), settings.get("device_map")
     config = open_config(card["path"])
     if type(config) not in auto_class._model_mapping:
         raise UserError(
             f"{card['path']}: is of type {config.model_type}, which transformers' {auto_class.__name__} "
             "does not open; use another model"
         )
-    kind = resolve_dtype(dtype, device, config)
+    kind = resolve_dtype(settings.get("dtype", "auto"), device, config)
     needed = (card.get("parameters_whole") or 0) * kind.itemsize
     if device_map is None and device.type != "cpu" and needed > 0.9 * free_bytes(device):
         print(
             f"{card['model']}: {needed / 1e9:.0f} GB do not fit {device}; spreading it out", file=sys.stderr
         )
         device_map = "auto"
-    limits = _per_device(max_memory or {})
+    limits = _per_device(settings.get("max_memory") or {})
     if card.get("untrained"):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(card["seed"])

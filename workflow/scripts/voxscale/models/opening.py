@@ -4,8 +4,6 @@ Some published models include Python files. If transformers has no class for suc
 terminal whether to run them; here it never asks, and they are never run.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ Measured on two cores of an AMD EPYC at OPT-125M's shapes: 12 to 18% faster pass
 default library is slower than oneDNN, and 7% in bfloat16 (docs/benchmarks.md).
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import psutil

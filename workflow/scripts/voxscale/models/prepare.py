@@ -1,7 +1,5 @@
 """One model card per model: where it lies, what it is, how many parameters it has."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Iterable, Iterator

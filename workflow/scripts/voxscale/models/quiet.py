@@ -1,7 +1,5 @@
 """transformers without its log lines: what matters is raised as an error here."""
 
-from __future__ import annotations
-
 import functools
 
 

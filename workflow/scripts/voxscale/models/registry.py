@@ -1,7 +1,5 @@
 """Model entries, of models.yaml and of a study's `models:`; checking them needs no torch and no network."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Which part of a model makes its features, how deep that is and how many tokens it takes."""
 
-from __future__ import annotations
-
 import contextlib
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where a model's weights lie: on GPUs, in memory and on disk, within the config's `features.max_memory`."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

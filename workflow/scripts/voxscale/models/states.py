@@ -10,8 +10,6 @@ the model is causal, and that its output head alone gives its logits. Where a pr
 way is taken (all states kept, or whole logits), and a model that is not causal is refused.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
