@@ -231,5 +231,5 @@ def test_untrained_weights_are_those_of_their_seed(card):
 def test_bad_devices_and_models_are_named(card, tmp_path):
     with pytest.raises(UserError, match=r"features\.device: cuda:7 cannot be used"):
         LanguageModel(card, {**SETTINGS, "device": "cuda:7"})
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"config\.json: is not there; get the whole model again"):
         LanguageModel({**card, "path": str(tmp_path / "gone")}, SETTINGS)
