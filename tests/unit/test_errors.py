@@ -18,6 +18,11 @@ def job_of(log):
     [
         (UserError("a.tsv: no onset;\n add it"), "ERROR fit: a.tsv: no onset; add it\n", False),
         (OSError(errno.ENOSPC, "full", "results/x.h5"), "ERROR fit: results/x.h5: no space left", False),
+        (
+            RuntimeError("I/O error: No space left on device (os error 28)"),
+            "fit: results/: no space left",
+            False,
+        ),
         (OSError(errno.EIO, "broken"), "broken", True),
         (ZeroDivisionError("ours"), "ZeroDivisionError: ours", True),
     ],

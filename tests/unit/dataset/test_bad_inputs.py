@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 import soundfile
 from labs import SHAPE, put, run, save, settings, text, write_bids, write_folder
+from safetensors import SafetensorError
 from tiny_models import WORDS, registry, small
 from transformers import AutoModelForCausalLM
+from workflow.runs import smallest_config
 
+from voxscale.cortex import NO_PLACES
+from voxscale.dataset.clock import Clock
+from voxscale.dataset.examine import fit_of_sound
 from voxscale.dataset.kinds import open_dataset
+from voxscale.dataset.textgrid import TimedLabel
 from voxscale.errors import UserError
 from voxscale.features.sound import read_sound
 from voxscale.models import availability, load_registry
@@ -20,6 +26,7 @@ from voxscale.models.build import build_model
 from voxscale.models.hub import fetch_snapshot
 from voxscale.models.loading import load_model
 from voxscale.models.prepare import prepare_model
+from voxscale.study import load_study, merge, require_devices
 
 WALK = "responses/anna/walk.npz"
 TRS = "story\tn_tr\tonset_s\nwalk\t24\t6\nexam\t26\t6\nswim\t30\t6\n"
@@ -181,6 +188,67 @@ def test_a_wav_file_that_was_cut_off(tmp_path):
     sounds[0].write_bytes(whole[:40] + b"\xff\xff\xff\xff" + whole[44:])
     dataset.check_sounds()
     assert len(read_sound(sounds[0], 8000)) == 8000
+
+
+def test_a_sound_that_states_more_than_its_file_can_hold(tmp_path):
+    path = tmp_path / "walk.wav"
+    soundfile.write(path, np.zeros(8000), 8000, format="FLAC")
+    whole = bytearray(path.read_bytes())
+    path.write_bytes(whole[:21] + bytes([whole[21] | 15]) + b"\xff" * 4 + whole[26:])  # 2^36 - 1 samples
+    clock = Clock(5, 0.0, 1.0)
+    for read in (lambda: read_sound(path), lambda: fit_of_sound(path, [TimedLabel(0.1, 0.2, "a")], clock)):
+        with pytest.raises(
+            UserError, match=r"walk\.wav: its header states 8,589,935 s of sound, but"
+        ) as error:
+            read()
+        one_line(error)
+    path.write_bytes(b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0")
+    with pytest.raises(UserError, match="is not a sound file") as error:
+        read_sound(path)
+    one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dataset": {"trim": [500, 2]}}, r"dataset\.trim: 500 TRs, all stories together have 80; lower it"),
+        ({"encoding": {"delays": [1, 30]}}, r"encoding\.delays: 30 TRs, but story walk has 24; lower it"),
+    ],
+)
+def test_what_is_longer_than_the_stories_is_found_before_the_first_job(tmp_path, changes, said):
+    write_folder(tmp_path / "lab")
+    config = smallest_config() | {"dataset": settings(tmp_path / "lab", "folder")}
+    del config["phantom"], config["dataset"]["bids"]
+    config["scoring"]["skip_s"] = 5
+    study = load_study(merge(config, {"encoding": {"delays": [1, 2]}}))
+    assert NO_PLACES not in study.notes, "nobody else's surfaces are missed"
+    with pytest.raises(UserError, match=said) as error:
+        load_study(merge(config, changes))
+    one_line(error)
+
+
+def test_a_device_that_this_machine_lacks_is_found_before_the_first_job(monkeypatch):
+    monkeypatch.setattr("voxscale.study.machine._has_gpu", lambda: False)
+    config = load_study(smallest_config()).config
+    require_devices(config)
+    for block in ("features", "encoding"):
+        with pytest.raises(
+            UserError, match=rf"config key {block}\.device: cuda:1, which .* use auto"
+        ) as error:
+            require_devices(merge(config, {block: {"device": "cuda:1"}}))
+        one_line(error)
+
+
+def test_a_disk_that_is_full_leaves_no_part_of_a_model(tmp_path, monkeypatch):
+    def fill(entry, folder, texts):
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("voxscale.models.build.build_model", fill)
+    with pytest.raises(SafetensorError):
+        prepare_model(replace(small(registry()["opt-125m"]), build={}), tmp_path / "tiny.json")
+    assert not list(tmp_path.iterdir())
 
 
 BOLD = "sub-01/ses-1/func/sub-01_ses-1_task-walk_space-T1w_desc-preproc_bold.nii.gz"

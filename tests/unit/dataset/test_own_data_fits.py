@@ -105,6 +105,11 @@ class TestRepetitionTime:
             _ = open_dataset(settings(bids, "bids")).tr_s
         with pytest.raises(UserError, match=r"tr_s: is missing, .* RepetitionTime; .*walk.* has 2\.5 s"):
             _ = open_dataset(without_tr(bids, "bids")).tr_s
+        sidecar(bids / f"{WALK.replace('walk', 'swim')}.json", TR_S)
+        with pytest.raises(
+            UserError, match=r"walk.*nii\.gz: states a TR of 2\.5 s, .*swim.*json one of 1\.5 s"
+        ):
+            _ = open_dataset(settings(bids, "bids")).tr_s  # of an image without a sidecar
         sidecar(bids / "bold.json", TR_S)
         assert open_dataset(settings(bids, "bids")).tr_s == TR_S
 

@@ -32,6 +32,7 @@ CONFIG = {
     "scoring": {"skip_s": 90},
     "laws": {"language": {"x": "parameters"}, "speech": {"x": "parameters"}, "training": {"x": "hours"}},
     "note": "<script>alert(1)</script>",
+    "region": "roi:<!--<script>",  # after which a browser ends no script any more
 }
 CHIEF = {kind: kind for kind in ("language", "speech", "training")}
 
@@ -183,6 +184,8 @@ def test_figures_come_with_caption_numbers_and_size(page, figures):
 def test_texts_of_the_study_are_escaped(page):
     assert "<script>alert(1)</script>" not in page
     assert "&lt;script&gt;alert(1)" in page
+    assert "<!--<script" not in page
+    assert "roi:&lt;!--&lt;script&gt;" in page
 
 
 def test_numbers_of_the_laws_stand_beside_the_published_ones(page, tables):

@@ -23,6 +23,7 @@ from voxscale.jobs import (
     unused_features,
     usages,
 )
+from voxscale.models import require_models
 
 app = typer.Typer(
     help="Cost, progress and leftovers of a study. The study itself is run by snakemake.",
@@ -49,6 +50,8 @@ HERE = Path()
 def _plan(configfile: Configs = None, directory: Directory = HERE, profile: Profile = None) -> None:
     """Jobs, hours, memory and disk space that a study takes, and what is already done."""
     jobs = load_jobs(configfile, directory, profile)
+    own = [model for model in jobs.study.config["models"] if model in jobs.study.grid.used_models]
+    require_models((jobs.study.registry[model] for model in own), ask=False)
     print(describe_plan(plan_rows(jobs), jobs.study))
     for note in jobs.study.examine():
         print(f"WARNING {note}")

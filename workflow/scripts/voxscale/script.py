@@ -7,10 +7,10 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from voxscale.errors import UserError
-from voxscale.provenance import note_settings
+from voxscale.provenance import note_job
 
 
 def put_first(folder: str) -> None:
@@ -43,13 +43,17 @@ class _Tee:
 
 
 @contextlib.contextmanager
-def script(job: Any) -> Iterator[None]:
+def script(job: Any) -> Iterator[dict[str, str]]:
     """Run a rule's script: copy stderr to its log, use its threads, end a user's mistake in one line.
 
-    The files that it writes keep the digest of the job's parameters.
+    The files that it writes keep digests of the job's parameters and of the user's own files that it reads.
 
     Args:
-        job: Snakemake's `snakemake`, of which `rule`, `log`, `threads` and `params.digest` are used.
+        job: Snakemake's `snakemake`, of which `rule`, `log`, `threads`, `params.digest` and
+            `params.source_files` are used.
+
+    Yields:
+        the digest of each of the user's own files.
 
     The log also has the traceback of a `ValueError` that was put down to the user (`errors.naming`).
 
@@ -57,33 +61,25 @@ def script(job: Any) -> Iterator[None]:
         SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
     """
     rule, log_path = job.rule, Path(job.log[0])
-    note_settings(getattr(job.params, "digest", None))
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("w") as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(job.threads)
         try:
-            yield
+            sources = job.params.source_files.paths if hasattr(job.params, "source_files") else ()
+            yield note_job(getattr(job.params, "digest", None), sources)
         except UserError as error:
             if error.__cause__:
                 traceback.print_exception(error.__cause__, file=log)
             print(f"ERROR {rule}: {error}", file=sys.stderr)
             sys.exit(1)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                _fail()
-            where = error.filename or "results/"
-            print(
-                f"ERROR {rule}: {where}: no space left on the disk; free some and run again, "
-                "finished files are kept",
-                file=sys.stderr,
-            )
+        except Exception as error:
+            # HDF5 and safetensors have only the system's text, and exceptions of their own.
+            if getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
+                what = "no space left on the disk; free some and run again, finished files are kept"
+                print(
+                    f"ERROR {rule}: {getattr(error, 'filename', None) or 'results/'}: {what}", file=sys.stderr
+                )
+            else:  # ours: in the log too, where a cluster's user looks
+                traceback.print_exc()
             sys.exit(1)
-        except Exception:
-            _fail()
-
-
-def _fail() -> NoReturn:
-    """End with the traceback of an error of ours, in the log too, where a cluster's user looks."""
-    traceback.print_exc()
-    sys.exit(1)

@@ -1,4 +1,4 @@
-"""What a response file declares, checked against its size and folder before anything is allocated or read."""
+"""What a response file declares, checked against its size and folder before anything is read."""
 
 import math
 from collections.abc import Sequence

@@ -150,9 +150,11 @@ def _check(path: Path, remote: PublishedFile) -> None:
     """Look at a file that was there already; it may be the user's own, so it is never overwritten."""
     require(path, "published")
     if (size := path.stat().st_size) != remote.size:
-        raise UserError(f"{path}: has {size} bytes, the manifest says {remote.size}; delete it and run again")
+        raise UserError(
+            f"{path}: has {size} bytes, the manifest says {remote.size}; move it away and run again"
+        )
     if pooch.file_hash(str(path), alg="md5") != remote.md5:
-        raise UserError(f"{path}: is not the published file (its md5 differs); delete it and run again")
+        raise UserError(f"{path}: is not the published file (its md5 differs); move it away and run again")
 
 
 def _reason(error: requests.RequestException) -> str:

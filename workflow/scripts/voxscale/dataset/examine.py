@@ -7,6 +7,7 @@ from pathlib import Path
 from voxscale.dataset.clock import Clock
 from voxscale.dataset.transcripts import TimedLabel
 from voxscale.errors import UserError
+from voxscale.io import require_sound_size
 
 _FEW = 0.01  # share of the words that is said
 _NOTHING = 0.1  # share of the words below which nothing useful is left
@@ -58,14 +59,16 @@ def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
     """What a user should know of a sound next to its story's words and scans: a line each.
 
     Raises:
-        UserError: next to no word lies in the sound.
+        UserError: next to no word lies in the sound, or it states a length that it cannot have.
     """
     import soundfile
 
     try:
-        sound_s = soundfile.info(path).duration
+        info = soundfile.info(path)
     except (soundfile.LibsndfileError, RuntimeError):
         return []  # its fault is reported where it is read
+    require_sound_size(path, info.frames, info.samplerate)
+    sound_s = info.duration
     place, remedy = f"behind its end ({sound_s:g} s)", "check whether it is the sound of this story"
     found = _strays(path, [word.onset_s >= sound_s for word in words], place, remedy)
     scans_s = float(clock.onset_s[-1]) + clock.tr_s * (1 - clock.after)

@@ -39,15 +39,17 @@ class BidsDataset(OwnData):
 
     @cached_property
     def tr_s(self) -> float:
-        """RepetitionTime of the sidecars; without any `dataset.tr_s`, which no header may contradict.
+        """TR by the sidecars, else `dataset.tr_s`; no header of an image without a sidecar may contradict it.
 
         Raises:
             UserError: the files contradict each other or the config, or say nothing.
         """
         given = self.config.get("tr_s")
         images = [path for subject in self.subjects for path in self.responses(subject)]
-        sidecars = [found for path in images if (found := sidecar_tr_s(path, self.root))]
-        stated = sidecars or [(tr_s, path) for path in images if (tr_s := header_tr_s(path))]
+        beside = {path: sidecar_tr_s(path, self.root) for path in images}
+        sidecars = list(filter(None, beside.values()))
+        headers = [(tr_s, path) for path in images if not beside[path] and (tr_s := header_tr_s(path))]
+        stated = [*sidecars, *headers]
         for tr_s, path in stated:
             if not math.isclose(tr_s, stated[0][0], rel_tol=_SAME_TR):
                 raise UserError(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from voxscale.errors import UserError
-from voxscale.io import require
+from voxscale.io import require, require_sound_size
 
 RATE = 16_000  # Hz, what every speech model here was made for
 _BLOCK = (
@@ -28,8 +28,9 @@ def read_sound(path: str | Path, rate: int = RATE) -> np.ndarray:
     path = require(path, "sound")
     try:
         with soundfile.SoundFile(path) as file:
-            original, mono = file.samplerate, np.empty(file.frames, np.float32)
-            read = 0
+            original, stated, read = file.samplerate, file.frames, 0
+            require_sound_size(path, stated, original)
+            mono = np.empty(stated, np.float32)
             for block in file.blocks(_BLOCK, dtype="float32", always_2d=True):  # (samples, channels)
                 mono[read : read + len(block)] = block.mean(axis=1)
                 read += len(block)
@@ -37,6 +38,11 @@ def read_sound(path: str | Path, rate: int = RATE) -> np.ndarray:
     except (soundfile.LibsndfileError, RuntimeError, ValueError, MemoryError) as error:
         detail = str(error).splitlines()[0].removeprefix(f"Error opening {str(path)!r}: ")
         raise UserError(f"{path}: is not a sound file ({detail}); fetch it again") from None
+    if len(mono) < 0.999 * stated:
+        raise UserError(
+            f"{path}: was cut off: its header states {stated / original:.1f} s of sound, it holds "
+            f"{len(mono) / original:.1f} s; get the whole file again"
+        )
     if not len(mono):
         raise UserError(f"{path}: holds no sound; fetch it again")
     if not np.isfinite(mono).all():

@@ -20,6 +20,7 @@ from .origin import remake as remake
 from .origin import require_origin as require_origin
 from .placeholders import HDF5_MAGIC as HDF5_MAGIC
 from .placeholders import require as require
+from .placeholders import require_sound_size as require_sound_size
 from .schemas import SCHEMAS as SCHEMAS
 from .tsv import decimal_hint as decimal_hint
 from .tsv import read_rows as read_rows

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from voxscale.errors import UserError
 
+_SOUND_RATIO = 10_000  # samples in one byte on the disk: of silence, FLAC packs some thousands into one
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -47,7 +48,7 @@ def _cut_wav(path: Path) -> str | None:
         while len(head := file.read(8)) == 8:
             name, length = struct.unpack("<4sI", head)
             if name == b"fmt ":
-                (bytes_per_s,) = struct.unpack("<8xI", file.read(12))
+                bytes_per_s = int.from_bytes(file.read(12)[8:], "little")
                 file.seek(-12, os.SEEK_CUR)
             if name == b"data":
                 held = size - file.tell()
@@ -87,3 +88,21 @@ def require(path: str | Path, kind: str) -> Path:
     if "cut off" in found:
         raise UserError(f"{path}: is {found}; get the whole file again")
     raise UserError(f"{path}: is {found}, not a {kind} file; put the right file there")
+
+
+def require_sound_size(path: str | Path, frames: int, rate: float) -> None:
+    """Refuse a sound whose header states more samples than its file can hold.
+
+    Args:
+        frames: samples of each channel that the header states.
+        rate: Hz.
+
+    Raises:
+        UserError: they would be more than `_SOUND_RATIO` in a byte.
+    """
+    stored = Path(path).stat().st_size
+    if frames > _SOUND_RATIO * stored:
+        raise UserError(
+            f"{path}: its header states {frames / rate:,.0f} s of sound, but the file has {stored:,} bytes; "
+            "get it again"
+        )

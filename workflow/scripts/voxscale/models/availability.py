@@ -10,7 +10,7 @@ from voxscale.models.hub import folder_on_disk, hub_errors, local_folder
 from voxscale.models.registry import ModelEntry
 
 
-def _why_unavailable(entry: ModelEntry, cache_dir: str | Path | None = None) -> str | None:
+def _why_unavailable(entry: ModelEntry, cache_dir: str | Path | None, ask: bool) -> str | None:
     """Why an entry's model is not available, and what to do, in one line; None if it is available.
 
     The hub is not asked about a model in the cache, and with `HF_HUB_OFFLINE=1` about none.
@@ -25,7 +25,7 @@ def _why_unavailable(entry: ModelEntry, cache_dir: str | Path | None = None) -> 
             local_folder(entry)
         elif entry.hub is None:
             return f"{entry.where}: its weights are not on the hub; set path to a folder that has them"
-        elif not folder_on_disk(entry, cache_dir):
+        elif ask and not folder_on_disk(entry, cache_dir):
             _ask(entry)
     except UserError as error:
         return str(error)
@@ -45,8 +45,13 @@ def _ask(entry: ModelEntry) -> None:
             raise errors.LocalEntryNotFoundError(str(error)) from None
 
 
-def require_models(entries: Iterable[ModelEntry], cache_dir: str | Path | None = None) -> None:
+def require_models(
+    entries: Iterable[ModelEntry], cache_dir: str | Path | None = None, ask: bool = True
+) -> None:
     """Make sure that every model exists or can be downloaded.
+
+    Args:
+        ask: whether the hub is asked about models that are not on the disk.
 
     Raises:
         UserError: some are not available; the line names all of them.
@@ -58,7 +63,7 @@ def require_models(entries: Iterable[ModelEntry], cache_dir: str | Path | None =
 
     with ThreadPoolExecutor(8) as pool:
         reasons = [
-            line for line in pool.map(lambda entry: _why_unavailable(entry, cache_dir), entries) if line
+            line for line in pool.map(lambda entry: _why_unavailable(entry, cache_dir, ask), entries) if line
         ]
     if reasons:
         raise UserError(" · ".join(reasons))

@@ -1,6 +1,7 @@
 """One model card per model: where it lies, what it is, how many parameters it has."""
 
 import contextlib
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,6 +36,16 @@ def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
     plain = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     plain.load_state_dict(read.state_dict())
     plain.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Remove a folder that was not written to its end, for instance on a full disk."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager
@@ -111,7 +122,8 @@ def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir
     from voxscale.models.build import build_model
 
     if entry.build is not None:
-        build_model(entry, folder, _texts(words))
+        with _whole(folder):
+            build_model(entry, folder, _texts(words))
         return folder, ""
     if entry.path is not None:
         source = hub.local_folder(entry)
@@ -125,7 +137,8 @@ def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir
         identity = f"{entry.hub}@{source.name}/{entry.gguf_file}"
     else:
         raise UserError(f"{entry.where}: its weights are not on the hub; set path to a folder that has them")
-    _convert_gguf(entry, source, folder)
+    with _whole(folder):
+        _convert_gguf(entry, source, folder)
     return folder, identity
 
 

@@ -28,6 +28,7 @@ def check(study: Study) -> None:
     _ = study.selections
     for law in study.config["laws"]:
         _check_law(study, law)
+    _check_lengths(study)
     check_contexts(study)
     _check_regions(study)
     _check_joint(study)
@@ -82,6 +83,20 @@ def _check_profiles(study: Study) -> None:
     if (cells := study.profile_cells) and len({cell.layer for cell in cells}) < 2:
         sweep = study.profile_sweep
         raise UserError(f"config key profiles.sweep: {sweep} has one layer; ask for `all` in it")
+
+
+def _check_lengths(study: Study) -> None:
+    """Delays must be shorter than each story; what is cut off around one, than all of them together."""
+    lengths = {story: trs for story in study.stories if (trs := study.dataset.n_trs(story)) is not None}
+    if not lengths:
+        return
+    longest, shortest = max(study.config["encoding"]["delays"]), min(lengths, key=lengths.__getitem__)
+    if longest >= lengths[shortest]:
+        what = f"{longest} TRs, but story {shortest} has {lengths[shortest]}"
+        raise UserError(f"config key encoding.delays: {what}; lower it, or leave the story out")
+    cut, whole = max(study.config["dataset"]["trim"]), sum(lengths.values())
+    if cut > whole:
+        raise UserError(f"config key dataset.trim: {cut} TRs, all stories together have {whole}; lower it")
 
 
 def _check_test(study: Study, subject: str) -> None:
