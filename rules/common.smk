@@ -15,17 +15,23 @@ import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
-from voxscale.cluster import compare_content, pass_over_damaged_records, record_in_jobs
+from voxscale.cluster import pass_over_damaged_records, pass_over_times, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, RULES, Job, Jobs, figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, print_failures
-from voxscale.jobs import outdated_unnoted, require_folders
+from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models
 from voxscale.script import put_first
 from voxscale.versions import numbers
-from voxscale.study import load_study, read_yaml, require_contexts, require_devices, with_file
+from voxscale.study import (
+    load_study,
+    read_yaml,
+    require_contexts,
+    require_devices,
+    with_file,
+)
 
 put_first(SCRIPTS)
 if not Path(voxscale.__file__).resolve().is_relative_to(HOME.resolve()):
@@ -39,6 +45,9 @@ BEGAN = time.time()
 
 # The prefix of a module. Snakemake puts it before each relative path of a rule that is not marked as local.
 BASE = Path(workflow.modifier.path_modifier.replace_prefix("results")).parent
+EXAMINED = (
+    BASE / "results/logs/examined.log"
+)  # what was said of the data before the first job, for the report
 
 try:
     # The config files and killed runs of a workflow that uses this one as a module are its own business.
@@ -55,11 +64,13 @@ try:
     if workflow.is_main_process:
         require_schemas()
     study = load_study(config, BASE)
-    jobs, outdated = Jobs(study), []
+    jobs, outdated, changed = Jobs(study), [], {}
     # The files of a workflow that uses this one as a module lie elsewhere.
     if workflow.is_main_process and not IS_MODULE:
         require_folders(jobs)
         outdated = outdated_unnoted(jobs)
+    if workflow.is_main_process:
+        changed = changed_sources(jobs, BASE)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     files = [] if IS_MODULE else [str(path) for path in workflow.configfiles]
@@ -67,15 +78,24 @@ except UserError as error:
 
 if workflow.is_main_process:
     pass_over_damaged_records()
-    compare_behind_ancient(outdated)
+    compare_behind_ancient(outdated, changed)
+    pass_over_times(
+        {path for job in jobs.all() for path in jobs.sources(job)},
+        [name for name, record in RULES.items() if record.sources],
+    )
 if outdated:
     print(
         f"WARNING {len(outdated)} files of which Snakemake has no record were made with other settings than "
         f"the config's, such as {outdated[0]}: those that this run needs are made again",
         file=sys.stderr,
     )
-# Sounds are large files, and copies or checkouts often give them another time.
-compare_content(study.sound_inputs(study.stories))
+if changed:
+    files = dict.fromkeys(path for paths in changed.values() for path in paths)
+    print(
+        f"NOTE: {len(files)} input files have changed since results were made from them, such as "
+        f"{next(iter(files))}: what follows from them is made again",
+        file=sys.stderr,
+    )
 FIGURES = figures_of(study)
 
 
@@ -143,6 +163,10 @@ def parameters(rule):
         # ASSUME: Snakemake 9.27 compares no parameter of a type that it does not know.
         found["means"] = lambda wildcards: SimpleNamespace(
             **record.means(study, dict(wildcards.items()))
+        )
+    if record.sources:
+        found["source_files"] = lambda wildcards: SimpleNamespace(
+            paths=record.sources(study, dict(wildcards.items()))
         )
     # Snakemake compares values without their names.
     return found | {"digest": lambda wildcards: jobs.digest(Job(rule, dict(wildcards)))}
@@ -232,9 +256,7 @@ def models_at_hand(dag):
     wanted = [
         study.registry[job.wildcards.model] for job in to_run(dag, "prepare_model")
     ]
-    reading = [
-        job.wildcards.model for job in to_run(dag, "extract_language_features")
-    ]
+    reading = [job.wildcards.model for job in to_run(dag, "extract_language_features")]
     try:
         require_models(wanted)
         require_contexts(study, reading)
@@ -245,10 +267,12 @@ def models_at_hand(dag):
 def data_at_hand():
     """Say before the first job what the user should know of the study, or end the run if the data cannot be used."""
     try:
-        for note in study.examine():
-            print(f"WARNING {note}", file=sys.stderr)
+        notes = "".join(f"WARNING {note}\n" for note in study.examine())
     except UserError as error:
         sys.exit(f"ERROR {error}")
+    print(notes, end="", file=sys.stderr)
+    EXAMINED.parent.mkdir(parents=True, exist_ok=True)
+    EXAMINED.write_text(notes)
 
 
 def devices_at_hand(dag):

@@ -32,7 +32,12 @@ rule write_report:
         **parameters("write_report"),
         # The thousands of fits, which have a layer, warn of nothing.
         logs=lambda wildcards: [
-            str(BASE / job.log) for job in jobs.all() if "layer" not in job.wildcards
+            str(EXAMINED),
+            *(
+                str(BASE / job.log)
+                for job in jobs.all()
+                if "layer" not in job.wildcards
+            ),
         ],
     script:
         "../workflow/scripts/write_report.py"

@@ -1,6 +1,8 @@
 """The phantom as a lab's own folder and as BIDS images: whole studies from either, and the same scores."""
 
+import os
 import shutil
+from pathlib import Path
 
 import h5py
 import nibabel
@@ -12,6 +14,7 @@ from workflow.runs import snakemake, tiny_config
 
 from voxscale.dataset.responses import open_subject
 from voxscale.dataset.transcripts import read_transcript
+from voxscale.jobs import changed_sources, check_files, load_jobs
 from voxscale.phantom.writing import scan_subject, write_stimuli
 
 SUBJECTS = ["anna", "bob"]
@@ -129,6 +132,8 @@ def folder(published, tmp_path_factory):
     home = tmp_path_factory.mktemp("folder")
     write_folder(home / "lab", *published)
     (home / "lab/responses/bob/old.mat").write_text("MATLAB 5.0")
+    table = home / "lab/voxels/bob.tsv"
+    table.write_text(table.read_text().replace("\n", "\tn\n").replace("\tn\n", "\tlobe\n", 1))
     config = study(home / "lab", "folder", tr_s=2.0, voxels=str(home / "lab/voxels/{subject}.tsv"))
     run = snakemake(home, config=config)
     assert run.status == 0, run.text[-3000:]
@@ -145,6 +150,52 @@ def bids(published, tmp_path_factory):
     run = snakemake(home, "scores", config=config)
     assert run.status == 0, run.text[-3000:]
     return home
+
+
+CHANGED = {  # a file of the lab, and rules whose outputs were made from it
+    "words/beekeeping.TextGrid": {"read_story"},
+    "trs.tsv": {"read_story", "prepare_responses"},
+    "sounds/nightbaker.wav": {"digest_sounds", "extract_control_features"},
+    "responses/bob/nightbaker.npy": {"digest_responses", "prepare_responses"},
+    "voxels/anna.tsv": {"estimate_ceiling", "gather_scores"},
+    "mask.nii.gz": {"digest_responses", "prepare_responses"},
+}
+
+
+def put_in_place(path, content):
+    """Another file, with the time of the one that was there."""
+    about = path.stat()
+    path.unlink()
+    path.write_bytes(content)
+    os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_an_input_that_was_replaced_and_kept_its_time_is_noticed(request, monkeypatch, name):
+    """Also where `.snakemake` was deleted: both comparisons go by what the results say."""
+    home = request.getfixturevalue("bids" if "mask" in name else "folder")
+    monkeypatch.chdir(home)
+    jobs = load_jobs("study.yaml")
+    assert not changed_sources(jobs)
+    path = next(Path("lab").rglob(name))
+    content = path.read_bytes()
+    put_in_place(path, content[:-1] + bytes([content[-1] ^ 1]))
+    try:
+        changed, found = changed_sources(jobs), check_files(jobs).problems
+    finally:
+        put_in_place(path, content)
+    rules = {job.rule for job in jobs.all() for output in job.outputs if output in changed}
+    assert rules == CHANGED[name]
+    assert {file for files in changed.values() for file in files} == {path}
+    assert [line for line in found if line.startswith(f"{path}: has changed since ")], found
+    assert not changed_sources(jobs), "only the content counts"
+
+
+def test_touched_inputs_remake_nothing(folder):
+    for path in (folder / "lab").rglob("*.*"):
+        path.touch()
+    run = snakemake(folder, "--dry-run", "--configfile", folder / "study.yaml")
+    assert "Nothing to be done" in run.text, run.text[-2000:]
 
 
 def scores(home):
@@ -165,10 +216,11 @@ def test_a_folder_ends_in_a_report(folder, published):
 
 
 def test_what_is_not_read_is_said_before_the_first_job_and_in_the_report(folder):
-    line = "lab/responses/bob: old.mat not read; files of responses end in "
     before, _ = (folder / "run.txt").read_text().split("rule read_story", maxsplit=1)
-    assert [part for part in before.split("WARNING ")[1:] if line in part]
-    assert line in (folder / "results/report.html").read_text()
+    # By the names of files, and by their content.
+    for line in ("lab/responses/bob: old.mat not read; files of", "lab/voxels/bob.tsv: column lobe not read"):
+        assert [part for part in before.split("WARNING ")[1:] if line in part]
+        assert (folder / "results/report.html").read_text().count(line) == 1
 
 
 def test_images_end_in_scores(bids, published):

@@ -1,6 +1,7 @@
 """After a change of config, data or versions one run leaves nothing that a second one would make again."""
 
 import json
+import os
 
 from workflow.runs import snakemake
 
@@ -10,10 +11,13 @@ from voxscale.jobs.notes import file_of
 CHAINS = """
 from pathlib import Path
 
-from voxscale.cluster import compare_behind_ancient, pass_over_damaged_records
+from voxscale.cluster import compare_behind_ancient, pass_over_damaged_records, pass_over_times
 
 pass_over_damaged_records()
-compare_behind_ancient(Path("outdated").read_text().split() if Path("outdated").exists() else [])
+compare_behind_ancient(
+    *(Path(name).read_text().split() if Path(name).exists() else [] for name in ("outdated", "new_content"))
+)
+pass_over_times(["own"], ["other"])
 OUTPUTS = ("source", "other", "fit", "table")
 
 rule all:
@@ -25,6 +29,7 @@ rule source:
     shell: "echo > {output}"
 
 rule other:
+    input: "own"
     output: "{chain}/other"
     params: lambda wildcards: config[wildcards.chain]["other"]
     shell: "echo > {output}"
@@ -50,11 +55,13 @@ FOLLOWING = {
     "damaged_record": {"fit", "table"},
     "deleted_fit": {"fit", "table"},
     "deleted_table": {"table"},
+    "another_input": {"other", "fit", "table"},
 }
 
 
 def test_what_lies_behind_an_ancient_input_is_compared(tmp_path):
     (tmp_path / "Snakefile").write_text(CHAINS)
+    (tmp_path / "own").write_text("of the user")
     before = {rule: f"{rule} 1" for rule in ("source", "other", "fit", "table")}
 
     def run(config, *arguments):
@@ -72,7 +79,10 @@ def test_what_lies_behind_an_ancient_input_is_compared(tmp_path):
         (tmp_path / f"deleted_{rule}/{rule}").unlink()
     file_of("damaged_record/fit", "metadata", tmp_path / ".snakemake").write_bytes(b"\xff garbage")
     (tmp_path / "outdated").write_text("damaged_record/fit")
+    (tmp_path / "new_content").write_text("another_input/other")
+    os.utime(tmp_path / "own")  # its content is compared, its time is not
     ran = {(text.partition("=")[2], rule) for rule, text in run(changed).jobs if rule != "all"}
     assert ran == {(chain, rule) for chain, rules in FOLLOWING.items() for rule in {"source", *rules}}
     (tmp_path / "outdated").unlink()
+    (tmp_path / "new_content").unlink()
     assert "Nothing to be done" in run(changed, "--dry-run").text

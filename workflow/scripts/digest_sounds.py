@@ -1,9 +1,9 @@
 """Digests of the sounds of the stories that one subject heard."""
 
-from voxscale.io import sha256_file, write_json
+from voxscale.io import write_json
 from voxscale.script import script
 
 if "snakemake" in globals():
-    with script(snakemake):
+    with script(snakemake) as digests:
         files = zip(snakemake.params.stories, snakemake.params.audio, strict=True)
-        write_json(snakemake.output.sounds, {story: sha256_file(sound) for story, sound in files})
+        write_json(snakemake.output.sounds, {story: digests[sound] for story, sound in files})

@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import voxscale
+from voxscale.errors import UserError
 
 SCRIPTS = Path(voxscale.__file__).parents[1]
 PACKAGES = ("snakemake", "torch", "transformers", "numpy", "scipy", "h5py", "pyarrow")
@@ -53,17 +55,41 @@ def hash_config(config: Any) -> str:
     return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-_settings: list[str] = []  # digest of the parameters of the job that this process runs
+def sha256_file(path: str | Path) -> str:
+    """Hex digest of a file's bytes.
+
+    Raises:
+        UserError: the file does not exist.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check the path") from None
 
 
-def note_settings(digest: str | None) -> None:
-    """Let every file that this process writes from now on keep the digest of its job's parameters."""
-    _settings[:] = [digest] if digest else []
+_job: dict[str, Any] = {}  # what the files that this process writes keep of their job
 
 
-def settings() -> str | None:
-    """The digest that `note_settings` was given."""
-    return next(iter(_settings), None)
+def note_job(settings: str | None, sources: Sequence[str] = ()) -> dict[str, str]:
+    """Let every file that this process writes from now on keep how it is made.
+
+    Args:
+        settings: digest of its job's parameters.
+        sources: the user's own files that the job reads.
+
+    Returns:
+        the digest of each of them. What is wrong with one that is missing is said where it is read.
+    """
+    digests = {path: sha256_file(path) for path in sources if Path(path).exists()}
+    _job.clear()
+    _job.update({"settings": settings} | ({"sources": list(map(digests.get, sources))} if sources else {}))
+    return digests
+
+
+def job() -> dict[str, Any]:
+    """What `note_job` was given."""
+    return _job
 
 
 def collect(**extra: Any) -> dict[str, Any]:

@@ -1,9 +1,8 @@
 """Changes to Snakemake and its executor for SLURM, where these would lose a job or wait for ever."""
 
 import contextlib
-import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ from voxscale.errors import UserError
 from voxscale.progress import notify
 
 
-def compare_behind_ancient(outdated: Collection[str | Path] = ()) -> None:
+def compare_behind_ancient(
+    outdated: Collection[str | Path] = (), made_from_others: Collection[str | Path] = ()
+) -> None:
     """Let Snakemake compare every finished job that no rerun reaches.
 
     By itself it skips all jobs behind one that will run, since these will run as well. But an `ancient` input
@@ -23,6 +24,7 @@ def compare_behind_ancient(outdated: Collection[str | Path] = ()) -> None:
     Args:
         outdated: files made with other parameters of which Snakemake has no record. It would keep them; they
             count as files whose recorded parameters differ.
+        made_from_others: files made from other content than their inputs have now; they count as older.
 
     ASSUME: in Snakemake 9.27, `DAG.update_needrun` skips what it reaches through `DAG.depending`, and runs
     what makes one of `DAG.forcefiles`.
@@ -35,6 +37,8 @@ def compare_behind_ancient(outdated: Collection[str | Path] = ()) -> None:
     async def compared(self: Any, *arguments: Any, **options: Any) -> None:
         if RerunTrigger.PARAMS in self.workflow.rerun_triggers:
             self.forcefiles.update(map(str, outdated))
+        if RerunTrigger.MTIME in self.workflow.rerun_triggers:
+            self.forcefiles.update(map(str, made_from_others))
         whole = self.depending
         self.depending = defaultdict(dict)
         for job, readers in whole.items():
@@ -67,20 +71,25 @@ def pass_over_damaged_records() -> None:
     FilePersistence._read_record = read_record
 
 
-def compare_content(paths: Iterable[str]) -> None:
-    """Let Snakemake compare some inputs by content, of any size: a newer time alone makes nothing again.
+def pass_over_times(paths: Collection[str], readers: Collection[str]) -> None:
+    """Let Snakemake ignore the times of some inputs, since their content is compared: see `made_from_others`.
 
-    ASSUME: Snakemake 9.27 asks `is_checksum_eligible`, which allows 1 MB, both when it notes the digests of a
-    job's inputs and when it compares them.
+    Args:
+        paths: the inputs, which may be outputs of other rules, whose times count there.
+        readers: names of the rules that read them.
+
+    ASSUME: Snakemake 9.27 asks `is_newer` of each input, and `rule` is that whose input or output a file is.
     """
     from snakemake.io import _IOFile
 
-    compared, eligible = frozenset(paths), _IOFile.is_checksum_eligible
+    passed, ends, is_newer = frozenset(paths), tuple(readers), _IOFile.is_newer
 
-    async def is_checksum_eligible(self: Any, threshold: float) -> bool:
-        return await eligible(self, math.inf if self.file in compared else threshold)
+    async def newer(self: Any, time: float) -> bool:
+        # A workflow that uses this one as a module may have put something before the names of its rules.
+        ignored = self.file in passed and str(self.rule).endswith(ends)
+        return not ignored and await is_newer(self, time)
 
-    _IOFile.is_checksum_eligible = is_checksum_eligible
+    _IOFile.is_newer = newer
 
 
 def record_in_jobs() -> None:

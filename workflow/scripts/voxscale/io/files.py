@@ -14,6 +14,7 @@ from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.io.origin import AGAIN, origin_of, place_of, reading, require_origin
+from voxscale.provenance import sha256_file as sha256_file
 
 _ABOUT = "voxscale"  # key of a JSON file's digest and origin
 
@@ -119,16 +120,3 @@ def read_page(path: str | Path) -> str:
 def sha256_text(text: str) -> str:
     """Hex digest of a text in UTF-8."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def sha256_file(path: str | Path) -> str:
-    """Hex digest of a file's bytes.
-
-    Raises:
-        UserError: the file does not exist.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None

@@ -27,8 +27,7 @@ def place_of(path: str | Path) -> str | None:
 def origin_of(path: str | Path) -> str:
     """What a file that is about to be written for `path` keeps inside, as JSON."""
     place = place_of(path)
-    known = {} if place and place.startswith(_SHARED) else {"settings": provenance.settings()}
-    return json.dumps({"place": place, **known})
+    return json.dumps({"place": place, **({} if place and place.startswith(_SHARED) else provenance.job())})
 
 
 def require_origin(path: str | Path, origin: str | bytes | None, remedy: str = AGAIN) -> None:

@@ -1,6 +1,6 @@
 """Records of the rules that gather scores and analyse them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,12 @@ def _selections(study: Study) -> list[Wildcards]:
 def _families(study: Study, w: Wildcards) -> dict[str, str]:
     models = {cell.model for cell in study.selections[w["selection"]]} & study.registry.keys()
     return {model: study.registry[model].family for model in sorted(models)}
+
+
+def _tables_of_voxels(study: Study, subjects: Iterable[str]) -> list[str]:
+    """Tables of voxels that the user wrote."""
+    tables = map(study.chosen_voxels, dict.fromkeys(subjects))
+    return [table for table in tables if isinstance(table, str)]
 
 
 def has_truth(study: Study) -> bool:
@@ -108,6 +114,7 @@ RULES = (
         need=_estimating,
         params={"settings": lambda study, w: ceiling_settings(study)},
         numbers=("ceiling",),
+        sources=lambda study, w: _tables_of_voxels(study, [w["subject"]]),
     ),
     Rule(
         "stack_models",
@@ -141,6 +148,9 @@ RULES = (
             ),
         },
         numbers=("scores",),
+        sources=lambda study, w: _tables_of_voxels(
+            study, (cell.subject for cell in study.selections[w["selection"]])
+        ),
     ),
     Rule(
         "fit_law",

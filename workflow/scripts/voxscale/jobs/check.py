@@ -1,18 +1,21 @@
 """Whether a study's files are whole, its own, and made with the settings that the config asks for.
 
-Each file says so itself: nothing is taken from times or from what Snakemake noted.
+Each file says so itself, and also which content of the user's own files it was made from: nothing is taken
+from times or from what Snakemake noted.
 """
 
+import functools
 import os
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from voxscale.errors import UserError
 from voxscale.features import feature_files
-from voxscale.io import read_whole
+from voxscale.io import read_json, read_whole, sha256_file
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
+from voxscale.models import require_unchanged
 
 
 class Check(NamedTuple):
@@ -31,29 +34,48 @@ class Check(NamedTuple):
 
 
 def check_files(jobs: Jobs) -> Check:
-    """Read every output that exists, and the stored features."""
+    """Read every output that exists, the stored features, and what the outputs were made from."""
     files, problems, results = 0, [], set(map(Path, jobs.results()))
+    digest, stale = functools.cache(sha256_file), defaultdict(list)
     for job in jobs.all():
         for path in job.outputs:
             if not os.path.lexists(path):
                 continue
             files += 1
             results.discard(path)
-            problems += _problems(path, jobs.digest(job))
+            try:
+                made = _read(path, jobs.digest(job))
+            except UserError as error:
+                problems.append(str(error))
+                continue
+            sources, were = jobs.sources(job), made.get("sources", ())
+            for source, was in zip(sources, were, strict=True) if len(were) == len(sources) else ():
+                if Path(source).exists() and digest(source) != was:
+                    stale[source].append(path)
+    for source, made_from_it in stale.items():
+        what = f"has changed since {len(made_from_it)} results were made from it, such as {made_from_it[0]}"
+        problems.append(f"{source}: {what}; run the workflow again")
     return Check(files, len(results), problems)
 
 
-def _problems(path: Path, settings: str) -> Iterator[str]:
-    """What is wrong with a file, and with the stored features that it is made of."""
-    try:
-        made_with = read_whole(path).get("settings")
-        if made_with not in (None, settings):  # a file of an older version does not know
-            yield f"{path}: was made with other settings than the config's; run the workflow again"
-        elif path.parent == Path("results/features"):
-            for stored in feature_files(path).values():
-                yield from _problems(stored, settings)
-    except UserError as error:
-        yield str(error)
+def _read(path: Path, settings: str) -> dict[str, Any]:
+    """Read a file whole, with the stored features that it consists of or the files of its model.
+
+    Returns:
+        what it says of its origin.
+
+    Raises:
+        UserError: something is wrong with one of them.
+    """
+    made = read_whole(path)
+    if made.get("settings") not in (None, settings):  # a file of an older version does not know
+        raise UserError(f"{path}: was made with other settings than the config's; run the workflow again")
+    if path.parent == Path("results/models"):
+        require_unchanged(read_json(path))
+    if path.parent == Path("results/features"):
+        for stored in feature_files(path).values():
+            _read(stored, settings)
+    return made
 
 
 def outdated_unnoted(jobs: Jobs) -> list[Path]:
@@ -63,10 +85,12 @@ def outdated_unnoted(jobs: Jobs) -> list[Path]:
 
 
 def require_folders(jobs: Jobs) -> None:
-    """Make sure that every folder of the outputs that exists is one, and can be read.
+    """Make sure that each folder of the outputs that exists is one and can be read, and that files are files.
+
+    The thousands of fits, which have a layer, are read by what gathers them.
 
     Raises:
-        UserError: a file has its name, or it cannot be read.
+        UserError: a file has a folder's name, or a folder a file's; or one cannot be read.
     """
     folders = {folder for job in jobs.all() for path in job.outputs for folder in path.parents}
     for folder in sorted(folders):  # each after the folder that it is in
@@ -74,3 +98,6 @@ def require_folders(jobs: Jobs) -> None:
             raise UserError(f"{folder}: is a file where a folder must be; move it away and run again")
         if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
             raise UserError(f"{folder}: cannot be read; give yourself permission to read and enter it")
+    for path in (path for job in jobs.all() if "layer" not in job.wildcards for path in job.outputs):
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder where a file must be; move it away and run again")

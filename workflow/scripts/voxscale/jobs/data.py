@@ -86,6 +86,12 @@ def phantom_scans(study: Study, subject: str) -> list[str]:
     return [*scans, str(study.dataset.root / f"derivative/voxels/{subject}.tsv")]
 
 
+def _scans(study: Study, w: Wildcards) -> list[str]:
+    """Response files of a subject, with the mask of images."""
+    mask = study.dataset.mask(w["subject"])
+    return [*map(str, study.dataset.responses(w["subject"])), *([str(mask)] if mask else [])]
+
+
 RULES = (
     Rule(
         "fetch_dataset",
@@ -134,6 +140,7 @@ RULES = (
             "untimed": lambda study, w: study.config["dataset"]["untimed_words"],
         },
         numbers=("stories",),
+        sources=lambda study, w: [str(study.dataset.transcript(w["story"])), str(study.dataset.clocks)],
     ),
     Rule(
         "digest_sounds",
@@ -144,6 +151,7 @@ RULES = (
             "stories": lambda study, w: study.heard(w["subject"]),
             "audio": lambda study, w: study.sounds(study.heard(w["subject"])),
         },
+        sources=lambda study, w: study.sounds(study.heard(w["subject"])),
     ),
     Rule(
         "describe_subject",
@@ -168,6 +176,7 @@ RULES = (
             "voxels": lambda study, w: study.voxel_choice(w["subject"]),
             "preparation": lambda study, w: numbers("responses"),
         },
+        sources=_scans,
     ),
     Rule(
         "prepare_responses",
@@ -185,6 +194,7 @@ RULES = (
         },
         numbers=("responses",),
         ancient=True,
+        sources=lambda study, w: [*_scans(study, w), str(study.dataset.clocks)],
     ),
     Rule(
         "place_voxels",

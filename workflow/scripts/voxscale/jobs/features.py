@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voxscale.jobs import resources
+from voxscale.jobs.data import latents
 from voxscale.jobs.record import Parameter, Rule, Wildcards
 from voxscale.jobs.resources import Need, plain
 from voxscale.jobs.sizes import Sizes
@@ -112,6 +113,7 @@ RULES = (
         },
         means=lambda study, w: model_means(study, w["model"]),
         numbers=("models",),
+        sources=lambda study, w: study.local_weights(w["model"]),
         local=True,
     ),
     Rule(
@@ -134,6 +136,7 @@ RULES = (
         means=_means,
         numbers=("speech",),
         gpu=lambda study: True,
+        sources=lambda study, w: study.sounds(study.stories),
         ancient=True,
     ),
     Rule(
@@ -144,6 +147,10 @@ RULES = (
         params=_HEARING,
         means=_means,
         numbers=("controls",),
+        sources=lambda study, w: [
+            *(study.sounds(study.stories) if study.hears(w["model"]) else []),
+            *latents(study),
+        ],
         ancient=True,
     ),
     Rule(

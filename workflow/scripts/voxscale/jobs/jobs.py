@@ -114,6 +114,10 @@ class Jobs:
         found = {name: value(self.study, job.wildcards) for name, value in job.record.params.items()}
         return found | ({"numbers": numbers(*job.record.numbers)} if job.record.numbers else {})
 
+    def sources(self, job: Job) -> list[str]:
+        """The user's own files that a job reads."""
+        return job.record.sources(self.study, job.wildcards) if job.record.sources else []
+
     def digest(self, job: Job) -> str:
         """Digest of a job's parameters and their names."""
         return hash_config(self.parameters(job))

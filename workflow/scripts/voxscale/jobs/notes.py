@@ -1,8 +1,8 @@
 """What Snakemake noted of how a file was made, read without Snakemake: are its settings the current ones?
 
-Compared are the parameters of the rule's record, and whether an input will be made again. Snakemake itself
-also compares the content of inputs (`--dry-run`). Where Snakemake has no note, or a damaged one, the files'
-own record of their settings counts.
+Compared are the parameters of the rule's record, the content of the user's own files, and whether an input
+will be made again. Where Snakemake has no note, or a damaged one, the files' own record of their settings
+counts.
 """
 
 import base64
@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from voxscale.errors import UserError
-from voxscale.io import read_whole
 from voxscale.jobs.jobs import Job, Jobs
+from voxscale.jobs.sources import Sources, own_origin
 
 FORMAT = 6  # ASSUME: Snakemake 9.27 compares nothing with a note of an older format
 SNAKEMAKE = Path(".snakemake")
@@ -64,14 +63,6 @@ def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
         return None
 
 
-def _own_settings(path: Path) -> str | None:
-    """Digest of the settings that a file itself keeps; None if it keeps none or cannot be read."""
-    try:
-        return read_whole(path, content=False).get("settings") if path.exists() else None
-    except UserError:
-        return None
-
-
 class Settings:
     """Whether existing outputs were made with the current settings and from the current inputs.
 
@@ -81,7 +72,7 @@ class Settings:
     """
 
     def __init__(self, jobs: Jobs, base: str | Path = "") -> None:
-        self._jobs, self._base = jobs, Path(base)
+        self._jobs, self._base, self._sources = jobs, Path(base), Sources(jobs, base)
         self._again: set[str] = set()  # logs of jobs that will run: an input's note names the log of its job
         self._noted = functools.cache(noted)
 
@@ -90,7 +81,9 @@ class Settings:
 
         Call it for the jobs in the order of their work, since what follows an outdated one is outdated too.
         """
-        outdated = there and (self.params_differ(job) or self._other_inputs(job))
+        outdated = there and (
+            self.params_differ(job) or self._other_inputs(job) or bool(self._sources.changed(job))
+        )
         if (outdated or not there) and not job.record.ancient:
             self._again.add(str(job.log))
         return outdated
@@ -106,7 +99,7 @@ class Settings:
         paths = [self._base / path for path in job.outputs]
         if all(self._noted(path) for path in paths):
             return False
-        return not {_own_settings(path) for path in paths} <= {None, self._jobs.digest(job)}
+        return not {own_origin(path).get("settings") for path in paths} <= {None, self._jobs.digest(job)}
 
     def _other_inputs(self, job: Job) -> bool:
         if not self._again or (note := self._noted(self._base / job.output)) is None:

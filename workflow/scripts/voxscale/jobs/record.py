@@ -52,6 +52,7 @@ class Rule:
         local: whether jobs run on the machine of Snakemake, not on a cluster.
         on_request: whether outputs are made only if they are requested by name.
         ancient: whether the rules that read the outputs do not run again when these are made again.
+        sources: the user's own files that a job reads: the outputs keep their digests, which are compared.
         deleted_after: rule whose job for the same subject is the last to read the outputs; then they go.
     """
 
@@ -68,6 +69,7 @@ class Rule:
     local: bool = False
     on_request: bool = False
     ancient: bool = False
+    sources: Callable[[Study, Wildcards], list[str]] | None = None
     deleted_after: str | None = None
 
     @property

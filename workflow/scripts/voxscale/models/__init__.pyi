@@ -1,5 +1,6 @@
 from .attention import use_blocks as use_blocks
 from .availability import require_models as require_models
+from .digests import require_unchanged as require_unchanged
 from .hub import fetch_snapshot as fetch_snapshot
 from .hub import folder_on_disk as folder_on_disk
 from .loading import free_bytes as free_bytes

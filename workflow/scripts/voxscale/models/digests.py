@@ -53,9 +53,9 @@ def require_unchanged(card: Mapping[str, Any]) -> None:
     Raises:
         UserError: one has changed, is gone, or has been added.
     """
-    noted, folder = card.get("files"), Path(card["path"])
-    if not noted:  # a card of an older version
+    if not (noted := card.get("files")):  # no network, or a card of an older version
         return
+    folder = Path(card["path"])
     try:
         now = digest_files(folder)
     except OSError as error:
