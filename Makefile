@@ -65,8 +65,8 @@ bench-ridge: install ## compare the ridge solver with others, into docs/benchmar
 bench-stacking: install ## time a subject's stacking and a fit's permutations, into docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_stacking.py
 
-validate: install ## simulate many studies whose truth is known, into docs/validation.md: 15 minutes
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 200
+validate: install ## simulate many studies whose truth is known, into docs/validation.md: half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 300
 
 plan: install ## print the cost of CONFIG (default: the demo) in DIR (default: here) with PROFILE (default: this machine), before anything runs
 	$(BIN)/voxscale plan $(WHICH) $(if $(PROFILE),--profile $(PROFILE))

@@ -47,7 +47,7 @@ def title(form: str) -> str:
 def slopes(studies: int) -> Iterator[Row]:
     """Does the 90% interval of a law's slope, and of a point, hold the truth?"""
     line = FORMS["log_linear"]
-    for trs in (120, 240, 1000):
+    for trs in (100, 240, 1000):
         hit: dict[str, list[bool]] = {"slope of r": [], "slope of r²": [], "mean r of one model": []}
         for seed in range(studies):
             predicted, observed, factor = nested(SIZES, voxels=20, trs=trs, seed=seed)
@@ -101,10 +101,10 @@ def draws(studies: int) -> Iterator[Row]:
             yield label, "holds the truth", "85–95 %", share((lo < 0) & (hi > 0))
 
 
-def likeliest(x: np.ndarray, y: np.ndarray, ceiling: float = 1.0) -> str:
+def likeliest(x: np.ndarray, y: np.ndarray, n_blocks: int = BLOCKS, ceiling: float = 1.0) -> str:
     """The form with the least AICc: y (resamples, points), row 0 the real one."""
     names = ("log_linear", "power", "saturating")
-    covariance = resampled_covariance(y[1:], BLOCKS)
+    covariance = resampled_covariance(y[1:], n_blocks)
     score = {name: form_criterion(FORMS[name], x, y[0], covariance, ceiling) for name in names}
     return min(score, key=score.get)
 
@@ -127,18 +127,18 @@ def forms(studies: int) -> Iterator[Row]:
 
 def forms_of_studies(studies: int) -> Iterator[Row]:
     """The same from responses: scores of one test set, whose errors are correlated."""
-    for trs in (300, 1000, 3000):
+    for trs, voxels in ((100, 20), (300, 40), (1000, 40), (3000, 40)):
         for name, parameters in TRUTH.items():
             law = partial(FORMS[name].value, parameters=np.array(parameters))
             best = []
             for seed in range(studies):
-                predicted, observed, _ = nested(X, trs=trs, law=law, seed=seed)
-                best.append(likeliest(X, resampled(predicted, observed, seed)[:, :, 0]))
+                predicted, observed, _ = nested(X, voxels, trs, law=law, seed=seed)
+                best.append(likeliest(X, resampled(predicted, observed, seed)[:, :, 0], trs // 10))
             wins = np.array(best) == name
             next_best = max((form for form in TRUTH if form != name), key=best.count)
             other = f"{title(next_best)} {100 * best.count(next_best) / studies:.0f} %"
             yield (
-                f"{title(name)} study, 9 sizes, 40 voxels, {trs} test TRs",
+                f"{title(name)} study, 9 sizes, {voxels} voxels, {trs} test TRs",
                 "its form has the least AICc",
                 f"> 85 % (next: {other})",
                 share(wins),
