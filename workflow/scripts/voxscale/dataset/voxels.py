@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.cortex import locate_voxels, transform_of
 from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError, near_names
 from voxscale.io import atomic, read_rows
@@ -109,6 +108,8 @@ def write_voxel_places(
     Raises:
         UserError: pycortex is not installed, or does not know the subject, its transform or its voxels.
     """
+    from voxscale.cortex import locate_voxels, transform_of  # scipy.spatial slows each start of the workflow
+
     transform = transform_of(transforms, subject)
     n_voxels = int(open_subject(responses).attrs["n_columns"])
     columns = locate_voxels(database, subject, transform, n_voxels)

@@ -1,5 +1,6 @@
 """Parameter counts from a configuration, on the meta device: no weights, no memory, never typed in."""
 
+import functools
 from typing import Any, NamedTuple
 
 from voxscale.errors import UserError
@@ -22,15 +23,21 @@ class ParameterCounts(NamedTuple):
     whole: int
 
 
+@functools.cache
+def _class_names() -> frozenset[str]:
+    """Names in `transformers`, which takes half a second to list them."""
+    import transformers
+
+    return frozenset(dir(transformers))
+
+
 def require_class(entry: ModelEntry) -> None:
     """Make sure of the entry's class without importing it, which takes seconds.
 
     Raises:
         UserError: `transformers` has none of that name.
     """
-    import transformers
-
-    if entry.model_class not in dir(transformers):
+    if entry.model_class not in _class_names():
         raise UserError(f"{entry.where}: transformers has no model class {entry.model_class}; check its name")
 
 

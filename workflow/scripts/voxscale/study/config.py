@@ -12,7 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
-from yaml.composer import ComposerError
+from yaml.constructor import ConstructorError
 
 from voxscale.errors import UserError, hint
 
@@ -49,18 +49,17 @@ def _fill_defaults(validator: Any, properties: Mapping[str, Any], value: Any, sc
 Filler = extend(Validator, {"properties": _fill_defaults})
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Refuses a key that a mapping has twice, where YAML's readers take the last and say nothing."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen:
-                    raise ComposerError(None, None, f"duplicate key {key.value}", key.start_mark)
+                    raise ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
                 seen.add(key.value)
-        return node
+        return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: str | Path) -> Any:
