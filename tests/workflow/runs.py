@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from workflow.quick_python import quick_python
 
 HOME = Path(__file__).parents[2]
 HANGS_S = 7200  # a run that takes longer hangs; on a busy machine the demo takes long as well
@@ -52,14 +53,17 @@ def snakemake(
     snakefile=HOME / "Snakefile",
     env=None,
     cwd=None,
+    fresh=False,
 ):
     """Call snakemake on this workflow, or another Snakefile, its results under `folder`.
 
     Args:
         env: variables to be added to the environment.
         cwd: the folder the command is typed in, where Snakemake looks for profiles. None: the present one.
+        fresh: start Snakemake and its jobs as a user does, not by `quick_python`, which shares imports.
     """
-    command = [Path(sys.executable).parent / "snakemake", "--snakefile", snakefile]
+    python = sys.executable if fresh else quick_python()
+    command = [python, Path(sys.executable).parent / "snakemake", "--snakefile", snakefile]
     command += ["--directory", folder, "--cores", str(cores), "--nocolor", *arguments]
     if config is not None:
         path = Path(folder) / "study.yaml"

@@ -136,7 +136,7 @@ def test_a_deleted_figure_is_redrawn_alone(demo):
     figure = demo / "results/figures/map_ceiling.png"
     before = figure.read_bytes()
     figure.unlink()
-    run = snakemake(demo, "results/figures/map_ceiling.png")
+    run = snakemake(demo, "results/figures/map_ceiling.png", fresh=True)
     assert run.status == 0, run.text
     assert run.rules == {"draw_figure": 1}
     assert figure.read_bytes() == before, "a figure must be the same however often it is drawn"

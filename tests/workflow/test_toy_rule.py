@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from workflow.quick_python import quick_python
 from workflow.runs import HOME, tiny_config
 
 LIBRARY = "workflow/scripts/voxscale"
@@ -163,9 +164,9 @@ def test_it_takes_few_files():
 
 @pytest.mark.slow
 def test_it_runs_to_its_table_and_figure(copy):
-    snakemake = Path(sys.executable).parent / "snakemake"
+    command = quick_python(), Path(sys.executable).parent / "snakemake", "--cores", "2"
     target = "results/figures/word_counts.png"
-    run(copy, snakemake, target, "--cores", "2", "--configfile", "study.yaml", "--directory", copy / "run")
+    run(copy, *command, target, "--configfile", "study.yaml", "--directory", copy / "run")
     table = pd.read_parquet(copy / "run/results/tables/word_counts.parquet")
     assert set(table.story) == {path.name for path in (copy / "run/results/stories").iterdir()}
     assert (table.n_words > 50).all()
