@@ -32,7 +32,7 @@ golden: install ## write tests/golden again, for stages whose version was raised
 
 # The tests use no SLURM: if slurm.conf exists but no daemon runs, each SLURM command waits for nine seconds.
 test: install ## run all tests
-	SLURM_CONF=/dev/null OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	SLURM_CONF=/dev/null OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-flatmaps: pycortex ## test regions and flatmaps with the real pycortex, which is compiled for it
 	XDG_CONFIG_HOME=$(CURDIR)/$(VENV)/config OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/unit/figures/test_flatmaps.py tests/unit/dataset/test_voxel_places.py

@@ -1,7 +1,13 @@
 """Mistakes in a study's config: one line that names the key, before any job, and no traceback."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from workflow.runs import demo_config, snakemake
+
+from voxscale.errors import UserError
+from voxscale.jobs import load_jobs
 
 
 def change(path, value):
@@ -110,7 +116,22 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_one_line_names_the_key(mistake, tmp_path):
+def test_one_line_names_the_key(mistake, tmp_path, monkeypatch):
+    """`load_jobs` reads a config as the Snakefile does."""
+    monkeypatch.chdir(tmp_path)
+    apply, expected = MISTAKES[mistake]
+    config = demo_config()
+    apply(config)
+    Path("study.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError) as caught:
+        load_jobs("study.yaml")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("mistake", ["unknown key", "layer out of range", "dataset that is not there"])
+def test_snakemake_prints_one_line_before_any_job(mistake, tmp_path):
     apply, expected = MISTAKES[mistake]
     config = demo_config()
     apply(config)

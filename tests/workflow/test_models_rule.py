@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 from hub import COMMIT, Hub
-from workflow.runs import snakemake, tiny_config
+from workflow.runs import smallest_config, snakemake
 
 from voxscale.models import MODELS, load_registry
 from voxscale.models.build import build_model
@@ -27,7 +27,7 @@ def published(hub_id, **changes):
 
 
 def config_with(**models):
-    config = tiny_config()
+    config = smallest_config()
     config["models"] = models
     config["sweeps"] = {"size": {"models": list(models), "layers": "last"}}
     return config
@@ -98,8 +98,7 @@ def test_without_a_network_a_model_that_is_not_in_the_cache_is_named(tmp_path, h
     assert run.jobs == []
 
 
-def test_quantized_weights_are_refused_unless_allowed(tmp_path, weights, monkeypatch):
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_quantized_weights_are_refused_unless_allowed(tmp_path, weights):
     folder = tmp_path / "quantized"
     folder.mkdir()
     for file in weights.iterdir():

@@ -29,13 +29,12 @@ def empty_copy(folder, dataset):
         mark.touch()
 
 
-@pytest.mark.parametrize("configs", [[PAPER], [PAPER, STRICT]], ids=["paper", "strict"])
-def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch, configs):
+def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    jobs = load_jobs(configs, tmp_path)
+    jobs = load_jobs(PAPER, tmp_path)
     study = jobs.study
     empty_copy(tmp_path, study.dataset)
-    run = snakemake(tmp_path, "--dry-run", "--quiet", "rules", "--configfile", *configs)
+    run = snakemake(tmp_path, "--dry-run", "--quiet", "rules", "--configfile", PAPER)
     assert run.status == 0, run.text[-3000:]
     table = (line.split() for line in run.text.splitlines())
     planned = {words[0]: int(words[1]) for words in table if len(words) == 2 and words[1].isdigit()}
@@ -46,13 +45,20 @@ def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch, co
     fits = 3 * (sum(LAYERS.values()) + LAYERS["language"] + 5 + 2 * 5 + 5 + 2 * 3)
     assert expected["fit_encoding"] == fits
     assert expected["read_story"] == 84
-    assert study.config["encoding"]["preset"] == ("paper" if configs == [PAPER] else "strict")
+    assert study.config["encoding"]["preset"] == "paper"
     assert study.notes == ([] if pycortex_installed() else [NO_PLACES])
     maps = {(cell.model, cell.layer) for cell in study.map_cells}
     assert maps == {("opt-30b", 33), ("whisper-large", 24)}
     assert all(
         len(study.dataset.training(s)) == n for s, n in {"UTS01": 82, "UTS02": 83, "UTS03": 83}.items()
     )
+
+
+def test_the_strict_preset_changes_no_job(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paper, strict = (load_jobs(configs, tmp_path) for configs in ([PAPER], [PAPER, STRICT]))
+    assert strict.study.config["encoding"]["preset"] == "strict"
+    assert list(strict.all()) == list(paper.all())
 
 
 def figures_of(rows):

@@ -3,7 +3,7 @@
 import json
 import os
 
-from workflow.runs import snakemake
+from workflow.runs import smallest_config, snakemake
 
 from voxscale.jobs.notes import file_of
 
@@ -86,3 +86,38 @@ def test_what_lies_behind_an_ancient_input_is_compared(tmp_path):
     (tmp_path / "outdated").unlink()
     (tmp_path / "new_content").unlink()
     assert "Nothing to be done" in run(changed, "--dry-run").text
+
+
+def test_a_changed_study_ends_as_a_fresh_one(tmp_path):
+    """Byte for byte, after a key of the fits and one of the features have changed, one at a time."""
+    config = smallest_config() | {"sweeps": {"size": {"models": ["tiny-opt-1"], "layers": "last"}}}
+    changed, fresh = tmp_path / "changed", tmp_path / "fresh"
+
+    def run(folder):
+        folder.mkdir(exist_ok=True)
+        done = snakemake(folder, "results/tables/all/summary.parquet", config=config)
+        assert done.status == 0, done.text[-3000:]
+        return done.rules
+
+    run(changed)
+    before = results(changed)
+    config["encoding"] = {"delays": [1, 2]}
+    assert run(changed).keys() == {"fit_encoding", "gather_scores"}
+    between = results(changed)
+    config["features"] = {"text": {"max_context": 20, "restart_at": 10}}
+    assert run(changed).keys() == {"extract_language_features", "fit_encoding", "gather_scores"}
+    run(fresh)
+    after, expected = results(changed), results(fresh)
+    scores = "tables/all/scores.parquet"
+    assert len({before[scores], between[scores], after[scores]}) == 3
+    # Stories' features of other settings are kept for a return to them.
+    assert {name: content for name, content in after.items() if name in expected} == expected
+    assert all(name.startswith("features/stories/") for name in after.keys() - expected.keys())
+
+
+def results(folder):
+    """Content of each file that a study has made."""
+    root = folder / "results"
+    files = (path for path in root.rglob("*") if path.is_file())
+    named = {path.relative_to(root).as_posix(): path for path in files}
+    return {name: p.read_bytes() for name, p in named.items() if not name.startswith(("logs", "benchmarks"))}
