@@ -11,11 +11,14 @@ from simulated_study import chain, correlate, joint_points, nested, resampled, s
 from voxscale.laws.fit import fit_group
 from voxscale.laws.forms import FORMS, fit_form, implied_quantities
 from voxscale.laws.likelihood import form_criterion, resampled_covariance
+from voxscale.laws.points import Point
+from voxscale.laws.pooling import pool
 from voxscale.scores.significant import error_at_zero, training_p
 from voxscale.statistics import (
     block_counts,
     block_sums,
     blocks_of,
+    correlations,
     draw_weights,
     effective_blocks,
     false_discovery,
@@ -210,6 +213,53 @@ def pooled_laws(studies: int) -> Iterator[Row]:
             "85–95 %",
             share(hits),
         )
+
+
+def unequal_stories(studies: int) -> Iterator[Row]:
+    """Three subjects of whom one has fewer stories: is the largest size, `all`, in their pooled law?"""
+    everything = {"S1": 44, "S2": 64, "S3": 64}
+    asked = {subject: {n: n for n in (4, 8, 16, 32)} | {"all": most} for subject, most in everything.items()}
+    hits, sizes = [], []
+    for seed in range(studies):
+        points: dict[str, list[Point]] = {}
+        for i, (subject, most) in enumerate(everything.items()):
+            at = np.array([*SIZES[:-1], most])
+            y = resampled(*nested(at, voxels=12, seed=3 * seed + i)[:2], seed)
+            points[subject] = [
+                Point(
+                    {"model": "m", "layer": 1, "n_train": int(n), "wide": False, "family": "m"},
+                    *(float(n), BLOCKS, {"all": y[:, j]}, {"all": np.ones(2)}, {"all": (12, 0)}),
+                )
+                for j, n in enumerate(at)
+            ]
+        pooled, _ = pool(points, asked)
+        y, x = np.stack([point.y["all"][:, 0] for point in pooled], 1), np.array([p.x for p in pooled])
+        slope = fit_form(FORMS["log_linear"], x, y)[0][:, 1]
+        lo, hi = interval(slope[0], slope[1:], LEVEL, BLOCKS)
+        hits.append(bool(lo < 0.08 < hi))
+        sizes.append(len(x))
+    label = "the slope pooled over three subjects of 44, 64 and 64 stories"
+    yield f"90% interval of {label}", "holds the truth", "85–95 %", share(hits)
+    yield f"points of {label}", "number", "5, `all` among them", f"{np.mean(sizes):.0f}"
+
+
+def baselines(studies: int) -> Iterator[Row]:
+    """Do run baselines of three standard deviations change a score over three test stories?"""
+    lengths = {"first": 100, "second": 150, "third": 50}
+    blocks = blocks_of(lengths, 10)
+    error = []
+    for seed in range(studies):
+        predicted, observed = chain(np.full((1, 12), 0.376), 300, seed=seed)
+        shift = np.repeat(3 * np.random.default_rng(seed).normal(size=3), list(lengths.values()))
+        r, shifted = (
+            correlations(block_sums(predicted[0], y, blocks), blocks) for y in (observed, observed + shift)
+        )
+        error.append([r.mean() - 0.376, abs(shifted - r).max()])
+    bias, spread = np.mean(error, 0)[0], np.std(error, 0)[0] / np.sqrt(studies)
+    label = "mean r of .376 over three test stories"
+    yield label, "bias", "near 0", f"{bias:+.4f} ± {spread:.4f}"
+    changed = max(change for _, change in error)
+    yield f"{label}, run baselines of 3 sd", "largest change of r", "0", f"{changed:.1e}"
 
 
 def artifact(studies: int) -> Iterator[Row]:

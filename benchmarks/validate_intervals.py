@@ -245,6 +245,8 @@ PARTS = {
         law_studies.parameters,
         law_studies.data_laws,
         law_studies.pooled_laws,
+        law_studies.unequal_stories,
+        law_studies.baselines,
         law_studies.families,
     ),
     "Forms": (law_studies.forms, law_studies.forms_of_studies),
