@@ -1,6 +1,8 @@
 """Thirty more mistakes in a lab's data and models, each reported in one line that names it."""
 
 import json
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from voxscale.cortex import NO_PLACES
 from voxscale.dataset.clock import Clock
 from voxscale.dataset.examine import fit_of_sound
 from voxscale.dataset.kinds import open_dataset
+from voxscale.dataset.preparation import prepare_responses
 from voxscale.dataset.textgrid import TimedLabel
 from voxscale.errors import UserError
 from voxscale.features.sound import read_sound
@@ -206,6 +209,51 @@ def test_a_sound_that_states_more_than_its_file_can_hold(tmp_path):
     with pytest.raises(UserError, match="is not a sound file") as error:
         read_sound(path)
     one_line(error)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (os.mkfifo, "is a pipe or a device, not a transcript file"),
+        (lambda path: path.symlink_to(path.name), "is a dangling link, not a transcript file"),
+        (
+            lambda path: path.symlink_to("../.git/annex/objects/x/y"),
+            "is a git-annex link without .*datalad get",
+        ),
+        (lambda path: path.write_bytes(b"onset\tduration\tword\n1\t1\ta\0b\n"), "holds zero bytes; save it"),
+    ],
+)
+def test_a_transcript_that_is_not_one(tmp_path, spoil, said):
+    write_folder(tmp_path / "lab")
+    dataset = open_dataset(settings(tmp_path / "lab", "folder"))
+    (path := tmp_path / "lab/words/walk.tsv").unlink()
+    spoil(path)
+    with pytest.raises(UserError, match=rf"words/walk\.tsv: {said}") as error:
+        dataset.check() or dataset.examine()
+    one_line(error)
+
+
+def test_one_sound_for_two_stories_and_one_that_is_far_too_long(tmp_path, capsys):
+    write_folder(tmp_path / "lab")
+    (tmp_path / "lab/sounds").mkdir()
+    for story in ("walk", "exam"):  # of 36 and 39 s
+        soundfile.write(tmp_path / f"lab/sounds/{story}.wav", np.zeros(9000), 100)
+    said = "\n".join(open_dataset(settings(tmp_path / "lab", "folder")).examine())
+    assert re.search(r"walk\.wav: ends at 90 s, the story's scans end at 4\d s", said), said
+    assert re.search(r"\w+\.wav: has the same bytes as \S+\.wav; check which is right", said), said
+    read_sound(tmp_path / "lab/sounds/walk.wav")
+    assert "walk.wav: is silent throughout" in capsys.readouterr().err
+
+
+def test_repeats_that_are_copies(tmp_path, capsys):
+    (tmp_path / "trs.tsv").write_text("story\tn_tr\tonset_s\nexam\t30\t0\n")
+    one, two = np.random.default_rng(0).normal(size=(2, 30, 4)) + np.arange(30)[:, None] % 7
+    for repeats, copied in (((one, two, one), True), ((one, two), False)):
+        np.savez(tmp_path / "exam.npz", data=np.mean(repeats, 0), repeats=repeats)
+        prepare_responses(
+            tmp_path / "s.h5", {"exam": [tmp_path / "exam.npz"]}, tmp_path / "trs.tsv", ["exam"]
+        )
+        assert ("two repeats of the story have the same values" in capsys.readouterr().err) == copied
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Paths are relative to the working directory, as the root is given.
 """
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -333,7 +334,7 @@ class Dataset(ABC):
             )
         for story in self.stories:
             self.clock(story)
-        if missing := [story for story in self.stories if not self.transcript(story).exists()]:
+        if missing := [story for story in self.stories if not os.path.lexists(self.transcript(story))]:
             path = self.transcript(missing[0])
             beside = sorted(other.name for other in path.parent.glob(f"{missing[0]}.*"))
             raise UserError(

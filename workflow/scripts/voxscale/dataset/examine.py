@@ -72,6 +72,6 @@ def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
     place, remedy = f"behind its end ({sound_s:g} s)", "check whether it is the sound of this story"
     found = _strays(path, [word.onset_s >= sound_s for word in words], place, remedy)
     scans_s = float(clock.onset_s[-1]) + clock.tr_s * (1 - clock.after)
-    if sound_s < scans_s - _FAR_S:
+    if not scans_s - _FAR_S <= sound_s <= scans_s + clock.tr_s * clock.after + _FAR_S:
         found.append(f"{path}: ends at {sound_s:g} s, the story's scans end at {scans_s:g} s.")
     return found

@@ -1,5 +1,6 @@
 """A lab's own data: what both of its kinds share, and a folder of transcripts and arrays."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -70,6 +71,7 @@ class OwnData(Dataset):
             f"{one} and {two} have the same words; check that they are two stories." for one, two in same
         ]
         files = [path for subject in self.subjects for path in self.responses(subject)]
+        files += [self.audio(story) for story in self.stories if self.has_sound(story)]
         found += [f"{one}: has the same bytes as {two}; check which is right." for one, two in copies(files)]
         for subject in self.subjects:
             sources = {story: self.response(subject, story) for story in self.heard(subject)}
@@ -131,7 +133,7 @@ class FolderDataset(OwnData):
 
     def transcript(self, story: str) -> Path:
         table = self.root / f"words/{story}.tsv"
-        return table if table.exists() else self.root / f"words/{story}.TextGrid"
+        return table if os.path.lexists(table) else self.root / f"words/{story}.TextGrid"
 
     def audio(self, story: str) -> Path:
         return self.root / f"sounds/{story}.wav"

@@ -1,5 +1,6 @@
 """The workflow's own copy of a subject's responses: checked, in float32, voxel-major, in bounded memory."""
 
+import hashlib
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -71,6 +72,7 @@ class _Tally:
         self.finite = self.varies = False
         self.constant: list[np.ndarray] = []  # whether a voxel never changes, block by block
         self.agreement = Agreement()
+        self.digests: list[Any] = []  # of each repeat
 
     def add(self, data: np.ndarray) -> None:
         bad = np.isnan(data)
@@ -81,7 +83,16 @@ class _Tally:
         self.varies |= not (same | bad[1:] | bad[:-1]).all()
         self.constant.append(same.all(axis=0))
 
+    @property
+    def copies(self) -> bool:
+        """Whether two repeats have the same values."""
+        digests = [digest.digest() for digest in self.digests]
+        return len(set(digests)) < len(digests)
+
     def compare(self, data: np.ndarray, repeats: np.ndarray) -> None:
+        self.digests = self.digests or [hashlib.sha256() for _ in repeats]
+        for digest, one in zip(self.digests, repeats, strict=True):
+            digest.update(np.ascontiguousarray(one))
         ok = np.isfinite(data).all(axis=0) & np.isfinite(repeats).all(axis=(0, 1))
         if ok.any():
             distance = np.abs(repeats[..., ok].mean(axis=0, dtype=np.float64) - data[:, ok]).max(axis=0)
@@ -115,6 +126,8 @@ def _copy(
         raise UserError(f"{where}: has no finite value at all; leave the story out or get it again")
     if not tally.varies:
         raise UserError(f"{where}: no voxel changes over time; leave the story out or get it again")
+    if tally.copies:
+        _warn(where, "two repeats of the story have the same values: noise ceilings will be too high")
     if n_repeats > 1 and tally.agreement.by_chance:
         what = (
             f"the story's {n_repeats} repeats do not correlate with each other more than chance "

@@ -1,6 +1,7 @@
 """Sounds as models want them: one channel, 16 kHz, float32."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,8 @@ def read_sound(path: str | Path, rate: int = RATE) -> np.ndarray:
         raise UserError(f"{path}: holds no sound; fetch it again")
     if not np.isfinite(mono).all():
         raise UserError(f"{path}: has samples that are not finite; export it again as 16-bit WAV")
+    if not mono.any():
+        print(f"WARNING {path}: is silent throughout; check whether it is whole", file=sys.stderr)
     return resample(mono, original, rate)
 
 

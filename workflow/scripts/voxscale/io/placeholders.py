@@ -13,8 +13,8 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 def what_is_it(path: str | Path) -> str | None:
     """Say what a file is if it is something that is often taken for data, else None.
 
-    Recognised: a dangling link, a folder, an empty file, a git-annex or git-lfs pointer, an HTML page, an XML
-    error of an object store, a WAV file that was cut off.
+    Recognised: a dangling link, a folder, a pipe, an empty file, a git-annex or git-lfs pointer, an HTML
+    page, an XML error of an object store, a WAV file that was cut off.
     """
     path = Path(path)
     if path.is_symlink() and not path.exists():
@@ -22,6 +22,8 @@ def what_is_it(path: str | Path) -> str | None:
         return "a git-annex link without its content" if ".git/annex" in target else "a dangling link"
     if path.is_dir():
         return "a folder"
+    if path.exists() and not path.is_file():
+        return "a pipe or a device"
     with path.open("rb") as file:
         start = file.read(512)
     if not start:

@@ -31,6 +31,8 @@ def read_rows(path: str | Path, columns: tuple[str, ...]) -> list[dict[str, str]
             rows = _split(text, csv.QUOTE_MINIMAL) if _has_breaks(text, rows) else _unquote(path, rows)
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is not a tab-separated table ({error}); save it as UTF-8 text") from None
+    if "\0" in text:
+        raise UserError(f"{path}: holds zero bytes; save it as UTF-8 text")
     header = rows[0] if rows else []
     if missing := [column for column in columns if column not in header]:
         raise UserError(
