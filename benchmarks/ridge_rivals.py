@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -130,19 +130,43 @@ def bootstrap_ridge(data: Data, n: int) -> Answer:
 
 def himalaya(data: Data, n: int) -> Answer:
     """himalaya's KernelRidgeCV where p > n, else RidgeCV: torch backend, float32, scored by correlation."""
-    from himalaya.backend import set_backend
     from himalaya.kernel_ridge import KernelRidgeCV
     from himalaya.ridge import RidgeCV
+
+    x, x_test = data.delayed(n)
+    kind = KernelRidgeCV if x.shape[1] > n else RidgeCV
+    return _himalaya(data, n, kind, "torch", x, x_test, data.responses(n), 2048, None)
+
+
+def himalaya_on(data: Data, n: int, device: torch.device, targets: int, alphas: int) -> Answer:
+    """KernelRidgeCV on a GPU, features and responses on the card from the start, in the given batches."""
+    from himalaya.kernel_ridge import KernelRidgeCV
+
+    x, x_test = (part.to(device) for part in data.delayed(n))
+    backend = "torch_cuda" if device.type == "cuda" else "torch"
+    return _himalaya(data, n, KernelRidgeCV, backend, x, x_test, data.responses(n).to(device), targets, alphas)
+
+
+def _himalaya(
+    data: Data,
+    n: int,
+    kind: Any,
+    backend: str,
+    x: torch.Tensor,
+    x_test: torch.Tensor,
+    y: torch.Tensor,
+    targets: int,
+    alphas: int | None,
+) -> Answer:
+    from himalaya.backend import set_backend
     from himalaya.scoring import correlation_score
     from sklearn.model_selection import PredefinedSplit
 
-    set_backend("torch")
-    x, x_test = data.delayed(n)
+    set_backend(backend)
     fold = np.empty(n, int)
     for f, (_, held) in enumerate(data.problem(n, 1).folds):
         fold[held] = f
-    kind = KernelRidgeCV if x.shape[1] > n else RidgeCV
-    batches = {"n_targets_batch": 2048, "n_targets_batch_refit": 2048}
+    batches = {"n_targets_batch": targets, "n_targets_batch_refit": targets, "n_alphas_batch": alphas}
     model = kind(
         alphas=ALPHAS**2,
         cv=PredefinedSplit(fold),
@@ -150,7 +174,7 @@ def himalaya(data: Data, n: int) -> Answer:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.fit(x, data.responses(n))
-        predicted = model.predict(x_test).numpy().T
-    alpha = np.abs(np.log(model.best_alphas_.numpy())[:, None] - 2 * np.log(ALPHAS)).argmin(1)
+        model.fit(x, y)
+        predicted = model.predict(x_test).cpu().numpy().T
+    alpha = np.abs(np.log(model.best_alphas_.cpu().numpy())[:, None] - 2 * np.log(ALPHAS)).argmin(1)
     return Answer(alpha, data.score(predicted))

@@ -10,21 +10,30 @@ V voxels and A alphas:
 
 Float64 flops count twice. With p < n the kernel of the dual has no full rank and loses digits at small λ: it
 is left out with p < t, and where the primal costs next to nothing.
+
+A card decides by its own rates: there an eigendecomposition costs as much as several dozen products, and the
+dual, whose set-up is products in float64, is as exact. A card's memory and the host's are two budgets.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
 
-from voxscale.ridge.screen import CALIBRATION, PIECE, low_dtype
+from voxscale.ridge.card import has_fast_float64
+from voxscale.ridge.screen import CALIBRATION, CARD_PIECE, PIECE, low_dtype
 
 PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
+CARD_LIBRARIES = 2_000_000_000  # of a GPU's libraries and context on the host; ASSUME: not measured
 SLACK = 1.05  # allocators round up
 VOXELS = (2048, 1024, 512, 256, 64)  # at once, best first
+CARD_VOXELS = (8192, 4096, *VOXELS)
+AHEAD = (4, 2, 1)  # blocks that a card's host reads ahead, best first
+READING = 16  # bytes of the host for each response being read: as stored, scaled, joined, ready to copy
 CHEAP_PRIMAL = 8192  # delayed features
 SCREEN_VOXELS = 4096  # fewer do not pay for the calibration
 
@@ -57,7 +66,9 @@ class RidgePlan:
         voxels: in a block.
         screen: numbers in which alphas are screened; None: they are not.
         keep_responses: whether all responses stay in memory between passes.
-        bytes: upper bound of the process's memory.
+        bytes: upper bound of the process's memory, on the host.
+        card_bytes: upper bound of a GPU's memory; 0: there is none.
+        ahead: blocks of responses that are read ahead.
     """
 
     form: Literal["dual", "primal"]
@@ -66,6 +77,8 @@ class RidgePlan:
     screen: torch.dtype | None
     keep_responses: bool
     bytes: int
+    card_bytes: int = 0
+    ahead: int = 1
 
 
 def flops(form: str, s: RidgeSizes) -> float:
@@ -80,10 +93,27 @@ def flops(form: str, s: RidgeSizes) -> float:
     return float(once) + float(each) * s.voxels
 
 
-def choose_form(s: RidgeSizes, form: str = "auto") -> Literal["dual", "primal"]:
-    """The requested form, or the cheaper one."""
+def seconds_on_card(form: str, s: RidgeSizes, fast_float64: bool) -> float:
+    """Cost of a fit on a GPU, by the rates of an H100, or of a card with little float64."""
+    eigen, double, single, scoring = (1e13, 5e13, 4e13, 2e14) if fast_float64 else (2e11, 1e12, 4e13, 8e13)
+    if form == "dual":
+        once = s.alphas * (4 / 3 * s.n**3 + sum(2 * h * h * t + h**3 for h, t in s.folds)) / double
+        return once + s.voxels * 2 * s.alphas * sum(h * t for h, t in s.folds) / scoring
+    rows = sum(min(h, s.p) for h, _ in s.folds)
+    once = 10 * s.p**3 * (len(s.folds) + 1) / eigen + 6 * s.n * s.p**2 / double
+    once += 2 * s.alphas * rows * s.p**2 / single
+    return once + s.voxels * (4 * s.n * s.p / single + 2 * s.alphas * rows * s.p / scoring)
+
+
+def choose_form(
+    s: RidgeSizes, form: str = "auto", device: torch.device | None = None
+) -> Literal["dual", "primal"]:
+    """The requested form, or the cheaper one on the device; by default on a CPU."""
     if form != "auto":
         return form  # type: ignore[return-value]
+    if device is not None and device.type == "cuda":
+        dual, primal = (seconds_on_card(way, s, has_fast_float64(device)) for way in ("dual", "primal"))
+        return "dual" if dual <= primal else "primal"
     if s.p < max(t for _, t in s.folds) or s.p < min(s.n, CHEAP_PRIMAL):
         return "primal"
     return "dual" if flops("dual", s) <= flops("primal", s) else "primal"
@@ -98,6 +128,7 @@ def fit_bytes(
     keep: bool,
     item: int,
     centred: bool = True,
+    on_card: bool = False,
 ) -> int:
     """Upper bound of a fit's memory in bytes.
 
@@ -105,6 +136,7 @@ def fit_bytes(
         alphas, voxels: at once.
         item: bytes of a number in the scoring.
         centred: as for scores; predictions of every held-out row have operators of as many rows.
+        on_card: that of a GPU alone, without the process and the responses that stay on its host.
     """
     h, t = (max(sizes) for sizes in zip(*s.folds, strict=True))
     per_operator = item + (screen.itemsize if screen else 0)
@@ -119,7 +151,8 @@ def fit_bytes(
             kernel += 8 * s.union**2
         else:
             making = 8 * ((s.n + s.m) * s.d + 3 * min(2048, s.n) * s.n)
-        step = 8 * s.n**2 + max(8 * s.n**2, (16 + item) * h * s.n + 24 * h * h, 16 * s.m * s.n)
+        aside = s.n**2 * (2 if on_card else 8)  # besides the matrix that is inverted
+        step = 8 * s.n**2 + max(aside, (16 + item) * h * s.n + 24 * h * h, 16 * s.m * s.n)
         setup = kernel + max(making, step + operators)
         held = kernel + operators + s.alphas * s.m * s.n * item
         test = s.n
@@ -136,14 +169,25 @@ def fit_bytes(
         test = s.p * (1 + len(s.folds)) + s.n
     block = voxels * (12 * s.n + item * (s.n + test) + (2 * item + 2) * q + 3 * item * h)
     block += 2 * voxels * rows * item + 3 * voxels * (4 + item) * s.m
+    if on_card:
+        block += 18 * voxels * q + 14 * rows * q  # bfloat16 halves, and what they are made of
     if screen:
         # Lowered responses, and what a block's predictions and the combining of operators need for a while.
         block += 9 * voxels * s.n + voxels * alphas * (8 * alphas + (4 + item) * rows)
-        setup += 4 * item * alphas * max(PIECE, q)
+        setup += 4 * item * alphas * max(CARD_PIECE if on_card else PIECE, q)
     total += max(setup, held + block)
+    if on_card:
+        return int(SLACK * total)
     total += s.voxels * s.alphas * 12 if alphas < s.alphas else 0
     total += 4 * s.voxels * s.n if keep else 0
     return int(PROCESS + SLACK * total)
+
+
+def host_bytes(s: RidgeSizes, voxels: int, ahead: int, keep: bool) -> int:
+    """Upper bound of the host's memory in bytes where a GPU does the work."""
+    reading = READING * (ahead + 1) * min(voxels, s.voxels) * s.n
+    total = 8 * (s.n + s.m) * s.d + reading + 12 * s.voxels * s.alphas + (4 * s.voxels * s.n if keep else 0)
+    return int(PROCESS + CARD_LIBRARIES + SLACK * total)
 
 
 def choose_screen(s: RidgeSizes, screen: str, low: torch.dtype, alphas: int) -> torch.dtype | None:
@@ -167,27 +211,44 @@ def make_plan(
     device: torch.device,
     centred: bool = True,
     low: torch.dtype | None = None,
+    card_gb: float = math.inf,
 ) -> RidgePlan:
     """Fit the work into the memory.
 
     Args:
+        memory_gb: of the host.
         low: cheap numbers to screen in; None: those of the device.
+        card_gb: memory of the GPU, where the device is one.
 
     Raises:
-        ValueError: it cannot be done in `memory_gb`; the line says in how much it can.
+        ValueError: it cannot be done in `memory_gb`, or on the card; the line says in how much it can.
     """
     low = low or low_dtype(device)
     item = 8 if precision == "float64" else 4
-    chosen = choose_form(s, form)
+    chosen = choose_form(s, form, device)
     groups = sorted({-(-s.alphas // k) for k in range(1, s.alphas + 1)}, reverse=True)
-    need = 0
+    on_card = device.type == "cuda"
+    need = card = 0
     # All alphas at once spares passes over the voxels; small blocks only slow the products down.
-    for alphas, voxels in itertools.product(groups, VOXELS):
+    for alphas, voxels in itertools.product(groups, CARD_VOXELS if on_card else VOXELS):
         screened = choose_screen(s, screen, low, alphas)
-        for keep in (True, False) if alphas < s.alphas else (False,):
-            need = fit_bytes(chosen, s, alphas, voxels, screened, keep, item, centred)
+        sizes = chosen, s, alphas, voxels, screened
+        if on_card and (card := fit_bytes(*sizes, False, item, centred, on_card=True)) > card_gb * 1e9:
+            continue
+        for keep, ahead in itertools.product(
+            (True, False) if alphas < s.alphas else (False,), AHEAD if on_card else (1,)
+        ):
+            if on_card:
+                need = host_bytes(s, voxels, ahead, keep)
+            else:
+                need = fit_bytes(*sizes, keep, item, centred)
             if need <= memory_gb * 1e9:
-                return RidgePlan(chosen, alphas, min(voxels, s.voxels), screened, keep, need)
+                return RidgePlan(chosen, alphas, min(voxels, s.voxels), screened, keep, need, card, ahead)
+    if card > card_gb * 1e9:
+        raise ValueError(
+            f"a GPU with {card_gb:.1f} GB left is too small for {s.n} training TRs, {s.p} delayed features and "
+            f"{s.voxels} voxels, which take at least {card / 1e9:.1f}; use a larger one, or device: cpu"
+        )
     raise ValueError(
         f"{memory_gb:.1f} GB are too few for {s.n} training TRs, {s.p} delayed features and {s.voxels} "
         f"voxels; raise memory_gb, at least by {need / 1e9 - memory_gb:.1f}"

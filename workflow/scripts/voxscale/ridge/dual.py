@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import torch
 
+from voxscale.ridge.card import has_fast_float64, invert
 from voxscale.ridge.forms import Columns, FoldInputs, lower
 from voxscale.ridge.problem import Fold
 
 # Factorised in float32 only where λ is at least this share of the largest eigenvalue: scores are then within
 # 1e-6 (n = 600) or closer (larger n) of float64, and ten times as far off with each decade below. With few
-# rows float64 costs next to nothing, and few held-out rows forgive less.
+# rows, and on cards made for float64, it costs next to nothing, and few held-out rows forgive less.
 FLOAT32_FROM = 5e-3
 FLOAT32_ROWS = 1000
 
@@ -29,14 +30,26 @@ def largest_eigenvalue(k: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(v))
 
 
+def inverse_of(a: torch.Tensor) -> torch.Tensor:
+    """Inverse of a symmetric positive matrix, which is overwritten.
+
+    Raises:
+        torch.linalg.LinAlgError: it is not positive.
+    """
+    if a.is_cuda:
+        invert(a)
+        return a
+    return torch.cholesky_inverse(torch.linalg.cholesky(a))
+
+
 def inverse(k: torch.Tensor, lam: float, dtype: torch.dtype) -> torch.Tensor:
     """(K + λI)⁻¹ in `dtype`."""
     c = k.to(dtype, copy=True)
     c.diagonal().add_(lam)
-    factor, failed = torch.linalg.cholesky_ex(c)
-    if int(failed) == 0:
+    try:
+        return inverse_of(c)
+    except torch.linalg.LinAlgError:
         del c
-        return torch.cholesky_inverse(factor)
     # λ below the rounding of K: its negative eigenvalues are rounding too.
     values, vectors = torch.linalg.eigh(k.to(torch.float64))
     return ((vectors / (values.clamp_min(0) + lam)) @ vectors.T).to(dtype)
@@ -66,15 +79,17 @@ class Dual:
         self.shapes = [(len(fold.held), len(fold.train)) for fold in folds]
         self.test_shape = tuple(k_test.shape)
         self.top = largest_eigenvalue(k)
+        may_be_single = dtype == torch.float32 and len(k) >= FLOAT32_ROWS
+        self.single_from = FLOAT32_FROM * self.top if may_be_single else torch.inf
+        if k.is_cuda and has_fast_float64(k.device):
+            self.single_from = torch.inf
 
     def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Form`."""
-        single = self.dtype == torch.float32 and len(self.k) >= FLOAT32_ROWS
-        single = single and lam >= FLOAT32_FROM * self.top
-        g = inverse(self.k, lam, torch.float32 if single else torch.float64)
+        g = inverse(self.k, lam, torch.float32 if lam >= self.single_from else torch.float64)
         for train, held, target in zip(self.train, self.held, out, strict=True):
             rows = g.index_select(0, held.index)  # (h, n)
-            p = torch.cholesky_inverse(torch.linalg.cholesky(held.of(rows)))  # (h, h)
+            p = inverse_of(held.of(rows))  # (h, h)
             if self.centred:
                 p -= p.mean(0)
             torch.mm(p.neg_().to(self.dtype), train.of(rows).to(self.dtype), out=target)

@@ -12,6 +12,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 
+from voxscale.ridge.card import halves_product, left_halves, multiplies_halves, right_halves
+
 FEW_RUNS = 256  # columns in more runs than these are gathered one by one
 
 
@@ -100,8 +102,12 @@ def correlate(inputs: FoldInputs, operators: torch.Tensor) -> torch.Tensor:
     scores = inputs.x.new_empty(len(inputs.x), len(operators))
     # An alpha at a time into one buffer: predictions stay in the cache until they are summed up.
     predicted = inputs.x.new_empty(len(inputs.x), operators.shape[1])
+    halves = left_halves(inputs.x) if multiplies_halves(inputs.x) else None
     for k, operator in enumerate(operators):
-        torch.mm(inputs.x, operator.T, out=predicted)
+        if halves is None:
+            torch.mm(inputs.x, operator.T, out=predicted)
+        else:
+            halves_product(halves, right_halves(operator), predicted)
         length = torch.linalg.vector_norm(predicted, dim=1)
         scores[:, k] = ratio(predicted.mul_(inputs.y).sum(1), length, inputs.length)
     return scores

@@ -27,7 +27,8 @@ from voxscale.ridge.forms import FoldInputs, lower, ratio
 CALIBRATION = 512  # voxels
 SAFETY = 2.0
 TOLERANCE = 1e-3  # of the basis, of the order of the rounding's own error
-PIECE = 1 << 18  # elements combined at once
+PIECE = 1 << 18  # elements combined at once, small enough for the cache of a CPU
+CARD_PIECE = 1 << 22
 CPU_VOXELS = 512  # whose predictions stay in the cache of a CPU
 
 
@@ -97,7 +98,7 @@ def compress(
         make, mix = make.to(operators), mix.to(operators)
         out = torch.empty(len(make), rows, q, dtype=dtype, device=operators.device)
         unit = torch.ones(len(make), rows, dtype=operators.dtype, device=operators.device)
-        step = max(1, PIECE // q)
+        step = max(1, (CARD_PIECE if operators.is_cuda else PIECE) // q)
         for start in range(0, rows, step):
             part = slice(start, start + step)
             made = (make @ operators[:, part].reshape(k, -1)).view(len(make), -1, q)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -19,6 +19,7 @@ from voxscale.ridge.primal import Primal
 from voxscale.ridge.problem import Block, Responses, RidgeProblem
 from voxscale.ridge.screen import CALIBRATION, Margin, Screened, certify
 
+FREE = 0.95  # of what a GPU has left: its allocator does not use every gap
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -59,12 +60,11 @@ def plan_ridge(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
     Raises:
         ValueError: `memory_gb`, or what a GPU has left of it, is too little.
     """
-    device, memory_gb = find_device(problem.device), problem.memory_gb
+    device, card_gb = find_device(problem.device), np.inf
     if device.type == "cuda":
-        memory_gb = min(memory_gb, torch.cuda.mem_get_info(device)[0] / 1e9)
-    return make_plan(
-        sizes_of(problem), memory_gb, problem.form, problem.screen, problem.arithmetic, device, centred
-    )
+        card_gb = FREE * torch.cuda.mem_get_info(device)[0] / 1e9
+    how = problem.form, problem.screen, problem.arithmetic, device, centred
+    return make_plan(sizes_of(problem), problem.memory_gb, *how, card_gb=card_gb)
 
 
 def make_form(problem: RidgeProblem, form: str, centred: bool = True) -> Form:
@@ -83,28 +83,45 @@ def make_form(problem: RidgeProblem, form: str, centred: bool = True) -> Form:
 
 
 class Reader:
-    """Blocks of responses on the device, the next one read while this one is worked on."""
+    """Blocks of responses on the device, the next ones read while one is worked on.
 
-    def __init__(self, y: Responses, precision: str, device: torch.device) -> None:
-        self.y, self.precision, self.device = y, precision, device
+    Args:
+        ahead: how many blocks are read ahead, each by a thread.
+    """
+
+    def __init__(self, y: Responses, precision: str, device: torch.device, ahead: int = 1) -> None:
+        self.y, self.precision, self.device, self.ahead = y, precision, device, ahead
 
     def read(self, voxels: slice) -> tuple[torch.Tensor, np.ndarray]:
         """(v, n) with 0 for unusable voxels, and (v,) which are usable."""
-        values = np.array(self.y[voxels], self.precision)
-        with np.errstate(invalid="ignore"):
-            valid = np.isfinite(values).all(1) & (values.max(1) > values.min(1))
-        values[~valid] = 0
-        return torch.from_numpy(values).to(self.device), valid
+        return self._usable(self._load(voxels))
 
     def blocks(self, slices: Sequence[slice]) -> Iterator[tuple[slice, torch.Tensor, np.ndarray]]:
-        """Each block with its responses and which are usable."""
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self.read, slices[0])
-            for block, following in itertools.zip_longest(slices, slices[1:]):
-                values = ahead.result()
-                if following is not None:
-                    ahead = pool.submit(self.read, following)
-                yield block, *values
+        """Each block with its responses and which are usable; the first ones are read from now on."""
+        pool = ThreadPoolExecutor(self.ahead)
+        return self._blocks(pool, slices, deque(pool.submit(self._load, s) for s in slices[: self.ahead]))
+
+    def _blocks(
+        self, pool: ThreadPoolExecutor, slices: Sequence[slice], coming: deque[Future[torch.Tensor]]
+    ) -> Iterator[tuple[slice, torch.Tensor, np.ndarray]]:
+        with pool:
+            for i, block in enumerate(slices):
+                values = coming.popleft().result()
+                if i + self.ahead < len(slices):
+                    coming.append(pool.submit(self._load, slices[i + self.ahead]))
+                yield block, *self._usable(values)
+
+    def _load(self, voxels: slice) -> torch.Tensor:
+        """(v, n) in memory of the host, for a card in such as can be copied while it works."""
+        values = self.y[voxels]
+        if self.device.type == "cuda":
+            return torch.from_numpy(np.require(values, self.precision, "CW")).pin_memory()
+        return torch.from_numpy(np.array(values, self.precision))
+
+    def _usable(self, values: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+        y = values.to(self.device, non_blocking=True)
+        valid = torch.isfinite(y).all(1) & (y.amax(1) > y.amin(1))
+        return y.masked_fill_(~valid[:, None], 0), valid.cpu().numpy()
 
 
 def slices(n_voxels: int, size: int) -> list[slice]:
@@ -131,7 +148,7 @@ class _Fit:
         how = plan_ridge(problem)
         device = find_device(problem.device)
         y = problem.y_train[:] if how.keep_responses else problem.y_train
-        self.reader = Reader(y, problem.arithmetic, device)
+        self.reader = Reader(y, problem.arithmetic, device, how.ahead)
         self.alphas = problem.absolute_alphas()
         self.form = make_form(problem, how.form)
         self.slices = slices(y.shape[0], how.voxels)
@@ -151,10 +168,11 @@ class _Fit:
 
     def one_pass(self) -> Iterator[Block]:
         """All alphas' operators in memory: every block of voxels is read once."""
+        blocks = self.reader.blocks(self.slices)
         operators = self.operators(self.groups[0], self.screened)
         if self.screened:
             self.margin.see(*self._calibrate(operators))
-        for block, y, valid in self.reader.blocks(self.slices):
+        for block, y, valid in blocks:
             inputs = self.form.inputs(y)
             if self.screened:
                 low = low_scores(operators, inputs)

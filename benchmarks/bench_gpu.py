@@ -1,0 +1,580 @@
+"""Ridge fits and features on one GPU: rates of the card, agreement with float64, seconds, a tuned rival.
+
+Needs only the library, torch, transformers, h5py and himalaya, no network. Each line is printed as it is
+found, and the JSON file is written again after each: a run that is cut short loses nothing. A part that fails
+says why, and the next one begins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
+
+from ridge_rivals import ALPHAS, DELAYS, FOLDS, TEST_TRS, Data, himalaya_on, simulate
+
+from voxscale.ridge import RidgeProblem, plan_ridge, solve_ridge, story_folds
+from voxscale.statistics import block_sums, blocks_of, correlations, one_block_later, permutation_p
+from voxscale.timeseries import PooledScale, zscore
+
+STORY_TRS = 360
+TR_S = 2.0
+WORDS_PER_S = 2.5
+
+
+class Record:
+    """Lines of a run, printed and kept as JSON."""
+
+    def __init__(self, path: Path | None, seconds: float) -> None:
+        self.path, self.lines = path, []
+        self.end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left to the run."""
+        return self.end - time.monotonic()
+
+    def add(self, part: str, what: str, **numbers: Any) -> None:
+        """One line: what was run, and what was found."""
+        self.lines.append({"part": part, "what": what, **numbers})
+        shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+        print(f"{part:6} {what}: {shown}", flush=True)
+        if self.path:
+            self.path.write_text(json.dumps(self.lines, indent=1))
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done all its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def timed(device: torch.device, run: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """Median seconds of some runs, and what the last one gave."""
+    seconds, found = [], None
+    for _ in range(repeats):
+        wait(device)
+        start = time.perf_counter()
+        found = run()
+        wait(device)
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds), found
+
+
+def peak_gb(device: torch.device) -> float:
+    """Largest memory of the card since the last call."""
+    if device.type != "cuda":
+        return 0.0
+    found = torch.cuda.max_memory_allocated(device) / 1e9
+    torch.cuda.reset_peak_memory_stats(device)
+    return found
+
+
+def rates(record: Record, device: torch.device, small: bool) -> None:
+    """Products in each arithmetic, copies, and what the solver's set-up is made of."""
+    from voxscale.ridge import card
+
+    size = 512 if small else 8192
+    for name in ("float64", "float32", "bfloat16", "float16"):
+        a, b = (torch.randn(size, size, device=device).to(getattr(torch, name)) for _ in range(2))
+        taken, _ = timed(device, lambda a=a, b=b: a @ b, 5)
+        record.add("rates", f"product {name} {size}", tflops=2 * size**3 / taken / 1e12)
+    a = torch.randn(size, size, device=device)
+    b = torch.randn(size, size, device=device)
+    left, right = card.left_halves(a), card.right_halves(b)
+    taken, found = timed(device, lambda: card.halves_product(left, right), 5)
+    exact = a.double() @ b.double().T
+    record.add(
+        "rates",
+        f"product of bfloat16 halves {size}",
+        tflops=2 * size**3 / taken / 1e12,
+        error=float((found - exact).norm() / exact.norm()),
+        error_of_float32=float((a @ b.T - exact).norm() / exact.norm()),
+    )
+    k = exact @ exact.T / size
+    k.diagonal().add_(k.diagonal().mean() * 1e-3)
+    taken, _ = timed(device, lambda: torch.cholesky_inverse(torch.linalg.cholesky(k)), 2)
+    record.add("rates", f"library's inverse {size} float64", seconds=taken)
+
+    def invert() -> torch.Tensor:
+        c = k.clone()
+        card.invert(c)
+        return c
+
+    for leaf in (1024, 2048, 4096):
+        card.LEAF = leaf
+        taken, found = timed(device, invert, 2)
+        wrong = float((found @ k - torch.eye(size, device=device, dtype=k.dtype)).norm() / size**0.5)
+        record.add("rates", f"our inverse {size} float64, leaves of {leaf}", seconds=taken, error=wrong)
+    card.LEAF = 2048
+
+
+def fit(problem: RidgeProblem) -> tuple[np.ndarray, np.ndarray]:
+    """Index of each voxel's alpha, and its test prediction."""
+    blocks = list(solve_ridge(problem))
+    return np.concatenate([b.alpha_index for b in blocks]), np.concatenate(
+        [b.test_prediction for b in blocks]
+    )
+
+
+def on(problem: RidgeProblem, device: torch.device, **changes: Any) -> RidgeProblem:
+    """The problem on the device, with room on the host."""
+    return replace(problem, device=str(device), **{"memory_gb": 24.0, **changes})
+
+
+WAYS = {
+    "dual, halves": {"form": "dual", "screen": "off"},
+    "dual, screened": {"form": "dual", "screen": "on"},
+    "primal, halves": {"form": "primal", "screen": "off"},
+    "auto": {},
+}
+
+
+def same(record: Record, device: torch.device, small: bool) -> None:
+    """Every way against float64 on the same device."""
+    for n, d, voxels in ((500, 96, 300),) if small else ((3000, 1024, 6000), (6000, 512, 6000)):
+        data = simulate(n, d, voxels, 1)
+        problem = data.problem(n, 1)
+        truth = fit(on(problem, device, precision="float64", form="dual", screen="off"))
+        for name, changes in WAYS.items():
+            alpha, predicted = fit(on(problem, device, **changes))
+            equal = alpha == truth[0]
+            off = np.abs(predicted - truth[1])[equal].max() / truth[1].std()
+            record.add(
+                "same",
+                f"n {n} p {d * 4} {name}",
+                same_alpha=float(equal.mean()),
+                prediction_off=float(off),
+            )
+
+
+def one_size(record: Record, part: str, data: Data, n: int, device: torch.device, ways: Sequence[str]) -> None:
+    """Seconds of each way to fit, and of scoring."""
+    problem = data.problem(n, 1)
+    work = 2.0 * len(ALPHAS) * sum(len(f.held) * len(f.train) for f in problem.folds) * data.voxels
+    for name in ways:
+        ours = on(problem, device, **WAYS[name])
+        how = plan_ridge(ours)
+        fit(replace(ours, y_train=problem.y_train[:512]))  # what is loaded once is not timed
+        peak_gb(device)
+        taken, _ = timed(device, lambda ours=ours: fit(ours), 2)
+        record.add(
+            part,
+            f"n {n} p {problem.n_features} V {data.voxels} {name}",
+            seconds=taken,
+            tflops_of_scoring=work / taken / 1e12,
+            form=how.form,
+            voxels=how.voxels,
+            alphas=how.alphas,
+            peak_gb=peak_gb(device),
+            planned_gb=how.card_bytes / 1e9,
+        )
+
+
+def size_9000(record: Record, device: torch.device, small: bool) -> None:
+    """A middling cell, and the rival on it."""
+    n, d, voxels = (600, 128, 600) if small else (9000, 1024, 50_000)
+    data = simulate(n, d, voxels, 1)
+    one_size(record, "fit", data, n, device, list(WAYS))
+    problem = data.problem(n, 1)
+    alpha, _ = fit(on(problem, device))
+    for batch, alphas in ((voxels, len(ALPHAS)), (10_000, 5), (10_000, 1)):
+        try:
+            peak_gb(device)
+            taken, answer = timed(device, lambda b=batch, a=alphas: himalaya_on(data, n, device, b, a), 1)
+        except torch.OutOfMemoryError:
+            record.add("rival", f"himalaya, {batch} targets, {alphas} alphas at a time", failed="memory")
+            continue
+        record.add(
+            "rival",
+            f"himalaya n {n} V {voxels}, {batch} targets, {alphas} alphas at a time",
+            seconds=taken,
+            same_alpha=float((answer.alpha == alpha).mean()),
+            peak_gb=peak_gb(device),
+        )
+
+
+class Disk:
+    """Responses as the workflow stores them: a story's voxels in chunks with checksums; scaled as read."""
+
+    def __init__(self, path: Path, stories: Sequence[int], voxels: int) -> None:
+        self.path, self.stories = path, list(stories)
+        self.shape = voxels, sum(stories)
+
+    @classmethod
+    def write(cls, path: Path, stories: Sequence[int], data: np.ndarray) -> Disk:
+        """From (voxels, TRs)."""
+        start = 0
+        with h5py.File(path, "w") as file:
+            for i, trs in enumerate(stories):
+                part, chunk = data[:, start : start + trs], (min(1024, len(data)), trs)
+                file.create_dataset(f"story{i}", data=part, chunks=chunk, fletcher32=True)
+                start += trs
+        return cls(path, stories, len(data))
+
+    def __getitem__(self, voxels: slice) -> np.ndarray:
+        with h5py.File(self.path) as file:
+            parts = [file[f"story{i}"][voxels] for i in range(len(self.stories))]
+        PooledScale.of(parts, 1)
+        return np.concatenate([zscore(part, 1) for part in parts], 1)
+
+
+def scored(problem: RidgeProblem, observed: np.ndarray) -> dict[str, float]:
+    """Fit and score as a job does: block sums, correlations and permutations while the next block is fitted."""
+    blocks = blocks_of({"test": TEST_TRS}, 10)
+    spent = dict.fromkeys(("sums", "p", "later"), 0.0)
+    mean = []
+
+    def score(block: Any) -> None:
+        y, predicted = observed[block.voxels], block.test_prediction
+        a = time.perf_counter()
+        mean.append(np.nanmean(correlations(block_sums(predicted, y, blocks), blocks)[0]))
+        b = time.perf_counter()
+        permutation_p(predicted, y, [TEST_TRS], 10, 0, 1000, 0)
+        c = time.perf_counter()
+        one_block_later(predicted, y, [TEST_TRS], 10)
+        for name, seconds in zip(spent, (b - a, c - b, time.perf_counter() - c), strict=True):
+            spent[name] += seconds
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(score, solve_ridge(problem)))
+    return {**spent, "mean_r": float(np.mean(mean))}
+
+
+def size_27000(record: Record, device: torch.device, small: bool) -> None:
+    """The largest cell of the published study, end to end: responses in the page cache."""
+    stories, d, voxels = ([150] * 5, 96, 500) if small else ([STORY_TRS] * 75, 4096, 95_000)
+    n = sum(stories)
+    random = np.random.default_rng(0)
+    # Made on the device: features with a falling spectrum, responses that follow some of them.
+    torch.manual_seed(0)
+    z = torch.randn(n + TEST_TRS, d, device=device)
+    z = z + z.roll(1, 0) + 0.5 * z.roll(2, 0)
+    x = z * torch.arange(1, d + 1, device=device) ** -0.5
+    x = x @ torch.linalg.qr(torch.randn(d, d, device=device))[0]
+    x = ((x - x.mean(0)) / x.std(0)).cpu().numpy()
+    y = np.empty((voxels, n + TEST_TRS), np.float32)
+    for start in range(0, voxels, 5000):
+        count = len(y[start : start + 5000])
+        signal = (z[:, :40].roll(3, 0) @ torch.randn(40, count, device=device)).T
+        signal *= torch.rand(count, 1, device=device) ** 2 / signal.std(1, keepdim=True)
+        y[start : start + 5000] = (signal + torch.randn_like(signal)).cpu().numpy()
+    del z
+    folder = Path(tempfile.mkdtemp())
+    try:
+        disk = Disk.write(folder / "responses.h5", stories, y[:, :n])
+        record.add("full", "responses written", gigabytes=disk.path.stat().st_size / 1e9)
+        taken, _ = timed(torch.device("cpu"), lambda: disk[0:4096])
+        record.add("full", "4096 voxels read and scaled, one thread", seconds=taken)
+        problem = RidgeProblem(
+            x[:n], stories, x[n:], [TEST_TRS], disk, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS
+        )
+        work = 2.0 * len(ALPHAS) * sum(len(f.held) * len(f.train) for f in problem.folds) * voxels
+        for name in ("dual, halves", "dual, screened"):
+            if record.left < 60:
+                return
+            ours = on(problem, device, **WAYS[name])
+            how = plan_ridge(ours)
+            peak_gb(device)
+            taken, spent = timed(device, lambda ours=ours: scored(ours, y[:, n:]))
+            record.add(
+                "full",
+                f"n {n} p {problem.n_features} V {voxels} {name}, scored",
+                seconds=taken,
+                tflops_of_scoring=work / taken / 1e12,
+                form=how.form,
+                voxels=how.voxels,
+                ahead=how.ahead,
+                peak_gb=peak_gb(device),
+                planned_gb=how.card_bytes / 1e9,
+                **spent,
+            )
+    finally:
+        for file in folder.iterdir():
+            file.unlink()
+    del random
+
+
+def stages(record: Record, device: torch.device, small: bool) -> None:
+    """Where the time of a dual fit goes: kernel, one alpha's operators, one block's scores."""
+    from voxscale.ridge.solver import make_form
+
+    stories, d = ([150] * 5, 96) if small else ([STORY_TRS] * 75, 4096)
+    n, v = sum(stories), 256 if small else 4096
+    x = np.random.default_rng(0).standard_normal((n + TEST_TRS, d), np.float32)
+    y = np.random.default_rng(1).standard_normal((v, n), np.float32)
+    problem = on(
+        RidgeProblem(x[:n], stories, x[n:], [TEST_TRS], y, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS),
+        device,
+    )
+    taken, form = timed(device, lambda: make_form(problem, "dual"))
+    record.add("stages", f"n {n} kernel", seconds=taken)
+    out = [torch.empty(shape, device=device) for shape in form.shapes]
+    for lam in (1e3, 1e3, 1e7):
+        taken, _ = timed(device, lambda lam=lam: form.operators(lam, out))
+        record.add("stages", f"n {n} operators of one alpha", seconds=taken, lam=lam)
+    from voxscale.ridge.forms import correlate
+
+    inputs = form.inputs(torch.as_tensor(y, device=device))
+    fold = inputs.fold(0)
+    taken, _ = timed(device, lambda: correlate(fold, out[0][None]), 3)
+    flops = 2.0 * v * out[0].numel()
+    record.add("stages", f"{v} voxels scored, one alpha, one fold", seconds=taken, tflops=flops / taken / 1e12)
+
+
+TEXT = {
+    "opt-125m": ("OPTConfig", 768, 12, 12, 3072, 50272),
+    "opt-1.3b": ("OPTConfig", 2048, 24, 32, 8192, 50272),
+    "opt-6.7b": ("OPTConfig", 4096, 32, 32, 16384, 50272),
+}
+
+
+def words(n: int) -> list[str]:
+    """Made-up words of one to three syllables."""
+    random = np.random.default_rng(0)
+    parts = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
+    return ["".join(random.choice(parts, random.integers(1, 4))) for _ in range(n)]
+
+
+def text(record: Record, device: torch.device, small: bool) -> None:
+    """Stories through language models of random weights, one after the other as a job does it."""
+    import transformers
+
+    from voxscale.features.language_model import LanguageModel, StoryWords
+    from voxscale.features.extraction import prepare_ahead
+    from voxscale.models.build import train_tokenizer
+
+    n = 300 if small else round(STORY_TRS * TR_S * WORDS_PER_S)
+    stories = [
+        StoryWords(f"story{i}", words(n)[i:], np.arange(n - i) / WORDS_PER_S, np.arange(STORY_TRS) * TR_S + 1)
+        for i in range(2 if small else 6)
+    ]
+    tokenizer = train_tokenizer([" ".join(stories[0].words)], 1040)
+    for name, (kind, width, layers, heads, inner, vocab) in TEXT.items():
+        if record.left < 40:
+            return
+        if small:
+            width, layers, heads, inner, vocab = 64, 2, 4, 128, 1200
+        for dtype in ("float16", "bfloat16") if not small else ("float32",):
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    config = getattr(transformers, kind)(
+                        hidden_size=width,
+                        word_embed_proj_dim=width,
+                        num_hidden_layers=layers,
+                        num_attention_heads=heads,
+                        ffn_dim=inner,
+                        vocab_size=vocab,
+                        architectures=["OPTForCausalLM"],
+                    )
+                    config.save_pretrained(folder)
+                    tokenizer.save_pretrained(folder)
+                    card = {"model": name, "path": folder, "n_layers": layers, "untrained": True, "seed": 0}
+                    settings = {
+                        "unit": "words",
+                        "max_context": 512,
+                        "restart_at": 256,
+                        "token_budget": "auto",
+                        "bits_per_character": True,
+                        "device": str(device),
+                        "dtype": dtype,
+                        "device_map": None,
+                    }
+                    begun = time.perf_counter()
+                    with torch.device(device):  # random numbers of a card come faster
+                        network = LanguageModel(card, settings, None, folder)
+                    loading = time.perf_counter() - begun
+                    network.features(stories[0], network.passage(stories[0]))
+
+                    def run(network: Any = network) -> int:
+                        tokens = 0
+                        for story, passage in prepare_ahead(stories, network.passage):
+                            tokens += int(network.features(story, passage)[1]["n_tokens"])
+                        return tokens
+
+                    taken, tokens = timed(device, run)
+                    passage = network.passage(stories[0])
+                    ahead, _ = timed(device, lambda: network.passage(stories[0]))
+                    passed = sum(len(one.ids) for one in passage.passes) * len(stories)
+                    size = sum(p.numel() for p in network.model.parameters())
+                    record.add(
+                        "text",
+                        f"{name} {dtype}, {len(stories)} stories of {n} words",
+                        seconds_a_story=taken / len(stories),
+                        tokens_per_s=passed / taken,
+                        tflops=2 * size * passed / taken / 1e12,
+                        passage=ahead,
+                        loading=loading,
+                        peak_gb=peak_gb(device),
+                    )
+                    profile(record, "text", lambda: network.features(stories[0], passage))
+            except Exception as error:
+                traceback.print_exc()
+                record.add("text", f"{name} {dtype}", failed=f"{type(error).__name__}: {error}"[:200])
+
+
+def profile(record: Record, part: str, run: Callable[[], Any]) -> None:
+    """The functions in which the host's time goes."""
+    import cProfile
+    import pstats
+
+    watcher = cProfile.Profile()
+    watcher.enable()
+    run()
+    watcher.disable()
+    rows = sorted(pstats.Stats(watcher).stats.items(), key=lambda row: -row[1][2])[:8]
+    for (file, line, name), (calls, _, own, total, _) in rows:
+        print(f"{part:6}   {own:.4f} s own, {total:.4f} in all, {calls} calls, {Path(file).name}:{line} {name}")
+
+
+SPEECH = {
+    "hubert-xlarge": ("HubertConfig", "Wav2Vec2FeatureExtractor", 1280, 48, 16, 5120),
+    "whisper-large": ("WhisperConfig", "WhisperFeatureExtractor", 1280, 32, 20, 5120),
+}
+
+
+def speech(record: Record, device: torch.device, small: bool) -> None:
+    """Sound through speech encoders of random weights, at the default window and stride."""
+    import transformers
+
+    from voxscale.features.speech_encoder import SpeechEncoder
+    from voxscale.features.speech_windows import slide_windows
+
+    seconds = 12 if small else 60
+    sound = np.random.default_rng(0).normal(0, 0.1, seconds * 16000).astype(np.float32)
+    clock = np.arange(seconds / TR_S) * TR_S + 1
+    for name, (kind, extractor, width, layers, heads, inner) in SPEECH.items():
+        states: dict[str, np.ndarray] = {}
+        for dtype in ("float32", "float16", "bfloat16") if not small else ("float32", "bfloat16"):
+            if record.left < 40:
+                return
+            if small:
+                width, layers, heads, inner = 32, 2, 2, 64
+            try:
+                with tempfile.TemporaryDirectory() as folder:
+                    if kind == "HubertConfig":
+                        config = transformers.HubertConfig(
+                            hidden_size=width,
+                            num_hidden_layers=layers,
+                            num_attention_heads=heads,
+                            intermediate_size=inner,
+                            do_stable_layer_norm=True,
+                            feat_extract_norm="layer",
+                            conv_bias=True,
+                        )
+                        made = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+                    else:
+                        config = transformers.WhisperConfig(
+                            d_model=width,
+                            encoder_layers=layers,
+                            encoder_attention_heads=heads,
+                            encoder_ffn_dim=inner,
+                            decoder_layers=1,
+                            decoder_attention_heads=heads,
+                            decoder_ffn_dim=inner,
+                        )
+                        made = transformers.WhisperFeatureExtractor()
+                    config.save_pretrained(folder)
+                    made.save_pretrained(folder)
+                    card = {"model": name, "path": folder, "n_layers": layers, "untrained": True, "seed": 0}
+                    settings = {
+                        "window_s": 4.1 if small else 16.1,
+                        "stride_s": 1.0 if small else 0.1,
+                        "device": str(device),
+                        "dtype": dtype,
+                        "device_map": None,
+                    }
+                    with torch.device(device):
+                        encoder = SpeechEncoder(card, settings, None, folder)
+                    size = sum(p.numel() for p in encoder.model.parameters())
+                    windows = slide_windows(
+                        len(sound), settings["window_s"], settings["stride_s"], encoder.minimum
+                    )
+                    batch = encoder.batch_size()
+
+                    def run(encoder: Any = encoder, windows: Any = windows, batch: int = batch) -> Any:
+                        return encoder.features(sound, windows, clock, batch)
+
+                    taken, found = timed(device, run)
+                    frames = 1500 if kind == "WhisperConfig" else 50 * settings["window_s"]
+                    states[dtype] = np.concatenate([found[k].ravel() for k in found])
+                    off = states[dtype] - states["float32"]
+                    record.add(
+                        "speech",
+                        f"{name} {dtype}, {len(windows.start)} windows",
+                        seconds=taken,
+                        windows_per_s=len(windows.start) / taken,
+                        tflops=2 * size * frames * len(windows.start) / taken / 1e12,
+                        batch=batch,
+                        parameters=size,
+                        off_float32=float(np.linalg.norm(off) / np.linalg.norm(states["float32"])),
+                        peak_gb=peak_gb(device),
+                    )
+            except Exception as error:
+                traceback.print_exc()
+                record.add("speech", f"{name} {dtype}", failed=f"{type(error).__name__}: {error}"[:200])
+
+
+PARTS: dict[str, Callable[[Record, torch.device, bool], None]] = {
+    "rates": rates,
+    "same": same,
+    "fit": size_9000,
+    "stages": stages,
+    "full": size_27000,
+    "text": text,
+    "speech": speech,
+}
+
+
+def parts(names: str) -> Iterator[tuple[str, Callable[[Record, torch.device, bool], None]]]:
+    """The chosen parts, in their order."""
+    for name in names.split(","):
+        yield name, PARTS[name]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600, help="begin no part after so long")
+    parser.add_argument("--parts", default=",".join(PARTS), help="some of %(default)s")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--json", type=Path, help="file for what is found")
+    parser.add_argument("--small", action="store_true", help="tiny sizes, to see that all parts run")
+    given = parser.parse_args(arguments)
+    device, record = torch.device(given.device), Record(given.json, given.seconds)
+    import transformers
+
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    record.add("run", where, torch=torch.__version__, transformers=transformers.__version__)
+    for name, part in parts(given.parts):
+        if record.left <= 0:
+            record.add(name, "left out", seconds_left=record.left)
+            continue
+        begun = time.perf_counter()
+        try:
+            part(record, device, given.small)
+        except Exception as error:
+            traceback.print_exc()
+            record.add(name, "stopped", failed=f"{type(error).__name__}: {error}"[:300])
+        record.add(name, "part done", seconds=time.perf_counter() - begun)
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+if __name__ == "__main__":
+    main()
