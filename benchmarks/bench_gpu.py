@@ -31,7 +31,7 @@ from ridge_rivals import ALPHAS, DELAYS, FOLDS, TEST_TRS, Data, himalaya_on, sim
 
 from voxscale.ridge import RidgeProblem, plan_ridge, solve_ridge, story_folds
 from voxscale.statistics import block_sums, blocks_of, correlations, one_block_later, permutation_p
-from voxscale.timeseries import PooledScale, zscore
+from voxscale.timeseries import join_scaled
 
 STORY_TRS = 360
 TR_S = 2.0
@@ -164,7 +164,9 @@ def same(record: Record, device: torch.device, small: bool) -> None:
             )
 
 
-def one_size(record: Record, part: str, data: Data, n: int, device: torch.device, ways: Sequence[str]) -> None:
+def one_size(
+    record: Record, part: str, data: Data, n: int, device: torch.device, ways: Sequence[str]
+) -> None:
     """Seconds of each way to fit, and of scoring."""
     problem = data.problem(n, 1)
     work = 2.0 * len(ALPHAS) * sum(len(f.held) * len(f.train) for f in problem.folds) * data.voxels
@@ -194,7 +196,9 @@ def size_9000(record: Record, device: torch.device, small: bool) -> None:
     one_size(record, "fit", data, n, device, list(WAYS))
     problem = data.problem(n, 1)
     alpha, _ = fit(on(problem, device))
-    for batch, alphas in ((voxels, len(ALPHAS)), (10_000, 5), (10_000, 1)):
+    for batch, alphas in ((voxels, 1), (10_000, 5), (voxels, len(ALPHAS))):
+        if record.left < 60:
+            return
         try:
             peak_gb(device)
             taken, answer = timed(device, lambda b=batch, a=alphas: himalaya_on(data, n, device, b, a), 1)
@@ -231,8 +235,7 @@ class Disk:
     def __getitem__(self, voxels: slice) -> np.ndarray:
         with h5py.File(self.path) as file:
             parts = [file[f"story{i}"][voxels] for i in range(len(self.stories))]
-        PooledScale.of(parts, 1)
-        return np.concatenate([zscore(part, 1) for part in parts], 1)
+        return join_scaled(parts)[0]
 
 
 def scored(problem: RidgeProblem, observed: np.ndarray) -> dict[str, float]:
@@ -320,7 +323,9 @@ def stages(record: Record, device: torch.device, small: bool) -> None:
     x = np.random.default_rng(0).standard_normal((n + TEST_TRS, d), np.float32)
     y = np.random.default_rng(1).standard_normal((v, n), np.float32)
     problem = on(
-        RidgeProblem(x[:n], stories, x[n:], [TEST_TRS], y, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS),
+        RidgeProblem(
+            x[:n], stories, x[n:], [TEST_TRS], y, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS
+        ),
         device,
     )
     taken, form = timed(device, lambda: make_form(problem, "dual"))
@@ -335,7 +340,9 @@ def stages(record: Record, device: torch.device, small: bool) -> None:
     fold = inputs.fold(0)
     taken, _ = timed(device, lambda: correlate(fold, out[0][None]), 3)
     flops = 2.0 * v * out[0].numel()
-    record.add("stages", f"{v} voxels scored, one alpha, one fold", seconds=taken, tflops=flops / taken / 1e12)
+    record.add(
+        "stages", f"{v} voxels scored, one alpha, one fold", seconds=taken, tflops=flops / taken / 1e12
+    )
 
 
 TEXT = {
@@ -440,7 +447,9 @@ def profile(record: Record, part: str, run: Callable[[], Any]) -> None:
     watcher.disable()
     rows = sorted(pstats.Stats(watcher).stats.items(), key=lambda row: -row[1][2])[:8]
     for (file, line, name), (calls, _, own, total, _) in rows:
-        print(f"{part:6}   {own:.4f} s own, {total:.4f} in all, {calls} calls, {Path(file).name}:{line} {name}")
+        print(
+            f"{part:6}   {own:.4f} s own, {total:.4f} in all, {calls} calls, {Path(file).name}:{line} {name}"
+        )
 
 
 SPEECH = {

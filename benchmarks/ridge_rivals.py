@@ -144,7 +144,9 @@ def himalaya_on(data: Data, n: int, device: torch.device, targets: int, alphas: 
 
     x, x_test = (part.to(device) for part in data.delayed(n))
     backend = "torch_cuda" if device.type == "cuda" else "torch"
-    return _himalaya(data, n, KernelRidgeCV, backend, x, x_test, data.responses(n).to(device), targets, alphas)
+    return _himalaya(
+        data, n, KernelRidgeCV, backend, x, x_test, data.responses(n).to(device), targets, alphas
+    )
 
 
 def _himalaya(

@@ -17,7 +17,7 @@ from voxscale.io import tables
 from voxscale.provenance import collect, hash_config
 from voxscale.ridge import RidgePlan, RidgeProblem, delayed_kernel, find_device, make_folds, plan_ridge
 from voxscale.statistics import skipped_trs
-from voxscale.timeseries import PooledScale, zscore
+from voxscale.timeseries import PooledScale, join_scaled, zscore
 from voxscale.versions import numbers
 
 _MEANS = ("memory_gb", "device")  # settings that do not affect a fit's numbers
@@ -123,10 +123,9 @@ class TrainingResponses:
         self._mean, self._deviation = np.full((2, responses.n_voxels), np.nan)
 
     def __getitem__(self, voxels: slice) -> np.ndarray:
-        parts = [self._responses.read(story, voxels) for story in self._stories]
-        known = PooledScale.of(parts, 1)
+        joined, known = join_scaled([self._responses.read(story, voxels) for story in self._stories])
         self._mean[voxels], self._deviation[voxels] = known.mean, known.deviation
-        return _scaled(parts, 1)
+        return joined
 
     def test(self, stories: Sequence[str], voxels: slice, zscore_test: str) -> np.ndarray:
         """Test responses (v, m) of voxels whose training responses were read before; see `Features.test`."""
