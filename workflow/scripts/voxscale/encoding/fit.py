@@ -16,6 +16,7 @@ from voxscale.encoding.data import CellData, plan_in_memory
 from voxscale.encoding.moments import write_moments
 from voxscale.errors import UserError
 from voxscale.io import add_array, attributes, new_hdf5, open_hdf5, set_attributes, tables
+from voxscale.overlap import finish_behind
 from voxscale.progress import bar
 from voxscale.ridge import Block, RidgeProblem, solve_ridge
 from voxscale.statistics import block_sums, blocks_of, correlations, one_block_later, permutation_p
@@ -55,21 +56,25 @@ def score_blocks(
     found["alpha_edge"] = np.zeros(n_voxels, np.int8)
     found["moments"] = np.full((len(blocks.n), 5, n_voxels), np.nan, np.float32)
     later = np.full(n_voxels, np.nan)
-    with bar(range(n_voxels), name, unit="voxel") as progress:
-        for block in fitted:
-            voxels, predicted = block.voxels, block.test_prediction
-            y = problem.y_train.test(data.test, voxels, settings["zscore_test"])
-            sums = block_sums(predicted, y, blocks)
-            found["moments"][:, :, voxels] = sums
-            for name, kept in subsets.items():
-                found[name][voxels] = correlations(sums[kept], blocks.take(kept))[0]
-            found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
-            found["alpha_edge"][voxels] = block.edge
-            found["p"][voxels] = permutation_p(
-                predicted, y, lengths, *cut, settings["permutations"], settings["seed"]
-            )
-            later[voxels] = one_block_later(predicted, y, lengths, *cut)
-            progress.update(voxels.stop - voxels.start)
+    progress = bar(range(n_voxels), name, unit="voxel")
+
+    def score(block: Block) -> None:
+        voxels, predicted = block.voxels, block.test_prediction
+        y = problem.y_train.test(data.test, voxels, settings["zscore_test"])
+        sums = block_sums(predicted, y, blocks)
+        found["moments"][:, :, voxels] = sums
+        for column, kept in subsets.items():
+            found[column][voxels] = correlations(sums[kept], blocks.take(kept))[0]
+        found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
+        found["alpha_edge"][voxels] = block.edge
+        found["p"][voxels] = permutation_p(
+            predicted, y, lengths, *cut, settings["permutations"], settings["seed"]
+        )
+        later[voxels] = one_block_later(predicted, y, lengths, *cut)
+        progress.update(voxels.stop - voxels.start)
+
+    with progress:
+        finish_behind(fitted, score)
     if np.isfinite(later).any() and np.nanmean(later) > _SLOW:
         print(
             f"WARNING {data.cell['subject']}: predictions and responses vary so slowly that blocks of "

@@ -1,17 +1,16 @@
 """What every extraction shares: stories that the store lacks are made one by one, then all are indexed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from voxscale.features import store
 from voxscale.models import open_config, resolve_device, resolve_dtype
+from voxscale.overlap import finish_behind
 from voxscale.versions import numbers
 
-T, P = TypeVar("T"), TypeVar("P")
 # Story, layer -> (clock TRs, width), and numbers or strings to store with them.
 Made = tuple[str, Mapping[int, np.ndarray], Mapping[str, Any]]
 
@@ -46,17 +45,6 @@ def network_files(
     }
 
 
-def prepare_ahead(items: Sequence[T], prepare: Callable[[T], P]) -> Iterator[tuple[T, P]]:
-    """Yield each item with its preparation; the next one is prepared while the caller uses this one."""
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(prepare, items[0])
-        for item, after in zip(items, [*items[1:], None], strict=True):
-            ready = coming.result()
-            if after is not None:
-                coming = pool.submit(prepare, after)
-            yield item, ready
-
-
 def update_features(
     index: str | Path,
     files: Mapping[str, Path],
@@ -67,7 +55,7 @@ def update_features(
 ) -> None:
     """Write the features of the stories that the store lacks, and the index that links all of them.
 
-    Each story is saved before the next one is made, so that a killed job loses at most one story.
+    Each story is saved while the next one is made, so that a killed job loses at most two stories.
 
     Args:
         index: `results/features/<model>.h5`, written last.
@@ -83,6 +71,10 @@ def update_features(
     if missing:
         # A file that is written again keeps the layers that it had: other studies may link to it.
         every = wanted.union(*(held[story][0] for story in missing))
-        for story, values, noted in make(missing, sorted(every)):
+
+        def save(made: Made) -> None:
+            story, values, noted = made
             store.write_features(files[story], values, {**noted, "story": story}, on_disk)
+
+        finish_behind(make(missing, sorted(every)), save)
     store.write_feature_index(index, files)

@@ -174,7 +174,7 @@ class LanguageModel:
             mix: (m, states) weights; the identity gives the states themselves.
 
         Returns:
-            layer -> (m, width) float32, and the summed surprisal in nats.
+            layer -> (m, width) float32, and the summed surprisal in nats, NaN if a state is not finite.
 
         Raises:
             UserError: out of memory even with one pass at a time.
@@ -188,31 +188,51 @@ class LanguageModel:
                 total += nats
                 part = weights[:, where]
                 reached = np.flatnonzero(part.any(axis=1))  # a TR hears the words of a few seconds only
-                rows, part = torch.from_numpy(reached), torch.from_numpy(part[reached])
+                # To the device once, not with each layer: each copy waits for the device.
+                rows, part = (torch.from_numpy(x).to(self.reader.device) for x in (reached, part[reached]))
                 for layer, values in states.items():
                     if layer not in sums:
                         sums[layer] = values.new_zeros(len(mix), values.shape[1])
                     sums[layer].index_add_(0, rows.to(values.device), part.to(values.device) @ values)
-            return {layer: values.cpu().numpy() for layer, values in sums.items()}, total
+            flat = torch.cat([values.to(self.reader.device).ravel() for values in sums.values()])
+            if not bool(flat.isfinite().all()):
+                total = math.nan
+            ends = np.cumsum([values.numel() for values in sums.values()])[:-1]
+            parts = np.split(flat.cpu().numpy(), ends)
+            return {
+                layer: part.reshape(values.shape)
+                for (layer, values), part in zip(sums.items(), parts, strict=True)
+            }, total
 
         longest = max(len(one.ids) for one in passage.passes)
         refusal = f"one pass of {longest} tokens; set a lower features.text.max_context"
         return self.tokens.run(add, refusal, longest)
 
-    def features(self, story: StoryWords, passage: Passage) -> tuple[dict[int, np.ndarray], dict[str, float]]:
-        """Features of a story on its TR clock.
-
-        Returns:
-            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, if requested,
-            `bits_per_character` of `n_characters` scored ones.
-        """
+    def prepare(self, story: StoryWords) -> tuple[Passage, np.ndarray]:
+        """What needs no model: a story's passes, and the (m, states) weights of their states at its TRs."""
+        passage = self.passage(story)
         with naming(f"story {story.name}"):
             weights = lanczos_weights(story.times, story.clock)  # (m, words)
         owned = np.flatnonzero(passage.owner >= 0)
         mix = np.zeros((len(story.clock), passage.n_states))
         np.add.at(mix.T, passage.owner[owned], weights.T[owned])  # several words may share a state
+        return passage, mix
+
+    def features(
+        self, story: StoryWords, prepared: tuple[Passage, np.ndarray]
+    ) -> tuple[dict[int, np.ndarray], dict[str, float]]:
+        """Features of a story on its TR clock.
+
+        Args:
+            prepared: of the story, by `prepare`.
+
+        Returns:
+            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, if requested,
+            `bits_per_character` of `n_characters` scored ones.
+        """
+        passage, mix = prepared
         layers, nats = self.mixed_states(passage, mix)
-        if not all(np.isfinite([nats, *(values.sum() for values in layers.values())])):
+        if not math.isfinite(nats):
             raise UserError(
                 f"{self.card['model']}: its states or surprisals in story {story.name} are not numbers; "
                 "set features.text.dtype: float32"

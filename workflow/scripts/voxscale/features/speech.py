@@ -12,12 +12,13 @@ import numpy as np
 
 from voxscale.errors import UserError, naming
 from voxscale.features.batch_size import BatchSize
-from voxscale.features.extraction import Made, network_files, prepare_ahead, update_features
+from voxscale.features.extraction import Made, network_files, update_features
 from voxscale.features.sound import read_sound
 from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import SoundWindows, slide_windows
 from voxscale.io import read_json, require, sha256_file, tables
 from voxscale.models import offload_folder
+from voxscale.overlap import prepare_ahead
 
 
 class _StorySound(NamedTuple):

@@ -35,11 +35,13 @@ from voxscale.models import (
     use_blocks,
     why_not_finite,
 )
+from voxscale.overlap import prepare_ahead
 from voxscale.progress import bar
 from voxscale.timeseries import lanczos_weights
 
 _FRAMES = 1024  # about as many as a long window has
-
+# Model input, further arguments, and the mask of frames that hold sound (None: all do).
+_Inputs = tuple[torch.Tensor, dict[str, Any], Any]
 
 # Functions of an encoder that give its output frames for so many input frames.
 _LENGTHS = ("_get_subsampling_output_length", "_get_feat_extract_output_lengths")
@@ -233,7 +235,7 @@ class SpeechEncoder:
         """Fewest samples that give a frame."""
         return max(MINIMUM, self.receptive) if self.takes_waveform else MINIMUM
 
-    def _inputs(self, windows: Sequence[np.ndarray]) -> tuple[torch.Tensor, dict[str, Any], Any]:
+    def _inputs(self, windows: Sequence[np.ndarray]) -> _Inputs:
         """Model input, further arguments, and the frames that hold sound (None: all)."""
         settings: dict[str, Any] = {"sampling_rate": RATE, "return_tensors": "pt"}
         if self.takes_waveform:  # windows of one length: nothing is padded, no mask is needed
@@ -252,7 +254,6 @@ class SpeechEncoder:
         takes_mask = "attention_mask" in inspect.signature(self.model.forward).parameters
         return values, {"attention_mask": mask} if takes_mask else {}, mask
 
-    @torch.inference_mode()
     def __call__(self, windows: Sequence[np.ndarray]) -> np.ndarray:
         """Last valid frame of each window at each layer.
 
@@ -262,11 +263,13 @@ class SpeechEncoder:
         Returns:
             (windows, layers, width) float32.
         """
-        return self._last_frames(*self._inputs(windows))
+        return self._last_frames(*self._inputs(windows)).cpu().numpy()
 
+    @torch.inference_mode()
     def _last_frames(
         self, values: torch.Tensor, arguments: Mapping[str, Any], mask: torch.Tensor | None
-    ) -> np.ndarray:
+    ) -> torch.Tensor:
+        """(windows, layers, width) float32 on the device."""
         output = self._run(values, arguments, self.layers)
         rows, kept = torch.arange(len(values)), []
         for layer in self.layers:
@@ -275,7 +278,7 @@ class SpeechEncoder:
             x = output.last_hidden_state if layer == self.card["n_layers"] else output.hidden_states[layer]
             last = self._last(mask, x.shape[1]).expand(len(x))
             kept.append(x[rows.to(x.device), last.to(x.device)].to(self.device, torch.float32))
-        return torch.stack(kept, 1).cpu().numpy()
+        return torch.stack(kept, 1)
 
     def _run(self, values: torch.Tensor, arguments: Mapping[str, Any], layers: Sequence[int]) -> Any:
         try:
@@ -305,22 +308,29 @@ class SpeechEncoder:
             parts.append(self.model.feature_extractor(part[None].to(self.device, self.dtype))[0])
         return torch.cat(parts, -1)
 
-    def reader(self, samples: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """Function of windows' starts and stops in `samples` that gives their last frames, as a call does."""
+    def cutter(self, samples: np.ndarray) -> Callable[[np.ndarray, np.ndarray], _Inputs]:
+        """Function of windows' starts and stops in `samples` that gives the model's inputs."""
         if not self.shares_front_end:
-            return lambda starts, stops: self([samples[a:b] for a, b in zip(starts, stops, strict=True)])
+            return lambda starts, stops: self._inputs(
+                [samples[a:b] for a, b in zip(starts, stops, strict=True)]
+            )
         if self.normalises:  # as the feature extractor does it to a window
             samples = ((samples - samples.mean()) / np.sqrt(samples.var() + 1e-7)).astype(np.float32)
         story = self.front_end(samples)
 
         @torch.inference_mode()
-        def read(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+        def cut(starts: np.ndarray, stops: np.ndarray) -> _Inputs:
             first = starts // self.hop
             count = (stops - starts - self.receptive) // self.hop + 1
             slices = [story[:, a : a + n] for a, n in zip(first, count, strict=True)]
-            return self._last_frames(torch.stack(slices), {}, None)
+            return torch.stack(slices), {}, None
 
-        return read
+        return cut
+
+    def reader(self, samples: np.ndarray) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+        """Function of windows' starts and stops in `samples` that gives their last frames, as a call does."""
+        cut = self.cutter(samples)
+        return lambda starts, stops: self._last_frames(*cut(starts, stops)).cpu().numpy()
 
     def batch_size(self) -> int:
         """Full windows that pass together.
@@ -335,6 +345,7 @@ class SpeechEncoder:
         )
         return windows_per_batch(each, budget)
 
+    @torch.inference_mode()
     def features(
         self, samples: np.ndarray, windows: SoundWindows, clock: np.ndarray, batch: int, what: str = "windows"
     ) -> dict[int, np.ndarray]:
@@ -349,16 +360,20 @@ class SpeechEncoder:
             layer -> (m, width) float32.
         """
         weights = lanczos_weights(windows.times, clock).astype(np.float32)  # (m, windows)
-        total: np.ndarray | None = None
-        read = self.reader(samples)
+        total: torch.Tensor | None = None
+        cut = self.cutter(samples)
         groups = list(windows.batches(batch, self.chunk_samples is not None))
-        for group in bar(groups, what, unit="batch"):
-            frames = read(windows.start[group], windows.stop[group])  # (batch, layers, width)
+        # The next windows are cut and normalised during a pass, and sums stay on the device to the end.
+        ready = prepare_ahead(groups, lambda group: cut(windows.start[group], windows.stop[group]))
+        for group, inputs in bar(ready, what, len(groups), unit="batch"):
+            frames = self._last_frames(*inputs)  # (batch, layers, width)
             if total is None:
-                total = np.zeros((len(clock), *frames.shape[1:]), np.float32)
+                total = frames.new_zeros(len(clock), *frames.shape[1:])
             rows = np.flatnonzero(weights[:, group].any(axis=1))
-            total[rows] += np.tensordot(weights[np.ix_(rows, group)], frames, axes=1)
+            own = torch.from_numpy(weights[np.ix_(rows, group)]).to(frames.device)
+            total.index_add_(0, torch.from_numpy(rows).to(frames.device), torch.tensordot(own, frames, 1))
         assert total is not None  # there is always a window
-        if not np.isfinite(total).all():
+        sums = total.cpu().numpy()
+        if not np.isfinite(sums).all():
             raise UserError(f"{self.card['model']}: {why_not_finite(self.dtype, 'speech')}")
-        return {layer: total[:, i] for i, layer in enumerate(self.layers)}
+        return {layer: sums[:, i] for i, layer in enumerate(self.layers)}

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from voxscale.features.extraction import Made, network_files, prepare_ahead, update_features
+from voxscale.features.extraction import Made, network_files, update_features
 from voxscale.features.language_model import LanguageModel, StoryWords
 from voxscale.io import read_json, tables
 from voxscale.models import offload_folder
+from voxscale.overlap import prepare_ahead
 from voxscale.progress import bar
 
 
@@ -76,9 +77,9 @@ def extract_text(
         with offload_folder(folder) as offload:
             model = LanguageModel(card, settings, kept, offload, folder)
             common = {"model": card["model"], "dtype": str(model.model.dtype).removeprefix("torch.")}
-            ready = prepare_ahead([heard[name] for name in missing], model.passage)
-            for story, passage in bar(ready, f"{card['model']} stories", len(missing), unit="story"):
-                values, numbers = model.features(story, passage)
+            ready = prepare_ahead([heard[name] for name in missing], model.prepare)
+            for story, prepared in bar(ready, f"{card['model']} stories", len(missing), unit="story"):
+                values, numbers = model.features(story, prepared)
                 yield story.name, values, {**common, **numbers}
 
     update_features(

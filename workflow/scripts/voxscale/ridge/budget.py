@@ -238,16 +238,13 @@ def make_plan(
         for keep, ahead in itertools.product(
             (True, False) if alphas < s.alphas else (False,), AHEAD if on_card else (1,)
         ):
-            if on_card:
-                need = host_bytes(s, voxels, ahead, keep)
-            else:
-                need = fit_bytes(*sizes, keep, item, centred)
+            need = host_bytes(s, voxels, ahead, keep) if on_card else fit_bytes(*sizes, keep, item, centred)
             if need <= memory_gb * 1e9:
                 return RidgePlan(chosen, alphas, min(voxels, s.voxels), screened, keep, need, card, ahead)
     if card > card_gb * 1e9:
         raise ValueError(
-            f"a GPU with {card_gb:.1f} GB left is too small for {s.n} training TRs, {s.p} delayed features and "
-            f"{s.voxels} voxels, which take at least {card / 1e9:.1f}; use a larger one, or device: cpu"
+            f"a GPU with {card_gb:.1f} GB left is too small for {s.n} training TRs, {s.p} delayed features "
+            f"and {s.voxels} voxels, which take at least {card / 1e9:.1f}; use a larger one, or device: cpu"
         )
     raise ValueError(
         f"{memory_gb:.1f} GB are too few for {s.n} training TRs, {s.p} delayed features and {s.voxels} "

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import torch
 
-LEAF = 2048  # rows that are factorised directly
+LEAF = 1024  # rows that are factorised directly
 # Compute capabilities of cards whose float64 is at least half as fast as their float32. Others have 1/32 or
 # 1/64 of it. Source: CUDA C++ Programming Guide, arithmetic throughput.
 FAST_FLOAT64 = {(6, 0), (7, 0), (8, 0), (9, 0), (10, 0)}
@@ -48,24 +48,26 @@ def halves_product(left: torch.Tensor, right: torch.Tensor, out: torch.Tensor | 
     return torch.mm(left.to(torch.float32), right.to(torch.float32).T, out=out)
 
 
-def invert(a: torch.Tensor) -> None:
+def invert(a: torch.Tensor) -> torch.Tensor:
     """Put the inverse of a symmetric positive matrix (n, n) in its place, by halves of it.
 
-    Needs n²/4 numbers besides.
+    Needs n²/4 numbers besides. Nothing waits for the card.
 
-    Raises:
-        torch.linalg.LinAlgError: it is not positive.
+    Returns:
+        a number above 0 where the matrix is not positive, and its inverse of no use.
     """
     n = len(a)
     if n <= LEAF:
-        a.copy_(torch.cholesky_inverse(torch.linalg.cholesky(a)))
-        return
+        factor, failed = torch.linalg.cholesky_ex(a)
+        a.copy_(torch.cholesky_inverse(factor))
+        return failed
     k = n // 2
     first, corner, last = a[:k, :k], a[k:, :k], a[k:, k:]
-    invert(first)
+    failed = invert(first)
     mixed = corner @ first  # (n - k, k)
     last.addmm_(mixed, corner.T, alpha=-1)
-    invert(last)
+    failed = failed + invert(last)
     torch.addmm(corner, last, mixed, beta=0, alpha=-1, out=corner)
     first.addmm_(mixed.T, corner, alpha=-1)
     a[:k, k:] = corner.T
+    return failed

@@ -30,26 +30,23 @@ def largest_eigenvalue(k: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(v))
 
 
-def inverse_of(a: torch.Tensor) -> torch.Tensor:
-    """Inverse of a symmetric positive matrix, which is overwritten.
-
-    Raises:
-        torch.linalg.LinAlgError: it is not positive.
-    """
+def inverse_of(a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inverse of a symmetric positive matrix, in its place, and a number above 0 if it is not positive."""
     if a.is_cuda:
-        invert(a)
-        return a
-    return torch.cholesky_inverse(torch.linalg.cholesky(a))
+        failed = invert(a)
+        return a, failed
+    factor, failed = torch.linalg.cholesky_ex(a)
+    return torch.cholesky_inverse(factor, out=a), failed
 
 
 def inverse(k: torch.Tensor, lam: float, dtype: torch.dtype) -> torch.Tensor:
     """(K + λI)⁻¹ in `dtype`."""
     c = k.to(dtype, copy=True)
     c.diagonal().add_(lam)
-    try:
-        return inverse_of(c)
-    except torch.linalg.LinAlgError:
-        del c
+    c, failed = inverse_of(c)
+    if int(failed) == 0:
+        return c
+    del c
     # λ below the rounding of K: its negative eigenvalues are rounding too.
     values, vectors = torch.linalg.eigh(k.to(torch.float64))
     return ((vectors / (values.clamp_min(0) + lam)) @ vectors.T).to(dtype)
@@ -89,7 +86,7 @@ class Dual:
         g = inverse(self.k, lam, torch.float32 if lam >= self.single_from else torch.float64)
         for train, held, target in zip(self.train, self.held, out, strict=True):
             rows = g.index_select(0, held.index)  # (h, n)
-            p = inverse_of(held.of(rows))  # (h, h)
+            p, _ = inverse_of(held.of(rows))  # (h, h); positive, being part of a positive matrix
             if self.centred:
                 p -= p.mean(0)
             torch.mm(p.neg_().to(self.dtype), train.of(rows).to(self.dtype), out=target)

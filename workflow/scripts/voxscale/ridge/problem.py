@@ -52,7 +52,7 @@ class RidgeProblem:
         screen: score all alphas cheaply and certify the close ones in `precision`; `auto`: where it pays;
             `float32`: with no lower precision than that.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, ...
-        memory_gb: what the fit may use of the host, in 10⁹ bytes. A GPU's memory is used as far as it is free.
+        memory_gb: what the fit may use of the host, in 10⁹ bytes. Of a GPU's memory it may use what is free.
         kernel: (N, N) delayed kernel of a larger training set; `kernel_rows` are the rows of this one in it,
             which are whole stories.
     """
