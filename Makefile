@@ -62,6 +62,10 @@ bench-features: install ## compare extraction with other implementations, into d
 bench-ridge: install ## compare the ridge solver with others, into docs/benchmarks.md: up to 40 minutes
 	$(BIN)/python benchmarks/bench_ridge.py
 
+bench-gpu: install ## time fits and features on this machine's GPU, ten minutes; prints, and writes results/bench-gpu.json
+	mkdir -p results
+	$(BIN)/python benchmarks/bench_gpu.py --json results/bench-gpu.json
+
 bench-stacking: install ## time a subject's stacking and a fit's permutations, into docs/benchmarks.md
 	$(BIN)/python benchmarks/bench_stacking.py
 
@@ -94,4 +98,4 @@ lint: install ## check format and style, changing nothing
 dry-run: install ## list what the demo would run
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install pycortex demo test test-flatmaps test-slurm smollm2 real bench-features bench-ridge bench-stacking validate plan models status prune format lint dry-run
+.PHONY: help install pycortex demo test test-flatmaps test-slurm smollm2 real bench-features bench-ridge bench-gpu bench-stacking validate plan models status prune format lint dry-run

@@ -40,13 +40,16 @@ def _shape(sizes: Sizes, **wildcards: str) -> tuple[Sizes, int, str, int, int]:
 
 
 @functools.cache
-def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> Need:
+def _price(
+    sizes: Sizes, width: int, subject: str, n_train: int, draws: int, device: str | None = None
+) -> Need:
+    encoding = sizes.study.config["encoding"]
     return resources.fit(
         sizes.longest(subject, n_train),
         sizes.test_trs(subject),
         width,
         sizes.voxels(subject),
-        sizes.study.config["encoding"],
+        encoding | {"device": device or encoding["device"]},
         draws,
         sizes.train_trs(subject),
         sizes.study.config["scoring"]["block_trs"],
@@ -56,6 +59,11 @@ def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> 
 
 def _fitting(sizes: Sizes, **wildcards: str) -> Need:
     return _price(*_shape(sizes, **wildcards))
+
+
+def price_on(sizes: Sizes, device: str, **wildcards: str) -> Need:
+    """What the fit of a cell would take with another `encoding.device`."""
+    return _price(*_shape(sizes, **wildcards), device)
 
 
 def _one_draw(sizes: Sizes, **wildcards: str) -> Need:
@@ -110,6 +118,8 @@ def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Ne
 @functools.cache
 def _threads(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> int:
     """The same number as in `need`, but without the solver's plan, which needs torch."""
+    if resources.fits_on_card(sizes.study.config["encoding"]):
+        return resources.CARD_THREADS
     flops = resources.cell_flops(
         sizes.train_trs(subject, n_train),
         sizes.test_trs(subject),
@@ -132,7 +142,7 @@ def _threads_of_one_draw(sizes: Sizes, **wildcards: str) -> int:
 
 def _on_gpu(study: Study) -> bool:
     """Fits take a GPU only where the config names it as their device."""
-    return study.config["encoding"]["device"].startswith("cuda")
+    return resources.fits_on_card(study.config["encoding"])
 
 
 def _cell(study: Study, w: Wildcards) -> dict[str, Any]:

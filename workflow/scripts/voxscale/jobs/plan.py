@@ -7,6 +7,7 @@ Everything follows from the config and the existing files, without Snakemake's g
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voxscale.jobs.fits import price_on
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
 from voxscale.jobs.resources import Need
@@ -36,6 +37,7 @@ class Row:
         outdated: jobs whose output exists but is out of date; they are not done.
         seconds: time of all jobs not yet done, one after the other.
         short: jobs not yet done of which SLURM's overhead takes a large share.
+        on_cpus, on_cards: core-hours, or GPU-hours, that the fits not yet done take the one way or the other.
     """
 
     rule: str
@@ -49,6 +51,8 @@ class Row:
     disk_mb: float = 0.0
     seconds: float = 0.0
     short: int = 0
+    on_cpus: float = 0.0
+    on_cards: float = 0.0
 
     def add(self, need: Need, done: bool, outdated: bool = False) -> None:
         self.jobs += 1
@@ -74,6 +78,10 @@ def plan_rows(jobs: Jobs) -> list[Row]:
         outdated = settings.differ(job, there)
         row = rows.setdefault(job.rule, Row(job.rule))
         row.add(jobs.need(job), there and not outdated, outdated)
+        if job.rule == "fit_encoding" and not (there and not outdated):
+            cpu, card = (price_on(jobs.sizes, device, **job.wildcards) for device in ("cpu", "cuda"))
+            row.on_cpus += cpu.threads * cpu.seconds / 3600
+            row.on_cards += card.seconds / 3600
     return list(rows.values())
 
 
@@ -118,7 +126,9 @@ def describe_plan(rows: Sequence[Row], study: Study) -> str:
         lines += [
             f"A fit takes {duration(mean)} on average; "
             f"SLURM's own time is {_overhead_share(mean):.1%} of it, "
-            f"and more than {LARGE_SHARE:.0%} in {fits.short} of {fits.jobs - fits.done} fits."
+            f"and more than {LARGE_SHARE:.0%} in {fits.short} of {fits.jobs - fits.done} fits.",
+            f"All fits take {hours(fits.on_cpus)} core-hours with encoding.device: cpu, or "
+            f"{hours(fits.on_cards)} GPU-hours with cuda, at the speed of an H200.",
         ]
     if study.config["features"]["device"] == "auto" and study.models_of("language", "speech"):
         where = "GPUs" if study.gpu else "CPUs, since this machine has no GPU"

@@ -26,6 +26,8 @@ START_S = 15.0  # s: start-ups, imports from a shared disk
 CPU_FLOPS = 30e9  # flops per second and core, single precision, in matrix products
 GPU_FLOPS = 4e13  # of one GPU in half precision, as forward passes reach it
 GPU_FLOPS_SINGLE = 1e13  # the same in single precision
+CARD_THREADS = 4  # of a fit on a GPU: they read and scale responses ahead of it
+CARD_SLOWER = 1.9  # a whole fit on an H200 over the arithmetic alone (33 s over 18 s, docs/benchmarks.md)
 DISK_BYTES = 1e8  # bytes per second of a shared disk
 WORDS_PER_S = 3.2  # fast speech
 TOKENS_PER_WORD = 1.5
@@ -212,25 +214,28 @@ def fit(
     Raises:
         UserError: `encoding.memory_gb` is too little for this cell.
     """
-    train = sum(lengths)
+    train, on_card = sum(lengths), fits_on_card(encoding)
     flops = cell_flops(train, test, width, voxels, encoding, n_draws, permutations)
-    threads = worth_threads(flops)
+    threads = CARD_THREADS if on_card else worth_threads(flops)
     blocks = math.ceil(test / block_trs)
     own = voxels * (64.0 + 40 * blocks)  # scores and moments of all voxels
     shared = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
-    try:
-        bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, shared)
-    except UserError:
-        if not shared:
-            raise
-        # A kernel shared between draws is left out if it does not fit.
-        bound = own + fit_bytes(lengths, test, width, voxels, encoding, own)
+    if on_card:  # the fit plans its blocks of responses so that they fit into `memory_gb`
+        bound = 1e9 * encoding["memory_gb"]
+        work = threads * n_draws * card_seconds(lengths, test, width, voxels, encoding)
+    else:
+        work = flops / CPU_FLOPS
+        try:
+            bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, shared)
+        except UserError:
+            if not shared:
+                raise
+            # A kernel shared between draws is left out if it does not fit.
+            bound = own + fit_bytes(lengths, test, width, voxels, encoding, own)
     stored = n_draws * voxels * (45.0 + 20 * blocks)
     read = 4.0 * (train + test) * (voxels + width)
-    time = START_S + flops / (CPU_FLOPS * threads) + (read + 2 * stored) / DISK_BYTES
-    gpus = int(encoding["device"].startswith("cuda"))
-    memory = (bound + 90.0 * n_draws * voxels) / MB + (CUDA if gpus else 0)
-    return Need(memory, time, threads, gpus, stored / MB)
+    time = START_S + work / threads + (read + 2 * stored) / DISK_BYTES
+    return Need((bound + 90.0 * n_draws * voxels) / MB, time, threads, int(on_card), stored / MB)
 
 
 def fit_bytes(
@@ -253,11 +258,45 @@ def fit_bytes(
     """
     import torch
 
-    from voxscale.ridge import RidgeSizes, make_folds, make_plan
+    from voxscale.ridge import make_plan
+
+    sizes = _sizes(lengths, test, width, voxels, encoding, union)
+    memory_gb = encoding["memory_gb"] - own / 1e9
+    how = memory_gb, encoding["form"], encoding["screen"], encoding["precision"], torch.device("cpu")
+    with naming("config key encoding.memory_gb"):
+        return max(
+            make_plan(sizes, *how, low=low).bytes for low in (torch.int8, torch.bfloat16, torch.float32)
+        )
+
+
+def fits_on_card(encoding: Mapping[str, Any]) -> bool:
+    """Whether fits ask for a GPU: where the config names it as their device."""
+    return encoding["device"].startswith("cuda")
+
+
+def card_seconds(
+    lengths: Sequence[int], test: int, width: int, voxels: int, encoding: Mapping[str, Any]
+) -> float:
+    """Seconds of one fit on a GPU as fast as an H200, its responses in the page cache."""
+    from voxscale.ridge import seconds_on_card
+
+    sizes = _sizes(lengths, test, width, voxels, encoding)
+    return CARD_SLOWER * min(seconds_on_card(form, sizes, True) for form in ("dual", "primal"))
+
+
+def _sizes(
+    lengths: Sequence[int],
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    union: int = 0,
+) -> Any:
+    from voxscale.ridge import RidgeSizes, make_folds
 
     with naming("config key encoding.folds"):
         folds = make_folds(lengths, encoding["folds"], 0)
-    sizes = RidgeSizes(
+    return RidgeSizes(
         n=sum(lengths),
         d=width,
         delays=len(encoding["delays"]),
@@ -267,9 +306,3 @@ def fit_bytes(
         folds=tuple((len(fold.held), len(fold.train)) for fold in folds),
         union=union,
     )
-    memory_gb = encoding["memory_gb"] - own / 1e9
-    how = memory_gb, encoding["form"], encoding["screen"], encoding["precision"], torch.device("cpu")
-    with naming("config key encoding.memory_gb"):
-        return max(
-            make_plan(sizes, *how, low=low).bytes for low in (torch.int8, torch.bfloat16, torch.float32)
-        )

@@ -6,6 +6,7 @@ from .budget import RidgePlan as RidgePlan
 from .budget import RidgeSizes as RidgeSizes
 from .budget import fit_bytes as fit_bytes
 from .budget import make_plan as make_plan
+from .budget import seconds_on_card as seconds_on_card
 from .estimators import BandedRidgeCV as BandedRidgeCV
 from .estimators import VoxelwiseRidgeCV as VoxelwiseRidgeCV
 from .folds import chunk_folds as chunk_folds
