@@ -11,7 +11,7 @@ HOME = Path(__file__).parents[2]
 LIBRARY = HOME / "workflow/scripts/voxscale"
 # From low to high: a room imports only rooms that stand before it.
 ORDER = (
-    *("errors", "versions", "progress", "provenance", "script"),
+    *("errors", "overlap", "versions", "progress", "provenance", "script"),
     *("timeseries", "io", "cortex", "ridge", "statistics"),
     *("dataset", "models", "features", "encoding", "scores", "stacking", "laws", "figures", "report"),
     *("phantom", "cluster", "study", "jobs"),

@@ -1,5 +1,7 @@
 """The plan of a study: its sums, and what is done."""
 
+import re
+
 import pytest
 import yaml
 from workflow.runs import HOME, tiny_config
@@ -76,6 +78,12 @@ def test_the_published_dataset_is_priced_without_its_files(home):
     )
     text = plan.describe_plan(list(rows.values()), jobs.study)
     assert "Features are priced on GPUs (features.device: auto)." in text
+    fits = rows["fit_encoding"]
+    assert 0 < 20 * fits.on_cards < fits.on_cpus == pytest.approx(fits.core_hours, rel=0.05)
+    said = re.search(r"All fits take ([\d,.]+) core-hours with .* or ([\d,.]+) GPU-hours with cuda", text)
+    assert [float(number.replace(",", "")) for number in said.groups()] == pytest.approx(
+        [fits.on_cpus, fits.on_cards], rel=0.05
+    )
     here = load_jobs(study(home, PUBLISHED), home, HOME / "profiles/default")
     rows = plan.plan_rows(here)
     assert not any(row.gpu_hours for row in rows)

@@ -130,6 +130,20 @@ def test_fits_ask_for_a_gpu_only_where_it_is_named():
     assert {device: need.gpus for device, need in on.items()} == DEVICES
 
 
+def test_a_fit_on_a_gpu_is_priced_at_its_speed_and_asks_the_host_for_its_own_memory():
+    encoding = ENCODING | {"memory_gb": 16, "device": "cuda"}  # of which a fit on CPUs needs 40
+    cell = [360] * 75, 300, 4096, 95_000
+    card = resources.fit(*cell, encoding)
+    cores, gpus = resources.fit_hours(*cell, encoding, 1, 1000)
+    assert card.gpus == 1
+    assert 50 * gpus < cores
+    assert gpus == pytest.approx(card.seconds / 3600, rel=0.05)
+    # 33 s were measured with responses in the page cache; here they come from a disk.
+    read = 4.0 * (27_000 + 300) * (95_000 + 4096) / resources.DISK_BYTES
+    assert card.seconds - read - resources.START_S == pytest.approx(33, rel=0.25)
+    assert card.memory_mb == pytest.approx(16_000 + 90e-6 * 95_000, rel=0.01)
+
+
 def test_a_model_larger_than_a_gpu_is_spread_over_several():
     settings = {"device": "auto", "on_disk": "float16", "dtype": "auto", "bits_per_character": True}
     needs = {

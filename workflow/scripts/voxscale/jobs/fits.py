@@ -40,16 +40,13 @@ def _shape(sizes: Sizes, **wildcards: str) -> tuple[Sizes, int, str, int, int]:
 
 
 @functools.cache
-def _price(
-    sizes: Sizes, width: int, subject: str, n_train: int, draws: int, device: str | None = None
-) -> Need:
-    encoding = sizes.study.config["encoding"]
+def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> Need:
     return resources.fit(
         sizes.longest(subject, n_train),
         sizes.test_trs(subject),
         width,
         sizes.voxels(subject),
-        encoding | {"device": device or encoding["device"]},
+        sizes.study.config["encoding"],
         draws,
         sizes.train_trs(subject),
         sizes.study.config["scoring"]["block_trs"],
@@ -61,9 +58,22 @@ def _fitting(sizes: Sizes, **wildcards: str) -> Need:
     return _price(*_shape(sizes, **wildcards))
 
 
-def price_on(sizes: Sizes, device: str, **wildcards: str) -> Need:
-    """What the fit of a cell would take with another `encoding.device`."""
-    return _price(*_shape(sizes, **wildcards), device)
+@functools.cache
+def _both_ways(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> tuple[float, float]:
+    return resources.fit_hours(
+        sizes.longest(subject, n_train),
+        sizes.test_trs(subject),
+        width,
+        sizes.voxels(subject),
+        sizes.study.config["encoding"],
+        draws,
+        sizes.study.config["scoring"]["permutations"],
+    )
+
+
+def both_ways(sizes: Sizes, **wildcards: str) -> tuple[float, float]:
+    """Core-hours of a cell's fit on CPUs, and its GPU-hours on a GPU."""
+    return _both_ways(*_shape(sizes, **wildcards))
 
 
 def _one_draw(sizes: Sizes, **wildcards: str) -> Need:

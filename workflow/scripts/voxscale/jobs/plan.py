@@ -7,7 +7,7 @@ Everything follows from the config and the existing files, without Snakemake's g
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voxscale.jobs.fits import price_on
+from voxscale.jobs.fits import both_ways
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
 from voxscale.jobs.resources import Need
@@ -79,9 +79,8 @@ def plan_rows(jobs: Jobs) -> list[Row]:
         row = rows.setdefault(job.rule, Row(job.rule))
         row.add(jobs.need(job), there and not outdated, outdated)
         if job.rule == "fit_encoding" and not (there and not outdated):
-            cpu, card = (price_on(jobs.sizes, device, **job.wildcards) for device in ("cpu", "cuda"))
-            row.on_cpus += cpu.threads * cpu.seconds / 3600
-            row.on_cards += card.seconds / 3600
+            cpu, card = both_ways(jobs.sizes, **job.wildcards)
+            row.on_cpus, row.on_cards = row.on_cpus + cpu, row.on_cards + card
     return list(rows.values())
 
 

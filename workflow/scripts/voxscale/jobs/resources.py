@@ -274,6 +274,23 @@ def fits_on_card(encoding: Mapping[str, Any]) -> bool:
     return encoding["device"].startswith("cuda")
 
 
+def fit_hours(
+    lengths: Sequence[int],
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    n_draws: int,
+    permutations: int,
+) -> tuple[float, float]:
+    """Core-hours of one cell on CPUs, and its GPU-hours on a GPU; arguments as for `fit`."""
+    read = START_S + 4.0 * (sum(lengths) + test) * (voxels + width) / DISK_BYTES
+    cores = cell_flops(sum(lengths), test, width, voxels, encoding, n_draws, permutations) / CPU_FLOPS
+    return (cores + read) / 3600, (
+        n_draws * card_seconds(lengths, test, width, voxels, encoding) + read
+    ) / 3600
+
+
 def card_seconds(
     lengths: Sequence[int], test: int, width: int, voxels: int, encoding: Mapping[str, Any]
 ) -> float:
