@@ -237,9 +237,13 @@ class CellData:
             return
         problem = self.problem(max(draws, key=lambda draw: sum(self.lengths(self.stories(draw)))))
         how = plan_in_memory(problem)
-        room = self.settings["memory_gb"] - how.bytes / 1e9
-        if how.form == "dual" and 8 * n * (n + len(problem.x_train)) / 1e9 < room:
-            x = torch.as_tensor(self.features.training(union), device=find_device(self.settings["device"]))
+        device = find_device(self.settings["device"])
+        if how.card_bytes:
+            room = torch.cuda.mem_get_info(device)[0] - how.card_bytes
+        else:
+            room = 1e9 * self.settings["memory_gb"] - how.bytes
+        if how.form == "dual" and 8 * n * (n + len(problem.x_train)) < room:
+            x = torch.as_tensor(self.features.training(union), device=device)
             self.kernel = union, delayed_kernel(x, self.lengths(union), self.settings["delays"])
 
     def key(self, draw: int) -> str:
