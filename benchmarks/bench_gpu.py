@@ -8,12 +8,9 @@ says why, and the next one begins.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,64 +23,16 @@ import torch
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
+from gpu_features import speech, text
+from gpu_record import Record, attempt, peak_gb, timed
 from ridge_rivals import ALPHAS, DELAYS, FOLDS, TEST_TRS, Data, himalaya_on, simulate
 
-from voxscale.overlap import finish_behind, prepare_ahead
+from voxscale.overlap import finish_behind
 from voxscale.ridge import RidgeProblem, plan_ridge, solve_ridge, story_folds
 from voxscale.statistics import block_sums, blocks_of, correlations, one_block_later, permutation_p
 from voxscale.timeseries import join_scaled
 
 STORY_TRS = 360
-TR_S = 2.0
-WORDS_PER_S = 2.5
-
-
-class Record:
-    """Lines of a run, printed and kept as JSON."""
-
-    def __init__(self, path: Path | None, seconds: float) -> None:
-        self.path, self.lines = path, []
-        self.end = time.monotonic() + seconds
-
-    @property
-    def left(self) -> float:
-        """Seconds that are left to the run."""
-        return self.end - time.monotonic()
-
-    def add(self, part: str, what: str, **numbers: Any) -> None:
-        """One line: what was run, and what was found."""
-        self.lines.append({"part": part, "what": what, **numbers})
-        shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
-        print(f"{part:6} {what}: {shown}", flush=True)
-        if self.path:
-            self.path.write_text(json.dumps(self.lines, indent=1))
-
-
-def wait(device: torch.device) -> None:
-    """Until the device has done all its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def timed(device: torch.device, run: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """Median seconds of some runs, and what the last one gave."""
-    seconds, found = [], None
-    for _ in range(repeats):
-        wait(device)
-        start = time.perf_counter()
-        found = run()
-        wait(device)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), found
-
-
-def peak_gb(device: torch.device) -> float:
-    """Largest memory of the card since the last call."""
-    if device.type != "cuda":
-        return 0.0
-    found = torch.cuda.max_memory_allocated(device) / 1e9
-    torch.cuda.reset_peak_memory_stats(device)
-    return found
 
 
 def rates(record: Record, device: torch.device, small: bool) -> None:
@@ -263,7 +212,6 @@ def size_27000(record: Record, device: torch.device, small: bool) -> None:
     """The largest cell of the published study, end to end: responses in the page cache."""
     stories, d, voxels = ([150] * 5, 96, 500) if small else ([STORY_TRS] * 75, 4096, 95_000)
     n = sum(stories)
-    random = np.random.default_rng(0)
     # Made on the device: features with a falling spectrum, responses that follow some of them.
     torch.manual_seed(0)
     z = torch.randn(n + TEST_TRS, d, device=device)
@@ -310,7 +258,6 @@ def size_27000(record: Record, device: torch.device, small: bool) -> None:
     finally:
         for file in folder.iterdir():
             file.unlink()
-    del random
 
 
 def stages(record: Record, device: torch.device, small: bool) -> None:
@@ -342,209 +289,6 @@ def stages(record: Record, device: torch.device, small: bool) -> None:
     record.add(
         "stages", f"{v} voxels scored, one alpha, one fold", seconds=taken, tflops=flops / taken / 1e12
     )
-
-
-TEXT = {  # width, layers, heads, width of the MLP
-    "opt-125m": (768, 12, 12, 3072),
-    "opt-1.3b": (2048, 24, 32, 8192),
-    "opt-6.7b": (4096, 32, 32, 16384),
-}
-VOCABULARY = 50272
-
-
-def words(n: int) -> list[str]:
-    """Made-up words of one to three syllables."""
-    random = np.random.default_rng(0)
-    parts = [a + b for a in "bdfgklmnprst" for b in "aeiou"]
-    return ["".join(random.choice(parts, random.integers(1, 4))) for _ in range(n)]
-
-
-def untrained(name: str, folder: str, n_layers: int) -> dict[str, Any]:
-    """Card of a model of random weights, which needs no file of weights."""
-    return {"model": name, "path": folder, "n_layers": n_layers, "untrained": True, "seed": 0}
-
-
-def run_stories(network: Any, stories: Sequence[Any], folder: str) -> None:
-    """As a job does it: the next story prepared, the last one written, during a story's passes."""
-    from voxscale.features.store import write_features
-
-    ready = prepare_ahead(stories, network.prepare)
-    made = (network.features(story, prepared)[0] for story, prepared in ready)
-    finish_behind(made, lambda layers: write_features(Path(folder) / "story.h5", layers, {}))
-
-
-def one_text(record: Record, device: torch.device, name: str, dtype: str, small: bool) -> None:
-    """One language model in one dtype."""
-    import transformers
-
-    from voxscale.features.language_model import LanguageModel, StoryWords
-    from voxscale.models.build import train_tokenizer
-
-    n = 300 if small else round(STORY_TRS * TR_S * WORDS_PER_S)
-    clock = np.arange(STORY_TRS) * TR_S + 1
-    stories = [
-        StoryWords(f"story{i}", words(n)[i:], np.arange(n - i) / WORDS_PER_S, clock)
-        for i in range(2 if small else 6)
-    ]
-    width, layers, heads, inner = (64, 2, 4, 128) if small else TEXT[name]
-    with tempfile.TemporaryDirectory() as folder:
-        transformers.OPTConfig(
-            hidden_size=width,
-            word_embed_proj_dim=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            ffn_dim=inner,
-            vocab_size=VOCABULARY,
-            architectures=["OPTForCausalLM"],
-        ).save_pretrained(folder)
-        train_tokenizer([" ".join(stories[0].words)], 1040).save_pretrained(folder)
-        settings = {
-            "unit": "words",
-            "max_context": 512,
-            "restart_at": 256,
-            "token_budget": "auto",
-            "bits_per_character": True,
-            "device": str(device),
-            "dtype": dtype,
-            "device_map": None,
-        }
-        with torch.device(device):  # a card draws random weights faster
-            network = LanguageModel(untrained(name, folder, layers), settings, None, folder)
-        run_stories(network, stories[:1], folder)
-        peak_gb(device)
-        taken, _ = timed(device, lambda: run_stories(network, stories, folder))
-        preparing, prepared = timed(device, lambda: network.prepare(stories[0]))
-        passing, _ = timed(device, lambda: network.features(stories[0], prepared))
-        tokens = sum(len(one.ids) for one in prepared[0].passes) * len(stories)
-        size = sum(p.numel() for p in network.model.parameters())
-        record.add(
-            "text",
-            f"{name} {dtype}, {len(stories)} stories of {n} words",
-            seconds_a_story=taken / len(stories),
-            tokens_per_s=tokens / taken,
-            tflops=2 * size * tokens / taken / 1e12,
-            preparing=preparing,
-            passing=passing,
-            peak_gb=peak_gb(device),
-        )
-
-
-def text(record: Record, device: torch.device, small: bool) -> None:
-    """Stories through language models of random weights."""
-    for name in TEXT:
-        for dtype in ("float32",) if small else ("float16", "bfloat16"):
-            attempt(
-                record,
-                "text",
-                f"{name} {dtype}",
-                lambda n=name, d=dtype: one_text(record, device, n, d, small),
-            )
-
-
-SPEECH = {"hubert-xlarge": (1280, 48, 16, 5120), "whisper-large": (1280, 32, 20, 5120)}
-
-
-def save_speech(name: str, folder: str, width: int, layers: int, heads: int, inner: int) -> None:
-    """Configuration and feature extractor of a speech encoder."""
-    import transformers
-
-    if name.startswith("hubert"):
-        transformers.HubertConfig(
-            hidden_size=width,
-            num_hidden_layers=layers,
-            num_attention_heads=heads,
-            intermediate_size=inner,
-            do_stable_layer_norm=True,
-            feat_extract_norm="layer",
-            conv_bias=True,
-        ).save_pretrained(folder)
-        transformers.Wav2Vec2FeatureExtractor(do_normalize=True).save_pretrained(folder)
-        return
-    transformers.WhisperConfig(
-        d_model=width,
-        encoder_layers=layers,
-        encoder_attention_heads=heads,
-        encoder_ffn_dim=inner,
-        decoder_layers=1,
-        decoder_attention_heads=heads,
-        decoder_ffn_dim=inner,
-    ).save_pretrained(folder)
-    transformers.WhisperFeatureExtractor().save_pretrained(folder)
-
-
-def one_speech(
-    record: Record, device: torch.device, name: str, dtype: str, small: bool, states: dict[str, np.ndarray]
-) -> None:
-    """One speech encoder in one dtype; `states` keeps what it gave."""
-    from voxscale.features.speech_encoder import SpeechEncoder
-    from voxscale.features.speech_windows import SoundWindows, slide_windows
-
-    window_s, stride_s, seconds = (4.1, 1.0, 12) if small else (16.1, 0.1, 30)
-    width, layers, heads, inner = (32, 2, 2, 64) if small else SPEECH[name]
-    sound = np.random.default_rng(0).normal(0, 0.1, seconds * 16000).astype(np.float32)
-    settings = {
-        "window_s": window_s,
-        "stride_s": stride_s,
-        "device": str(device),
-        "dtype": dtype,
-        "device_map": None,
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        save_speech(name, folder, width, layers, heads, inner)
-        with torch.device(device):
-            encoder = SpeechEncoder(untrained(name, folder, layers), settings, None, folder)
-        every = slide_windows(len(sound), window_s, stride_s, encoder.minimum)
-        # A story's first windows, shorter and passed one by one, are left out: a long story has no more.
-        whole = every.stop - every.start == max(every.stop - every.start)
-        windows, clock = (
-            SoundWindows(every.start[whole], every.stop[whole]),
-            np.arange(seconds / TR_S) * TR_S + 1,
-        )
-        batch = encoder.batch_size()
-        encoder.features(sound, SoundWindows(windows.start[:batch], windows.stop[:batch]), clock, batch)
-        peak_gb(device)
-        taken, found = timed(device, lambda: encoder.features(sound, windows, clock, batch))
-        size = sum(p.numel() for p in encoder.model.parameters())
-        frames = 1500 if name.startswith("whisper") else 50 * window_s
-        states[dtype] = np.concatenate([values.ravel() for values in found.values()])
-        off = states[dtype] - states["float32"]
-        record.add(
-            "speech",
-            f"{name} {dtype}, {len(windows)} windows",
-            windows_per_s=len(windows) / taken,
-            tflops=2 * size * frames * len(windows) / taken / 1e12,
-            batch=batch,
-            parameters=size,
-            off_float32=float(np.linalg.norm(off) / np.linalg.norm(states["float32"])),
-            peak_gb=peak_gb(device),
-        )
-
-
-def speech(record: Record, device: torch.device, small: bool) -> None:
-    """Sound through speech encoders of random weights, at the default window and stride."""
-    for name in SPEECH:
-        states: dict[str, np.ndarray] = {}
-        for dtype in ("float32", "bfloat16") if small else ("float32", "float16", "bfloat16"):
-            attempt(
-                record,
-                "speech",
-                f"{name} {dtype}",
-                lambda n=name, d=dtype, kept=states: one_speech(record, device, n, d, small, kept),
-            )
-
-
-def attempt(record: Record, part: str, what: str, run: Callable[[], None]) -> None:
-    """Run it if there is time; say why it failed."""
-    if record.left < 20:
-        record.add(part, what, left_out="no time")
-        return
-    try:
-        run()
-    except Exception as error:  # what comes after is measured all the same
-        traceback.print_exc()
-        record.add(part, what, failed=f"{type(error).__name__}: {error}"[:300])
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 PARTS: dict[str, Callable[[Record, torch.device, bool], None]] = {
