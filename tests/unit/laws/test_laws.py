@@ -48,8 +48,15 @@ def run(study, spec=SPEC, settings=SETTINGS, **changes):
     )
 
 
-def test_slope_is_recovered_for_each_subject_and_pooled(study):
+@pytest.fixture(scope="module")
+def fitted(study):
+    """Laws, points and curves of the study, as they are first fitted."""
     laws, points = run(study)
+    return laws, points, tables.read("law_curves", study["folder"] / "curves-out.parquet").to_pandas()
+
+
+def test_slope_is_recovered_for_each_subject_and_pooled(fitted):
+    laws, points, _ = fitted
     row = laws[
         (laws.metric == "r")
         & (laws.voxel_set == "all")
@@ -81,7 +88,8 @@ def test_slope_is_recovered_for_each_subject_and_pooled(study):
 def test_each_tenth_of_the_voxels_by_ceiling_has_its_law(study, tmp_path):
     """Later tenths are of voxels with ever larger scores, and so with ever steeper laws."""
     here = study | {"folder": tmp_path}
-    tables.write("summary", study["rows"], tmp_path / "summary.parquet")
+    narrow = [row | {"wide": False} for row in study["rows"]]
+    tables.write("summary", narrow, tmp_path / "summary.parquet")
     write_voxels(tmp_path / "voxels.parquet", ["UTS01", "UTS02"], 30, tenths=True)
     laws, points = run(here, SPEC | {"voxels": ["all", "deciles"]})
     tenths = [f"decile:{i}" for i in range(1, 11)]
@@ -102,9 +110,8 @@ def test_each_tenth_of_the_voxels_by_ceiling_has_its_law(study, tmp_path):
     assert np.corrcoef(slope.loc[tenths].estimate, truth)[0, 1] > 0.8
 
 
-def test_curves_are_the_laws_and_their_bands_hold_them(study):
-    laws, _ = run(study)
-    curves = tables.read("law_curves", study["folder"] / "curves-out.parquet").to_pandas()
+def test_curves_are_the_laws_and_their_bands_hold_them(fitted):
+    laws, _, curves = fitted
     key = {"subject": "UTS01", "metric": "r", "voxel_set": "all", "points": "all", "form": "log_linear"}
     curve, law = (t.loc[(t[list(key)] == list(key.values())).all(axis=1)] for t in (curves, laws))
     known = law.set_index("parameter").estimate
@@ -115,8 +122,8 @@ def test_curves_are_the_laws_and_their_bands_hold_them(study):
     assert curve.x.max() > 64
 
 
-def test_wide_points_are_marked_and_left_out_beside(study):
-    laws, points = run(study)
+def test_wide_points_are_marked_and_left_out_beside(fitted):
+    laws, points, _ = fitted
     assert points[points.wide].model.unique().tolist() == ["nested-64"]
     assert set(laws.points) == {"all", "narrow"}
     assert set(laws[laws.points == "narrow"].n_points) == {4}
@@ -152,8 +159,8 @@ def test_a_set_without_scores_has_no_law():
     assert all(np.isnan(row["y"]) for row in curve)
 
 
-def test_same_seed_same_law(study):
-    first, again = run(study)[0], run(study)[0]
+def test_same_seed_same_law(study, fitted):
+    first, again = fitted[0], run(study)[0]
     assert first.equals(again)
 
 
