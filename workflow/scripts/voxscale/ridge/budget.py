@@ -94,7 +94,7 @@ def flops(form: str, s: RidgeSizes) -> float:
 
 
 def seconds_on_card(form: str, s: RidgeSizes, fast_float64: bool) -> float:
-    """Cost of a fit on a GPU, by the rates of an H100, or of a card with little float64."""
+    """Cost of a fit on a GPU, by rates measured on an H200; ASSUME those of a card with little float64."""
     eigen, double, single, scoring = (1e13, 5e13, 4e13, 2e14) if fast_float64 else (2e11, 1e12, 4e13, 8e13)
     if form == "dual":
         once = s.alphas * (4 / 3 * s.n**3 + sum(2 * h * h * t + h**3 for h, t in s.folds)) / double

@@ -1,8 +1,8 @@
 """What a GPU does otherwise than a CPU: products of halves on its tensor cores, inverses made of products.
 
 A float32 number is the sum of two bfloat16 numbers to 16 of its 24 bits. Three products of such halves, added
-up in float32, are the product of float32 numbers to about 1e-5 of its size, at a third of the bfloat16 rate:
-on an H100 five times the float32 rate.
+up in float32, are the product of float32 numbers to 4e-5 of its size (rows of 8192 numbers, on an H200), at a
+third of the bfloat16 rate, which is five times the float32 rate there.
 
 Measured there (docs/benchmarks.md): a library's inverse from a Cholesky factor reaches a fifth of the rate of
 products, so the inverse is made of products of halves of the matrix. Its work is 4/3 n³ flops.
