@@ -66,6 +66,22 @@ def test_a_law_takes_its_voxel_sets_from_its_models(demo):
         load_study(config)
 
 
+def test_maps_show_one_layer_in_all_subjects_whatever_a_profile_of_one_subject_adds(demo):
+    models = ["tiny-opt-2"]
+    profile = {"models": models, "layers": [0, 1, 2], "subjects": ["UTS02"]}
+    training = {"models": models, "n_train": [2, "all"]}
+
+    def layers(**sweeps):
+        config = {"dataset": demo["dataset"], "sweeps": sweeps}
+        return {cell.subject: cell.layer for cell in load_study(config).map_cells}
+
+    usual = layers(training=training)
+    assert layers(first=profile, training=training) == usual
+    assert len(usual) == 2
+    assert len(set(usual.values())) == 1
+    assert layers(first=profile) == {"UTS02": 1}, "where nothing else is fitted, the middle layer stands"
+
+
 def test_no_single_model_chooses_the_significant_voxels(demo):
     study = load_study(demo)
     trained = {

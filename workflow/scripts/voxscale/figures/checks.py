@@ -42,13 +42,13 @@ def draw_artifact(artifact: pd.DataFrame, *, cut_s: float = 100.0) -> tuple[Figu
         part = cuts[cuts.voxel_set == voxel_set]
         axes.axhline(0, color=style.MUTED, linewidth=0.8)
         axes.axvline(own, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
-        for (model, _), line in part.groupby(["model", "subject"], sort=False):
+        for (model, *_), line in part.groupby(["model", "layer", "subject"], sort=False):
             (shown,) = axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=0.8, alpha=0.5)
             style.label_points(shown, line)
             band = line.cut_s, line.difference_lo, line.difference_hi
             axes.fill_between(*band, color=hues[model], alpha=0.1, linewidth=0)
-        averages = mean[mean.voxel_set == voxel_set].groupby("model", sort=False)
-        for i, (model, line) in enumerate(averages):
+        averages = mean[mean.voxel_set == voxel_set].groupby(["model", "layer"], sort=False)
+        for i, ((model, _), line) in enumerate(averages):
             (shown,) = axes.plot(line.cut_s, line.difference, color=hues[model], linewidth=2.2)
             style.label_points(shown, line.assign(subject="mean"))
             where = {"x": 0.98, "y": 0.97 - 0.11 * i, "transform": axes.transAxes, "ha": "right", "va": "top"}

@@ -1,5 +1,6 @@
 """The cells that stand for a study, chosen by what their models are and never by their scores."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from voxscale.errors import UserError, hint
@@ -14,8 +15,22 @@ def _widest(models: Sequence[str], grid: Grid) -> str:
     return max(reversed(trained), key=lambda model: grid.models[model].width)
 
 
+def _common_layer(cells: Sequence[Cell], grid: Grid) -> int:
+    """The layer that a model has in most subjects.
+
+    Of equals the first at which a sweep fits the model alone, else the middle one.
+    """
+    model, subjects = cells[0].model, Counter(cell.layer for cell in cells)
+    most = [layer for layer in sorted(subjects) if subjects[layer] == max(subjects.values())]
+    of_sweeps = ({cell.layer for cell in grid.cells(sweep) if cell.model == model} for sweep in grid.sweeps)
+    alone = [layer for layers in of_sweeps if len(layers) == 1 for layer in layers if layer in most]
+    return alone[0] if alone else most[len(most) // 2]
+
+
 def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
-    """The models of the brain maps, each at its sweep's layer and all training stories of a subject.
+    """The models of the brain maps, each at one layer and all training stories of a subject.
+
+    The layer is that which most subjects have, so that a profile of all layers in one subject does not count.
 
     Args:
         named: model of each modality, the config's `maps`; the widest of a modality that it does not name.
@@ -34,11 +49,14 @@ def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
                 f"config key maps.{modality}: {model} is not a {modality} model of any sweep; "
                 f"{hint(model, models)}"
             )
-        found = {cell.subject: cell for cell in reversed(full) if cell.model == model}
-        if not found:
+        there = [cell for cell in full if cell.model == model]
+        if not there:
             raise UserError(
                 f"config key maps.{modality}: no sweep fits {model} at full size; name one that is"
             )
+        layer = _common_layer(there, grid)
+        nearest = sorted(there, key=lambda cell: abs(cell.layer - layer))
+        found = {cell.subject: cell for cell in reversed(nearest)}
         cells += [found[subject] for subject in grid.training if subject in found]
     if not cells:  # a study of controls alone shows its first
         cells = [cell for cell in full if cell[:2] == full[0][:2]]

@@ -197,7 +197,7 @@ class Study:
 
     @cached_property
     def map_cells(self) -> list[Cell]:
-        """The models of the brain maps, each at its sweep's layer and all training stories of a subject."""
+        """The models of the brain maps, each at one layer and all training stories of a subject."""
         return map_cells(self.grid, self.config["maps"])
 
     @cached_property
