@@ -7,6 +7,7 @@ from simulated_study import correlate, nested, summary_row, write_moments, write
 
 from voxscale.errors import UserError
 from voxscale.io import tables
+from voxscale.laws import minima
 from voxscale.laws.fit import fit_group, preferred_form, write_law
 from voxscale.laws.points import choose_cells, points_provenance, score_points
 from voxscale.laws.pooling import pool
@@ -321,6 +322,12 @@ def test_mistakes_name_their_key(study, tmp_path):
     other = write_moments(tmp_path / "short.h5", predicted[:1], observed, {"a": 1900})
     with pytest.raises(UserError, match=r"short\.h5: was tested on other TRs than"):
         run(study, moments=[*study["moments"][:-1], other])
+
+
+def test_each_intercept_needs_a_model_more():
+    assert minima.lacking(10, 20, 4) == []
+    assert minima.lacking(10, 20, 6, 3) == []
+    assert minima.lacking(10, 20, 4, 3) == ["4 models of 3 families (6 are needed)"]
 
 
 def test_what_is_too_little_for_a_conclusion_is_said(study, tmp_path):

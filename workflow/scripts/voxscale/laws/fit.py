@@ -205,7 +205,8 @@ def _law_rows(
         apart = intercepts and about["group"] == "all" and len(set(families)) > 1
         n_blocks = min(point.n_blocks for point in chosen)
         n_voxels = min(point.n_voxels[name][0] for point in chosen)
-        missing = lacking(n_blocks, n_voxels, len(chosen) if over_models else None)
+        n_models, n_families = len(chosen) if over_models else None, len(set(families)) if apart else 1
+        missing = lacking(n_blocks, n_voxels, n_models, n_families)
         without = [*(lost.get(name, []) if about["subject"] == POOLED else []), *without]
         about |= {"voxel_set": name}
         said = {"left_out": "; ".join(without) or None, "lacking": "; ".join(missing) or None}
