@@ -39,13 +39,16 @@ def _convert_gguf(entry: ModelEntry, source: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _whole(folder: Path) -> Iterator[None]:
-    """Remove a folder that was not written to its end, for instance on a full disk."""
+def _whole(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which takes the place of the other once it is whole."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a job that was killed
     try:
-        yield
-    except BaseException:
+        yield part
         shutil.rmtree(folder, ignore_errors=True)
-        raise
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -122,8 +125,8 @@ def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir
     from voxscale.models.build import build_model
 
     if entry.build is not None:
-        with _whole(folder):
-            build_model(entry, folder, _texts(words))
+        with _whole(folder) as part:
+            build_model(entry, part, _texts(words))
         return folder, ""
     if entry.path is not None:
         source = hub.local_folder(entry)
@@ -137,8 +140,8 @@ def _get(entry: ModelEntry, folder: Path, words: Iterable[str | Path], cache_dir
         identity = f"{entry.hub}@{source.name}/{entry.gguf_file}"
     else:
         raise UserError(f"{entry.where}: its weights are not on the hub; set path to a folder that has them")
-    with _whole(folder):
-        _convert_gguf(entry, source, folder)
+    with _whole(folder) as part:
+        _convert_gguf(entry, source, part)
     return folder, identity
 
 

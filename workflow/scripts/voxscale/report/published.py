@@ -111,6 +111,8 @@ def _first_seconds(artifact: pd.DataFrame) -> str | None:
         base = own.y.to_numpy()
         if len(own) != 1 or len(whole) != 1 or not base[0] > _LEAST_R or not own.cut_s.item():
             continue
+        if whole.difference_lo.isna().item():  # too few blocks of test TRs for an interval
+            continue
         ends = {end: 100 * whole[f"difference_{end}"] / base for end in ("lo", "hi")}
         row = next(whole.assign(**ends).itertuples())
         share = between(row, "{:+.0f}", "percent")
