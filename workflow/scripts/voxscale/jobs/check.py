@@ -92,7 +92,8 @@ def require_folders(jobs: Jobs) -> None:
     Raises:
         UserError: a file has a folder's name, or a folder a file's; or one cannot be read.
     """
-    folders = {folder for job in jobs.all() for path in job.outputs for folder in path.parents}
+    parents = {path.parent for job in jobs.all() for path in job.outputs}
+    folders = {folder for parent in parents for folder in (parent, *parent.parents)}
     for folder in sorted(folders):  # each after the folder that it is in
         if os.path.lexists(folder) and not folder.is_dir():
             raise UserError(f"{folder}: is a file where a folder must be; move it away and run again")

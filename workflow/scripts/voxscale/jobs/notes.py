@@ -99,7 +99,8 @@ class Settings:
         paths = [self._base / path for path in job.outputs]
         if all(self._noted(path) for path in paths):
             return False
-        return not {own_origin(path).get("settings") for path in paths} <= {None, self._jobs.digest(job)}
+        made_with = {own_origin(path).get("settings") for path in paths} - {None}
+        return bool(made_with) and made_with != {self._jobs.digest(job)}
 
     def _other_inputs(self, job: Job) -> bool:
         if not self._again or (note := self._noted(self._base / job.output)) is None:

@@ -252,7 +252,14 @@ class Study:
 
     def derived_layers(self, model: str) -> list[int]:
         """Layers of a derived model that any sweep asks for."""
-        return sorted({cell.layer for cell in self.grid.cells() if cell.model == model})
+        return self._layers.get(model, [])
+
+    @cached_property
+    def _layers(self) -> dict[str, list[int]]:
+        found: dict[str, set[int]] = {}
+        for cell in self.grid.cells():
+            found.setdefault(cell.model, set()).add(cell.layer)
+        return {model: sorted(layers) for model, layers in found.items()}
 
     @cached_property
     def chief_laws(self) -> dict[str, str]:
