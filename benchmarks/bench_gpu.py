@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(Path(__file__).parent)]
 
 from gpu_features import speech, text
 from gpu_record import Record, attempt, peak_gb, timed
-from ridge_rivals import ALPHAS, DELAYS, FOLDS, TEST_TRS, Data, himalaya_on, simulate
+from ridge_rivals import ALPHAS, DELAYS, FOLDS, TEST_TRS, himalaya_on, simulate
 
 from voxscale.overlap import finish_behind
 from voxscale.ridge import RidgeProblem, plan_ridge, solve_ridge, story_folds
@@ -113,37 +113,44 @@ def same(record: Record, device: torch.device, small: bool) -> None:
             )
 
 
-def one_size(
-    record: Record, part: str, data: Data, n: int, device: torch.device, ways: Sequence[str]
+def add_fit(
+    record: Record,
+    part: str,
+    name: str,
+    problem: RidgeProblem,
+    device: torch.device,
+    run: Callable[[RidgeProblem], dict[str, Any] | None],
+    repeats: int = 1,
 ) -> None:
-    """Seconds of each way to fit, and of scoring."""
-    problem = data.problem(n, 1)
-    work = 2.0 * len(ALPHAS) * sum(len(f.held) * len(f.train) for f in problem.folds) * data.voxels
-    for name in ways:
-        ours = on(problem, device, **WAYS[name])
-        how = plan_ridge(ours)
-        fit(replace(ours, y_train=problem.y_train[:512]))  # what is loaded once is not timed
-        peak_gb(device)
-        taken, _ = timed(device, lambda ours=ours: fit(ours), 2)
-        record.add(
-            part,
-            f"n {n} p {problem.n_features} V {data.voxels} {name}",
-            seconds=taken,
-            tflops_of_scoring=work / taken / 1e12,
-            form=how.form,
-            voxels=how.voxels,
-            alphas=how.alphas,
-            peak_gb=peak_gb(device),
-            planned_gb=how.card_bytes / 1e9,
-        )
+    """Seconds of one way to fit, with its plan and the memory of the card; `run` may give more to note."""
+    ours = on(problem, device, **WAYS[name])
+    how, voxels = plan_ridge(ours), problem.y_train.shape[0]
+    work = 2.0 * len(ALPHAS) * voxels * sum(len(fold.held) * len(fold.train) for fold in problem.folds)
+    peak_gb(device)
+    taken, more = timed(device, lambda: run(ours), repeats)
+    record.add(
+        part,
+        f"n {len(problem.x_train)} p {problem.n_features} V {voxels} {name}",
+        seconds=taken,
+        tflops_of_scoring=work / taken / 1e12,
+        form=how.form,
+        voxels=how.voxels,
+        alphas=how.alphas,
+        ahead=how.ahead,
+        peak_gb=peak_gb(device),
+        planned_gb=how.card_bytes / 1e9,
+        **(more or {}),
+    )
 
 
 def size_9000(record: Record, device: torch.device, small: bool) -> None:
     """A middling cell, and the rival on it."""
     n, d, voxels = (600, 128, 600) if small else (9000, 1024, 50_000)
     data = simulate(n, d, voxels, 1)
-    one_size(record, "fit", data, n, device, list(WAYS))
     problem = data.problem(n, 1)
+    for name, changes in WAYS.items():
+        fit(replace(on(problem, device, **changes), y_train=problem.y_train[:512]))  # set-up is not timed
+        add_fit(record, "fit", name, problem, device, lambda ours: fit(ours) and None, 2)
     alpha, _ = fit(on(problem, device))
     for batch, alphas in ((voxels, len(ALPHAS)), (10_000, 5)):
         if record.left < 60:
@@ -235,26 +242,9 @@ def size_27000(record: Record, device: torch.device, small: bool) -> None:
         problem = RidgeProblem(
             x[:n], stories, x[n:], [TEST_TRS], disk, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS
         )
-        work = 2.0 * len(ALPHAS) * sum(len(f.held) * len(f.train) for f in problem.folds) * voxels
         for name in ("dual, screened", "dual, halves"):
-            if record.left < 35:
-                return
-            ours = on(problem, device, **WAYS[name])
-            how = plan_ridge(ours)
-            peak_gb(device)
-            taken, spent = timed(device, lambda ours=ours: scored(ours, y[:, n:]))
-            record.add(
-                "full",
-                f"n {n} p {problem.n_features} V {voxels} {name}, scored",
-                seconds=taken,
-                tflops_of_scoring=work / taken / 1e12,
-                form=how.form,
-                voxels=how.voxels,
-                ahead=how.ahead,
-                peak_gb=peak_gb(device),
-                planned_gb=how.card_bytes / 1e9,
-                **spent,
-            )
+            if record.left > 35:
+                add_fit(record, "full", name, problem, device, lambda ours: scored(ours, y[:, n:]))
     finally:
         for file in folder.iterdir():
             file.unlink()

@@ -43,6 +43,8 @@ def sums(configs, folder):
 
 def test_the_guide_says_what_the_first_study_takes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    # The guide installs pycortex, with which surfaces are downloaded, too.
+    monkeypatch.setattr("voxscale.dataset.kind_ds003020.pycortex_installed", lambda: True)
     cores, gpus, data, models = sums([FIRST], tmp_path)
     assert f"takes {cores:,.0f} core-hours and {gpus:.1f} GPU-hours" in GUIDE
     assert f"downloads {data:.0f} GB of the dataset and {models:.0f} GB of models" in GUIDE

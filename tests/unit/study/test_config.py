@@ -9,7 +9,7 @@ import yaml
 from workflow.runs import tiny_config
 
 from voxscale.errors import UserError
-from voxscale.study import law_drawn, law_spec, load_study, merge, read_yaml
+from voxscale.study import law_drawn, law_spec, load_study, merge, read_yaml, require_devices
 from voxscale.study.config import complete, with_file
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -212,3 +212,12 @@ def test_a_message_names_the_file_that_has_the_key(tmp_path):
     assert with_file("config key scoring.fdr: 'high'", files) == f"{files[0]}: config key scoring.fdr: 'high'"
     assert with_file("config key scoring.skip_s: 20", files).startswith(str(files[1]))
     assert with_file("a.wav: no such file", files) == "a.wav: no such file"
+
+
+def test_a_device_that_this_machine_lacks_is_found_before_the_first_job(demo, monkeypatch):
+    monkeypatch.setattr("voxscale.study.machine._has_gpu", lambda: False)
+    config = load_study(demo).config
+    require_devices(config)
+    for block in ("features", "encoding"):
+        with pytest.raises(UserError, match=rf"config key {block}\.device: cuda:1, which .* use auto"):
+            require_devices(merge(config, {block: {"device": "cuda:1"}}))

@@ -12,14 +12,15 @@ T, P = TypeVar("T"), TypeVar("P")
 
 def prepare_ahead(items: Iterable[T], prepare: Callable[[T], P]) -> Iterator[tuple[T, P]]:
     """Yield each item with its preparation; the next one is prepared while the caller uses this one."""
-    source = iter(items)
+    before = None
     with ThreadPoolExecutor(1) as pool:
-        waiting = [(item, pool.submit(prepare, item)) for item in [*_first(source)]]
-        while waiting:
-            item, coming = waiting.pop()
-            ready = coming.result()
-            waiting = [(after, pool.submit(prepare, after)) for after in _first(source)]
-            yield item, ready
+        for item in items:
+            coming = item, pool.submit(prepare, item)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = coming
+        if before is not None:
+            yield before[0], before[1].result()
 
 
 def finish_behind(items: Iterable[T], finish: Callable[[T], object]) -> None:
@@ -32,10 +33,3 @@ def finish_behind(items: Iterable[T], finish: Callable[[T], object]) -> None:
             last = pool.submit(finish, item)
         if last is not None:
             last.result()
-
-
-def _first(source: Iterator[T]) -> Iterator[T]:
-    """The next item, if there is one."""
-    for item in source:
-        yield item
-        return

@@ -21,7 +21,7 @@ def fit_of_words(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
         path: the transcript, for the lines.
 
     Raises:
-        UserError: next to no word lies in the scans, as with times in milliseconds.
+        UserError: hardly any word lies in the scans, as with times in milliseconds.
     """
     first_s, last_s = float(clock.onset_s[0]), float(clock.onset_s[-1]) + clock.tr_s
     remedy = "check its times, config key dataset.tr_s and the table of TRs"
@@ -59,7 +59,7 @@ def fit_of_sound(path: str | Path, words: Sequence[TimedLabel], clock: Clock) ->
     """What a user should know of a sound next to its story's words and scans: a line each.
 
     Raises:
-        UserError: next to no word lies in the sound, or it states a length that it cannot have.
+        UserError: hardly any word lies in the sound, or it states a length that it cannot have.
     """
     import soundfile
 

@@ -41,17 +41,15 @@ def _shape(sizes: Sizes, **wildcards: str) -> tuple[Sizes, int, str, int, int]:
 
 @functools.cache
 def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> Need:
-    return resources.fit(
-        sizes.longest(subject, n_train),
-        sizes.test_trs(subject),
-        width,
-        sizes.voxels(subject),
-        sizes.study.config["encoding"],
-        draws,
-        sizes.train_trs(subject),
-        sizes.study.config["scoring"]["block_trs"],
-        sizes.study.config["scoring"]["permutations"],
-    )
+    scoring = sizes.study.config["scoring"]
+    shared = sizes.train_trs(subject), scoring["block_trs"], scoring["permutations"]
+    return resources.fit(*_problem(sizes, width, subject, n_train), draws, *shared)
+
+
+def _problem(sizes: Sizes, width: int, subject: str, n_train: int) -> tuple[Any, ...]:
+    """The ridge problem of a cell's largest draw: TRs, widths and settings, for the cost functions."""
+    trs = sizes.longest(subject, n_train), sizes.test_trs(subject)
+    return *trs, width, sizes.voxels(subject), sizes.study.config["encoding"]
 
 
 def _fitting(sizes: Sizes, **wildcards: str) -> Need:
@@ -60,15 +58,8 @@ def _fitting(sizes: Sizes, **wildcards: str) -> Need:
 
 @functools.cache
 def _both_ways(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> tuple[float, float]:
-    return resources.fit_hours(
-        sizes.longest(subject, n_train),
-        sizes.test_trs(subject),
-        width,
-        sizes.voxels(subject),
-        sizes.study.config["encoding"],
-        draws,
-        sizes.study.config["scoring"]["permutations"],
-    )
+    permutations = sizes.study.config["scoring"]["permutations"]
+    return resources.fit_hours(*_problem(sizes, width, subject, n_train), draws, permutations)
 
 
 def both_ways(sizes: Sizes, **wildcards: str) -> tuple[float, float]:

@@ -37,7 +37,8 @@ class Row:
         outdated: jobs whose output exists but is out of date; they are not done.
         seconds: time of all jobs not yet done, one after the other.
         short: jobs not yet done of which SLURM's overhead takes a large share.
-        on_cpus, on_cards: core-hours, or GPU-hours, that the fits not yet done take the one way or the other.
+        on_cpus: core-hours of all fits not yet done, if CPUs make them.
+        on_cards: GPU-hours of the same fits, if GPUs make them.
     """
 
     rule: str

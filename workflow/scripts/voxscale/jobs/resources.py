@@ -286,9 +286,8 @@ def fit_hours(
     """Core-hours of one cell on CPUs, and its GPU-hours on a GPU; arguments as for `fit`."""
     read = START_S + 4.0 * (sum(lengths) + test) * (voxels + width) / DISK_BYTES
     cores = cell_flops(sum(lengths), test, width, voxels, encoding, n_draws, permutations) / CPU_FLOPS
-    return (cores + read) / 3600, (
-        n_draws * card_seconds(lengths, test, width, voxels, encoding) + read
-    ) / 3600
+    card = n_draws * card_seconds(lengths, test, width, voxels, encoding)
+    return (cores + read) / 3600, (card + read) / 3600
 
 
 def card_seconds(
