@@ -16,6 +16,12 @@
 set -euo pipefail
 . "$(dirname "$0")/cluster.sh"
 
+# The daemons must not keep open what this process was given, such as a lock that it was started under.
+for fd in "/proc/$$/fd/"*; do
+  fd=${fd##*/}
+  [ "$fd" -le 2 ] || [ "$fd" = 255 ] || exec {fd}>&-
+done
+
 PORT=${CLUSTER_PORT:-16800}
 HOST=$(hostname -s)
 # Not a private place behind $SLURM_CONF: Snakemake's job steps drop every SLURM_* variable.
