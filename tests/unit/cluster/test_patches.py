@@ -108,3 +108,27 @@ def test_nothing_is_submitted_to_a_slurmctld_that_is_down(cluster, monkeypatch):
     assert submitted == [("a", 0), ("b", 2 * takeover.POLL_S)]
     executor.run_job("c")  # after minutes of silence it fails as it would
     assert submitted[-1] == ("c", 2 * takeover.POLL_S + takeover.SILENCE_S)
+
+
+def test_signatures_and_addresses_are_derived_once_and_stay_the_same(monkeypatch):
+    from snakemake import common, rules, sourcecache
+
+    monkeypatch.setattr(patches.gc, "set_threshold", lambda count: None)
+    monkeypatch.setattr(patches.atexit, "register", lambda function: None)
+    assert rules.get_function_params is common.get_function_params  # which Snakemake calls in both modules
+    known = {}
+    for owner, name in (
+        (common, "get_function_params"),
+        (rules, "get_function_params"),
+        (sourcecache, "parse_uri"),
+    ):
+        known[owner] = getattr(owner, name)
+        monkeypatch.setattr(owner, name, known[owner])
+    patches.hasten_graph()
+    for owner, name, value in (
+        (rules, "get_function_params", patches.cancel_all),
+        (sourcecache, "parse_uri", "a.py"),
+    ):
+        derive = getattr(owner, name)
+        assert derive(value) == known[owner](value)
+        assert derive(value) is derive(value)

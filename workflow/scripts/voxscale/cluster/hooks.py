@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.cluster.locks import free_dead_lock, leave_record, remove_records
-from voxscale.cluster.patches import cancel_all, correct_states, submit_patiently
+from voxscale.cluster.patches import cancel_all, correct_states, hasten_graph, submit_patiently
 from voxscale.cluster.queue import QueuedJob, read_queue
 from voxscale.cluster.takeover import restart, settle, without_stuck
 from voxscale.cluster.watch import find_lost
@@ -18,13 +18,16 @@ _earlier: Sequence[QueuedJob] | None = []  # jobs in the cluster before the grap
 
 
 def before_graph(results: str | Path = "results") -> None:
-    """Free the lock of a killed run and note its jobs; called by the run itself, not in its jobs.
+    """Free the lock of a killed run, note its jobs, and make the graph's construction fast.
+
+    Called by the run itself, not in its jobs.
 
     Raises:
         UserError: the working directory cannot be written to.
     """
     global _earlier
     require_writable(Path(results))
+    hasten_graph()
     free_dead_lock()
     leave_record()
     _earlier = read_queue() if shutil.which("squeue") else []
