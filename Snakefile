@@ -63,6 +63,7 @@ onstart:
     before_jobs(workflow)
     data_at_hand()
     devices_at_hand(workflow.dag)
+    cluster_at_hand(workflow.dag)
     flatmaps_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
 

@@ -1,7 +1,9 @@
 # Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
+import os
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +20,8 @@ from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
 from voxscale.cluster import pass_over_damaged_records, pass_over_times, record_in_jobs
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
-from voxscale.jobs import PATHS, RULES, Job, Jobs, figures_of, record_of
+from voxscale.jobs import PATHS, RULES, Job, Jobs, Placement, Request
+from voxscale.jobs import figures_of, record_of
 from voxscale.jobs import farewell, require_schemas, print_failures
 from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
@@ -31,6 +34,7 @@ from voxscale.study import (
     require_contexts,
     require_devices,
     with_file,
+    without_site,
 )
 
 put_first(SCRIPTS)
@@ -291,31 +295,82 @@ def flatmaps_at_hand(dag):
         sys.exit(f"ERROR {NOT_INSTALLED}")
 
 
-def need_of(rule, wildcards):
-    """What a job needs; Snakemake shows a mistake in the config as such only as its own error."""
-    try:
-        return jobs.need(Job(rule, dict(wildcards)))
-    except UserError as error:
-        raise WorkflowError(str(error)) from None
+@cache
+def placement():
+    """Needs of jobs, within what the cluster has where this run submits to SLURM."""
+    submits = workflow.is_main_process and not workflow.local_exec
+    return Placement(jobs, submits and "slurm" in workflow.executor_plugin.name)
+
+
+def asked(what):
+    """A resource of jobs; Snakemake shows a mistake in the config as such only as its own error."""
+
+    def ask(rule, wildcards, *attempt):
+        try:
+            return what(placement(), Job(rule, dict(wildcards)), *attempt)
+        except UserError as error:
+            raise WorkflowError(str(error)) from None
+
+    return ask
 
 
 def needs(rule):
-    """Memory, minutes, disk and GPUs of a rule's jobs, from the cost model; a retry gets more."""
+    """Memory, minutes, disk and GPUs of a rule's jobs, and where a cluster puts them; a retry gets more."""
+    record = record_of(rule)
 
     def ask(what):
-        return lambda wildcards, attempt: what(need_of(rule, wildcards), attempt)
+        of = asked(what)
+        return lambda wildcards, attempt: of(rule, wildcards, attempt)
 
+    placed = study.cluster.resources(record.kind(study))
+    if record.gpu(study):
+        gpus = ask(lambda placed, job, _: placed.need(job).gpus)
+        if name := placed.get("gres"):
+            placed["gres"] = (
+                lambda wildcards, attempt: f"{name}:{gpus(wildcards, attempt)}"
+            )
+        else:
+            placed["gpu"] = gpus
     # A job on its node has its allocation already: it asks for nothing.
     at_submission = {
-        "mem_mb": ask(lambda need, attempt: need.requested_mb(attempt)),
-        "runtime": ask(lambda need, attempt: need.requested_minutes(attempt)),
-        "disk_mb": ask(lambda need, _: int(need.disk_mb) + 1),
+        "mem_mb": ask(Placement.memory_mb),
+        "runtime": ask(Placement.minutes),
+        "disk_mb": ask(lambda placed, job, _: int(placed.need(job).disk_mb) + 1),
     }
-    gpus = {"gpu": ask(lambda need, _: need.gpus)}
-    wanted = gpus if record_of(rule).gpu(study) else {}
-    return wanted | (at_submission if workflow.is_main_process else {})
+    return placed | (at_submission if workflow.is_main_process else {})
 
 
 def threads(rule):
-    """Cores that a rule's jobs are worth."""
-    return lambda wildcards: jobs.threads(Job(rule, dict(wildcards)))
+    """Cores that a rule's jobs are worth; a job on its node has those that it was given."""
+    given = None if workflow.is_main_process else os.environ.get("SLURM_CPUS_PER_TASK")
+    of = asked(Placement.threads)
+    return lambda wildcards: int(given or of(rule, wildcards))
+
+
+def cluster_at_hand(dag):
+    """End a run on SLURM in one line, before its first job, if a job asks for more than any node has."""
+    if workflow.local_exec or "slurm" not in workflow.executor_plugin.name:
+        return
+    names = {getattr(rules, name).rule: name for name in RULES if rules.has(name)}
+    try:
+        found = placement().refusals(
+            Request(
+                Job(names[job.rule], dict(job.wildcards_dict)),
+                job.resources.get("mem_mb", 0),
+                gpus_of(job.resources),
+                job.threads,
+                str(job.resources.get("slurm_partition", "")),
+            )
+            for job in dag.needrun_jobs()
+            if job.rule in names and not job.is_local
+        )
+    except UserError as error:
+        found = [str(error)]
+    if found:
+        sys.exit("\n".join(f"ERROR {line}" for line in found))
+
+
+def gpus_of(resources):
+    """GPUs that a job asks for, by number or by name."""
+    name, _, number = str(resources.get("gres", "")).rpartition(":")
+    return int(number) if name.startswith("gpu") else resources.get("gpu", 0)

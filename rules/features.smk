@@ -21,8 +21,8 @@ rule prepare_model:
         log_of("prepare_model"),
     benchmark:
         benchmark_of("prepare_model")
-    # Downloads run where Snakemake does: nodes often have no network. The hub was asked before the first job.
-    localrule: True
+    # Nodes often have no network: as with all downloads, the config's `cluster` may name a place that has.
+    localrule: not study.cluster.submits_downloads
     conda:
         "../envs/features.yaml"
     resources:

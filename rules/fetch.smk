@@ -13,7 +13,7 @@ if exists("fetch_dataset"):
             benchmark_of("fetch_dataset")
         wildcard_constraints:
             part="|".join(study.dataset.parts),
-        localrule: True
+        localrule: not study.cluster.submits_downloads
         conda:
             "../envs/analysis.yaml"
         resources:

@@ -18,7 +18,7 @@ rule compare_resources:
         **needs("compare_resources"),
     params:
         **parameters("compare_resources"),
-        config=config,
+        config=without_site(config),
         base=str(BASE),
     script:
         "../workflow/scripts/compare_resources.py"

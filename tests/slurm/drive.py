@@ -42,6 +42,7 @@ STUDY = {
         "speech": {"models": ["tiny-whisper-1"], "layers": [2]},
     },
     "laws": {"training": {"sweep": "training", "x": "hours", "voxels": ["all"]}},
+    "cluster": {"gpu": {"partition": "gpu"}},
     "stacking": {
         "members": [{"model": "tiny-opt-1", "layer": 2}, {"model": "tiny-whisper-1", "layer": 2}],
     },

@@ -13,7 +13,7 @@ from voxscale.errors import UserError
 from voxscale.jobs import load_jobs, status
 from voxscale.jobs.figures import FIGURES
 from voxscale.report.published import PUBLISHED
-from voxscale.study.config import read_yaml
+from voxscale.study.site import read_site
 
 GUIDES = ("README.md", "docs/reproduce.md", "docs/cluster.md", "docs/dataset.md")
 OWN = "config/mine.yaml"  # written by the lab
@@ -99,20 +99,11 @@ def test_the_guide_s_published_numbers_are_the_report_s():
     assert [tuple(row) for row in rows] == list(PUBLISHED.items())
 
 
-def test_the_guide_names_the_keys_that_a_lab_edits():
-    profile = read_yaml(HOME / "profiles/slurm/config.yaml")
-    text = (HOME / "docs/reproduce.md").read_text()
-    assert "slurm_partition" in profile["default-resources"]
-    for rule in ("extract_language_features", "extract_speech_features"):
-        assert "slurm_partition" in profile["set-resources"][rule]
-        assert rule in text
-    for key in ("slurm_account", "qos", "constraint"):  # there as comments
-        assert f"# {key}:" in (HOME / "profiles/slurm/config.yaml").read_text()
-        assert f"`{key}`" in text or f" {key}`" in text
-    assert {"runtime"} == set(profile["resources"])
-    assert "jobs" in profile
-    for key in ("resources: runtime", "jobs"):
-        assert f"| `{key}` |" in text
+@pytest.mark.parametrize("page", ["docs/reproduce.md", "docs/cluster.md"])
+def test_a_site_file_of_the_pages_is_one(page, tmp_path):
+    (text,) = re.findall(r"```yaml\n(cluster:.*?)```", (HOME / page).read_text(), flags=re.DOTALL)
+    (tmp_path / "site.yaml").write_text(text)
+    assert read_site(tmp_path / "site.yaml")["cluster"]["gpu"]["partition"] == "gpu"
 
 
 def test_the_last_word_names_a_report_only_where_there_is_one(tmp_path, monkeypatch):

@@ -105,8 +105,8 @@ def test_every_rule_says_what_it_makes_and_has_its_script_log_and_benchmark():
         assert f'log_of("{name}")' in text, f"rule {name}: its log is not that of its record"
         assert f'benchmark_of("{name}")' in text, f"rule {name}: its benchmark is not that of its record"
         assert "conda:" in text, f"rule {name} has no environment"
-        # What downloads never runs on a node, which may have no network.
-        assert ("localrule: True" in text) == record_of(name).local, name
+        # What downloads runs on a node only where the config says that it has a network.
+        assert ("localrule: not study.cluster.submits_downloads" in text) == record_of(name).local, name
 
 
 def test_every_rule_with_a_script_has_a_record_and_no_other():

@@ -46,6 +46,8 @@ KEYS = {
     "phantom.words_per_story": (61, PHANTOM),
     "phantom.words_per_minute": (130, PHANTOM),
     "models": ({"tiny-opt-1": {"build": {"seed": 9}}}, {"prepare_model"}),
+    "cluster": ({"all": {"account": "lab"}, "cpu": {"partition": "long"}, "gpu": {"max_cores": 4}}, set()),
+    "container": ("voxscale.sif", set()),
     "features.device": ("cpu", set()),
     "features.device_map": ("auto", set()),
     "features.max_memory.gpu": ("70GiB", set()),

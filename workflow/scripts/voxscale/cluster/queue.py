@@ -49,7 +49,7 @@ def read_queue(directory: str | Path = ".") -> list[QueuedJob] | None:
     Returns:
         the jobs; None if SLURM does not answer or is not installed.
     """
-    lines = _output("squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%R|%k")
+    lines = answer_of("squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%R|%k")
     if lines is None:
         return None
     here = Path(directory).resolve()
@@ -63,13 +63,13 @@ def read_queue(directory: str | Path = ".") -> list[QueuedJob] | None:
 
 def read_known_ids() -> set[str] | None:
     """Ids of all jobs of this user that SLURM still knows, ended ones too; None if it does not answer."""
-    ids = _output("squeue", "--noheader", "--states=all", "--user", getpass.getuser(), "--format", "%i")
+    ids = answer_of("squeue", "--noheader", "--states=all", "--user", getpass.getuser(), "--format", "%i")
     return None if ids is None else set(ids)
 
 
 def read_up_nodes() -> set[str]:
     """Nodes that accept jobs; empty if SLURM does not answer."""
-    lines = _output("sinfo", "--noheader", "--Node", "--responding", "--format", "%N %T") or []
+    lines = answer_of("sinfo", "--noheader", "--Node", "--responding", "--format", "%N %T") or []
     states = (line.split() for line in lines)
     return {node for node, state in states if state.strip("+") in ("idle", "mixed", "allocated")}
 
@@ -78,7 +78,7 @@ def is_answering() -> bool:
     """Whether a slurmctld answers; assumed where `scontrol` is not installed."""
     if shutil.which("scontrol") is None:
         return True
-    return any(" is UP" in line for line in _output("scontrol", "ping", check=False) or [])
+    return any(" is UP" in line for line in answer_of("scontrol", "ping", check=False) or [])
 
 
 def cancel(jobs: Iterable[QueuedJob]) -> None:
@@ -87,10 +87,10 @@ def cancel(jobs: Iterable[QueuedJob]) -> None:
     If SLURM does not answer, nothing happens, and the next look at the queue finds the jobs again.
     """
     if ids := [job.jobid for job in jobs]:
-        _output("scancel", "--state=PENDING", *ids)
+        answer_of("scancel", "--state=PENDING", *ids)
 
 
-def _output(*command: str, check: bool = True) -> list[str] | None:
+def answer_of(*command: str, check: bool = True) -> list[str] | None:
     """Lines that a command prints; None if it does not answer, is not installed or (with `check`) fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=check)

@@ -46,7 +46,7 @@ def _cancel_with_reason(jobs: list[QueuedJob]) -> None:
     """Cancel jobs that can never start; the reason goes where SLURM would have written the job's log."""
     for job in jobs:
         text = f"ERROR {job.comment}: SLURM can never start job {job.jobid} ({job.place}); "
-        text += "ask for less or for another partition in profiles/slurm/config.yaml"
+        text += "ask for less, or name another partition in the config's block cluster"
         notify(text)
         rule, _, values = job.comment.partition("_wildcards_")
         with contextlib.suppress(OSError), atomic(SLURM_LOGS / rule / values / f"{job.jobid}.log") as log:

@@ -11,6 +11,8 @@ from .load import load_jobs as load_jobs
 from .models import describe_models as describe_models
 from .notes import Settings as Settings
 from .notes import started_outputs as started_outputs
+from .placement import Placement as Placement
+from .placement import Request as Request
 from .plan import describe_plan as describe_plan
 from .plan import plan_rows as plan_rows
 from .prune import prune_features as prune_features

@@ -124,7 +124,7 @@ RULES = (
         params=_READING,
         means=_means,
         numbers=("text",),
-        gpu=lambda study: True,
+        gpu=lambda study: study.features_on_gpu,
         ancient=True,
     ),
     Rule(
@@ -135,7 +135,7 @@ RULES = (
         params=_HEARING,
         means=_means,
         numbers=("speech",),
-        gpu=lambda study: True,
+        gpu=lambda study: study.features_on_gpu,
         sources=lambda study, w: study.sounds(study.stories),
         ancient=True,
     ),

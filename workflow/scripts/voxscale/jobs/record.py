@@ -49,7 +49,8 @@ class Rule:
         schemas: schema of a table that is named otherwise; None for a table that is not one of the study's.
         threads: cores of a job, where there is a cheaper way to know than `need`.
         gpu: whether jobs of a study may ask for a GPU.
-        local: whether jobs run on the machine of Snakemake, not on a cluster.
+        local: whether jobs are downloads, which run on the machine of Snakemake unless the config's `cluster`
+            has a place for them.
         on_request: whether outputs are made only if they are requested by name.
         ancient: whether the rules that read the outputs do not run again when these are made again.
         sources: the user's own files that a job reads: the outputs keep their digests, which are compared.
@@ -91,6 +92,10 @@ class Rule:
     def _job(self) -> str:
         wildcards = re.findall(r"{\w+}", self.output)
         return CELL if "{layer}" in wildcards else "/".join(wildcards) or "all"
+
+    def kind(self, study: Study) -> str:
+        """Which of a cluster's jobs a study's are, as in the config's `cluster`: cpu, gpu or download."""
+        return "download" if self.local else "gpu" if self.gpu(study) else "cpu"
 
     def exists(self, study: Study) -> bool:
         """Whether a study has any job of this rule."""

@@ -17,4 +17,6 @@ from .settings import law_drawn as law_drawn
 from .settings import law_spec as law_spec
 from .settings import model_means as model_means
 from .settings import model_settings as model_settings
+from .site import Cluster as Cluster
+from .site import without_site as without_site
 from .study import Study as Study

@@ -135,17 +135,36 @@ def _in_order(value: Any) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties":
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(str(key) for key in error.instance if key not in known)
-        near = hint(unknown[0], known, most=len(known))
-        return f"config key {where}: unknown key {', '.join(unknown)}; {near}"
+        return f"unknown key {', '.join(unknown)}; {hint(unknown[0], known, most=len(known))}"
+    if error.validator == "enum" and "propertyNames" in error.schema_path:
+        return f"unknown key {error.instance}; {hint(str(error.instance), error.validator_value)}"
     if error.validator == "required":
-        return f"config key {where}: {error.message}; add it (see config/README.md)"
+        return f"{error.message}; add it (see config/README.md)"
     if error.validator in ("oneOf", "anyOf"):
-        return f"config key {where}: {error.instance!r} does not fit; see config/README.md for what it takes"
-    return f"config key {where}: {error.message}; see config/README.md"
+        return f"{error.instance!r} does not fit; see config/README.md for what it takes"
+    return f"{error.message}; see config/README.md"
+
+
+def require_schema(config: Any, place: str = "", keys: Sequence[str] = ()) -> None:
+    """Check a config against the closed schema.
+
+    Args:
+        place: what to put before the name of the key: the file, where it is not the study's config.
+        keys: the only top-level keys that there may be; empty for all, of which some are required.
+
+    Raises:
+        UserError: a key is unknown, missing or of the wrong kind; the line names it.
+    """
+    rules = read_library(SCHEMA)
+    if keys:
+        properties = {key: rules["properties"][key] for key in keys}
+        rules = {**rules, "required": [], "properties": properties}
+    if (error := best_match(Validator(rules).iter_errors(config))) is not None:
+        where = ".".join(str(part) for part in error.absolute_path) or "top level"
+        raise UserError(f"{place}config key {where}: {_explain(error)}")
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,12 +176,10 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: a key is unknown, missing or of the wrong kind; the line names it.
     """
-    rules = read_library(SCHEMA)
-    if (error := best_match(Validator(rules).iter_errors(config))) is not None:
-        raise UserError(_explain(error))
+    require_schema(config)
     preset = config.get("encoding", {}).get("preset", "strict")
     full = merge(read_library(PRESETS)[preset], config)
-    for _ in Filler(rules).iter_errors(full):
+    for _ in Filler(read_library(SCHEMA)).iter_errors(full):
         pass  # it has none: it is checked above
     if full["features"]["text"]["restart_at"] >= full["features"]["text"]["max_context"]:
         raise UserError("config key features.text.restart_at: must be below max_context; lower it")

@@ -17,6 +17,7 @@ from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
 from voxscale.study.machine import expects_gpu
 from voxscale.study.representatives import map_cells, reference_cells
+from voxscale.study.site import Cluster
 from voxscale.study.timing import timing_notes
 
 
@@ -30,6 +31,9 @@ class Study:
         dataset: where the stories and scans are.
         left_out: controls that the data do not allow, a sentence each.
         gpu: whether jobs find a GPU where the config does not name a device.
+        cluster: what a cluster is given with each kind of job; not in `config`, so that no finished job
+            depends on it.
+        container: the image in which jobs run with `--sdm apptainer`, if there is one.
     """
 
     config: Mapping[str, Any]
@@ -37,6 +41,8 @@ class Study:
     dataset: Dataset
     left_out: Sequence[str] = ()
     gpu: bool = field(default_factory=expects_gpu)
+    cluster: Cluster = field(default_factory=Cluster)
+    container: str | None = None
 
     def picked(self, *keys: str) -> dict[str, Any]:
         """Values of config keys (`scoring.fdr`), by the last part of their name, or of whole blocks."""
