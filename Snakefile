@@ -15,6 +15,7 @@ if not config if IS_MODULE else "dataset" not in config and not workflow.configf
 include: "rules/common.smk"
 include: "rules/fetch.smk"
 include: "rules/dataset.smk"
+include: "rules/lags.smk"
 include: "rules/features.smk"
 include: "rules/encoding.smk"
 include: "rules/banded.smk"
@@ -39,6 +40,13 @@ rule models:
     """Every published model of the study: on a login node, before jobs that have no network."""
     input:
         expand(PATHS["card"], model=study.published_models),
+
+
+rule lags:
+    """Are words and responses of each story aligned? Needs no model: to be looked at before the fits."""
+    input:
+        all_of("scan_lags", "lags"),
+        PATHS["figure"].format(figure="lag_scan"),
 
 
 rule features:

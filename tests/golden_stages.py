@@ -84,6 +84,17 @@ def ceiling(folder: Path) -> dict[str, list[float]]:
     return of_tables(folder, ceiling="ceiling.parquet", drift="drift.parquet")
 
 
+def lags(folder: Path) -> dict[str, list[float]]:
+    import simulated_lags
+
+    from voxscale.scores import write_lags
+
+    inputs = simulated_lags.write(folder, stories=4, trs=80, voxels=20, late_s={"s1": 4.0})
+    paths = folder / "lags.parquet", folder / "lag_curves.parquet"
+    write_lags(*inputs, *paths, "S1", simulated_lags.SETTINGS)
+    return of_tables(folder, lags="lags.parquet", lag_curves="lag_curves.parquet")
+
+
 class Cells(NamedTuple):
     """Cells of nested models and two subjects: their scores, moments and cards."""
 
@@ -309,6 +320,7 @@ STAGES = {
     "phantom": Stage(phantom),
     "stories": Stage(stories),
     "responses": Stage(responses),
+    "lags": Stage(lags),
     "models": Stage(models),
     "text": Stage(text),
     "speech": Stage(speech, 1e-3),

@@ -275,6 +275,32 @@ def drift(rng: np.random.Generator) -> pd.DataFrame:
     return _frame("drift", rows)
 
 
+def lags() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of the lag scan: in the first subject one story is 4 s late."""
+    shifts, rows, curves = np.arange(-10.0, 11.0), [], []
+    for subject in SUBJECTS:
+        for story in ("adollshouse", "avatar", "wheretheressmoke", "all stories"):
+            best = 4.0 if (subject, story) == (SUBJECTS[0], "avatar") else 0.0
+            r = 0.05 * np.exp(-(((shifts - best) / 3) ** 2))
+            names = {"subject": subject, "story": story}
+            ends = {
+                "best_s": best,
+                "best_lo": best - 1,
+                "best_hi": best + 1,
+                "r_best": 0.05,
+                "others_s": 0.0,
+                "r_others": r[10],
+            }
+            rows.append(names | {"role": "train", "n_tr": 300, "misaligned": best > 0} | ends)
+            curves += [
+                names | {"shift_s": shift, "r": value, "lo": value - 0.01, "hi": value + 0.01}
+                for shift, value in zip(shifts, r, strict=True)
+            ]
+            if story == "all stories":
+                rows[-1]["role"] = "all"
+    return _frame("lags", rows), _frame("lag_curves", curves)
+
+
 def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
     rows = []
     for subject in SUBJECTS:

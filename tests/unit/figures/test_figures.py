@@ -19,6 +19,7 @@ from voxscale.figures import (
     distributions,
     files,
     frames,
+    lags,
     layers,
     maps,
     outlook,
@@ -64,6 +65,7 @@ def room(made):
 
 
 FIGURES = {
+    "lag_scan": lambda t: lags.draw_lags(*study.lags()),
     "score_by_language_model_size": lambda t: law(t, "language"),
     "score_by_speech_model_size": lambda t: law(t, "speech"),
     "score_by_training_hours": lambda t: law(t, "training"),

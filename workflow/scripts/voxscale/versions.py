@@ -9,6 +9,7 @@ NUMBERS: dict[str, int] = {
     "phantom": 1,
     "stories": 2,
     "responses": 1,
+    "lags": 1,
     "models": 1,
     "text": 2,
     "speech": 3,

@@ -5,6 +5,7 @@ from .components import extract_components as extract_components
 from .contexts import make_passage as make_passage
 from .controls import ControlSources as ControlSources
 from .controls import extract_controls as extract_controls
+from .controls import shifted_word_rate as shifted_word_rate
 from .speech import extract_speech as extract_speech
 from .speech import speech_files as speech_files
 from .speech_windows import window_bytes as window_bytes

@@ -162,6 +162,17 @@ def add_noise(values: np.ndarray, deviations: Sequence[float], story: str) -> di
     }
 
 
+def shifted_word_rate(words: str | Path, clock: str | Path, shifts: np.ndarray) -> np.ndarray:
+    """The control `word_rate` of a story whose words all come some seconds later: (shifts, T) float32.
+
+    Args:
+        words, clock: its tables of these names.
+        shifts: s.
+    """
+    trs, times = read_tr_times(clock), _event_times("words", words)
+    return np.stack([event_rate(times + shift, trs)[:, 0] for shift in shifts])
+
+
 def _event_times(name: str, path: str | Path) -> np.ndarray:
     table = tables.read(name, path, ["onset_s", "offset_s"])
     return (table["onset_s"].to_numpy() + table["offset_s"].to_numpy()) / 2

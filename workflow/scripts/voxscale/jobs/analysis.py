@@ -16,6 +16,7 @@ from voxscale.study import (
     fit_means,
     fit_settings,
     joint_spec,
+    lag_settings,
     law_spec,
 )
 
@@ -52,6 +53,14 @@ def _estimating(sizes: Sizes, subject: str) -> Need:
     held = 8.0 * REPEATS * test * voxels  # every repeat of the test stories
     flops = 4.0 * REPEATS**2 * test * voxels  # each repeat left out once
     return plain(held / 2, 250.0 * voxels, min(held, 2e9), flops / CPU_FLOPS)
+
+
+def _scanning_lags(sizes: Sizes, subject: str) -> Need:
+    """Each voxel with the word rate at 21 shifts and all delays, there and back."""
+    series, stories = 21.0 * len(sizes.study.config["encoding"]["delays"]), sizes.study.heard(subject)
+    trs, voxels = sum(map(sizes.trs, stories)), sizes.voxels(subject)
+    held = 4.0 * 1024 * (2 * trs + 3 * series * len(stories)) + 40.0 * series * trs
+    return plain(4.0 * trs * voxels, 3e3 * len(stories), held, 4 * series * trs * voxels / CPU_FLOPS)
 
 
 def _stacking(sizes: Sizes, subject: str) -> Need:
@@ -104,6 +113,20 @@ def _measuring_room(sizes: Sizes) -> Need:
 
 
 RULES = (
+    Rule(
+        "scan_lags",
+        outputs={
+            "lags": "results/lags/{subject}.parquet",
+            "lag_curves": "results/lags/{subject}-curves.parquet",
+        },
+        jobs=per_subject(),
+        need=_scanning_lags,
+        params={
+            "stories": lambda study, w: study.heard(w["subject"]),
+            "settings": lambda study, w: lag_settings(study),
+        },
+        numbers=("lags",),
+    ),
     Rule(
         "estimate_ceiling",
         outputs={

@@ -13,6 +13,7 @@ from .settings import feature_settings as feature_settings
 from .settings import fit_means as fit_means
 from .settings import fit_settings as fit_settings
 from .settings import joint_spec as joint_spec
+from .settings import lag_settings as lag_settings
 from .settings import law_drawn as law_drawn
 from .settings import law_spec as law_spec
 from .settings import model_means as model_means

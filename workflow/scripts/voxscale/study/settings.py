@@ -80,6 +80,11 @@ def ceiling_settings(study: Study) -> dict[str, Any]:
     return study.picked("ceiling", "scoring.skip_s", "dataset.tr_s", "bootstrap.interval")
 
 
+def lag_settings(study: Study) -> dict[str, Any]:
+    """What changes a lag scan."""
+    return study.picked("bootstrap", "scoring.block_trs", "dataset.tr_s", "encoding.delays")
+
+
 def bootstrap_settings(study: Study) -> dict[str, Any]:
     """What changes an interval."""
     scoring = ("scoring.skip_s", "scoring.block_trs")
