@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
@@ -25,16 +26,9 @@ def draw_lags(lags: pd.DataFrame, lag_curves: pd.DataFrame) -> tuple[Figure, pd.
         hues = style.colours(mine.story[mine.misaligned])
         for row in mine.itertuples():
             curve = curves[row.story]
-            whole = row.role == "all"
-            look = {"color": hues.get(row.story, style.INK if whole else style.MUTED)}
-            look |= (
-                {"linewidth": 2.2 if whole else 1.4, "zorder": 3}
-                if whole or row.misaligned
-                else {
-                    "linewidth": 0.7,
-                    "alpha": 0.5,
-                }
-            )
+            whole, hue = row.role == "all", hues.get(row.story)
+            look = {"color": hue or (style.INK if whole else style.MUTED), "zorder": 3 if whole or hue else 2}
+            look |= {"linewidth": 2.2 if whole else 1.4 if hue else 0.7, "alpha": 1 if whole or hue else 0.5}
             (shown,) = left.plot(curve.shift_s, curve.r, **look)
             style.label_points(shown, curve.rename(columns={"r": "score"}))
         _draw_best(right, mine, hues)
@@ -42,6 +36,9 @@ def draw_lags(lags: pd.DataFrame, lag_curves: pd.DataFrame) -> tuple[Figure, pd.
         left.axhline(0, color=style.MUTED, linewidth=0.8)
         left.set_title(subject)
         left.set_ylabel("correlation r, word rate")
+    for axes in panels[-1]:
+        axes.set_xlim(-10.5, 10.5)
+        axes.set_xticks(range(-10, 11, 5))
     panels[-1][0].set_xlabel("shift of the words (s)")
     panels[-1][1].set_xlabel("best shift (s)")
     kinds = [style.key("all stories", style.INK, linewidth=2.2), style.key("one story", linewidth=0.7)]
@@ -49,7 +46,7 @@ def draw_lags(lags: pd.DataFrame, lag_curves: pd.DataFrame) -> tuple[Figure, pd.
     return figure, lag_curves.merge(lags, on=["subject", "story"])
 
 
-def _draw_best(axes, mine: pd.DataFrame, hues: dict[str, str]) -> None:
+def _draw_best(axes: Axes, mine: pd.DataFrame, hues: dict[str, str]) -> None:
     """The best shift of each story with its interval, and the names of those that are misaligned."""
     place = np.arange(len(mine))
     for at, row in zip(place, mine.itertuples(), strict=True):
@@ -57,8 +54,9 @@ def _draw_best(axes, mine: pd.DataFrame, hues: dict[str, str]) -> None:
         axes.plot([row.best_lo, row.best_hi], [at, at], color=hue, linewidth=0.9, alpha=0.7)
         axes.plot(row.best_s, at, "o", color=hue, markersize=2.5)
         if row.story in hues:
-            axes.text(row.best_s, at, f" {row.story} ", color=hue, fontsize=7.5, va="center", ha="center")
+            late = row.best_s > 0  # the name where there is more room
+            look = {"color": hue, "fontsize": 7.5, "va": "center", "ha": "right" if late else "left"}
+            axes.text(row.best_lo if late else row.best_hi, at, f" {row.story} ", **look)
     axes.axvline(0, color=style.MUTED, linewidth=0.8, linestyle=(0, (3, 2)))
-    axes.set_xlim(-10.5, 10.5)
     axes.set_yticks([])
     axes.set_ylabel("stories")
