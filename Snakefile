@@ -74,6 +74,8 @@ onstart:
     cluster_at_hand(workflow.dag)
     flatmaps_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
+    if not IS_MODULE:
+        quiet_terminal(jobs, workflow)
 
 
 onsuccess:

@@ -22,7 +22,7 @@ from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
 from voxscale.jobs import PATHS, RULES, Job, Jobs, Placement, Request
 from voxscale.jobs import figures_of, record_of
-from voxscale.jobs import farewell, require_schemas, print_failures
+from voxscale.jobs import farewell, require_schemas, print_failures, quiet_terminal
 from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
 from voxscale.models import require_models

@@ -24,8 +24,11 @@ class Run:
 
     @property
     def jobs(self):
-        """(rule, wildcards as text) of every job that was planned or run."""
-        found = []
+        """(rule, wildcards as text) of every job that was planned, or that ended in a run."""
+        lines = re.findall(
+            r"^(?: *\d+/\d+|FAILED|stopped:) (\w+)(.*?)(?: \d+ s)?$", self.text, flags=re.MULTILINE
+        )
+        found = [(rule, wildcards.strip().replace(" ", ", ")) for rule, wildcards in lines if rule != "all"]
         for block in re.split(r"^(?=(?:local)?rule \w+:|(?:local)?rule \w+:)", self.text, flags=re.MULTILINE):
             if rule := re.match(r"(?:local)?rule (\w+):", block):
                 wildcards = re.search(r"^    wildcards: (.*)$", block, flags=re.MULTILINE)

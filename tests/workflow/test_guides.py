@@ -16,6 +16,11 @@ from voxscale.report.published import PUBLISHED
 from voxscale.study.site import read_site
 
 GUIDES = ("README.md", "docs/reproduce.md", "docs/cluster.md", "docs/dataset.md")
+PAGES = [
+    *(page.relative_to(HOME).as_posix() for page in HOME.glob("docs/*.md")),
+    "README.md",
+    "config/README.md",
+]
 OWN = "config/mine.yaml"  # written by the lab
 
 
@@ -51,6 +56,15 @@ def test_commands_in_the_guides_exist(guide):
             assert first in rules or figure in figures, line
     for file in re.findall(r"\]\(([^)h#][^)#]*)\)", text):
         assert (HOME / guide).parent.joinpath(file).exists(), file
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_target_stands_behind_config_files(page):
+    """`snakemake --configfile a.yaml target` takes the target for a second config file."""
+    text = re.sub(r"\s+", " ", (HOME / page).read_text())
+    for files in re.findall(r"snakemake [^`$]*?--configfiles? ((?:[\w./…-]+ ?)+)", text):
+        named = [file for file in files.split() if not file.startswith("--")]
+        assert all(file.rstrip(".,;").endswith((".yaml", "…")) for file in named[:2]), files
 
 
 def test_a_study_in_a_folder_of_its_own_is_named_to_each_target():

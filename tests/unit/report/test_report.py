@@ -336,6 +336,34 @@ def test_tiles_give_the_absolute_rise_first(tables):
     assert "[" not in content.between(unknown.assign(lo=np.nan).iloc[0])
 
 
+def test_the_summary_states_what_was_measured_found_and_how_sure(tables):
+    said = content.abstract(tables, CHIEF, 0.9, warned=2)
+    measured, found, sure = re.split(r"(?<=\.) (?=[A-Z])", said)
+    assert re.match(
+        r"\d+ subjects listened to up to \d+(\.\d+)? hours of training stories, and \d+ ", measured
+    )
+    best = max(content.model_rows(tables["summary"]), key=lambda row: row["mean r"])
+    assert f"highest in {best['model']} ({best['mean r']:.3f})" in found
+    fits = {law: fit for law, metric, fit in content.headlines(tables["laws"]) if metric == "r"}
+    assert found.count(" with ten times ") == len(CHIEF)
+    for law in CHIEF.values():
+        assert content.between(fits[law].loc["per_decade"], "{:+.2g}") in found
+    assert sure == "Brackets are 90% intervals; read the 2 warnings below first."
+    lacking = tables | {"laws": tables["laws"].assign(lacking="models")}
+    assert "allows no conclusion" in content.abstract(lacking, CHIEF, 0.9, warned=0)
+
+
+def test_long_tables_show_their_first_rows(page):
+    """Twelve of them, all on request and in print."""
+    rows = {
+        table.count("<tr>") - 1
+        for table in re.findall(r"all \d+ rows</label><table.*?</table>", page, re.DOTALL)
+    }
+    assert min(rows) > 15
+    whole = re.findall(r"(?<!</label>)<table.*?</table>", page, re.DOTALL)
+    assert max(table.count("<tr>") - 1 for table in whole) <= 15
+
+
 def test_warnings_of_the_study_s_own_logs_are_reported_once(tmp_path):
     logs = [tmp_path / f"{name}.log" for name in ("a", "b", "absent")]
     for log in logs[:2]:

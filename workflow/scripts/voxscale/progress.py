@@ -8,6 +8,8 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 
+CLEAR = "\r\x1b[K"  # empties the line of a terminal, of a bar that is drawn there
+
 
 def bar(items: Iterable[T], what: str, total: int | None = None, unit: str = "it") -> "tqdm[T]":
     """Wrap an iterable in a bar on stderr that appears only after two seconds."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from voxscale.errors import UserError
+from voxscale.progress import CLEAR
 from voxscale.provenance import note_job
 
 
@@ -25,14 +26,22 @@ def all_settings(params: Any) -> dict[str, Any]:
 
 
 class _Tee:
-    """Write to the terminal and to the rule's log, so that a progress bar is seen and an error is kept."""
+    """Write to the terminal and to the rule's log, so that a progress bar is seen and an error is kept.
+
+    A line of text first clears the terminal's last line, where a bar may be drawn. Bars, which begin with a
+    carriage return, are not written where the terminal is a file, in which they would run together.
+    """
 
     def __init__(self, terminal: TextIO, log: TextIO) -> None:
-        self._terminal, self._log = terminal, log
+        self._terminal, self._log, self._begins = terminal, log, True
 
     def write(self, text: str) -> int:
         self._log.write(text)
-        return self._terminal.write(text)
+        if text.startswith("\r"):
+            return self._terminal.write(text) if self._terminal.isatty() else len(text)
+        clear = CLEAR if self._begins and self._terminal.isatty() else ""
+        self._begins = text.endswith("\n")
+        return self._terminal.write(clear + text)
 
     def flush(self) -> None:
         self._log.flush()

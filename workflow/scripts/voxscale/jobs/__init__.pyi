@@ -27,6 +27,7 @@ from .status import describe_states as describe_states
 from .status import farewell as farewell
 from .status import job_states as job_states
 from .status import print_failures as print_failures
+from .terminal import quiet_terminal as quiet_terminal
 from .usage import describe_usage as describe_usage
 from .usage import usages as usages
 from .usage import write_comparison as write_comparison

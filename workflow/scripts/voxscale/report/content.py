@@ -298,3 +298,42 @@ def facts(
                 label = " ".join(filter(None, [ends, f"{kind} law, signed r² per decade"]))
                 found.append({"value": value, "label": f"{label}; {percent}" if percent else label})
     return found
+
+
+_MORE = {
+    "language": "the size of a language model",
+    "speech": "the size of a speech model",
+    "training": "the training data",
+}
+
+
+def abstract(
+    tables: Mapping[str, pd.DataFrame], chief_laws: Mapping[str, str], interval: float, warned: int
+) -> str:
+    """The study in three sentences: what was measured, what was found, how sure it is.
+
+    Args:
+        tables: frames by name.
+        chief_laws: as for `facts`.
+        interval: coverage of the intervals.
+        warned: number of the report's warnings.
+    """
+    summary, subjects = tables["summary"], tables["subjects"]
+    networks = [row for row in model_rows(summary) if row["kind"] in ("language", "speech")]
+    hours = subjects[subjects.role == "train"].groupby("subject").hours.sum().max()
+    best = max(networks, key=lambda row: row["mean r"], default=None)
+    score = f"highest in {best['model']} ({best['mean r']:.3f})" if best else "not measured"
+    fits = {law: fit for law, metric, fit in headlines(tables["laws"]) if metric == "r"}
+    rises = [
+        f"by {between(fits[law].loc['per_decade'], '{:+.2g}')} with ten times {_MORE[kind]}"
+        for kind, law in chief_laws.items()
+        if law in fits and pd.isna(fits[law].lacking.iloc[0])
+    ]
+    grows = f"changes {', '.join(rises)}" if rises else "allows no conclusion on how it grows"
+    caution = f"read the {warned} warnings below first" if warned else "nothing in this study needs caution"
+    return (
+        f"{summary.subject.nunique()} subjects listened to up to {hours:.2g} hours of training stories, and "
+        f"{len(networks)} language and speech models predict the responses to stories that no fit saw. "
+        f"The mean correlation over voxels is {score}, and {grows}. "
+        f"Brackets are {interval:.0%} intervals; {caution}."
+    )

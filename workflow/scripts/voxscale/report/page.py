@@ -1,6 +1,7 @@
 """The report: one HTML file with everything inside, which opens without a network."""
 
 import base64
+import datetime
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -127,12 +128,26 @@ def _section_tables(
     }
 
 
+def _interval(config: Mapping[str, Any]) -> float:
+    return float(config.get("bootstrap", {}).get("interval", 0.9))
+
+
+def _code(provenance: Mapping[str, Any]) -> str:
+    """The commit, shortened, with the mark of changed files; or the version, where there is no repository."""
+    commit, changes, _ = str(provenance.get("code", "")).partition("+")
+    return (
+        f"commit {commit[:9]}{' with changes' if changes else ''}"
+        if len(commit) == 40
+        else f"version {commit}"
+    )
+
+
 def _words(config: Mapping[str, Any]) -> dict[str, str]:
     """What the story's braces stand for."""
     floor = config.get("ceiling", {}).get("floor")
     left_out = " and are left out" if floor is None else f"; smaller ceilings count as {floor}"
     return {
-        "interval": f"{config.get('bootstrap', {}).get('interval', 0.9):.0%}",
+        "interval": f"{_interval(config):.0%}",
         "skip_s": f"{config.get('scoring', {}).get('skip_s', 100):g}",
         "floor": left_out,
         "preset": config.get("encoding", {}).get("preset", "strict"),
@@ -206,6 +221,8 @@ def write_report(
         title="Scaling laws of brain encoding models",
         name="voxscale",
         subtitle=f"{_dataset_name(dataset)}, {', '.join(map(str, dataset.get('subjects', [])))}",
+        abstract=content.abstract(tables, chief_laws, _interval(config), len(warned)),
+        made=f"{datetime.date.today():%d %B %Y}, {_code(provenance)}",
         facts=content.facts(tables, content.x_names(config), chief_laws),
         sections=sections,
         footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {_PAPER}.",
