@@ -13,20 +13,27 @@ if not config if IS_MODULE else "dataset" not in config and not workflow.configf
 
 
 include: "rules/common.smk"
-include: "rules/fetch.smk"
-include: "rules/dataset.smk"
-include: "rules/lags.smk"
-include: "rules/features.smk"
-include: "rules/encoding.smk"
-include: "rules/banded.smk"
+
+
+# A partial study gathers the fits that are there: without rules that could make or remake any.
+if not study.missing:
+
+    include: "rules/fetch.smk"
+    include: "rules/dataset.smk"
+    include: "rules/lags.smk"
+    include: "rules/features.smk"
+    include: "rules/encoding.smk"
+    include: "rules/banded.smk"
+    include: "rules/ceiling.smk"
+    include: "rules/stacking.smk"
+    include: "rules/validation.smk"
+    include: "rules/resources.smk"
+
+
 include: "rules/scores.smk"
-include: "rules/ceiling.smk"
-include: "rules/stacking.smk"
 include: "rules/scaling.smk"
 include: "rules/figures.smk"
-include: "rules/validation.smk"
 include: "rules/report.smk"
-include: "rules/resources.smk"
 
 
 rule all:
@@ -68,7 +75,8 @@ rule figures:
 
 
 onstart:
-    before_jobs(workflow)
+    mark_reports(workflow.dag)
+    before_jobs(workflow, takes_over=not study.missing)
     data_at_hand()
     devices_at_hand(workflow.dag)
     cluster_at_hand(workflow.dag)
@@ -79,7 +87,7 @@ onstart:
 
 
 onsuccess:
-    print(farewell(BASE / PATHS["report"]), file=sys.stderr)
+    say_farewell()
 
 
 onerror:

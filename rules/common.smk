@@ -18,10 +18,12 @@ import voxscale
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
 from voxscale.cluster import pass_over_damaged_records, pass_over_times, record_in_jobs
+from voxscale.cluster import retry_with_reason
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.errors import UserError
-from voxscale.jobs import PATHS, RULES, Job, Jobs, Placement, Request
-from voxscale.jobs import figures_of, record_of
+from voxscale.io import is_marked, mark_page
+from voxscale.jobs import PARTIAL, PATHS, RULES, Job, Jobs, Placement, Request
+from voxscale.jobs import figures_of, gather_apart, record_of
 from voxscale.jobs import farewell, require_schemas, print_failures, quiet_terminal
 from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
@@ -49,10 +51,6 @@ BEGAN = time.time()
 
 # The prefix of a module. Snakemake puts it before each relative path of a rule that is not marked as local.
 BASE = Path(workflow.modifier.path_modifier.replace_prefix("results")).parent
-EXAMINED = (
-    BASE / "results/logs/examined.log"
-)  # what was said of the data before the first job, for the report
-
 try:
     # The config files and killed runs of a workflow that uses this one as a module are its own business.
     if not IS_MODULE:
@@ -61,19 +59,21 @@ try:
             if Path(path).suffix != ".json":
                 read_yaml(path)
         # What a killed run left behind is the run's own business; a job writes down what it did.
-        if workflow.is_main_process:
+        if workflow.is_main_process and "partial" not in config:
             before_graph()
-        else:
+        elif not workflow.is_main_process:
             record_in_jobs()
     if workflow.is_main_process:
         require_schemas()
     study = load_study(config, BASE)
+    if study.missing:
+        gather_apart()
     jobs, outdated, changed = Jobs(study), [], {}
     # The files of a workflow that uses this one as a module lie elsewhere.
-    if workflow.is_main_process and not IS_MODULE:
+    if workflow.is_main_process and not IS_MODULE and not study.missing:
         require_folders(jobs)
         outdated = outdated_unnoted(jobs)
-    if workflow.is_main_process:
+    if workflow.is_main_process and not study.missing:
         changed = changed_sources(jobs, BASE)
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
@@ -81,8 +81,11 @@ except UserError as error:
     sys.exit(f"ERROR {with_file(str(error), files)}")
 
 if workflow.is_main_process:
+    retry_with_reason()
     pass_over_damaged_records()
-    compare_behind_ancient(outdated, changed)
+    # A report may have been marked and then not made again, say since the config was changed back.
+    marked = [path for path in [BASE / PATHS["report"]] if is_marked(path)]
+    compare_behind_ancient([*outdated, *marked], changed)
     pass_over_times(
         {path for job in jobs.all() for path in jobs.sources(job)},
         [name for name, record in RULES.items() if record.sources],
@@ -101,6 +104,8 @@ if changed:
         file=sys.stderr,
     )
 FIGURES = figures_of(study)
+# What was said of the data before the first job, for the report.
+EXAMINED = BASE / record_of("write_report").folder / "logs/examined.log"
 
 
 wildcard_constraints:
@@ -172,6 +177,8 @@ def parameters(rule):
         found["source_files"] = lambda wildcards: SimpleNamespace(
             paths=record.sources(study, dict(wildcards.items()))
         )
+    if study.missing:
+        found["missing"] = study.missing
     # Snakemake compares values without their names.
     return found | {"digest": lambda wildcards: jobs.digest(Job(rule, dict(wildcards)))}
 
@@ -249,10 +256,15 @@ def figure_tables(wildcards):
     }
 
 
-def to_run(dag, name):
-    """Jobs of a rule that are to run; a workflow that uses this one as a module may have renamed the rule."""
+def of_rule(name, found):
+    """Those of some jobs that are a rule's; a workflow that uses this one as a module may have renamed it."""
     known = getattr(rules, name).rule if rules.has(name) else None
-    return [job for job in dag.needrun_jobs() if job.rule is known]
+    return [job for job in found if job.rule is known]
+
+
+def to_run(dag, name):
+    """Jobs of a rule that are to run."""
+    return of_rule(name, dag.needrun_jobs())
 
 
 def models_at_hand(dag):
@@ -266,6 +278,28 @@ def models_at_hand(dag):
         require_contexts(study, reading)
     except UserError as error:
         sys.exit(f"ERROR {error}")
+
+
+def mark_reports(dag):
+    """Mark the report that this run is to make again: it is out of date until then, also if the run fails."""
+    if to_run(dag, "write_report"):
+        began = time.strftime("%d %B %Y, %H:%M", time.localtime(BEGAN))
+        mark_page(
+            BASE / PATHS["report"],
+            f"Out of date. A run that began on {began} makes this report again; "
+            "if it has not replaced it, it failed or still goes on: see voxscale status.",
+        )
+
+
+def say_farewell():
+    """Name the report, if this run was asked for it; a report of a part of the study is then superseded."""
+    made = bool(of_rule("write_report", workflow.dag.jobs))
+    if made and not study.missing:
+        mark_page(
+            BASE / PARTIAL / "report.html",
+            "Superseded. The report of the whole study is there: ../report.html",
+        )
+    print(farewell(BASE / PATHS["report"], made), file=sys.stderr)
 
 
 def data_at_hand():

@@ -1,5 +1,6 @@
 # Needs: the scores of cells, scores and moments of the reference cells, model cards, noise ceilings, tables of voxels.
-# Makes: for a selection of cells (all, one sweep, the maps) one table of scores, of summaries and of voxels.
+# Makes: for a selection of cells (all, one sweep, the maps) one table of scores, of summaries and of voxels; the room
+# that the scores of the maps leave below the noise ceiling.
 
 
 rule gather_scores:
@@ -27,3 +28,23 @@ rule gather_scores:
         **parameters("gather_scores"),
     script:
         "../workflow/scripts/gather_scores.py"
+
+
+rule measure_room:
+    """Share of the noise ceiling that each voxel's score reaches, and the room left."""
+    input:
+        **tables_of("maps", "scores", "voxels"),
+    output:
+        **made("measure_room"),
+    log:
+        log_of("measure_room"),
+    benchmark:
+        benchmark_of("measure_room")
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        **needs("measure_room"),
+    params:
+        **parameters("measure_room"),
+    script:
+        "../workflow/scripts/measure_room.py"

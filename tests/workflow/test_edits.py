@@ -4,10 +4,15 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 import yaml
-from workflow.runs import HOME, snakemake, tiny_config
+from workflow.runs import HOME, Run, snakemake, tiny_config
+
+from voxscale.jobs import load_jobs
+from voxscale.jobs.rules import GATHERED
 
 LIBRARY = "workflow/scripts/voxscale"
 NOTHING = "Nothing to be done"
@@ -78,6 +83,50 @@ def house(finished):
     shutil.rmtree(finished.house)
     finished.house.mkdir()
     copy_house(finished.house)
+
+
+def test_a_partial_report_gathers_what_is_there_and_refits_nothing(finished, monkeypatch):
+    monkeypatch.chdir(finished.study)
+    fits = [job for job in load_jobs("study.yaml").all() if job.rule == "fit_encoding"]
+    fits = [job for job in fits if job.wildcards["model"] == "tiny-opt-2"]
+    cells = {path: path.read_bytes() for job in fits for path in job.outputs}
+    for job in fits:
+        job.log.write_text("ERROR fit_encoding: results/features/tiny-opt-2.h5: damaged; delete it\n")
+        job.benchmark.unlink(missing_ok=True)
+    library = str(finished.house / "workflow/scripts")
+    command = [
+        sys.executable,
+        "-m",
+        "voxscale",
+        "report",
+        "--partial",
+        "--configfile",
+        "study.yaml",
+        "--dry-run",
+    ]
+    try:
+        for path in cells:
+            path.unlink()
+        done = subprocess.run(
+            [*command, "--cores", "1"],
+            env=os.environ | {"PYTHONPATH": library},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        for path, content in cells.items():
+            path.write_bytes(content)
+        shutil.rmtree("results/partial", ignore_errors=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "model tiny-opt-2 is missing: results/features/tiny-opt-2.h5: damaged; delete it" in done.stdout
+    assert "law opt_size is missing: fewer than 3 of its models are here" in done.stdout
+    rules = Run(0, done.stdout).rules
+    assert set(rules) <= {"all", *GATHERED}
+    assert {"gather_scores", "draw_figure", "write_report"} <= set(rules)
+    outputs = re.findall(r"^    output: (.*)$", done.stdout, re.MULTILINE)
+    assert outputs
+    assert all(path.startswith("results/partial/") for line in outputs for path in line.split(", "))
 
 
 def replace(pattern, by):

@@ -123,11 +123,13 @@ def test_a_site_file_of_the_pages_is_one(page, tmp_path):
 def test_the_last_word_names_a_report_only_where_there_is_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     report = "results/report.html"
-    assert (
-        status.farewell(report) == "Done with the requested files; the report is made with the whole study."
-    )
+    done = "Done with the requested files; the report is made with the whole study."
+    assert status.farewell(report, made=False) == done
     (tmp_path / "results").mkdir()
     (tmp_path / report).touch()
-    said = status.farewell(report)
+    older = status.farewell(report, made=False)
+    assert older.startswith(f"{done} {tmp_path}/results/report.html is of ")
+    assert older.endswith(": this run has not compared it with the files as they are now.")
+    said = status.farewell(report, made=True)
     assert said == f"Done. Open {tmp_path}/results/report.html; tables and figures are in the same folder."
     assert said.replace(str(tmp_path), "…") in (HOME / "docs/reproduce.md").read_text()

@@ -1,5 +1,7 @@
 """Jobs of a killed run that are still in the cluster."""
 
+import types
+
 import pytest
 from slurm_queue import job
 
@@ -13,6 +15,19 @@ def test_pending_jobs_are_cancelled_and_running_ones_waited_for(cluster, capsys)
     assert cluster.cancelled == ["2"]
     assert cluster.slept == 3 * takeover.POLL_S
     assert "waiting for 1 that run (1 running). To cancel these too: scancel 1\n" in capsys.readouterr().err
+
+
+def test_pending_jobs_of_another_user_are_waited_for_and_those_of_a_living_run_are_not(
+    cluster, capsys, monkeypatch
+):
+    hers = job("2", "PENDING", "Priority")._replace(user="alice")
+    living = job("3", "PENDING")._replace(run="voxscale_living")
+    holder = types.SimpleNamespace(state="alive", about={"run": "voxscale_living"})
+    monkeypatch.setattr(takeover, "holders", lambda: [holder])
+    assert cluster.settle([hers, living], [living]) == 1
+    assert cluster.cancelled == []
+    said = "waiting for 1 that run or are another user's (2 pending Priority alice). To cancel these too: "
+    assert f"{said}scancel 2" in capsys.readouterr().err
 
 
 def test_each_minute_it_says_what_is_waited_for_and_where(cluster, capsys):

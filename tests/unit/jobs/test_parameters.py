@@ -134,6 +134,7 @@ KEYS = {
     "banded.both.samples": (10, {"fit_banded"}),
     "maps.language": ("tiny-opt-1", {"gather_scores", "measure_artifact"}),
     "maps.speech": None,
+    "partial": None,  # gathers apart, and makes no fit: tests of partial reports
 }
 NAMED = {"sweeps": "size", "laws": "opt", "banded": "both"}
 

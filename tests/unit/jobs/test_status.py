@@ -241,18 +241,22 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     here.mkdir()
     other.mkdir()
     lines = [
-        f"1|voxscale_a|RUNNING|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
-        f"2|voxscale_a|PENDING|{other}|(Priority)|rule_x",
-        f"3|another_a|PENDING|{here}|(Priority)|rule_x",
-        f"4|voxscale_a|COMPLETED|{here}||rule_x",
-        f"5|voxscale_a|PENDING|{here}|(PartitionTimeLimit)|rule_x",
+        f"1|voxscale_a|RUNNING|alice|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
+        f"2|voxscale_a|PENDING|alice|{other}|(Priority)|rule_x",
+        f"3|another_a|PENDING|alice|{here}|(Priority)|rule_x",
+        f"4|voxscale_a|COMPLETED|alice|{here}||rule_x",
+        f"5|voxscale_a|PENDING|bob|{here}|(PartitionTimeLimit)|(null)",
+        "a job of others\nin two lines",
     ]
-    squeue = touch(tmp_path / "bin/squeue", "#!/bin/sh\ncat <<'EOF'\n" + "\n".join(lines) + "\nEOF\n")
+    log = f"{'5':20}{here}/results/logs/slurm/rule_fit_law/size_4/%j.log"
+    script = f"#!/bin/sh\ncase $* in *--Format*) echo '{log}'; exit;; esac\ncat <<'EOF'\n"
+    squeue = touch(tmp_path / "bin/squeue", script + "\n".join(lines) + "\nEOF\n")
     squeue.chmod(squeue.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
     running, stuck = read_queue(here)
     comment = "rule_fit_encoding_wildcards_m_1_s|2"
-    assert running == QueuedJob("1", "voxscale_a", "RUNNING", comment, "cpu1")
+    assert running == QueuedJob("1", "voxscale_a", "RUNNING", comment, "cpu1", "alice")
+    assert stuck.comment == "rule_fit_law_wildcards_size_4"  # where the cluster clears comments
     assert not running.never_starts
     assert stuck.never_starts
     squeue.write_text("#!/bin/sh\nexit 1\n")

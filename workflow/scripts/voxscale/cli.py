@@ -1,5 +1,6 @@
-"""The command line: `voxscale plan | status | check | prune | usage | models`."""
+"""The command line: `voxscale plan | status | report | check | prune | usage | models`."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ import typer
 from voxscale.cluster import is_running, read_queue
 from voxscale.errors import UserError
 from voxscale.jobs import (
+    DEMO,
+    LEFT_OUT,
     check_files,
     describe_models,
     describe_plan,
@@ -22,8 +25,11 @@ from voxscale.jobs import (
     started_outputs,
     unused_features,
     usages,
+    write_left_out,
+    write_readme,
 )
 from voxscale.models import require_models
+from voxscale.progress import notify
 
 app = typer.Typer(
     help="Cost, progress and leftovers of a study. The study itself is run by snakemake.",
@@ -44,6 +50,7 @@ Profile = Annotated[
 ]
 Directory = Annotated[Path, typer.Option(help="The folder with results/.")]
 HERE = Path()
+SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 
 
 @app.command("plan")
@@ -67,6 +74,38 @@ def _status(
     jobs = load_jobs(configfile, directory)
     states = job_states(jobs, read_queue("."), started_outputs(), is_running())
     print(describe_states(states, cells))
+
+
+@app.command(
+    "report",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def _report(
+    context: typer.Context,
+    configfile: Configs = None,
+    directory: Directory = HERE,
+    partial: Annotated[bool, typer.Option("--partial", help="Of the finished parts of the study.")] = False,
+) -> None:
+    """Gather the finished models and subjects into results/partial; further options are snakemake's."""
+    if not partial:
+        raise UserError(
+            "the whole report is made by snakemake; --partial makes one of the parts that are there"
+        )
+    if not SNAKEFILE.exists():
+        raise UserError(
+            "--partial: the workflow's Snakefile is not here; use voxscale of the workflow's folder"
+        )
+    configs = [path.resolve() for path in configfile or [DEMO]]
+    jobs = load_jobs(configs, directory)
+    write_left_out(jobs, job_states(jobs, read_queue("."), started_outputs(), is_running()))
+    study = load_jobs([*configs, LEFT_OUT]).study
+    write_readme(study)
+    for line in study.missing:
+        notify(f"NOTE: {line}")
+    # Without a lock: the folder is its own, and a run may go on meanwhile.
+    command = ["-m", "snakemake", "--snakefile", str(SNAKEFILE), "--nolock", "--forceall"]
+    command += ["--configfile", *map(str, configs), str(LEFT_OUT), *context.args]
+    os.execv(sys.executable, [sys.executable, *command])
 
 
 @app.command("check")

@@ -71,19 +71,26 @@ def sha256_file(path: str | Path) -> str:
 _job: dict[str, Any] = {}  # what the files that this process writes keep of their job
 
 
-def note_job(settings: str | None, sources: Sequence[str] = ()) -> dict[str, str]:
+def note_job(
+    settings: str | None, sources: Sequence[str] = (), missing: Sequence[str] = ()
+) -> dict[str, str]:
     """Let every file that this process writes from now on keep how it is made.
 
     Args:
         settings: digest of its job's parameters.
         sources: the user's own files that the job reads.
+        missing: what a partial study lacks, a sentence each.
 
     Returns:
         the digest of each of them. What is wrong with one that is missing is said where it is read.
     """
     digests = {path: sha256_file(path) for path in sources if Path(path).exists()}
     _job.clear()
-    _job.update({"settings": settings} | ({"sources": list(map(digests.get, sources))} if sources else {}))
+    _job["settings"] = settings
+    if sources:
+        _job["sources"] = list(map(digests.get, sources))
+    if missing:
+        _job["missing"] = list(missing)
     return digests
 
 

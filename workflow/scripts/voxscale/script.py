@@ -58,8 +58,8 @@ def script(job: Any) -> Iterator[dict[str, str]]:
     The files that it writes keep digests of the job's parameters and of the user's own files that it reads.
 
     Args:
-        job: Snakemake's `snakemake`, of which `rule`, `log`, `threads`, `params.digest` and
-            `params.source_files` are used.
+        job: Snakemake's `snakemake`, of which `rule`, `log`, `threads`, `params.digest`, `params.missing`
+            and `params.source_files` are used.
 
     Yields:
         the digest of each of the user's own files.
@@ -76,7 +76,8 @@ def script(job: Any) -> Iterator[dict[str, str]]:
             sys.modules["torch"].set_num_threads(job.threads)
         try:
             sources = job.params.source_files.paths if hasattr(job.params, "source_files") else ()
-            yield note_job(getattr(job.params, "digest", None), sources)
+            missing = getattr(job.params, "missing", ())
+            yield note_job(getattr(job.params, "digest", None), sources, missing)
         except UserError as error:
             if error.__cause__:
                 traceback.print_exception(error.__cause__, file=log)

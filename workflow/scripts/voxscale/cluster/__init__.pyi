@@ -10,3 +10,4 @@ from .patches import record_in_jobs as record_in_jobs
 from .queue import SLURM_LOGS as SLURM_LOGS
 from .queue import QueuedJob as QueuedJob
 from .queue import read_queue as read_queue
+from .retries import retry_with_reason as retry_with_reason

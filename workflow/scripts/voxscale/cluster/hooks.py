@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from voxscale.cluster.locks import free_dead_lock, leave_record, remove_records
+from voxscale.cluster.locks import free_dead_lock, leave_record
 from voxscale.cluster.patches import cancel_all, correct_states, hasten_graph, submit_patiently
 from voxscale.cluster.queue import QueuedJob, read_queue
-from voxscale.cluster.takeover import restart, settle, without_stuck
+from voxscale.cluster.takeover import left_behind, restart, settle
 from voxscale.cluster.watch import find_lost
 from voxscale.io import require_writable
 
@@ -31,27 +31,34 @@ def before_graph(results: str | Path = "results") -> None:
     free_dead_lock()
     leave_record()
     _earlier = read_queue() if shutil.which("squeue") else []
-    _earlier = _earlier and without_stuck(_earlier)
+    _earlier = _earlier and left_behind(_earlier)
 
 
-def before_jobs(workflow: Any) -> None:
+def before_jobs(workflow: Any, takes_over: bool = True) -> None:
     """Wait for the jobs of an earlier run, then look after those of this one; called on start.
+
+    Args:
+        takes_over: whether this run may make what an earlier one was making.
 
     Raises:
         UserError: SLURM does not answer.
     """
-    remove_records()  # of others, since this run has the lock
-    leave_record()
-    if workflow.local_exec:
+    if not submits_to_slurm(workflow):
         return
     # A job may also have ended while the graph was built, which counted its outputs as missing.
-    if settle() or _earlier != []:
+    if takes_over and (settle() or _earlier != []):
         restart(workflow, "The jobs of an earlier run have ended, and what they made is used")
     executor = workflow.scheduler._executor
+    leave_record(run=getattr(executor, "run_uuid", None))
     correct_states(sys.modules[type(executor).__module__])
     submit_patiently(executor)
     cancel_all(executor)
     threading.Thread(target=_look_after, args=(workflow, executor), daemon=True).start()
+
+
+def submits_to_slurm(workflow: Any) -> bool:
+    """Whether a run's jobs go to SLURM. With other schedulers, locks and retries alone are this room's."""
+    return workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
 
 
 def _look_after(workflow: Any, executor: Any) -> None:

@@ -24,6 +24,7 @@ class QueuedJob(NamedTuple):
 
     Attributes:
         place: the nodes it runs on, or the reason why it waits.
+        user: who submitted it.
     """
 
     jobid: str
@@ -31,6 +32,7 @@ class QueuedJob(NamedTuple):
     state: str
     comment: str
     place: str = ""
+    user: str = ""
 
     @property
     def is_pending(self) -> bool:
@@ -44,21 +46,39 @@ class QueuedJob(NamedTuple):
 
 
 def read_queue(directory: str | Path = ".") -> list[QueuedJob] | None:
-    """Active jobs that runs of this workflow have submitted from a directory.
+    """Active jobs that runs of this workflow, of any user, have submitted from a directory.
 
     Returns:
         the jobs; None if SLURM does not answer or is not installed.
     """
-    lines = answer_of("squeue", "--noheader", "--user", getpass.getuser(), "--format", "%i|%j|%T|%Z|%R|%k")
+    lines = answer_of("squeue", "--noheader", "--format", "%i|%j|%T|%u|%Z|%R|%k")
     if lines is None:
         return None
     here = Path(directory).resolve()
-    jobs = []
+    jobs: list[QueuedJob] = []
     for line in lines:
-        jobid, run, state, folder, place, comment = line.split("|", 5)
+        if line.count("|") < 6:  # a job of others whose name has a line break
+            continue
+        jobid, run, state, user, folder, place, comment = line.split("|", 6)
         if run.startswith(_NAME_PREFIX) and state in _ACTIVE and Path(folder).resolve() == here:
-            jobs.append(QueuedJob(jobid, run, state, comment, place.strip("()")))
+            jobs.append(QueuedJob(jobid, run, state, comment, place.strip("()"), user))
+    if cleared := [job.jobid for job in jobs if job.comment in ("", "(null)")]:
+        units = _units_by_log(cleared)
+        jobs = [job._replace(comment=units.get(job.jobid, job.comment)) for job in jobs]
     return jobs
+
+
+def _units_by_log(ids: Iterable[str]) -> dict[str, str]:
+    """What the comment of each job was, by the path of its log, for clusters that clear comments."""
+    found = {}
+    for line in (
+        answer_of("squeue", "--noheader", "--jobs", ",".join(ids), "--Format", "JobID:20,STDOUT:4096") or []
+    ):
+        jobid, log = line[:20].strip(), Path(line[20:].strip())
+        if len(parts := log.parts) > 1 and SLURM_LOGS.name in parts:
+            rule, *values = parts[len(parts) - parts[::-1].index(SLURM_LOGS.name) : -1]
+            found[jobid] = "_wildcards_".join([rule, *values])
+    return found
 
 
 def read_known_ids() -> set[str] | None:

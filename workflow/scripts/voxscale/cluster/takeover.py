@@ -1,10 +1,12 @@
 """Jobs of a killed run that are still in the cluster, and starting Snakemake again when they have ended.
 
 Snakemake itself would submit every unfinished job again. So, at the start and before any submission, jobs
-of this directory that have not started are cancelled and running ones are waited for. Then Snakemake starts
-again, so that what they made is not made twice. Files appear by renaming: a job that is cut off leaves none.
+of this directory that have not started are cancelled and running ones are waited for, but for those of a run
+that lives. Then Snakemake starts again, so that what they made is not made twice. Files appear by renaming: a
+job that is cut off leaves none.
 """
 
+import getpass
 import os
 import sys
 import time
@@ -12,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from voxscale.cluster.locks import holders
 from voxscale.cluster.queue import QueuedJob, cancel, read_queue
 from voxscale.errors import UserError
 from voxscale.progress import notify
@@ -38,7 +41,7 @@ def settle() -> int:
     """
     seen: set[str] = set()
     waited, completing = 0.0, {}
-    while queue := without_stuck(ask(read_queue)):
+    while queue := left_behind(ask(read_queue)):
         # A job stays in the queue until its node, which may be gone, has reported its end.
         completing = {
             job.jobid: completing.get(job.jobid, waited) for job in queue if job.state == "COMPLETING"
@@ -48,9 +51,10 @@ def settle() -> int:
             os.environ[STUCK] = " ".join([os.environ.get(STUCK, ""), *(job.jobid for job in stuck)])
             continue
         seen |= {job.jobid for job in queue}
-        pending = [job for job in queue if job.is_pending]
+        # Only its own user can cancel a job.
+        pending = [job for job in queue if job.is_pending and job.user in ("", getpass.getuser())]
         if waited % NOTICE_S == 0:
-            _notify_settling(pending, [job for job in queue if not job.is_pending])
+            _notify_settling(pending, [job for job in queue if job not in pending])
         if pending:
             cancel(pending)
         time.sleep(POLL_S)
@@ -77,9 +81,11 @@ def ask(question: Callable[[], T | None]) -> T:
     return answer
 
 
-def without_stuck(queue: Sequence[QueuedJob]) -> Sequence[QueuedJob]:
+def left_behind(queue: Sequence[QueuedJob]) -> Sequence[QueuedJob]:
     """The jobs that are still waited for, by this process and by the one that it restarted from."""
-    return [job for job in queue if job.jobid not in os.environ.get(STUCK, "").split()]
+    stuck = os.environ.get(STUCK, "").split()
+    living = {holder.about.get("run") for holder in holders() if holder.state == "alive"}
+    return [job for job in queue if job.jobid not in stuck and job.run not in living]
 
 
 def restart(workflow: Any, why: str) -> None:
@@ -102,12 +108,13 @@ def _notify_settling(pending: Sequence[QueuedJob], running: Sequence[QueuedJob])
     )
     text += " that have not started"
     if running:
-        text += f", waiting for {len(running)} that run ({_describe(running)}). To cancel these too: "
+        what = "run or are another user's" if any(job.is_pending for job in running) else "run"
+        text += f", waiting for {len(running)} that {what} ({_describe(running)}). To cancel these too: "
         text += f"scancel {' '.join(job.jobid for job in running)}"
     notify(text)
 
 
 def _describe(queue: Sequence[QueuedJob]) -> str:
     """State and node of each job, of the first few if there are many."""
-    jobs = [f"{job.jobid} {job.state.lower()} {job.place}".strip() for job in queue]
+    jobs = [" ".join(filter(None, (job.jobid, job.state.lower(), job.place, job.user))) for job in queue]
     return ", ".join([*jobs[:5], *([f"and {len(jobs) - 5} more"] if len(jobs) > 5 else [])])

@@ -1,6 +1,7 @@
 """From the files of a study's tables to the files of a figure: PNG, PDF and the plotted numbers as CSV."""
 
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 
 from voxscale.figures.style import STYLE, labelled_points
 from voxscale.io import atomic, origin_of, read_json, sha256_text, tables
+from voxscale.provenance import job
 
 DPI = 160  # of the PNG
 
@@ -60,9 +62,15 @@ def save_figure(
     CSV (`csv`), and for which place it was made (`origin`).
     """
     figure.set_dpi(DPI)
+    if lacks := job().get("missing"):
+        parts = "; ".join(line.partition(":")[0] for line in lacks[:-1])
+        note = textwrap.shorten(f"PARTIAL, not the whole study: {parts}", 240, placeholder=" ...")
+        figure.suptitle("\n".join(textwrap.wrap(note, 120)), fontsize="x-small", color="firebrick")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # another pass would move the points a little
     points = labelled_points(figure)
+    if lacks:
+        data = data.assign(partial=note)
     numbers = data.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     known = {"Software": None, "csv": sha256_text(numbers), "origin": origin_of(png)}
     known |= {"points": json.dumps(points)} if points else {}

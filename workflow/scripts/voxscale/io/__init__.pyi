@@ -1,6 +1,8 @@
 from . import tables as tables
 from .check import read_whole as read_whole
 from .files import atomic as atomic
+from .files import is_marked as is_marked
+from .files import mark_page as mark_page
 from .files import read_json as read_json
 from .files import require_writable as require_writable
 from .files import sha256_file as sha256_file

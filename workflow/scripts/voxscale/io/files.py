@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import html
 import json
 import os
 import tempfile
@@ -98,9 +99,36 @@ def read_json_whole(path: str | Path) -> tuple[Any, str | None]:
 
 def write_page(path: str | Path, page: str) -> None:
     """Write an HTML page with a last line that holds its digest and its place."""
-    about = json.dumps({"origin": origin_of(path), "digest": sha256_text(page)})
+    _write_page(path, page, origin_of(path))
+
+
+def _write_page(path: str | Path, page: str, origin: str, times: tuple[int, int] | None = None) -> None:
+    about = json.dumps({"origin": origin, "digest": sha256_text(page)})
     with atomic(path) as temporary:
         temporary.write_text(f"{page}\n<!-- {about} -->\n")
+        if times:
+            os.utime(temporary, ns=times)
+
+
+_MARK = '<p role="alert" style="margin:0;padding:1em;background:#b22222;color:#fff">'
+
+
+def mark_page(path: str | Path, text: str) -> None:
+    """Put a line above a page that `write_page` wrote; otherwise the file, and its time, stay as they are.
+
+    A page that is missing, damaged or marked stays as it is.
+    """
+    with contextlib.suppress(OSError, UserError, ValueError):
+        if not is_marked(path):
+            origin, page = read_page(path), Path(path).read_text().rpartition("\n<!-- ")[0]
+            about = Path(path).stat()
+            page = page.replace("<body>", f"<body>\n{_MARK}{html.escape(text)}</p>", 1)
+            _write_page(path, page, origin, (about.st_atime_ns, about.st_mtime_ns))
+
+
+def is_marked(path: str | Path) -> bool:
+    """Whether `mark_page` has put a line above a page."""
+    return Path(path).is_file() and _MARK in Path(path).read_text(errors="replace")
 
 
 def read_page(path: str | Path) -> str:

@@ -7,10 +7,14 @@ from .data import phantom_stimuli as phantom_stimuli
 from .figures import figures_of as figures_of
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
+from .load import DEMO as DEMO
 from .load import load_jobs as load_jobs
 from .models import describe_models as describe_models
 from .notes import Settings as Settings
 from .notes import started_outputs as started_outputs
+from .partial import LEFT_OUT as LEFT_OUT
+from .partial import write_left_out as write_left_out
+from .partial import write_readme as write_readme
 from .placement import Placement as Placement
 from .placement import Request as Request
 from .plan import describe_plan as describe_plan
@@ -18,8 +22,10 @@ from .plan import plan_rows as plan_rows
 from .prune import prune_features as prune_features
 from .prune import unused_features as unused_features
 from .record import CELL as CELL
+from .rules import PARTIAL as PARTIAL
 from .rules import PATHS as PATHS
 from .rules import RULES as RULES
+from .rules import gather_apart as gather_apart
 from .rules import record_of as record_of
 from .rules import require_schemas as require_schemas
 from .sources import changed_sources as changed_sources

@@ -45,7 +45,7 @@ def _tables_of_voxels(study: Study, subjects: Iterable[str]) -> list[str]:
 
 def has_truth(study: Study) -> bool:
     """Whether what is found can be compared with what is true."""
-    return study.dataset.kind == "phantom" and "nested" in study.config["laws"]
+    return study.dataset.kind == "phantom" and "nested" in study.config["laws"] and not study.missing
 
 
 def _estimating(sizes: Sizes, subject: str) -> Need:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from voxscale.jobs.record import Rule
 from voxscale.jobs.resources import Need
-from voxscale.jobs.rules import RESULTS, RULES, STAGES, record_of
+from voxscale.jobs.rules import GATHERED, RESULTS, RULES, STAGES, record_of
 from voxscale.jobs.sizes import Sizes
 from voxscale.provenance import hash_config
 from voxscale.study import Study
@@ -88,7 +88,10 @@ class Jobs:
 
         Features and responses are made where one of these needs them, so that they may be deleted.
         """
-        for rule in (rule for stage in RESULTS for rule in STAGES[stage]):
+        rules = [RULES[rule.name] for stage in RESULTS for rule in STAGES[stage]]
+        for rule in rules:
+            if self.study.missing and rule.name not in GATHERED:
+                continue
             if not rule.on_request and not rule.deleted_after:
                 for wildcards in rule.jobs(self.study):
                     yield from (path.format(**wildcards) for path in rule.outputs.values())

@@ -5,7 +5,7 @@ Rule files, plan, status, prune and usage follow from the records in `voxscale.j
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voxscale.jobs.resources import Need, plain
@@ -55,6 +55,7 @@ class Rule:
         ancient: whether the rules that read the outputs do not run again when these are made again.
         sources: the user's own files that a job reads: the outputs keep their digests, which are compared.
         deleted_after: rule whose job for the same subject is the last to read the outputs; then they go.
+        folder: where outputs, logs and benchmarks are.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Rule:
     ancient: bool = False
     sources: Callable[[Study, Wildcards], list[str]] | None = None
     deleted_after: str | None = None
+    folder: str = "results"
 
     @property
     def output(self) -> str:
@@ -81,12 +83,12 @@ class Rule:
     @property
     def log(self) -> str:
         """Pattern of the log that the rule's script writes."""
-        return f"results/logs/{self.name}/{self._job}.log"
+        return f"{self.folder}/logs/{self.name}/{self._job}.log"
 
     @property
     def benchmark(self) -> str:
         """Pattern of the file with the time and memory a job took, written when its script has ended well."""
-        return f"results/benchmarks/{self.name}/{self._job}.jsonl"
+        return f"{self.folder}/benchmarks/{self.name}/{self._job}.jsonl"
 
     @property
     def _job(self) -> str:
@@ -96,6 +98,11 @@ class Rule:
     def kind(self, study: Study) -> str:
         """Which of a cluster's jobs a study's are, as in the config's `cluster`: cpu, gpu or download."""
         return "download" if self.local else "gpu" if self.gpu(study) else "cpu"
+
+    def moved(self, folder: str) -> "Rule":
+        """The same rule with its files in another folder."""
+        outputs = {name: path.replace(self.folder, folder, 1) for name, path in self.outputs.items()}
+        return replace(self, outputs=outputs, folder=folder)
 
     def exists(self, study: Study) -> bool:
         """Whether a study has any job of this rule."""

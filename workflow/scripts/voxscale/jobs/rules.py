@@ -13,6 +13,14 @@ STAGES: dict[str, tuple[Rule, ...]] = {
 }
 RESULTS = ("fits", "analysis", "figures, report")  # stages whose files are results of a study
 RULES: dict[str, Rule] = {rule.name: rule for rules in STAGES.values() for rule in rules}
+PARTIAL = "results/partial"  # what is gathered of a study that lacks a part
+# Rules of one job for all models and subjects, which a missing fit of one model stops.
+GATHERED = tuple(
+    rule.name
+    for stage in ("analysis", "figures, report")
+    for rule in STAGES[stage]
+    if "{subject}" not in rule.output and rule.name != "compare_resources"
+)
 
 
 def record_of(rule: str) -> Rule:
@@ -37,6 +45,12 @@ def _paths() -> dict[str, str]:
 
 # Pattern of the path of each kind of file, by the name that its rule's record gives it.
 PATHS = _paths()
+
+
+def gather_apart() -> None:
+    """From now on, let this process gather into `PARTIAL`, where nothing passes for the whole study."""
+    RULES.update({name: RULES[name].moved(PARTIAL) for name in GATHERED})
+    PATHS.update(_paths())
 
 
 def require_schemas() -> None:

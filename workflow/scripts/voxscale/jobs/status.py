@@ -9,6 +9,7 @@ written a log since it last succeeded; else missing.
 import contextlib
 import math
 import re
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -162,6 +163,8 @@ def failures(seen: Sequence[Seen]) -> str:
     lines = [f"{line}; running the workflow again tries them again:" for line in lines]
     for job, log in ended:
         lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]
+    if ended:
+        lines.append("For a report of the models and subjects that are finished: voxscale report --partial")
     return "\n".join(lines)
 
 
@@ -181,13 +184,18 @@ def print_failures(jobs: Jobs, since: float, base: Path = Path()) -> None:
         notify(failures([one._replace(log=base / one.log) for one in seen]))
 
 
-def farewell(report: str | Path) -> str:
+def farewell(report: str | Path, made: bool) -> str:
     """What to look at when a run has ended well.
 
     Args:
         report: path of the study's report.
+        made: whether the run was asked for the report, so that it is up to date.
     """
     path = Path(report).absolute()
-    if not path.exists():
-        return "Done with the requested files; the report is made with the whole study."
-    return f"Done. Open {path}; tables and figures are in the same folder."
+    if made and path.exists():
+        return f"Done. Open {path}; tables and figures are in the same folder."
+    text = "Done with the requested files; the report is made with the whole study."
+    if path.exists():
+        written = time.strftime("%d %B %Y, %H:%M", time.localtime(_written(path)))
+        text += f" {path} is of {written}: this run has not compared it with the files as they are now."
+    return text

@@ -14,6 +14,7 @@ from PIL import Image
 
 from voxscale.figures import voxel_set_label
 from voxscale.io import reading, require_origin, sha256_file, write_page
+from voxscale.provenance import job
 from voxscale.report import content as content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
@@ -225,6 +226,7 @@ def write_report(
         made=f"{datetime.date.today():%d %B %Y}, {_code(provenance)}",
         facts=content.facts(tables, content.x_names(config), chief_laws),
         sections=sections,
+        missing=job().get("missing", []),
         footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {_PAPER}.",
     )
     write_page(out, page)

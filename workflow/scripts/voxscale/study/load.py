@@ -11,6 +11,7 @@ from voxscale.study.config import complete, merge, put_under, read_library
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm
 from voxscale.study.machine import expects_gpu
+from voxscale.study.partial import without_models, without_subjects
 from voxscale.study.site import take_site
 from voxscale.study.study import Study
 from voxscale.study.timing import with_timing
@@ -28,12 +29,16 @@ def load_study(config: Mapping[str, Any], base: str | Path = "", gpu: bool | Non
         UserError: anything in the config that cannot work, in one line.
     """
     full, cluster, image = take_site(put_under(base, complete(config)), base)
+    if "partial" in full:
+        full = without_subjects(full)
     registry = load_registry(merge(read_library(MODELS), full["models"]))
     dataset = open_dataset(full["dataset"], Path(base, "results/dataset"))
     dataset.check()
     full = with_timing(full, dataset)
     full, registry, left_out = add_controls(full, registry, dataset)
     full, registry = add_arm(full, registry)
-    study = Study(full, registry, dataset, left_out, expects_gpu() if gpu is None else gpu, cluster, image)
+    full, missing = without_models(full) if "partial" in full else (full, [])
+    gpu = expects_gpu() if gpu is None else gpu
+    study = Study(full, registry, dataset, left_out, gpu, cluster, image, missing)
     check(study)
     return study

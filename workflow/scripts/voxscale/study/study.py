@@ -34,6 +34,7 @@ class Study:
         cluster: what a cluster is given with each kind of job; not in `config`, so that no finished job
             depends on it.
         container: the image in which jobs run with `--sdm apptainer`, if there is one.
+        missing: what a partial study lacks and why, a sentence each; empty for a whole one.
     """
 
     config: Mapping[str, Any]
@@ -43,6 +44,7 @@ class Study:
     gpu: bool = field(default_factory=expects_gpu)
     cluster: Cluster = field(default_factory=Cluster)
     container: str | None = None
+    missing: Sequence[str] = ()
 
     def picked(self, *keys: str) -> dict[str, Any]:
         """Values of config keys (`scoring.fdr`), by the last part of their name, or of whole blocks."""
