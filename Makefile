@@ -23,6 +23,10 @@ $(VENV)/installed: lock/requirements.txt pyproject.toml
 pycortex: install ## install pycortex too: regions, maps and flatmaps of ds003020
 	$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check -r lock/requirements.txt -r lock/flatmaps.txt
 
+docs: install ## build the pages of docs/ as a site, results/site/README.html
+	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt -r lock/docs.txt
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 demo: install ## run the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
 
@@ -98,4 +102,4 @@ lint: install ## check format and style, changing nothing
 dry-run: install ## list what the demo would run
 	$(BIN)/snakemake --dry-run --quiet
 
-.PHONY: help install pycortex demo test test-flatmaps test-slurm smollm2 real bench-features bench-ridge bench-gpu bench-stacking validate plan models status prune format lint dry-run
+.PHONY: help install docs pycortex demo test test-flatmaps test-slurm smollm2 real bench-features bench-ridge bench-gpu bench-stacking validate plan models status prune format lint dry-run

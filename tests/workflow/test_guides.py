@@ -1,5 +1,6 @@
 """The commands, files and examples in the guides exist and work."""
 
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ from voxscale.jobs.figures import FIGURES
 from voxscale.report.published import PUBLISHED
 from voxscale.study.site import read_site
 
-GUIDES = ("README.md", "docs/reproduce.md", "docs/cluster.md", "docs/dataset.md")
+GUIDES = ("README.md", "docs/reproduce.md", "docs/cluster.md", "docs/dataset.md", "docs/tutorial.md")
 PAGES = [
     *(page.relative_to(HOME).as_posix() for page in HOME.glob("docs/*.md")),
     "README.md",
@@ -58,12 +59,20 @@ def test_commands_in_the_guides_exist(guide):
         assert (HOME / guide).parent.joinpath(file).exists(), file
 
 
+def test_each_page_is_in_the_site():
+    """In the order of mkdocs.yml; `make docs` checks the links."""
+    site = yaml.safe_load((HOME / "mkdocs.yml").read_text())
+    named = re.findall(r"\w+\.md", str(site["nav"]))
+    elsewhere = re.findall(r'"(\w+\.md)": "', (HOME / "docs/site.py").read_text())
+    assert sorted(named) == sorted([*elsewhere, *(page.name for page in HOME.glob("docs/*.md"))])
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_no_target_stands_behind_config_files(page):
     """`snakemake --configfile a.yaml target` takes the target for a second config file."""
     text = re.sub(r"\s+", " ", (HOME / page).read_text())
     for files in re.findall(r"snakemake [^`$]*?--configfiles? ((?:[\w./…-]+ ?)+)", text):
-        named = [file for file in files.split() if not file.startswith("--")]
+        named = list(itertools.takewhile(lambda word: not word.startswith("-"), files.split()))
         assert all(file.rstrip(".,;").endswith((".yaml", "…")) for file in named[:2]), files
 
 
