@@ -25,10 +25,12 @@ pycortex: install ## install pycortex too: regions, maps and flatmaps of ds00302
 
 docs: install ## build the pages of docs/ as a site, results/site/README.html
 	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt -r lock/docs.txt
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 demo: install ## run the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
+	@echo "Next: make real (a real model and real brains, 300 MB), docs/dataset.md (your own data),"
+	@echo "      docs/notebook.md (an encoding model in 20 lines)"
 
 # It refuses if a stage's numbers have changed but not its version.
 golden: install ## write tests/golden again, for stages whose version was raised
