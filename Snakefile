@@ -40,7 +40,7 @@ rule all:
     """The whole study: scores, tables, figures and report; what is missing of them is made again."""
     default_target: True
     input:
-        list(jobs.results()),
+        lambda wildcards: list(jobs.results()),
 
 
 rule models:

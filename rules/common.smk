@@ -20,10 +20,11 @@ from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
 from voxscale.cluster import pass_over_damaged_records, pass_over_times, record_in_jobs
 from voxscale.cluster import retry_with_reason
 from voxscale.dataset import NAME_PATTERN, PROSE
+from voxscale.encoding import CELL_FILES
 from voxscale.errors import UserError
 from voxscale.io import is_marked, mark_page
-from voxscale.jobs import PARTIAL, PATHS, RULES, Job, Jobs, Placement, Request
-from voxscale.jobs import figures_of, gather_apart, record_of
+from voxscale.jobs import PARTIAL, PATHS, RULES, FittedCells, Job, Jobs, Placement
+from voxscale.jobs import Request, batches_with, figures_of, gather_apart, record_of
 from voxscale.jobs import farewell, require_schemas, print_failures, quiet_terminal
 from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli
@@ -68,13 +69,15 @@ try:
     study = load_study(config, BASE)
     if study.missing:
         gather_apart()
-    jobs, outdated, changed = Jobs(study), [], {}
+    jobs, outdated, gone, earlier, changed = Jobs(study), [], [], 0, {}
     # The files of a workflow that uses this one as a module lie elsewhere.
     if workflow.is_main_process and not IS_MODULE and not study.missing:
         require_folders(jobs)
         outdated = outdated_unnoted(jobs)
     if workflow.is_main_process and not study.missing:
         changed = changed_sources(jobs, BASE)
+        fits = FittedCells(study, BASE)
+        gone, earlier = fits.incomplete(), fits.of_earlier_layout()
 except UserError as error:
     # One line: a WorkflowError would add places in this file, where the mistake is not.
     files = [] if IS_MODULE else [str(path) for path in workflow.configfiles]
@@ -85,10 +88,22 @@ if workflow.is_main_process:
     pass_over_damaged_records()
     # A report may have been marked and then not made again, say since the config was changed back.
     marked = [path for path in [BASE / PATHS["report"]] if is_marked(path)]
-    compare_behind_ancient([*outdated, *marked], changed)
+    compare_behind_ancient([*outdated, *gone, *marked], changed)
     pass_over_times(
         {path for job in jobs.all() for path in jobs.sources(job)},
         [name for name, record in RULES.items() if record.sources],
+    )
+if gone:
+    print(
+        f"NOTE: files of fitted cells are gone that {len(gone)} indexes name, such as {gone[0]}: these cells are "
+        "fitted again where this run needs them",
+        file=sys.stderr,
+    )
+if earlier:
+    print(
+        f"NOTE: results/scores has {earlier} fits in the layout of an earlier version, which are not read: these "
+        "cells are fitted again. voxscale prune lists the old files, and deletes them with --delete",
+        file=sys.stderr,
     )
 if outdated:
     print(
@@ -111,6 +126,8 @@ EXAMINED = BASE / record_of("write_report").folder / "logs/examined.log"
 wildcard_constraints:
     layer=r"\d+",
     n_train=r"\d+",
+    layers=r"\d+(-\d+)?",
+    n_trains=r"\d+(-\d+)?",
     model=r"(?!banded-)[a-z0-9][a-z0-9._-]*",
     banded="|".join(study.config["banded"]) or "none",
     subject=NAME_PATTERN,
@@ -125,6 +142,21 @@ def responses():
     return {
         "responses": ancient(PATHS["responses"]),
         "responses_digest": PATHS["responses_digest"],
+    }
+
+
+def fitted():
+    """What a fit, and what follows from its alphas, depends on besides settings and versions of features."""
+    return {
+        **responses(),
+        # The index changes whenever any story is added. What a fit depends on is in the other
+        # inputs and the parameters: model, stories, settings and versions of the extraction.
+        "features": ancient(PATHS["features"]),
+        "card": PATHS["card"],
+        "subject": PATHS["subject_table"],
+        "sounds": lambda wildcards: (
+            PATHS["sounds"] if study.hears(wildcards.model) else []
+        ),
     }
 
 
@@ -188,11 +220,6 @@ def folder_of(path):
     return str(Path(path).parent)
 
 
-def scratch_of(moments):
-    """Folder of a fit's finished draws, next to its moments."""
-    return f"{moments}.draws"
-
-
 def models_of(*modalities):
     """A wildcard pattern that matches the study's models of these modalities."""
     return "|".join(study.models_of(*modalities)) or "none"
@@ -201,6 +228,28 @@ def models_of(*modalities):
 def cell_paths(name, cells):
     """Paths of one kind for a list of cells."""
     return [PATHS[name].format(**cell._asdict()) for cell in cells]
+
+
+def fits_of(cells):
+    """Indexes of the batches in which cells are fitted; a banded model's scores are files of their own."""
+    batches = batches_with(study, (cell for cell in cells if cell in study.grid.draws))
+    return [PATHS["fits"].format(**batch) for batch in batches]
+
+
+def banded_paths(cells):
+    """Scores of the banded models among some cells."""
+    paths = (CELL_FILES["scores"].format(**cell._asdict()) for cell in cells)
+    return [
+        path
+        for cell, path in zip(cells, paths, strict=True)
+        if cell in study.banded_cells
+    ]
+
+
+def fit_of(wildcards):
+    """Index of the batch in which the cell of a job is fitted. What its numbers depend on is in the parameters
+    and in other inputs: a cell that is added to the batch changes nothing."""
+    return ancient(fits_of([study.cell(**wildcards)]))
 
 
 def selected(name, key, selection):

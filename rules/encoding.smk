@@ -3,17 +3,9 @@
 
 
 rule fit_encoding:
-    """Voxelwise ridge of one cell: every draw of its training stories, scored on the test stories."""
+    """Voxelwise ridge of a batch of cells of one model and subject, each finished one kept; the index names them."""
     input:
-        **responses(),
-        # The index changes whenever any story is added. What this fit depends on is in the other
-        # inputs and the parameters: model, stories, settings and versions of the extraction.
-        features=ancient(PATHS["features"]),
-        card=PATHS["card"],
-        subject=PATHS["subject_table"],
-        sounds=lambda wildcards: (
-            PATHS["sounds"] if study.hears(wildcards.model) else []
-        ),
+        **fitted(),
     output:
         **made("fit_encoding"),
     log:
@@ -27,7 +19,6 @@ rule fit_encoding:
         **needs("fit_encoding"),
     params:
         **parameters("fit_encoding"),
-        scratch=lambda wildcards, output: scratch_of(output.cell_moments),
     script:
         "../workflow/scripts/fit_encoding.py"
 
@@ -35,10 +26,8 @@ rule fit_encoding:
 rule predict_encoding:
     """Out-of-fold and test predictions of one cell at the alphas its fit chose."""
     input:
-        **responses(),
-        features=ancient(PATHS["features"]),
-        subject=PATHS["subject_table"],
-        scores=PATHS["cell_scores"],
+        **fitted(),
+        fits=fit_of,
     output:
         **made("predict_encoding"),
     log:
@@ -59,10 +48,8 @@ rule predict_encoding:
 rule weigh_encoding:
     """Ridge weights of one cell at the alphas its fit chose. Made only if requested by path."""
     input:
-        **responses(),
-        features=ancient(PATHS["features"]),
-        subject=PATHS["subject_table"],
-        scores=PATHS["cell_scores"],
+        **fitted(),
+        fits=fit_of,
     output:
         **made("weigh_encoding"),
     log:

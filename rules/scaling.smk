@@ -1,4 +1,4 @@
-# Needs: block moments of the cells of a sweep, its summary and voxels.
+# Needs: the indexes of a sweep's fits, its summary and voxels.
 # Makes: scaling laws with intervals, layer profiles, the long-context artifact.
 
 
@@ -8,9 +8,7 @@ rule fit_law:
         unpack(
             lambda wildcards: tables_of(law_selection(wildcards), "summary", "voxels")
         ),
-        moments=lambda wildcards: cell_paths(
-            "cell_moments", study.law_cells(wildcards.law)
-        ),
+        fits=lambda wildcards: fits_of(study.law_cells(wildcards.law)),
     output:
         **made("fit_law"),
     log:
@@ -33,8 +31,7 @@ if exists("profile_layers"):
         """Scores by relative depth, the layer chosen in training, and what choosing on the test set adds."""
         input:
             **tables_of(study.profile_sweep, "summary", "voxels"),
-            scores=cell_paths("cell_scores", study.profile_cells),
-            moments=cell_paths("cell_moments", study.profile_cells),
+            fits=lambda wildcards: fits_of(study.profile_cells),
         output:
             **made("profile_layers"),
         log:
@@ -55,7 +52,7 @@ rule measure_artifact:
     """Scores against the seconds left out at the start of each test story, by region."""
     input:
         **tables_of("maps", "voxels"),
-        moments=cell_paths("cell_moments", study.map_cells),
+        fits=lambda wildcards: fits_of(study.map_cells),
     output:
         **made("measure_artifact"),
     log:
@@ -78,7 +75,7 @@ if exists("fit_joint"):
         """The score as a surface over parameters and hours, and the gain of each next step."""
         input:
             **tables_of(study.config["joint"]["sweep"], "summary", "voxels"),
-            moments=cell_paths("cell_moments", study.joint_cells),
+            fits=lambda wildcards: fits_of(study.joint_cells),
         output:
             **made("fit_joint"),
         log:

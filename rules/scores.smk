@@ -1,4 +1,4 @@
-# Needs: the scores of cells, scores and moments of the reference cells, model cards, noise ceilings, tables of voxels.
+# Needs: the indexes of cells' fits, with those of the reference cells, model cards, noise ceilings, tables of voxels.
 # Makes: for a selection of cells (all, one sweep, the maps) one table of scores, of summaries and of voxels; the room
 # that the scores of the maps leave below the noise ceiling.
 
@@ -6,11 +6,10 @@
 rule gather_scores:
     """Scores of a selection of cells in one table, a row per cell and voxel set in another."""
     input:
-        scores=lambda wildcards: cell_paths(
-            "cell_scores", study.selections[wildcards.selection]
+        fits=lambda wildcards: fits_of(
+            [*study.selections[wildcards.selection], *study.reference_cells]
         ),
-        references=cell_paths("cell_scores", study.reference_cells),
-        moments=cell_paths("cell_moments", study.reference_cells),
+        banded=lambda wildcards: banded_paths(study.selections[wildcards.selection]),
         cards=lambda wildcards: selected("card", "model", wildcards.selection),
         ceilings=lambda wildcards: selected("ceiling", "subject", wildcards.selection),
         places=lambda wildcards: selected_places(wildcards.selection),

@@ -50,13 +50,16 @@ class Study:
     def data(self, n_train=5, n_draws=1, features="m.h5", model="m", layer=2, **changes):
         cell = {"model": model, "layer": layer, "subject": "S1", "n_train": n_train, "n_draws": n_draws}
         files = [self.folder / name for name in (features, "S1.h5", "S1.parquet")]
-        return encoding.CellData(*files, cell, settings_of(**changes))
+        return encoding.CellData(*files, cell, settings_of(**changes), self.sources)
+
+    @property
+    def sources(self):
+        return {"responses": {story: [f"digest of {story}"] for story in STORIES}, "code": 1}
 
     def fit(self, **changes):
         outputs = {
             "scores_out": self.folder / "scores.parquet",
             "moments_out": self.folder / "moments.h5",
-            "scratch": self.folder / "scratch",
         }
         encoding.fit_cell(self.data(**changes), **outputs)
         return tables.read("scores", self.folder / "scores.parquet").to_pandas()

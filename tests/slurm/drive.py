@@ -47,7 +47,7 @@ STUDY = {
         "members": [{"model": "tiny-opt-1", "layer": 2}, {"model": "tiny-whisper-1", "layer": 2}],
     },
 }
-CELL = "results/scores/model={}/layer=2/subject=UTS01/n_train={}/scores.parquet"
+CELL = "results/scores/model={}/subject=UTS01/layer=2_n_train={}.parquet"
 UNIT = "rule_fit_encoding_wildcards_{}_2_UTS01_{}"
 FITS = 5
 

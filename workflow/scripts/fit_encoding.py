@@ -1,9 +1,17 @@
-"""Scores of one cell: every draw of its training stories, scored on the test stories."""
+"""Scores of a batch of cells: every draw of the training stories of each, scored on the test stories."""
 
-from voxscale.encoding import CellData, fit_cell
+from voxscale.encoding import fit_batch
 from voxscale.script import all_settings, script
 
 if "snakemake" in globals():
     with script(snakemake):
-        data = CellData.of(snakemake.input, snakemake.params.cell, all_settings(snakemake.params))
-        fit_cell(data, snakemake.output.cell_scores, snakemake.output.cell_moments, snakemake.params.scratch)
+        fit_batch(
+            snakemake.input.features,
+            snakemake.input.responses,
+            snakemake.input.subject,
+            snakemake.input.responses_digest,
+            snakemake.params.cells,
+            snakemake.params.cell_settings,
+            all_settings(snakemake.params),
+            snakemake.output.fits,
+        )

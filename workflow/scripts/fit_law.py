@@ -1,5 +1,6 @@
 """One scaling law: its points and its forms, for every subject and pooled."""
 
+from voxscale.encoding import cell_files
 from voxscale.laws import write_law
 from voxscale.script import script
 
@@ -8,7 +9,7 @@ if "snakemake" in globals():
         write_law(
             snakemake.wildcards.law,
             snakemake.params.cells,
-            snakemake.input.moments,
+            cell_files("moments", snakemake.input.fits, snakemake.params.cells),
             snakemake.input.summary,
             snakemake.input.voxels,
             snakemake.output.laws,

@@ -1,5 +1,6 @@
 """Scores by relative depth, the layer chosen in training, and the optimism of choosing on the test set."""
 
+from voxscale.encoding import cell_files
 from voxscale.scores import write_layers
 from voxscale.script import script
 
@@ -7,8 +8,8 @@ if "snakemake" in globals():
     with script(snakemake):
         write_layers(
             snakemake.params.cells,
-            snakemake.input.scores,
-            snakemake.input.moments,
+            cell_files("scores", snakemake.input.fits, snakemake.params.cells),
+            cell_files("moments", snakemake.input.fits, snakemake.params.cells),
             snakemake.input.summary,
             snakemake.input.voxels,
             snakemake.output.layers,

@@ -11,9 +11,10 @@ from voxscale.study import load_study, read_yaml
 # The report shows the whole config, so that it is written again in any case.
 PHANTOM = {"write_phantom_stimuli"}  # what is made of it follows as in any dataset
 EXTRACTED = {f"extract_{kind}_features" for kind in ("control", "derived", "language", "speech")}
-FIT_TEXT = {"extract_language_features", "extract_derived_features", "fit_encoding", "fit_banded"}
-HEARD = {"extract_speech_features", "fit_encoding"}
-FITS = {"fit_encoding", "fit_banded", "predict_encoding", "stack_models"}
+CELLS = {"fit_encoding", "predict_encoding"}
+FIT_TEXT = {"extract_language_features", "extract_derived_features", "fit_banded", *CELLS}
+HEARD = {"extract_speech_features", *CELLS}
+FITS = {"fit_banded", "stack_models", *CELLS}
 LAWS = {"fit_law", "fit_joint"}
 RESAMPLED = LAWS | {"measure_artifact", "profile_layers", "stack_models"}
 SIZES = FITS | RESAMPLED | {"estimate_ceiling"}
@@ -60,7 +61,7 @@ KEYS = {
     "features.max_memory.gpu": ("70GiB", set()),
     "features.max_memory.cpu": ("70GiB", set()),
     "features.allow_quantized": (True, set()),
-    "features.on_disk": ("float16", EXTRACTED | {"fit_encoding", "fit_banded"}),
+    "features.on_disk": ("float16", EXTRACTED | CELLS | {"fit_banded"}),
     "features.text.unit": ("tokens", FIT_TEXT),
     "features.text.max_context": (300, FIT_TEXT),
     "features.text.restart_at": (48, FIT_TEXT),
@@ -91,20 +92,21 @@ KEYS = {
     "encoding.screen": ("off", FITS),
     "encoding.device": ("cpu", set()),
     "encoding.memory_gb": (5, set()),
+    "encoding.job_minutes": (0, {"fit_encoding"}),  # other jobs; their finished cells are kept
     "encoding.seed": (1, FITS - {"stack_models"}),
     "scoring.skip_s": (10, SIZES | PHANTOM | {"draw_figure", "gather_scores"}),
     "scoring.block_trs": (5, FITS | RESAMPLED | {"scan_lags"}),
     "scoring.permutations": (60, FITS),
     "scoring.fdr": (0.1, {"gather_scores"}),
-    "scoring.significant_in": ("maps", set()),  # other inputs, no other parameters
+    "scoring.significant_in": ("maps", {"gather_scores"}),
     "ceiling.floor": (0.2, {"estimate_ceiling"}),
     "bootstrap.draws": (60, RESAMPLED | {"scan_lags"}),
     "bootstrap.interval": (0.8, RESAMPLED | {"estimate_ceiling", "draw_figure", "scan_lags"}),
     "bootstrap.seed": (1, RESAMPLED | {"scan_lags"}),
     "sweeps.size.models": None,  # which cells there are: tests of the grid
     "sweeps.size.layers": None,
-    "sweeps.size.subjects": (["UTS01"], RESAMPLED - {"stack_models"}),
-    "sweeps.size.n_train": ([3, "all"], LAWS | {"fit_encoding", "profile_layers"}),
+    "sweeps.size.subjects": (["UTS01"], RESAMPLED - {"stack_models"} | {"gather_scores"}),
+    "sweeps.size.n_train": ([3, "all"], LAWS | {"fit_encoding", "gather_scores", "profile_layers"}),
     "sweeps.size.draws": (3, LAWS | {"fit_encoding"}),
     "controls.features": (
         ["word_rate", "time_since_onset"],

@@ -14,7 +14,7 @@ from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.figures.files import save_figure
 from voxscale.io import is_marked, mark_page, read_whole, tables, write_page
-from voxscale.jobs import load_jobs, partial
+from voxscale.jobs import FittedCells, load_jobs, partial
 from voxscale.jobs.status import Seen
 
 MODELS = [f"nested-{2**i}" for i in range(4)]
@@ -37,7 +37,9 @@ def seen(jobs, **missing):
     found = []
     for job in jobs.all():
         lacking = job.rule in missing and missing[job.rule].items() <= job.wildcards.items()
-        found.append(Seen(job, "missing" if lacking else "done"))
+        one = Seen(job, "missing" if lacking else "done")
+        fits = job.rule == "fit_encoding"
+        found.append(one._replace(**FittedCells(jobs.study).split(job, not lacking)) if fits else one)
     return found
 
 

@@ -4,9 +4,11 @@ import re
 
 import pytest
 import yaml
+from fitted_cells import leave_batch, leave_cell
 from workflow.runs import HOME, tiny_config
 
 from voxscale.jobs import load_jobs, plan
+from voxscale.jobs.batches import cells_in
 from voxscale.jobs.jobs import Job
 from voxscale.jobs.resources import Need
 
@@ -38,14 +40,16 @@ def home(tmp_path, monkeypatch):
 def test_what_is_done_costs_nothing_more(home):
     jobs = load_jobs(study(home, tiny_config()), home)
     before = {row.rule: row for row in plan.plan_rows(jobs)}
-    assert before["fit_encoding"].jobs == 8  # 2 models x 2 subjects x 2 sizes
+    assert (before["fit_encoding"].jobs, before["fit_encoding"].cells) == (4, 8)  # 2 models x 2 subjects
     assert before["fit_encoding"].done == 0
-    for job in jobs.all():
-        if job.rule == "fit_encoding" and job.wildcards["n_train"] == "2":
-            (home / job.output).parent.mkdir(parents=True)
-            (home / job.output).touch()
-    after = {row.rule: row for row in plan.plan_rows(jobs)}["fit_encoding"]
-    assert (after.jobs, after.done) == (8, 4)
+    whole, begun, *_ = (job for job in jobs.all() if job.rule == "fit_encoding")
+    leave_batch(jobs, whole)
+    leave_cell(jobs.study, cells_in(jobs.study, begun.wildcards)[0])
+    leave_cell(jobs.study, cells_in(jobs.study, begun.wildcards)[1], settings="other")
+    rows = plan.plan_rows(jobs)
+    after = {row.rule: row for row in rows}["fit_encoding"]
+    assert (after.jobs, after.done, after.cells, after.cells_done) == (4, 1, 8, 3)
+    assert "8 cells are fitted in 4 jobs; 3 cells are done." in plan.describe_plan(rows, jobs.study)
     assert 0 < after.core_hours < before["fit_encoding"].core_hours
     assert after.disk_mb == before["fit_encoding"].disk_mb
 
@@ -69,7 +73,7 @@ def test_the_published_dataset_is_priced_without_its_files(home):
     # wheretheressmoke.hf5 of UTS01 has 81,126 voxels.
     assert jobs.sizes.voxels("UTS01") == 81_126
     rows = {row.rule: row for row in plan.plan_rows(jobs)}
-    assert rows["fit_encoding"].jobs == 3 * (13 + 33 + 5 + 2)  # with controls and untrained twins
+    assert rows["fit_encoding"].cells == 3 * (13 + 33 + 5 + 2)  # with controls and untrained twins
     assert rows["extract_language_features"].gpu_hours > 0
     # All layers of all stories: (12 + 1) x 768 and (32 + 1) x 4096 float32 a TR.
     trs = sum(jobs.sizes.clock_trs)

@@ -161,14 +161,14 @@ def test_a_real_study_with_speech(tmp_path, monkeypatch):
 def test_nothing_is_deleted_unless_asked_for_and_not_during_a_run(made):
     links = run(made)
     found = prune.unused_features([study(models=["word_rate"])])
-    assert "results/features/stories/opt\n" in prune.prune_features(found)
+    assert "results/features/stories/opt\n" in prune.prune_files(found)
     assert all(file.exists() for file in links.values())
     lock = prune.Path(".snakemake/locks/0.output.lock")
     lock.parent.mkdir(parents=True)
     lock.touch()
     with pytest.raises(UserError, match="a run is in progress here"):
-        prune.prune_features(found, delete=True)
+        prune.prune_files(found, delete=True)
     lock.unlink()
-    assert "deleted" in prune.prune_features(found, delete=True)
+    assert "deleted" in prune.prune_files(found, delete=True)
     assert not any(file.exists() for file in links.values())
-    assert prune.prune_features([]).strip() == "-  that no config named here uses"
+    assert prune.prune_files([]).strip() == "-  that no config named here uses"

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pytest
 import yaml
+from fitted_cells import leave_batch, leave_cell
 from workflow.runs import tiny_config
 
 from voxscale.cluster.queue import SLURM_LOGS, QueuedJob, read_queue
 from voxscale.jobs import load_jobs, status
 from voxscale.jobs.jobs import Job
 from voxscale.jobs.notes import file_of, started_outputs
+from voxscale.study import Cell
 
-CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
+BATCH = {"model": "tiny-opt-1", "subject": "UTS01", "layers": "0-2", "n_trains": "1-4"}
+CONTROL = {"model": "word_rate", "layers": "0"}
 
 
-def cell(**other):
-    return Job("fit_encoding", CELL | other)
+def batch(**other):
+    return Job("fit_encoding", BATCH | other)
 
 
 @pytest.fixture
@@ -48,26 +51,35 @@ def mark(output):
 
 
 def states(seen):
-    return {tuple(one.job.wildcards.values()): one.state for one in seen if one.job.rule == "fit_encoding"}
+    return {
+        tuple(one.job.wildcards.values())[:2]: one.state for one in seen if one.job.rule == "fit_encoding"
+    }
 
 
 def test_each_state_is_reported_from_files_and_queue(jobs):
-    touch(cell().output)
-    touch(cell(n_train="4").log, "ERROR fit_encoding: results/responses/UTS01.h5: cut off\n")
+    leave_batch(jobs, batch())
+    leave_cell(jobs.study, Cell("tiny-opt-1", 2, "UTS02", 4))  # finished before its job ended
+    touch(
+        batch(**CONTROL).log,
+        "fitting layer 0 n_train 2: 1 of 2\nERROR fit_encoding: results/responses/UTS01.h5: cut off\n",
+    )
     queue = [
-        QueuedJob("7", "voxscale_x", "RUNNING", cell(subject="UTS02").comment),
-        QueuedJob("8", "voxscale_x", "PENDING", cell(subject="UTS02", n_train="4").comment),
+        QueuedJob("7", "voxscale_x", "RUNNING", batch(subject="UTS02").comment),
+        QueuedJob("8", "voxscale_x", "PENDING", batch(subject="UTS02", **CONTROL).comment),
     ]
-    touch(cell(subject="UTS02").log, "a first attempt")
+    touch(batch(subject="UTS02").log, "a first attempt")
     seen = status.job_states(jobs, queue, [], running=True)
     found = states(seen)
-    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
-    assert found["tiny-opt-1", "2", "UTS01", "4"] == "failed"
-    assert found["tiny-opt-1", "2", "UTS02", "2"] == "running"
-    assert found["tiny-opt-1", "2", "UTS02", "4"] == "waiting"
-    assert found["word_rate", "0", "UTS01", "2"] == "missing"
+    assert found["tiny-opt-1", "UTS01"] == "done"
+    assert found["word_rate", "UTS01"] == "failed"
+    assert found["tiny-opt-1", "UTS02"] == "running"
+    assert found["word_rate", "UTS02"] == "waiting"
     text = status.describe_states(seen)
-    assert "results/logs/fit_encoding/model=tiny-opt-1/layer=2/subject=UTS01/n_train=4.log" in text
+    assert "results/logs/fit_encoding/model=word_rate/subject=UTS01/layers=0_n_train=1-4.log" in text
+    assert "    while fitting layer 0 n_train 2: 1 of 2; finished cells are kept" in text
+    counted = {line.split()[1]: line.split()[2:] for line in text.splitlines() if "tiny-opt-1 n_" in line}
+    assert counted["n_train=2"] == ["1", "1", "-", "-", "-", "-", "2"], "done, running, ..."
+    assert counted["n_train=4"][0] == "2"
     assert "ERROR fit_encoding: results/responses/UTS01.h5: cut off" in text
     assert "tiny-opt-1 n_train=4" in text
     assert "word_rate" in status.describe_states(seen, cells=True)
@@ -85,134 +97,125 @@ def test_the_reason_of_a_failure_is_reported_not_its_echo(tmp_path):
 
 
 def test_an_output_of_other_settings_is_not_done(jobs):
-    for job in (cell(), cell(n_train="4"), cell(subject="UTS02")):
-        touch(job.output)
-    for job, other in ((cell(), {}), (cell(n_train="4"), {"seed": 7})):
+    for job in (batch(), batch(**CONTROL), batch(subject="UTS02")):
+        leave_batch(jobs, job)
+    for job, other in ((batch(), {}), (batch(**CONTROL), {"seed": 7})):
         digest = "another" if other else jobs.digest(job)
         note = {"params": [repr(digest), "'other'"], "log": [str(job.log)], "record_format_version": 6}
         touch(file_of(job.output, "metadata"), json.dumps(note))
     gathered = Job("gather_scores", {"selection": "all"})
     touch(gathered.output)
-    note |= {"params": [repr(jobs.digest(gathered))], "input": [str(cell(n_train="4").output)], "log": []}
+    note |= {"params": [repr(jobs.digest(gathered))], "input": [str(batch(**CONTROL).output)], "log": []}
     touch(file_of(gathered.output, "metadata"), json.dumps(note))
     seen = status.job_states(jobs, [], [], running=False)
     found = states(seen)
-    assert found["tiny-opt-1", "2", "UTS01", "2"] == "done"
-    assert found["tiny-opt-1", "2", "UTS01", "4"] == "outdated"
-    assert found["tiny-opt-1", "2", "UTS02", "2"] == "done"  # nothing is known against it
+    assert found["tiny-opt-1", "UTS01"] == "done"
+    assert found["word_rate", "UTS01"] == "outdated"
+    assert found["tiny-opt-1", "UTS02"] == "done"  # nothing is known against it
     assert next(one.state for one in seen if one.job == gathered) == "outdated"
     assert "2 outputs are out of date: settings or inputs have changed" in status.describe_states(seen)
 
 
 def test_a_run_on_this_machine_is_known_by_its_marks(jobs):
-    mark(cell().output)
-    mark(cell(n_train="4").output)
-    touch(cell().log, "")
+    mark(batch().output)
+    mark(batch(**CONTROL).output)
+    touch(batch().log, "")
     started = set(started_outputs())
-    assert started == {str(cell().output), str(cell(n_train="4").output)}
-    assert (
-        states(status.job_states(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"]
-        == "running"
-    )
-    assert (
-        states(status.job_states(jobs, None, started, running=False))["tiny-opt-1", "2", "UTS01", "2"]
-        == "failed"
-    )
+    assert started == {str(batch().output), str(batch(**CONTROL).output)}
+    assert states(status.job_states(jobs, None, started, running=True))["tiny-opt-1", "UTS01"] == "running"
+    assert states(status.job_states(jobs, None, started, running=False))["tiny-opt-1", "UTS01"] == "failed"
 
 
 def test_an_output_that_is_being_remade_is_not_done(jobs):
-    touch(cell().output)
-    started = {str(cell().output)}
-    assert (
-        states(status.job_states(jobs, None, started, running=True))["tiny-opt-1", "2", "UTS01", "2"]
-        == "running"
-    )
+    leave_batch(jobs, batch())
+    started = {str(batch().output)}
+    assert states(status.job_states(jobs, None, started, running=True))["tiny-opt-1", "UTS01"] == "running"
 
 
 def test_a_download_beside_a_cluster_is_running(jobs, monkeypatch):
     fetch = Job("fetch_dataset", {"part": "UTS01"})
-    monkeypatch.setattr(type(jobs), "all", lambda self: iter([fetch, cell()]))
-    queue = [QueuedJob("8", "voxscale_x", "PENDING", cell(subject="UTS02").comment)]
-    for job in (fetch, cell()):
+    monkeypatch.setattr(type(jobs), "all", lambda self: iter([fetch, batch()]))
+    queue = [QueuedJob("8", "voxscale_x", "PENDING", batch(subject="UTS02").comment)]
+    for job in (fetch, batch()):
         touch(job.log, "at work")
-    started = {str(fetch.output), str(cell().output)}
+    started = {str(fetch.output), str(batch().output)}
     seen = status.job_states(jobs, queue, started, running=True)
     assert [one.state for one in seen] == ["running", "failed"]
     assert status.job_states(jobs, queue, started, running=False)[0].state == "failed"
 
 
 def test_what_slurm_says_of_a_killed_job_wins_over_an_older_log(jobs):
-    own = touch(cell().log, "draw 0: 10%")
+    own = touch(batch().log, "draw 0: 10%")
     os.utime(own, (1e9, 1e9))
     kept = touch(
-        SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log",
+        SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_UTS01_0-2_1-4/12.log",
         "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n",
     )
-    assert status.failure_log(cell()) == kept
+    assert status.failure_log(batch()) == kept
     assert "exceeded memory limit" in status.tail(kept)
 
 
 def test_what_slurm_did_is_reported_before_a_script_s_last_progress(jobs):
-    own = touch(cell().log, "draw 0: 10%")
-    kept = touch(SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log", "draw 0: 10%\n")
+    own = touch(batch().log, "draw 0: 10%")
+    kept = touch(SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_UTS01_0-2_1-4/12.log", "draw 0: 10%\n")
     os.utime(own, (1e9, 1e9))
     os.utime(kept, (1e9 + 5, 1e9 + 5))
-    assert status.failure_log(cell()) == own
+    assert status.failure_log(batch()) == own
     kept.write_text("slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO TIME LIMIT ***\n")
     os.utime(kept, (1e9 + 5, 1e9 + 5))
-    assert status.failure_log(cell()) == kept
+    assert status.failure_log(batch()) == kept
     os.utime(own, (1e9 + 9, 1e9 + 9))  # a later attempt, on this machine
-    assert status.failure_log(cell()) == own
+    assert status.failure_log(batch()) == own
 
 
 def state(jobs):
-    return states(status.job_states(jobs, [], [], running=False))["tiny-opt-1", "2", "UTS01", "2"]
+    return states(status.job_states(jobs, [], [], running=False))["tiny-opt-1", "UTS01"]
 
 
-SLURM_SAID = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
+SLURM_SAID = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_UTS01_0-2_1-4/12.log"
 
 
 @pytest.mark.parametrize("said", ["", "UserWarning: an error is not one\n"])
 def test_a_deleted_output_of_a_success_is_missing(jobs, said):
-    at(0, cell().log, said)
-    at(1, cell().benchmark, "{}")
+    at(0, batch().log, said)
+    at(1, batch().benchmark, "{}")
     at(3, SLURM_SAID, "1 of 1 steps (100%) done\n")  # the run that looked on was killed: nobody deletes it
     assert state(jobs) == "missing"
 
 
 def test_a_killed_job_has_failed_whatever_came_before(jobs):
-    at(0, cell().benchmark, "{}")
-    at(60, cell().log)
+    at(0, batch().benchmark, "{}")
+    at(60, batch().log)
     assert state(jobs) == "failed"
-    assert "killed before it wrote" in status.tail(status.failure_log(cell()))
+    assert "killed before it wrote" in status.tail(status.failure_log(batch()))
 
 
 def test_a_failed_job_is_reported_with_its_log_until_it_succeeds(jobs):
-    at(0, cell().benchmark, "{}")
-    at(60, cell().log, "ERROR fit_encoding: UTS01.h5: cut off\n")
+    at(0, batch().benchmark, "{}")
+    at(60, batch().log, "ERROR fit_encoding: UTS01.h5: cut off\n")
     at(61, SLURM_SAID, "Error in rule fit_encoding:\n")
     assert state(jobs) == "failed"
-    assert status.tail(status.failure_log(cell())) == "ERROR fit_encoding: UTS01.h5: cut off"
-    at(120, cell().log)  # the retry
-    at(120, cell().benchmark, "{}")
-    touch(cell().output)
+    assert status.tail(status.failure_log(batch())) == "ERROR fit_encoding: UTS01.h5: cut off"
+    at(120, batch().log)  # the retry
+    at(120, batch().benchmark, "{}")
+    leave_batch(jobs, batch())
     assert state(jobs) == "done"
-    cell().output.unlink()
+    batch().output.unlink()
     assert state(jobs) == "missing"
 
 
 def test_a_job_that_slurm_ended_before_its_log_has_failed(jobs):
-    at(0, cell().log, "all well")
-    at(1, cell().benchmark, "{}")
+    at(0, batch().log, "all well")
+    at(1, batch().benchmark, "{}")
     at(60, SLURM_SAID, "slurmstepd: error: *** STEP 12.0 ON cpu1 CANCELLED AT 1 DUE TO NODE FAILURE ***\n")
     assert state(jobs) == "failed"
-    assert status.failure_log(cell()) == SLURM_SAID
+    assert status.failure_log(batch()) == SLURM_SAID
 
 
 def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
-    kept = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_2_UTS01_2/12.log"
+    kept = SLURM_LOGS / "rule_fit_encoding/tiny-opt-1_UTS01_0-2_1-4/12.log"
     touch(kept, "slurmstepd: error: Step 12.0 exceeded memory limit (900 > 640), being killed\nsrun: done\n")
-    touch(cell(n_train="4").log, "mel:  45%|####     | 9/20 [00:03<00:04, 2.5story/s]\r")
+    touch(batch(**CONTROL).log, "mel:  45%|####     | 9/20 [00:03<00:04, 2.5story/s]\r")
     status.print_failures(jobs, 0)
     said = capsys.readouterr().err
     assert said.startswith("1 failed, 1 stopped before the end; running the workflow again")
@@ -222,11 +225,11 @@ def test_a_failed_run_tells_what_slurm_did_to_each_job(jobs, capsys):
 
 def test_failures_of_a_module_are_named_under_its_prefix(jobs, capsys):
     status.print_failures(jobs, 0, Path("vox"))  # before any of its jobs
-    touch("vox" / cell().log, "MemoryError\n")
+    touch("vox" / batch().log, "MemoryError\n")
     status.print_failures(jobs, 0, Path("vox"))
     said = capsys.readouterr().err
     assert said.startswith("1 failed; running the workflow again")
-    assert f": vox/{cell().log}\n" in said
+    assert f": vox/{batch().log}\n" in said
     assert not Path("results").exists()
     status.print_failures(jobs, time.time() + 1, Path("vox"))  # a later run, in which it did not fail
     assert capsys.readouterr().err == ""

@@ -11,7 +11,7 @@ from voxscale.errors import UserError
 from voxscale.jobs import load_jobs, usage
 from voxscale.jobs.jobs import Job
 
-CELL = {"model": "tiny-opt-1", "layer": "2", "subject": "UTS01", "n_train": "2"}
+BATCH = {"model": "tiny-opt-1", "subject": "UTS01", "layers": "0-2", "n_trains": "1-4"}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def leave(job, *lines):
 
 
 def test_the_latest_run_of_each_job_is_compared(jobs):
-    fit = Job("fit_encoding", CELL)
+    fit = Job("fit_encoding", BATCH)
     predicted = jobs.need(fit).memory_mb
     leave(fit, {"s": 90, "max_rss": 1}, {"s": 12.5, "max_rss": predicted / 2})
     leave(Job("read_story", {"story": "nightbaker"}), {"s": 0.8, "max_rss": 20})
@@ -43,7 +43,7 @@ def test_the_latest_run_of_each_job_is_compared(jobs):
 
 
 def test_the_page_has_a_row_for_each_rule(jobs, tmp_path):
-    leave(Job("fit_encoding", CELL), {"s": 12.5, "max_rss": 400})
+    leave(Job("fit_encoding", BATCH), {"s": 12.5, "max_rss": 400})
     usage.write_comparison(tmp_path / "page.html", tiny_config())
     page = (tmp_path / "page.html").read_text()
     assert page.count("<tr>") == 2
@@ -51,8 +51,8 @@ def test_the_page_has_a_row_for_each_rule(jobs, tmp_path):
 
 
 def test_a_damaged_benchmark_is_named(jobs):
-    fit = Job("fit_encoding", CELL)
+    fit = Job("fit_encoding", BATCH)
     leave(fit, {})
     fit.benchmark.write_text("{")
-    with pytest.raises(UserError, match=r"n_train=2\.jsonl: not readable as a benchmark"):
+    with pytest.raises(UserError, match=r"n_train=1-4\.jsonl: not readable as a benchmark"):
         usage.usages(jobs)

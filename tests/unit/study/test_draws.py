@@ -47,7 +47,7 @@ def test_draws_that_share_a_kernel_score_as_alone(study, monkeypatch):
 
 def test_a_killed_fit_goes_on_at_its_next_draw(study, monkeypatch):
     whole = study.fit(n_train=3, n_draws=3)
-    assert not (study.folder / "scratch").exists()
+    assert not (study.folder / "moments.h5.draws").exists()
     original, fitted = encoding.fit_draw, []
 
     def killed(cell, draw):
@@ -62,8 +62,8 @@ def test_a_killed_fit_goes_on_at_its_next_draw(study, monkeypatch):
         study.fit(n_train=3, n_draws=3)
     assert not (study.folder / "scores.parquet").exists()
     # What a kill leaves half-written is not taken for a finished draw.
-    (study.folder / "scratch/.draw-2.part.npz").write_bytes(b"half")
-    finished = next((study.folder / "scratch").glob("draw-0-*.h5"))
+    (study.folder / "moments.h5.draws/.draw-2.part.npz").write_bytes(b"half")
+    finished = next((study.folder / "moments.h5.draws").glob("draw-0-*.h5"))
     finished.write_bytes(finished.read_bytes()[: finished.stat().st_size // 2])
     monkeypatch.setattr(encoding, "fit_draw", lambda cell, draw: fitted.append(draw) or original(cell, draw))
     again = study.fit(n_train=3, n_draws=3)
@@ -84,7 +84,7 @@ def test_two_jobs_of_one_cell_do_not_harm_each_other(study, monkeypatch):
 
     monkeypatch.setattr(encoding, "fit_draw", overtaken)
     assert study.fit(n_train=3, n_draws=3).equals(whole)
-    assert not (study.folder / "scratch").exists()
+    assert not (study.folder / "moments.h5.draws").exists()
     assert not list(study.folder.glob("**/*.part*"))
 
 

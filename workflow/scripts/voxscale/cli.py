@@ -21,9 +21,10 @@ from voxscale.jobs import (
     job_states,
     load_jobs,
     plan_rows,
-    prune_features,
+    prune_files,
     started_outputs,
     unused_features,
+    unused_fits,
     usages,
     write_left_out,
     write_readme,
@@ -122,10 +123,10 @@ def _prune(
     directory: Directory = HERE,
     delete: Annotated[bool, typer.Option("--delete", help="Delete, do not only print.")] = False,
 ) -> None:
-    """Stored features that no study named here uses."""
+    """Stored features and fits that no study named here uses."""
     configs, directory = [path.resolve() for path in configfile or ()], directory.resolve()
-    found = unused_features(load_jobs(config, directory).study for config in configs or [None])
-    print(prune_features(found, delete))
+    studies = [load_jobs(config, directory).study for config in configs or [None]]
+    print(prune_files([*unused_features(studies), *unused_fits(studies)], delete))
 
 
 @app.command("usage")

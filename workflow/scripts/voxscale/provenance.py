@@ -1,12 +1,13 @@
 """Where a file came from: kept inside the file itself."""
 
+import contextlib
 import functools
 import hashlib
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,21 @@ def note_job(
     return digests
 
 
+@contextlib.contextmanager
+def writing(**about: Any) -> Iterator[None]:
+    """Let files that are written meanwhile keep this, not what `note_job` was given."""
+    before = dict(_job)
+    _job.clear()
+    _job.update(about)
+    try:
+        yield
+    finally:
+        _job.clear()
+        _job.update(before)
+
+
 def job() -> dict[str, Any]:
-    """What `note_job` was given."""
+    """What `note_job`, or `writing`, was given."""
     return _job
 
 

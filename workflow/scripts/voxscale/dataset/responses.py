@@ -43,6 +43,7 @@ class SubjectResponses:
         self.voxels: np.ndarray = file[VOXELS_NAME][:]
         self.n_voxels = len(self.voxels)
         self._about = {story: attributes(file[story]) for story in self.stories}
+        self._held: dict[str, tuple[np.ndarray, np.ndarray]] | None = None
 
     def _of(self, story: str) -> dict[str, Any]:
         if story not in self._about:
@@ -64,9 +65,22 @@ class SubjectResponses:
         most = max((self.n_repeats(story) for story in self.test_stories), default=0)
         return [story for story in self.test_stories if self.n_repeats(story) == most > 1]
 
+    def hold(self) -> None:
+        """Keep in memory what `read` reads from now on, so that it is read only once."""
+        self._held = {}
+
     def read(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
-        """(v, TRs) float32 of the chosen voxels."""
-        return self._read(story, "data", voxels)
+        """(v, TRs) float32 of the chosen voxels, not to be written to."""
+        if self._held is None:
+            return self._read(story, "data", voxels)
+        if story not in self._held:
+            shape = self.n_voxels, self.n_trs(story)
+            self._held.setdefault(story, (np.empty(shape, np.float32), np.zeros(self.n_voxels, bool)))
+        values, there = self._held[story]
+        if not there[voxels].all():
+            values[voxels] = self._read(story, "data", voxels)
+            there[voxels] = True
+        return values[voxels]
 
     def repeats(self, story: str, voxels: slice = slice(None)) -> np.ndarray:
         """(repeats, v, TRs) float32 of the chosen voxels.

@@ -1,7 +1,17 @@
 from .banded import describe_banded as describe_banded
 from .banded import fit_banded as fit_banded
+from .cells import CELL as CELL
+from .cells import CELL_FILES as CELL_FILES
+from .cells import FITTING as FITTING
+from .cells import cell_files as cell_files
+from .cells import cell_paths as cell_paths
+from .cells import held_features as held_features
+from .cells import held_responses as held_responses
+from .cells import read_index as read_index
+from .cells import require_cell as require_cell
 from .data import CellData as CellData
 from .data import TrainingResponses as TrainingResponses
+from .fit import fit_batch as fit_batch
 from .fit import fit_cell as fit_cell
 from .moments import MomentsFile as MomentsFile
 from .predict import predict_cell as predict_cell

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +73,18 @@ class Features:
         layer: which layer.
         responses: whose TRs they must match.
         trim: clock TRs in front of and behind the responses.
+        held: features of stories that are in memory.
     """
 
     path: Path
     layer: int
     responses: SubjectResponses
     trim: tuple[int, int]
+    held: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def hold(self, stories: Sequence[str]) -> Features:
+        """The same features, those of some stories in memory."""
+        return replace(self, held={story: self.read(story) for story in stories})
 
     def read(self, story: str) -> np.ndarray:
         """(response TRs, d) float32, not scaled.
@@ -84,6 +92,8 @@ class Features:
         Raises:
             UserError: there are not as many rows as response TRs; nothing is ever cut to fit.
         """
+        if story in self.held:
+            return self.held[story]
         x = read_features(self.path, story, self.layer)
         start, stop = self.trim
         rows, wanted = len(x) - start - stop, self.responses.n_trs(story)
@@ -149,10 +159,16 @@ class CellData:
         subject_table: table `subjects` of the subject.
         cell: model, layer, subject, n_train, n_draws.
         settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
+        sources: content of `results/subjects/<subject>-responses.json`, for `key`.
+
+    Attributes:
+        shared_bytes: what is in memory for several cells, in addition to this one's.
 
     Raises:
         UserError: anything wrong with the files, in one line that names the file or the story.
     """
+
+    shared_bytes = 0.0
 
     def __init__(
         self,
@@ -161,8 +177,9 @@ class CellData:
         subject_table: str | Path,
         cell: Mapping[str, Any],
         settings: Mapping[str, Any],
+        sources: Mapping[str, Any] | None = None,
     ) -> None:
-        self.cell, self.settings, self.path = cell, settings, Path(features)
+        self.cell, self.settings, self.path, self.sources = cell, settings, Path(features), sources or {}
         self.responses: SubjectResponses = open_subject(responses)
         self.training, self.test = read_roles(Path(subject_table))
         self.features = Features(self.path, cell["layer"], self.responses, tuple(settings["trim"]))
@@ -179,6 +196,24 @@ class CellData:
     def of(cls, inputs: Any, cell: Mapping[str, Any], settings: Mapping[str, Any]) -> CellData:
         """The data of a job's cell: its inputs are named `features`, `responses` and `subject`."""
         return cls(inputs.features, inputs.responses, inputs.subject, cell, settings)
+
+    def of_cell(self, cell: Mapping[str, Any]) -> CellData:
+        """The data of another cell of the same model and subject, which shares the responses in memory."""
+        other = copy.copy(self)
+        other.cell, other.kernel = cell, None
+        other.features = replace(self.features, layer=cell["layer"], held={})
+        return other
+
+    @property
+    def name(self) -> tuple[str, int, str, int]:
+        """Model, layer, subject and n_train of the cell."""
+        return self.cell["model"], self.cell["layer"], self.cell["subject"], self.cell["n_train"]
+
+    @property
+    def all_stories(self) -> list[str]:
+        """Training stories of any draw, and test stories."""
+        used = {story for draw in range(self.cell["n_draws"]) for story in self.stories(draw)}
+        return [*sorted(used, key=self.training.index), *self.test]
 
     def stories(self, draw: int) -> list[str]:
         """Training stories of a draw."""
@@ -217,7 +252,7 @@ class CellData:
     def _own_gb(self) -> float:
         """What scores and moments of all voxels take besides the fit."""
         blocks = sum(-(-n // self.settings["block_trs"]) for n in self.test_lengths.values())
-        return self.responses.n_voxels * (64 + 20 * blocks * 2) / 1e9
+        return (self.responses.n_voxels * (64 + 20 * blocks * 2) + self.shared_bytes) / 1e9
 
     def _shared(self, stories: Sequence[str]) -> dict[str, Any]:
         if self.kernel is None:
@@ -246,23 +281,31 @@ class CellData:
             x = torch.as_tensor(self.features.training(union), device=device)
             self.kernel = union, delayed_kernel(x, self.lengths(union), self.settings["delays"])
 
+    @cached_property
+    def _feature_files(self) -> dict[str, str]:
+        # A story's file is named after its content.
+        return {story: path.name for story, path in feature_files(self.path).items()}
+
     def key(self, draw: int) -> str:
         """Digest of everything a draw's numbers depend on."""
-        stories = self.stories(draw)
-        links = feature_files(self.path)
-        about = self.responses.path.stat()
+        stories, responses = self.stories(draw), self.sources.get("responses", {})
+        used, links = [*stories, *self.test], self._feature_files
         return hash_config(
             {
-                "cell": {name: self.cell[name] for name in ("model", "layer", "subject", "n_train")},
+                "cell": self.name,
                 "settings": {key: self.settings[key] for key in self.settings if key not in _MEANS},
                 "training": stories,
                 "test": self.test,
-                # A story's file is named after its content.
-                "features": [links[story].name for story in [*stories, *self.test] if story in links],
-                "responses": [about.st_size, about.st_mtime_ns],
+                "features": [links[story] for story in used if story in links],
+                "responses": {**self.sources, "responses": [responses.get(story) for story in used]},
                 "numbers": numbers("encoding"),
             }
         )
+
+    @property
+    def cell_key(self) -> str:
+        """Digest of everything the cell's numbers depend on."""
+        return hash_config([self.key(draw) for draw in range(self.cell["n_draws"])])
 
     @property
     def provenance(self) -> dict[str, Any]:

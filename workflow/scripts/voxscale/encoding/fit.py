@@ -1,4 +1,4 @@
-"""Fit and score one cell of the study: model x layer x subject x n_train, its draws inside."""
+"""Fit and score cells of the study: model x layer x subject x n_train, the draws of each inside."""
 
 from __future__ import annotations
 
@@ -12,13 +12,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from voxscale.encoding.data import CellData, plan_in_memory
+from voxscale.encoding.cells import FITTING, cell_paths, held_features, held_responses, write_index
+from voxscale.encoding.data import CellData, Features, plan_in_memory
 from voxscale.encoding.moments import write_moments
 from voxscale.errors import UserError
-from voxscale.io import add_array, attributes, new_hdf5, open_hdf5, set_attributes, tables
-from voxscale.overlap import finish_behind
+from voxscale.io import (
+    add_array,
+    attributes,
+    new_hdf5,
+    open_hdf5,
+    read_json,
+    read_whole,
+    set_attributes,
+    tables,
+)
+from voxscale.overlap import finish_behind, prepare_ahead
 from voxscale.progress import bar
-from voxscale.ridge import Block, RidgeProblem, solve_ridge
+from voxscale.provenance import writing
+from voxscale.ridge import Block, RidgeProblem, find_device, solve_ridge
 from voxscale.statistics import block_sums, blocks_of, correlations, one_block_later, permutation_p
 
 PER_VOXEL = ("r", "r_uncut", "r_ceiling", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
@@ -99,16 +110,22 @@ def score_rows(
     return pa.table({**columns, "voxel": pa.array(data.responses.voxels)})
 
 
-def fit_cell(data: CellData, scores_out: str | Path, moments_out: str | Path, scratch: str | Path) -> None:
-    """Fit every draw of a cell and write its table `scores` and its moments.
+def fit_cell(
+    data: CellData, scores_out: str | Path, moments_out: str | Path, settings: str | None = None
+) -> None:
+    """Fit every draw of a cell and write its table `scores` and its moments, which keep its key.
 
-    A finished draw is kept under `scratch` until the cell is done: a killed fit continues with its next draw.
+    A finished draw is kept next to the moments until the cell is done: a killed fit continues with its next
+    draw.
+
+    Args:
+        settings: digest of what the cell is fitted with, which its files keep, too.
 
     Raises:
         UserError: anything wrong with the files or the settings, in one line.
     """
-    draws = range(data.cell["n_draws"])
-    kept = {draw: Path(scratch) / f"draw-{draw}-{data.key(draw)}.h5" for draw in draws}
+    draws, scratch = range(data.cell["n_draws"]), Path(f"{moments_out}.draws")
+    kept = {draw: scratch / f"draw-{draw}-{data.key(draw)}.h5" for draw in draws}
     left = [draw for draw, path in kept.items() if not _is_kept(path)]
     data.share_kernel(left)
     for draw in left:
@@ -120,16 +137,97 @@ def fit_cell(data: CellData, scores_out: str | Path, moments_out: str | Path, sc
                 else:
                     set_attributes(file, {name: values})
     try:
-        blocks = blocks_of(data.test_lengths, data.settings["block_trs"], data.skip)
-        moments = (_read(path)["moments"] for path in kept.values())
-        write_moments(moments_out, moments, len(kept), blocks, data.responses.voxels, data.provenance)
-        rows = [score_rows(data, data.cell, draw, _read(path)) for draw, path in kept.items()]
-        tables.write("scores", pa.concat_tables(rows), scores_out, data.provenance)
+        with writing(key=data.cell_key, settings=settings):
+            blocks = blocks_of(data.test_lengths, data.settings["block_trs"], data.skip)
+            moments = (_read(path)["moments"] for path in kept.values())
+            write_moments(moments_out, moments, len(kept), blocks, data.responses.voxels, data.provenance)
+            rows = [score_rows(data, data.cell, draw, _read(path)) for draw, path in kept.items()]
+            tables.write("scores", pa.concat_tables(rows), scores_out, data.provenance)
     except (FileNotFoundError, UserError):
         # Another job fits the same cell: SLURM gave up its node, but it lived on. It was done first.
         if not (Path(moments_out).exists() and Path(scores_out).exists()):
             raise
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def fit_batch(
+    features: str | Path,
+    responses: str | Path,
+    subject_table: str | Path,
+    responses_digest: str | Path,
+    cells: Sequence[Mapping[str, Any]],
+    cell_settings: Sequence[str],
+    settings: Mapping[str, Any],
+    index: str | Path,
+) -> None:
+    """Fit cells of one model and one subject one after the other, and write the index that names them.
+
+    A cell whose files are there, whole and with its key, is not fitted again: a killed job continues with its
+    next cell. While the cells of a layer are fitted, the features of the next one are read; responses are
+    read once; both if there is room for them.
+
+    Args:
+        features, responses, subject_table: as for `CellData`.
+        responses_digest: `results/subjects/<subject>-responses.json`.
+        cells: model, layer, subject, n_train, n_draws of each.
+        cell_settings: digest of what each is fitted with.
+        index: `results/fits/<batch>.json`.
+
+    Raises:
+        UserError: as for `fit_cell`, with layer and n_train of the cell.
+    """
+    first = CellData(features, responses, subject_table, cells[0], settings, read_json(responses_digest))
+    keys = [first.of_cell(cell).cell_key for cell in cells]
+    files = [cell_paths(index, cell) for cell in cells]
+    left: dict[int, list[int]] = {}  # layer -> its cells that are not there yet
+    for i, (cell, key) in enumerate(zip(cells, keys, strict=True)):
+        if not all(_is_whole(path, key) for path in files[i].values()):
+            left.setdefault(cell["layer"], []).append(i)
+    ahead, begun, n_left = bool(left) and _share(first, cells), 0, sum(map(len, left.values()))
+
+    def read(layer: int) -> Features | None:
+        mine = [first.of_cell(cells[i]) for i in left[layer]]
+        stories = dict.fromkeys(story for data in mine for story in data.all_stories)
+        return mine[0].features.hold(list(stories)) if ahead else None
+
+    for layer, held in prepare_ahead(left, read):
+        for i in left[layer]:
+            begun, data = begun + 1, first.of_cell(cells[i])
+            data.features = held or data.features
+            named = f"layer {layer} n_train {cells[i]['n_train']}"
+            print(f"{FITTING}{named}: {begun} of {n_left}", file=sys.stderr, flush=True)
+            try:
+                fit_cell(data, *files[i].values(), cell_settings[i])
+            except UserError as error:
+                raise UserError(f"{error} ({named})") from error.__cause__
+    write_index(index, list(zip(cells, keys, strict=True)))
+
+
+def _share(data: CellData, cells: Sequence[Mapping[str, Any]]) -> bool:
+    """Let the cells share responses in memory, if there is room, and count what they share.
+
+    Returns:
+        whether there is room for features of two layers, too.
+    """
+    trs, memory_gb = sum(data.lengths([*data.training, *data.test])), data.settings["memory_gb"]
+    n_layers = len({cell["layer"] for cell in cells})
+    width = data.features.read(data.test[0]).shape[1] if n_layers > 1 else 0
+    n_fits = sum(cell["n_draws"] for cell in cells)
+    on_card = find_device(data.settings["device"]).type == "cuda"
+    if responses := held_responses(data.responses.n_voxels, trs, n_fits, memory_gb, on_card):
+        data.responses.hold()
+    features = held_features(width, trs, n_layers, memory_gb)
+    data.shared_bytes = responses + features
+    return features > 0
+
+
+def _is_whole(path: Path, key: str) -> bool:
+    """Whether a cell's file is there, with this key; one that is damaged is named, and made again."""
+    try:
+        return os.path.lexists(path) and read_whole(path).get("key") == key
+    except UserError as error:
+        print(f"WARNING {str(error).rpartition(';')[0]}; this cell is fitted again", file=sys.stderr)
+        return False
 
 
 def _read(path: Path, remedy: str = "run again") -> dict[str, Any]:

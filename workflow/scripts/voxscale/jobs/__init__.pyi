@@ -1,3 +1,5 @@
+from .batches import batches_with as batches_with
+from .cells import FittedCells as FittedCells
 from .check import check_files as check_files
 from .check import outdated_unnoted as outdated_unnoted
 from .check import require_folders as require_folders
@@ -19,9 +21,9 @@ from .placement import Placement as Placement
 from .placement import Request as Request
 from .plan import describe_plan as describe_plan
 from .plan import plan_rows as plan_rows
-from .prune import prune_features as prune_features
+from .prune import prune_files as prune_files
 from .prune import unused_features as unused_features
-from .record import CELL as CELL
+from .prune import unused_fits as unused_fits
 from .rules import PARTIAL as PARTIAL
 from .rules import PATHS as PATHS
 from .rules import RULES as RULES

@@ -162,6 +162,10 @@ RULES = (
         jobs=_selections,
         need=_gathering,
         params={
+            "cells": lambda study, w: _listed(
+                [cell for cell in study.selections[w["selection"]] if cell in study.grid.draws]
+            ),
+            "references": lambda study, w: _listed(study.reference_cells),
             "families": _families,
             "voxel_tables": lambda study, w: study.voxel_tables(),
             "settings": lambda study, w: (

@@ -1,18 +1,22 @@
-"""Records of the rules that fit encoding models, each cell by itself, or use the alphas of such a fit."""
+"""Records of the rules that fit encoding models, a batch of cells a job, or use the alphas of such a fit."""
 
 import functools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from voxscale.encoding import CELL, CELL_FILES, held_features, held_responses
 from voxscale.errors import naming
 from voxscale.jobs import resources
+from voxscale.jobs.batches import batches_of, cells_in
 from voxscale.jobs.features import feature_numbers
-from voxscale.jobs.record import CELL, Parameter, Rule, Wildcards, light
+from voxscale.jobs.record import BATCH, Parameter, Rule, Wildcards, light
 from voxscale.jobs.resources import MB, Need
 from voxscale.jobs.sizes import Sizes
+from voxscale.provenance import hash_config
 from voxscale.study import Cell, Study, feature_settings, fit_means, fit_settings
+from voxscale.versions import numbers
 
 
 def _wildcards(cells: Iterable[Cell]) -> list[Wildcards]:
@@ -32,18 +36,17 @@ def _banded(study: Study) -> list[Wildcards]:
     ]
 
 
-def _shape(sizes: Sizes, **wildcards: str) -> tuple[Sizes, int, str, int, int]:
+def _shape(sizes: Sizes, cell: Cell) -> tuple[Sizes, int, str, int, int]:
     """What the cost of a fit follows from; that of the thousands of layers of one shape is computed once."""
-    cell = sizes.study.cell(**wildcards)
     draws = sizes.study.grid.draws.get(cell, 1)
     return sizes, sizes.width(cell.model), cell.subject, cell.n_train, draws
 
 
 @functools.cache
-def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> Need:
+def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int, shared: float = 0.0) -> Need:
     scoring = sizes.study.config["scoring"]
-    shared = sizes.train_trs(subject), scoring["block_trs"], scoring["permutations"]
-    return resources.fit(*_problem(sizes, width, subject, n_train), draws, *shared)
+    others = sizes.train_trs(subject), scoring["block_trs"], scoring["permutations"], shared
+    return resources.fit(*_problem(sizes, width, subject, n_train), draws, *others)
 
 
 def _problem(sizes: Sizes, width: int, subject: str, n_train: int) -> tuple[Any, ...]:
@@ -52,8 +55,29 @@ def _problem(sizes: Sizes, width: int, subject: str, n_train: int) -> tuple[Any,
     return *trs, width, sizes.voxels(subject), sizes.study.config["encoding"]
 
 
-def _fitting(sizes: Sizes, **wildcards: str) -> Need:
-    return _price(*_shape(sizes, **wildcards))
+def _fitting(sizes: Sizes, **batch: str) -> Need:
+    """The cells of a batch, one after the other."""
+    return fitting(sizes, cells_in(sizes.study, batch))
+
+
+def fitting(sizes: Sizes, cells: Sequence[Cell]) -> Need:
+    """What a job takes that fits cells of one model and subject."""
+    shapes = [_shape(sizes, cell) for cell in cells]
+    _, width, subject, _, _ = shapes[0]
+    encoding, trs = sizes.study.config["encoding"], sizes.train_trs(subject) + sizes.test_trs(subject)
+    memory_gb, n_layers = encoding["memory_gb"], len({cell.layer for cell in cells})
+    several = sum(shape[-1] for shape in shapes), memory_gb, resources.fits_on_card(encoding)
+    shared = held_responses(sizes.voxels(subject), trs, *several)
+    shared += held_features(width, trs, n_layers, memory_gb)
+    needs = [_price(*shape, shared) for shape in shapes]
+    largest = max(needs, key=lambda need: need.memory_mb)
+    seconds = resources.START_S + sum(need.seconds - resources.START_S for need in needs)
+    return replace(
+        largest,
+        seconds=seconds,
+        threads=max(need.threads for need in needs),
+        disk_mb=sum(need.disk_mb for need in needs),
+    )
 
 
 @functools.cache
@@ -62,13 +86,13 @@ def _both_ways(sizes: Sizes, width: int, subject: str, n_train: int, draws: int)
     return resources.fit_hours(*_problem(sizes, width, subject, n_train), draws, permutations)
 
 
-def both_ways(sizes: Sizes, **wildcards: str) -> tuple[float, float]:
+def both_ways(sizes: Sizes, cell: Cell) -> tuple[float, float]:
     """Core-hours of a cell's fit on CPUs, and its GPU-hours on a GPU."""
-    return _both_ways(*_shape(sizes, **wildcards))
+    return _both_ways(*_shape(sizes, cell))
 
 
 def _one_draw(sizes: Sizes, **wildcards: str) -> Need:
-    return _price(*_shape(sizes, **wildcards)[:-1], 1)
+    return _price(*_shape(sizes, sizes.study.cell(**wildcards))[:-1], 1)
 
 
 def _predicting(sizes: Sizes, **wildcards: str) -> Need:
@@ -133,12 +157,12 @@ def _threads(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -
     return resources.worth_threads(flops)
 
 
-def _threads_of_fit(sizes: Sizes, **wildcards: str) -> int:
-    return _threads(*_shape(sizes, **wildcards))
+def _threads_of_fits(sizes: Sizes, **batch: str) -> int:
+    return max(_threads(*_shape(sizes, cell)) for cell in cells_in(sizes.study, batch))
 
 
 def _threads_of_one_draw(sizes: Sizes, **wildcards: str) -> int:
-    return _threads(*_shape(sizes, **wildcards)[:-1], 1)
+    return _threads(*_shape(sizes, sizes.study.cell(**wildcards))[:-1], 1)
 
 
 def _on_gpu(study: Study) -> bool:
@@ -146,35 +170,49 @@ def _on_gpu(study: Study) -> bool:
     return resources.fits_on_card(study.config["encoding"])
 
 
-def _cell(study: Study, w: Wildcards) -> dict[str, Any]:
-    """The cell a job fits, with its number of draws."""
-    cell = study.cell(**w)
+def _cell(study: Study, cell: Cell) -> dict[str, Any]:
+    """A cell that a job fits, with its number of draws."""
     return cell._asdict() | {"n_draws": study.grid.draws.get(cell, 1)}
+
+
+@functools.cache
+def _settings(study: Study, model: str) -> str:
+    """Digest of what the fits of one model depend on, except their cells."""
+    about = fit_settings(study), feature_numbers(study, model), feature_settings(study, model)
+    return hash_config([*about, numbers("encoding")])
+
+
+def cell_settings(study: Study, cell: Cell) -> str:
+    """Digest of what a cell is fitted with, which its files keep."""
+    return hash_config([*_cell(study, cell).values(), _settings(study, cell.model)])
 
 
 def _means(study: Study, w: Wildcards) -> dict[str, Any]:
     return fit_means(study)
 
 
+# A cell's files are kept when the index of its batch is written again, so that its predictions are, too: what
+# they depend on is in their own parameters.
 _ENCODING: dict[str, Parameter] = {
-    "cell": _cell,
+    "cell": lambda study, w: _cell(study, study.cell(**w)),
     "settings": lambda study, w: fit_settings(study),
     "extractor": lambda study, w: feature_numbers(study, w["model"]),
+    "features": lambda study, w: feature_settings(study, w["model"]),
 }
 
 RULES = (
     Rule(
         "fit_encoding",
-        outputs={
-            "cell_scores": f"results/scores/{CELL}/scores.parquet",
-            "cell_moments": f"results/moments/{CELL}.h5",
-        },
-        schemas={"cell_scores": "scores"},
-        jobs=lambda study: _wildcards(study.grid.cells()),
+        outputs={"fits": f"results/fits/{BATCH}.json"},
+        jobs=batches_of,
         need=_fitting,
-        threads=_threads_of_fit,
+        threads=_threads_of_fits,
         gpu=_on_gpu,
-        params=_ENCODING | {"features": lambda study, w: feature_settings(study, w["model"])},
+        params={
+            "cells": lambda study, w: [_cell(study, cell) for cell in cells_in(study, w)],
+            "cell_settings": lambda study, w: [cell_settings(study, cell) for cell in cells_in(study, w)],
+            "settings": lambda study, w: fit_settings(study),
+        },
         means=_means,
         numbers=("encoding",),
     ),
@@ -190,8 +228,9 @@ RULES = (
         "fit_banded",
         outputs={
             "bands": "results/banded/{banded}/subject={subject}/n_train={n_train}/bands.parquet",
-            "banded_scores": "results/scores/model=banded-{banded}/layer=0/subject={subject}/"
-            "n_train={n_train}/scores.parquet",
+            "banded_scores": CELL_FILES["scores"]
+            .replace("{model}", "banded-{banded}")
+            .replace("{layer}", "0"),
         },
         schemas={"banded_scores": "scores"},
         jobs=_banded,
@@ -221,6 +260,7 @@ RULES = (
         params=_ENCODING,
         means=_means,
         numbers=("encoding",),
+        unmoved_by=("fit_encoding",),
         deleted_after="stack_models",
     ),
     Rule(
@@ -233,6 +273,7 @@ RULES = (
         params=_ENCODING,
         means=_means,
         numbers=("encoding",),
+        unmoved_by=("fit_encoding",),
         on_request=True,
     ),
 )

@@ -105,5 +105,6 @@ class Settings:
     def _other_inputs(self, job: Job) -> bool:
         if not self._again or (note := self._noted(self._base / job.output)) is None:
             return False
-        made = (self._noted(path) for path in note.inputs)
-        return any(each is not None and each.log in self._again for each in made)
+        passed = tuple(f"results/logs/{rule}/" for rule in job.record.unmoved_by)
+        logs = {each.log for each in map(self._noted, note.inputs) if each is not None and each.log}
+        return any(log in self._again for log in logs if not log.startswith(passed))

@@ -41,12 +41,10 @@ def missing_parts(jobs: Jobs, seen: Sequence[Seen]) -> dict[str, Any]:
         if one.job.rule in _OF_PARTS:
             (kind, name), *_ = one.job.wildcards.items()
             found[f"{kind}s"][name] = _reason(jobs, one, seen)
-    done = Counter(
-        part for one in seen if one.job.rule == "fit_encoding" and one.state == "done" for part in _parts(one)
-    )
+    done = Counter(part for one in seen if one.done for part in _parts(one) * len(one.done))
     fits = [one for one in lacking if one.job.rule == "fit_encoding"]
     while fits := [one for one in fits if not any(name in found[kind] for kind, name in _parts(one))]:
-        lost = Counter(part for one in fits for part in _parts(one))
+        lost = Counter(part for one in fits for part in _parts(one) * max(len(one.left), 1))
         # That which loses the fewest finished fits for each fit that is missing.
         kind, name = min(sorted(lost), key=lambda part: (done[part] / lost[part], -lost[part]))
         first = next(one for one in fits if (kind, name) in _parts(one))
@@ -55,7 +53,7 @@ def missing_parts(jobs: Jobs, seen: Sequence[Seen]) -> dict[str, Any]:
 
 
 def _parts(one: Seen) -> list[tuple[str, str]]:
-    """The model and the subject of a fit."""
+    """The model and the subject of a batch of fits."""
     return [("models", one.job.wildcards["model"]), ("subjects", one.job.wildcards["subject"])]
 
 

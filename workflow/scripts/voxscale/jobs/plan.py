@@ -5,9 +5,10 @@ Everything follows from the config and the existing files, without Snakemake's g
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from voxscale.jobs.fits import both_ways
+from voxscale.jobs.cells import FittedCells
+from voxscale.jobs.fits import both_ways, fitting
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
 from voxscale.jobs.resources import Need
@@ -37,6 +38,7 @@ class Row:
         outdated: jobs whose output exists but is out of date; they are not done.
         seconds: time of all jobs not yet done, one after the other.
         short: jobs not yet done of which SLURM's overhead takes a large share.
+        cells, cells_done: that the jobs fit, and how many of them are fitted.
         on_cpus: core-hours of all fits not yet done, if CPUs make them.
         on_cards: GPU-hours of the same fits, if GPUs make them.
     """
@@ -52,6 +54,8 @@ class Row:
     disk_mb: float = 0.0
     seconds: float = 0.0
     short: int = 0
+    cells: int = 0
+    cells_done: int = 0
     on_cpus: float = 0.0
     on_cards: float = 0.0
 
@@ -73,15 +77,23 @@ class Row:
 def plan_rows(jobs: Jobs) -> list[Row]:
     """One row per rule, in the order of the work."""
     rows: dict[str, Row] = {}
-    settings = Settings(jobs)
+    settings, fits = Settings(jobs), FittedCells(jobs.study)
     for job in jobs.all():
-        there = job.is_done()
+        there = fits.is_done(job)
         outdated = settings.differ(job, there)
+        done, need = there and not outdated, jobs.need(job)
         row = rows.setdefault(job.rule, Row(job.rule))
-        row.add(jobs.need(job), there and not outdated, outdated)
-        if job.rule == "fit_encoding" and not (there and not outdated):
-            cpu, card = both_ways(jobs.sizes, **job.wildcards)
-            row.on_cpus, row.on_cards = row.on_cpus + cpu, row.on_cards + card
+        if job.rule == "fit_encoding":
+            parts = fits.split(job, done)
+            left, disk_mb = parts["left"], need.disk_mb
+            row.cells, row.cells_done = (
+                row.cells + sum(map(len, parts.values())),
+                row.cells_done + len(parts["done"]),
+            )
+            for cpu, card in (both_ways(jobs.sizes, cell) for cell in left):
+                row.on_cpus, row.on_cards = row.on_cpus + cpu, row.on_cards + card
+            need = replace(fitting(jobs.sizes, left), disk_mb=disk_mb) if left else need
+        row.add(need, done, outdated)
     return list(rows.values())
 
 
@@ -122,11 +134,13 @@ def describe_plan(rows: Sequence[Row], study: Study) -> str:
         lines += [f"{total.outdated} outputs {OUTDATED}."]
     fits = next((row for row in rows if row.rule == "fit_encoding"), None)
     if fits and fits.jobs > fits.done:
-        mean = fits.seconds / (fits.jobs - fits.done)
+        left = fits.jobs - fits.done
+        mean = fits.seconds / left
         lines += [
-            f"A fit takes {duration(mean)} on average; "
+            f"{fits.cells:,} cells are fitted in {fits.jobs:,} jobs; {fits.cells_done:,} cells are done.",
+            f"A job of fits takes {duration(mean)} on average; "
             f"SLURM's own time is {_overhead_share(mean):.1%} of it, "
-            f"and more than {LARGE_SHARE:.0%} in {fits.short} of {fits.jobs - fits.done} fits.",
+            f"and more than {LARGE_SHARE:.0%} in {fits.short} of {left} jobs (encoding.job_minutes).",
             f"All fits take {hours(fits.on_cpus)} core-hours with encoding.device: cpu, or "
             f"{hours(fits.on_cards)} GPU-hours with cuda, at the speed of an H200.",
         ]

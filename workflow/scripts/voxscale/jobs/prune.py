@@ -1,23 +1,27 @@
-"""Stored features that no current config uses: `voxscale prune --configfile config/mine.yaml`.
+"""Stored features and fits that no current config uses: `voxscale prune --configfile config/mine.yaml`.
 
-A config uses what its next run would read: the names of the files follow from stories, settings, weights and
-the version of the numbers. So the half-done work of a killed extraction is used, and a file of an older
-setting is not. What the models' present indexes link to is kept too. Without `--delete` nothing is deleted.
+Of features a config uses what its next run would read: the names of the files follow from stories, settings,
+weights and the version of the numbers. So the half-done work of a killed extraction is used, and a file of an
+older setting is not. What the models' present indexes link to is kept too. Of fits it uses its cells, with
+whatever settings they were made. Without `--delete` nothing is deleted.
 """
 
 import shutil
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from voxscale.errors import UserError
 from voxscale.features import feature_files, speech_files, text_files
 from voxscale.io import read_json
+from voxscale.jobs.cells import FittedCells
+from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.text import size
 from voxscale.study import Study, feature_means, feature_settings
 
 FEATURES = Path("results/features")
 STORIES = FEATURES / "stories"
+FITS = [Path("results", name) for name in ("fits", "scores", "moments")]
 WRITING_S = 3600.0  # ASSUME: a temporary file older than an hour belongs to a writer that was killed
 
 
@@ -73,12 +77,36 @@ def unused_features(studies: Iterable[Study]) -> list[Path]:
         used = kept[folder.name]
         resolved = {path.resolve() for path in used or ()}
         for file in sorted(folder.glob("*.h5")):
-            if file.name.startswith("."):
-                useless = time.time() - file.stat().st_mtime > WRITING_S
-            else:
-                useless = used is not None and file.resolve() not in resolved
+            known = used is not None or file.name.startswith(".")
+            useless = known and file.resolve() not in resolved and not _is_being_written(file)
             found += [file] if useless else []
     return found
+
+
+def unused_fits(studies: Iterable[Study]) -> list[Path]:
+    """Files and folders of fits that are no cell, no batch and no banded model of the studies."""
+    kept: set[Path] = set()
+    for study in studies:
+        of_rules = (job for job in Jobs(study).all() if job.rule in ("fit_encoding", "fit_banded"))
+        kept |= {path for job in of_rules for path in job.outputs}
+        files = FittedCells(study)
+        kept |= {path for cell in study.grid.cells() for path in (*files.paths(cell), files.scratch(cell))}
+    return [
+        path for folder in FITS for path in _unused(folder, kept, set().union(*(p.parents for p in kept)))
+    ]
+
+
+def _unused(folder: Path, kept: set[Path], parents: set[Path]) -> Iterator[Path]:
+    """What is in a folder besides files in use and the folders of these."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path in parents:
+            yield from _unused(path, kept, parents)
+        elif path not in kept and not _is_being_written(path):
+            yield path
+
+
+def _is_being_written(path: Path) -> bool:
+    return path.name.startswith(".") and time.time() - path.stat().st_mtime <= WRITING_S
 
 
 def _megabytes(path: Path) -> float:
@@ -86,11 +114,11 @@ def _megabytes(path: Path) -> float:
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
-def prune_features(found: Sequence[Path], delete: bool = False) -> str:
-    """List unused features with their sizes, and delete them if asked to.
+def prune_files(found: Sequence[Path], delete: bool = False) -> str:
+    """List unused files and folders with their sizes, and delete them if asked to.
 
     Args:
-        found: as `unused_features` gives them.
+        found: as `unused_features` and `unused_fits` give them.
 
     Raises:
         UserError: they are to be deleted while a run is in progress.

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from voxscale.encoding import CELL
 from voxscale.jobs.resources import Need, plain
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Study
 
-CELL = "model={model}/layer={layer}/subject={subject}/n_train={n_train}"
+BATCH = "model={model}/subject={subject}/layers={layers}_n_train={n_trains}"
 Wildcards = Mapping[str, str]
 Parameter = Callable[[Study, Wildcards], Any]
 
@@ -53,6 +54,7 @@ class Rule:
             has a place for them.
         on_request: whether outputs are made only if they are requested by name.
         ancient: whether the rules that read the outputs do not run again when these are made again.
+        unmoved_by: rules whose outputs this one takes as `ancient`, though others do not.
         sources: the user's own files that a job reads: the outputs keep their digests, which are compared.
         deleted_after: rule whose job for the same subject is the last to read the outputs; then they go.
         folder: where outputs, logs and benchmarks are.
@@ -71,6 +73,7 @@ class Rule:
     local: bool = False
     on_request: bool = False
     ancient: bool = False
+    unmoved_by: tuple[str, ...] = ()
     sources: Callable[[Study, Wildcards], list[str]] | None = None
     deleted_after: str | None = None
     folder: str = "results"
@@ -93,7 +96,8 @@ class Rule:
     @property
     def _job(self) -> str:
         wildcards = re.findall(r"{\w+}", self.output)
-        return CELL if "{layer}" in wildcards else "/".join(wildcards) or "all"
+        named = {"{layer}": CELL, "{layers}": BATCH}
+        return next((named[name] for name in wildcards if name in named), "/".join(wildcards) or "all")
 
     def kind(self, study: Study) -> str:
         """Which of a cluster's jobs a study's are, as in the config's `cluster`: cpu, gpu or download."""

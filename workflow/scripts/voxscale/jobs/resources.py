@@ -193,6 +193,34 @@ def cell_flops(
     return n_draws * (once + 0.1 * permutations * test * voxels)  # block sums are permuted, not TRs
 
 
+def fit_time(
+    lengths: Sequence[int],
+    test: int,
+    width: int,
+    voxels: int,
+    encoding: Mapping[str, Any],
+    n_draws: int = 1,
+    block_trs: int = 10,
+    permutations: int = 0,
+) -> tuple[float, int]:
+    """Seconds of one cell without the start of its job, and the cores that it is worth; see `fit`."""
+    train = sum(lengths)
+    if fits_on_card(encoding):
+        seconds = n_draws * card_seconds(lengths, test, width, voxels, encoding)
+        threads = CARD_THREADS
+    else:
+        flops = cell_flops(train, test, width, voxels, encoding, n_draws, permutations)
+        threads = worth_threads(flops)
+        seconds = flops / CPU_FLOPS / threads
+    moved = 4.0 * (train + test) * (voxels + width) + 2 * fit_disk(test, voxels, n_draws, block_trs)
+    return seconds + moved / DISK_BYTES, threads
+
+
+def fit_disk(test: int, voxels: int, n_draws: int, block_trs: int) -> float:
+    """Bytes of a cell's scores and moments."""
+    return n_draws * voxels * (45.0 + 20 * math.ceil(test / block_trs))
+
+
 def fit(
     lengths: Sequence[int],
     test: int,
@@ -203,6 +231,7 @@ def fit(
     union: int = 0,
     block_trs: int = 10,
     permutations: int = 0,
+    shared: float = 0.0,
 ) -> Need:
     """One cell: ridge on every draw of its training stories, scores and moments of all voxels.
 
@@ -210,32 +239,27 @@ def fit(
         lengths: training TRs of each story of the largest draw.
         union: training TRs of all draws together.
         encoding: complete `encoding` block of the config.
+        shared: bytes that its job keeps in memory for several cells.
 
     Raises:
         UserError: `encoding.memory_gb` is too little for this cell.
     """
-    train, on_card = sum(lengths), fits_on_card(encoding)
-    flops = cell_flops(train, test, width, voxels, encoding, n_draws, permutations)
-    threads = CARD_THREADS if on_card else worth_threads(flops)
-    blocks = math.ceil(test / block_trs)
-    own = voxels * (64.0 + 40 * blocks)  # scores and moments of all voxels
-    shared = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
-    if on_card:  # the fit plans its blocks of responses so that they fit into `memory_gb`
-        bound = 1e9 * encoding["memory_gb"]
-        work = threads * n_draws * card_seconds(lengths, test, width, voxels, encoding)
+    train = sum(lengths)
+    seconds, threads = fit_time(lengths, test, width, voxels, encoding, n_draws, block_trs, permutations)
+    own = voxels * (64.0 + 40 * math.ceil(test / block_trs)) + shared
+    kernel = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
+    if on_card := fits_on_card(encoding):
+        bound = 1e9 * encoding["memory_gb"]  # the fit plans its blocks of responses so that they fit into it
     else:
-        work = flops / CPU_FLOPS
         try:
-            bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, shared)
+            bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, kernel)
         except UserError:
-            if not shared:
+            if not kernel:
                 raise
             # A kernel shared between draws is left out if it does not fit.
             bound = own + fit_bytes(lengths, test, width, voxels, encoding, own)
-    stored = n_draws * voxels * (45.0 + 20 * blocks)
-    read = 4.0 * (train + test) * (voxels + width)
-    time = START_S + work / threads + (read + 2 * stored) / DISK_BYTES
-    return Need((bound + 90.0 * n_draws * voxels) / MB, time, threads, int(on_card), stored / MB)
+    memory, disk = bound + 90.0 * n_draws * voxels, fit_disk(test, voxels, n_draws, block_trs)
+    return Need(memory / MB, START_S + seconds, threads, int(on_card), disk / MB)
 
 
 def fit_bytes(

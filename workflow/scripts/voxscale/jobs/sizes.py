@@ -21,14 +21,17 @@ class Sizes:
 
     Args:
         study: complete; relative paths are looked up in the working directory.
+        before: as they are known before any file is made, and so the same throughout a run.
     """
 
     study: Study
+    before: bool = False
 
     @functools.cache  # noqa: B019  one study lives as long as the process
     def trs(self, story: str) -> int:
         """Response TRs of a story; an estimate if the dataset does not exist yet."""
-        if (known := self.study.dataset.n_trs(story)) is not None:
+        made = self.study.dataset.kind == "phantom"
+        if not (self.before and made) and (known := self.study.dataset.n_trs(story)) is not None:
             return known
         return self._phantom_trs(story)
 

@@ -16,11 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from voxscale.cluster import SLURM_LOGS, QueuedJob
+from voxscale.encoding import FITTING
+from voxscale.jobs.cells import FittedCells
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.notes import Settings
 from voxscale.jobs.plan import OUTDATED
 from voxscale.jobs.text import table
 from voxscale.progress import notify
+from voxscale.study import Cell
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
@@ -34,11 +37,13 @@ BAR = re.compile(r"\[\d+:\d\d(:\d\d)?[<,]")
 
 
 class Seen(NamedTuple):
-    """A job, its state, and the log of its failure."""
+    """A job, its state, the log of its failure, and the cells that it fits: those done, and the others."""
 
     job: Job
     state: str
     log: Path | None = None
+    done: Sequence[Cell] = ()
+    left: Sequence[Cell] = ()
 
 
 def _written(path: Path) -> float:
@@ -78,10 +83,10 @@ def job_states(
         running: whether a run holds the directory.
     """
     queued = {job.comment: "waiting" if job.is_pending else "running" for job in queue or ()}
-    started, settings = set(started), Settings(jobs)
+    started, settings, fits = set(started), Settings(jobs), FittedCells(jobs.study)
     seen = []
     for job in jobs.all():
-        there = job.is_done()
+        there = fits.is_done(job)
         outdated = settings.differ(job, there)
         if there and not outdated and str(job.output) not in started:
             seen.append(Seen(job, "done"))
@@ -95,6 +100,8 @@ def job_states(
             seen.append(Seen(job, "failed", log))
         else:
             seen.append(Seen(job, "missing"))
+        if job.rule == "fit_encoding":
+            seen[-1] = seen[-1]._replace(**fits.split(job, done=seen[-1].state == "done"))
     return seen
 
 
@@ -131,24 +138,19 @@ def describe_states(seen: Sequence[Seen], cells: bool = False) -> str:
     """Counts of each rule, of each model's fits by training size, and the log of each failure.
 
     Args:
-        cells: every fit on a line of its own, instead of counts.
+        cells: every cell on a line of its own, instead of counts.
     """
     rules: dict[str, Counter[str]] = {}
     fits: dict[str, Counter[str]] = {}
-    for job, state, _ in seen:
-        rules.setdefault(job.rule, Counter())[state] += 1
-        if job.rule == "fit_encoding":
-            group = f"{job.wildcards['model']} n_train={job.wildcards['n_train']}"
-            fits.setdefault(group, Counter())[state] += 1
+    rows: list[tuple[object, ...]] = []
+    for one in seen:
+        rules.setdefault(one.job.rule, Counter())[one.state] += 1
+        by_state = [*((cell, "done") for cell in one.done), *((cell, one.state) for cell in one.left)]
+        for cell, state in by_state:
+            fits.setdefault(f"{cell.model} n_train={cell.n_train}", Counter())[state] += 1
+            rows.append((*cell, state))
     lines = _counted(rules | {"all": sum(rules.values(), Counter())}, "rule")
-    if cells:
-        columns = ("model", "layer", "subject", "n_train")
-        rows = [
-            (*(s.job.wildcards[c] for c in columns), s.state) for s in seen if s.job.rule == "fit_encoding"
-        ]
-        lines += ["", *table((*columns, "state"), rows)]
-    else:
-        lines += ["", *_counted(fits, "fits")]
+    lines += ["", *(table((*Cell._fields, "state"), rows) if cells else _counted(fits, "fits"))]
     if outdated := sum(one.state == "outdated" for one in seen):
         lines += ["", f"{outdated} outputs {OUTDATED}."]
     return "\n".join([*lines, "", failures(seen)] if any(one.log for one in seen) else lines)
@@ -156,13 +158,15 @@ def describe_states(seen: Sequence[Seen], cells: bool = False) -> str:
 
 def failures(seen: Sequence[Seen]) -> str:
     """The log of each job that failed or was stopped, and its last words."""
-    ended = [(job, log) for job, _, log in seen if log]
+    ended = [(one.job, one.log) for one in seen if one.log]
     stopped = sum(not _lines(log) for _, log in ended)
     counts = {"failed": len(ended) - stopped, "stopped before the end": stopped}
     lines = [", ".join(f"{n} {how}" for how, n in counts.items() if n)] if ended else []
     lines = [f"{line}; running the workflow again tries them again:" for line in lines]
     for job, log in ended:
         lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]
+        if doing := [line for line in _lines(log) if line.startswith(FITTING)]:
+            lines += [f"    while {doing[-1]}; finished cells are kept"]
     if ended:
         lines.append("For a report of the models and subjects that are finished: voxscale report --partial")
     return "\n".join(lines)

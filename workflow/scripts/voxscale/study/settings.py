@@ -13,8 +13,8 @@ from voxscale.study.study import Study
 
 FEATURE_MEANS = ("device", "device_map", "max_memory", "dtype", "token_budget")
 FIT_MEANS = ("memory_gb", "device")
-# Of `encoding` and `scoring`: they name or judge fits.
-WITHOUT_EFFECT = ("preset", "layer_choice", "fdr", "significant_in")
+# Of `encoding` and `scoring`: they name or judge fits, or put them into jobs.
+WITHOUT_EFFECT = ("preset", "layer_choice", "fdr", "significant_in", "job_minutes")
 # Of an entry under `models:`: they name it, or say how it can be had and what it takes.
 ENTRY_MEANS = ("family", "gated", "dtype", "context")
 CONTROL_KEYS = {"mel": "mel_bands", "autocorrelation": "seed"}

@@ -21,7 +21,7 @@ from voxscale.study.site import Cluster
 from voxscale.study.timing import timing_notes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared by identity, so that what follows from one can be cached
 class Study:
     """Everything the rules ask of a study.
 
