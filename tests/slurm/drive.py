@@ -109,10 +109,22 @@ class Sweep:
 
     # ---- runs
 
-    def start(self, *arguments, targets=("scores",)):
-        """Start the workflow as a user does, with more frequent queries than in the profile."""
+    def start(self, *arguments, targets=("scores",), before=(), **environment):
+        """Start the workflow as a user does, with more frequent queries than in the profile.
+
+        Args:
+            before: the start of the command line, which runs the rest.
+        """
         self.log = self.folder / f"run-{len(self.runs)}.log"
-        command = [SNAKEMAKE, *targets, "--snakefile", HOME / "Snakefile", "--configfile", "study.yaml"]
+        command = [
+            *before,
+            SNAKEMAKE,
+            *targets,
+            "--snakefile",
+            HOME / "Snakefile",
+            "--configfile",
+            "study.yaml",
+        ]
         command += ["--workflow-profile", HOME / "profiles/slurm", "--nocolor", "--latency-wait", "15"]
         command += ["--slurm-init-seconds-before-status-checks", "1"]
         command += ["--max-status-checks-per-second", "2", *arguments]
@@ -122,7 +134,7 @@ class Sweep:
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE / "quick")},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE / "quick"), **environment},
                 start_new_session=True,
                 # A background job of a script ignores Ctrl-C, and so would this process.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),

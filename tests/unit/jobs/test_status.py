@@ -1,7 +1,9 @@
 """The status of a sweep: from files and the queue to done, running, waiting, failed, missing."""
 
+import hashlib
 import json
 import os
+import re
 import stat
 import time
 from pathlib import Path
@@ -12,7 +14,7 @@ from fitted_cells import leave_batch, leave_cell
 from workflow.runs import tiny_config
 
 from voxscale.cluster.queue import SLURM_LOGS, QueuedJob, read_queue
-from voxscale.jobs import load_jobs, status
+from voxscale.jobs import describe_outlook, load_jobs, status
 from voxscale.jobs.jobs import Job
 from voxscale.jobs.notes import file_of, started_outputs
 from voxscale.study import Cell
@@ -94,6 +96,67 @@ def test_the_reason_of_a_failure_is_reported_not_its_echo(tmp_path):
     assert "exceeded memory limit" in status.tail(log)
     log.write_text("ERROR fit_encoding: UTS01.h5: cut off\nsrun: error: task 0: Exited\nWorkflowError:\n")
     assert status.tail(log) == "ERROR fit_encoding: UTS01.h5: cut off"
+
+
+def test_what_was_made_before_its_inputs_were_made_again_is_outdated(jobs):
+    def note(job, inputs, **digests):
+        about = {"params": [repr(jobs.digest(job))], "log": [str(job.log)], "record_format_version": 6}
+        about |= {"input": list(map(str, inputs)), "input_checksums": digests}
+        touch(file_of(job.output, "metadata"), json.dumps(about))
+
+    table, room = Job("gather_scores", {"selection": "maps"}), Job("measure_room", {})
+    features = Job("extract_control_features", {"model": "word_rate"})
+    for job in jobs.all():
+        for path in job.outputs:
+            at(100, path, job.rule)
+    path, now = str(table.output), hashlib.sha256(table.rule.encode()).hexdigest()
+
+    def state(seconds, digest):
+        at(seconds, table.output, table.rule)
+        for job in (table, features):
+            note(job, [])
+        note(room, [path, features.output], **{path: f"sha256:{digest}"})
+        seen = status.job_states(jobs, None, [], running=False)
+        return next(one.state for one in seen if one.job == room)
+
+    at(300, features.output)  # an ancient input
+    assert state(50, "another") == "done"
+    assert state(200, "another") == "outdated"
+    assert state(200, now) == "done"  # with the same content
+
+
+def test_how_long_a_run_may_still_take_and_what_waits_for_what(jobs):
+    now = time.time()
+    done, runs = next(jobs.all()), next(job for job in jobs.all() if job.rule == "fit_encoding")
+    touch(done.output)
+    touch(done.benchmark, json.dumps({"s": 60.0}))
+    os.utime(done.benchmark, (now - 60, now - 60))
+    reasons = [
+        "Resources",
+        "Resources",
+        "PartitionTimeLimit",
+        "AssocGrpCpuLimit",
+        "ReqNodeNotAvail, May be down",
+    ]
+    queue = [
+        QueuedJob(str(i), "x", "PENDING", "rule_x", reason) for i, reason in enumerate([*reasons, "Odd"])
+    ]
+    queue.append(QueuedJob("9", "x", "RUNNING", runs.comment, "cpu1", "alice", 60.0))
+    seen = status.job_states(jobs, queue, [], running=True)
+
+    def said(began, queue):
+        return describe_outlook(jobs, seen, queue, began, lambda: ["cpu2 drained (disk)"]).splitlines()
+
+    first, *waits, nodes = said(now - 200, queue)
+    assert re.fullmatch(r"A run goes on: 1 of its jobs have ended, 1 run, about [\d.]+ (min|h) left\.", first)
+    assert waits[0] == "2 jobs wait for free cores, memory or GPUs."
+    assert "1 jobs wait for nodes that are down, drained or reserved." in waits
+    assert "1 jobs wait for a reason that SLURM calls Odd." in waits
+    assert nodes == "Nodes that take no jobs: cpu2 drained (disk)."
+    assert said(now - 30, None) == [
+        "A run goes on; how long it may take is known when its first job has ended."
+    ]
+    assert said(None, queue[-1:]) == []
 
 
 def test_an_output_of_other_settings_is_not_done(jobs):
@@ -244,11 +307,11 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     here.mkdir()
     other.mkdir()
     lines = [
-        f"1|voxscale_a|RUNNING|alice|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
-        f"2|voxscale_a|PENDING|alice|{other}|(Priority)|rule_x",
-        f"3|another_a|PENDING|alice|{here}|(Priority)|rule_x",
-        f"4|voxscale_a|COMPLETED|alice|{here}||rule_x",
-        f"5|voxscale_a|PENDING|bob|{here}|(PartitionTimeLimit)|(null)",
+        f"1|voxscale_a|RUNNING|alice|1-02:03:04|{here}|cpu1|rule_fit_encoding_wildcards_m_1_s|2",
+        f"2|voxscale_a|PENDING|alice|0:00|{other}|(Priority)|rule_x",
+        f"3|another_a|PENDING|alice|0:00|{here}|(Priority)|rule_x",
+        f"4|voxscale_a|COMPLETED|alice|0:00|{here}||rule_x",
+        f"5|voxscale_a|PENDING|bob|0:00|{here}|(PartitionTimeLimit)|(null)",
         "a job of others\nin two lines",
     ]
     log = f"{'5':20}{here}/results/logs/slurm/rule_fit_law/size_4/%j.log"
@@ -258,7 +321,7 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     monkeypatch.setenv("PATH", f"{squeue.parent}:/usr/bin:/bin")
     running, stuck = read_queue(here)
     comment = "rule_fit_encoding_wildcards_m_1_s|2"
-    assert running == QueuedJob("1", "voxscale_a", "RUNNING", comment, "cpu1", "alice")
+    assert running == QueuedJob("1", "voxscale_a", "RUNNING", comment, "cpu1", "alice", 93784.0)
     assert stuck.comment == "rule_fit_law_wildcards_size_4"  # where the cluster clears comments
     assert not running.never_starts
     assert stuck.never_starts

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from voxscale.cluster import is_running, read_queue
+from voxscale.cluster import holders, is_running, read_lost_nodes, read_queue
 from voxscale.errors import UserError
 from voxscale.jobs import (
     DEMO,
     LEFT_OUT,
     check_files,
     describe_models,
+    describe_outlook,
     describe_plan,
     describe_states,
     describe_usage,
@@ -73,8 +74,12 @@ def _status(
 ) -> None:
     """Which jobs are done, running, waiting, outdated, failed or missing."""
     jobs = load_jobs(configfile, directory)
-    states = job_states(jobs, read_queue("."), started_outputs(), is_running())
+    queue = read_queue(".")
+    states = job_states(jobs, queue, started_outputs(), is_running())
     print(describe_states(states, cells))
+    began = [holder.about["began"] for holder in holders() if holder.state == "alive" and holder.about]
+    if outlook := describe_outlook(jobs, states, queue, min(began, default=None), read_lost_nodes):
+        print(f"\n{outlook}")
 
 
 @app.command(

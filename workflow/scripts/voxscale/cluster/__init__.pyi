@@ -1,5 +1,6 @@
 from .hooks import before_graph as before_graph
 from .hooks import before_jobs as before_jobs
+from .locks import holders as holders
 from .locks import is_running as is_running
 from .partitions import Limits as Limits
 from .partitions import limits_of as limits_of
@@ -9,5 +10,6 @@ from .patches import pass_over_times as pass_over_times
 from .patches import record_in_jobs as record_in_jobs
 from .queue import SLURM_LOGS as SLURM_LOGS
 from .queue import QueuedJob as QueuedJob
+from .queue import read_lost_nodes as read_lost_nodes
 from .queue import read_queue as read_queue
 from .retries import retry_with_reason as retry_with_reason

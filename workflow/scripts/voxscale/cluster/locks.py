@@ -6,7 +6,6 @@ lives: a process of another machine, container or user may be alive although it 
 
 import atexit
 import contextlib
-import getpass
 import os
 import shutil
 import socket
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from voxscale.cluster.queue import this_user
 from voxscale.errors import UserError
 from voxscale.io import read_json, require_writable, write_json
 from voxscale.progress import notify
@@ -65,7 +65,7 @@ def leave_record(folder: Path = SNAKEMAKE, run: str | None = None) -> None:
     require_writable(folder / _RECORDS)
     pid, host = os.getpid(), socket.gethostname()
     record = (folder / _RECORDS / f"{host}-{pid}.json").absolute()
-    about = {"host": host, "pid": pid, "started": _start_ticks(pid), "user": _user(), **_world()}
+    about = {"host": host, "pid": pid, "started": _start_ticks(pid), "user": this_user(), **_world()}
     write_json(record, about | {"began": _BEGAN, "run": run})
     record.chmod(0o644)  # whatever the user's umask: others must see whose it is
     if record not in _beating:
@@ -84,13 +84,6 @@ def _beat(record: Path) -> None:
             return
         except OSError:  # a file server that does not answer
             continue
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container without names of users
-        return str(os.getuid())
 
 
 def _world() -> dict[str, str]:

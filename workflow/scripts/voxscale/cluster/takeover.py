@@ -6,7 +6,6 @@ that lives. Then Snakemake starts again, so that what they made is not made twic
 job that is cut off leaves none.
 """
 
-import getpass
 import os
 import sys
 import time
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from voxscale.cluster.locks import holders
-from voxscale.cluster.queue import QueuedJob, cancel, read_queue
+from voxscale.cluster.queue import QueuedJob, cancel, read_queue, this_user
 from voxscale.errors import UserError
 from voxscale.progress import notify
 
@@ -52,7 +51,7 @@ def settle() -> int:
             continue
         seen |= {job.jobid for job in queue}
         # Only its own user can cancel a job.
-        pending = [job for job in queue if job.is_pending and job.user in ("", getpass.getuser())]
+        pending = [job for job in queue if job.is_pending and job.user in ("", this_user())]
         if waited % NOTICE_S == 0:
             _notify_settling(pending, [job for job in queue if job not in pending])
         if pending:

@@ -14,6 +14,7 @@ from .load import load_jobs as load_jobs
 from .models import describe_models as describe_models
 from .notes import Settings as Settings
 from .notes import started_outputs as started_outputs
+from .outlook import describe_outlook as describe_outlook
 from .partial import LEFT_OUT as LEFT_OUT
 from .partial import write_left_out as write_left_out
 from .partial import write_readme as write_readme

@@ -8,10 +8,11 @@ counts.
 import base64
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from voxscale.io import sha256_file
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.sources import Sources, own_origin
 
@@ -45,11 +46,15 @@ def started_outputs(snakemake: Path = SNAKEMAKE) -> Iterator[str]:
 
 
 class Note(NamedTuple):
-    """How an output was made: its parameters as Python writes them, its inputs, and the log of its job."""
+    """How an output was made: its parameters as Python writes them, its inputs, and the log of its job.
+
+    `digests` has the SHA-256 of each small input.
+    """
 
     params: frozenset[str]
     inputs: tuple[str, ...]
     log: str | None
+    digests: Mapping[str, str] = {}
 
 
 def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
@@ -58,9 +63,19 @@ def noted(output: str | Path, snakemake: Path = SNAKEMAKE) -> Note | None:
         note = json.loads(file_of(output, "metadata", snakemake).read_text())
         current = isinstance(note["params"], list) and note["record_format_version"] >= FORMAT
         inputs, logs = (note.get(key) or () for key in ("input", "log"))
-        return Note(frozenset(note["params"]), tuple(inputs), next(iter(logs), None)) if current else None
+        digests = note.get("input_checksums") or {}
+        made = Note(frozenset(note["params"]), tuple(inputs), next(iter(logs), None), digests)
+        return made if current else None
     except (OSError, LookupError, TypeError, ValueError):  # none, a damaged one, or one being written
         return None
+
+
+def _written_ns(path: Path) -> int:
+    """When a file was written, ns; 0 without one."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 class Settings:
@@ -74,7 +89,9 @@ class Settings:
     def __init__(self, jobs: Jobs, base: str | Path = "") -> None:
         self._jobs, self._base, self._sources = jobs, Path(base), Sources(jobs, base)
         self._again: set[str] = set()  # logs of jobs that will run: an input's note names the log of its job
+        self._ancient: set[str] = set()  # logs of jobs whose outputs may be made again without consequences
         self._noted = functools.cache(noted)
+        self._written = functools.cache(_written_ns)
 
     def differ(self, job: Job, there: bool) -> bool:
         """Whether a job's output exists and is out of date: its settings or inputs have changed.
@@ -84,7 +101,9 @@ class Settings:
         outdated = there and (
             self.params_differ(job) or self._other_inputs(job) or bool(self._sources.changed(job))
         )
-        if (outdated or not there) and not job.record.ancient:
+        if job.record.ancient:
+            self._ancient.add(str(job.log))
+        elif outdated or not there:
             self._again.add(str(job.log))
         return outdated
 
@@ -103,8 +122,19 @@ class Settings:
         return bool(made_with) and made_with != {self._jobs.digest(job)}
 
     def _other_inputs(self, job: Job) -> bool:
-        if not self._again or (note := self._noted(self._base / job.output)) is None:
+        """Whether an input of a job will be made again, or has been made again since."""
+        if (note := self._noted(self._base / job.output)) is None:
             return False
         passed = tuple(f"results/logs/{rule}/" for rule in job.record.unmoved_by)
-        logs = {each.log for each in map(self._noted, note.inputs) if each is not None and each.log}
-        return any(log in self._again for log in logs if not log.startswith(passed))
+        made = ((path, self._noted(path)) for path in note.inputs)
+        logs = {path: each.log for path, each in made if each is not None and each.log}
+        logs = {path: log for path, log in logs.items() if not log.startswith(passed)}
+        if not self._again.isdisjoint(logs.values()):
+            return True
+        # Or it has been made again since, with other content; user's own files are compared elsewhere.
+        written = min((self._written(self._base / path) for path in job.outputs), default=0)
+        return any(
+            self._written(Path(path)) > written and note.digests.get(path) != f"sha256:{sha256_file(path)}"
+            for path, log in logs.items()
+            if log not in self._ancient
+        )
