@@ -78,6 +78,12 @@ bench-stacking: install ## time a subject's stacking and a fit's permutations, i
 validate: install ## simulate many studies whose truth is known, into docs/validation.md: half an hour
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/validate_intervals.py --studies 300
 
+# One file for all rules: two environments would hold most packages twice, and numbers must not differ between them.
+envs/voxscale.yaml: lock/requirements.txt
+	@{ printf '%s\n' "# The whole of lock/requirements.txt, for --sdm conda and for labs without pip: docs/install.md. Written by make." \
+	  "name: voxscale" "channels:" "  - conda-forge" "dependencies:" "  - python=3.11" "  - pip" "  - pip:"; \
+	  sed 's/^/      - /' $<; } >$@
+
 plan: install ## print the cost of CONFIG (default: the demo) in DIR (default: here) with PROFILE (default: this machine), before anything runs
 	$(BIN)/voxscale plan $(WHICH) $(if $(PROFILE),--profile $(PROFILE))
 

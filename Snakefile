@@ -76,10 +76,11 @@ rule figures:
 
 onstart:
     mark_reports(workflow.dag)
-    before_jobs(workflow, takes_over=not study.missing)
+    before_jobs(workflow, cluster_key, takes_over=not study.missing)
     data_at_hand()
     devices_at_hand(workflow.dag)
     cluster_at_hand(workflow.dag)
+    image_at_hand()
     flatmaps_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
     if not IS_MODULE:

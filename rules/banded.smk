@@ -23,7 +23,7 @@ rule fit_banded:
     benchmark:
         benchmark_of("fit_banded")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     threads: threads("fit_banded")
     resources:
         **needs("fit_banded"),
@@ -44,7 +44,7 @@ rule describe_banded:
     benchmark:
         benchmark_of("describe_banded")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("describe_banded"),
     params:

@@ -14,7 +14,7 @@ rule estimate_ceiling:
     benchmark:
         benchmark_of("estimate_ceiling")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("estimate_ceiling"),
     params:

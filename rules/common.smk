@@ -12,13 +12,14 @@ SCRIPTS = str(HOME / "workflow" / "scripts")
 sys.path.insert(0, SCRIPTS)
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
 from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
 from voxscale.cluster import pass_over_damaged_records, pass_over_times, record_in_jobs
-from voxscale.cluster import retry_with_reason
+from voxscale.cluster import retry_with_reason, submits_to_slurm
 from voxscale.dataset import NAME_PATTERN, PROSE
 from voxscale.encoding import CELL_FILES
 from voxscale.errors import UserError
@@ -32,10 +33,13 @@ from voxscale.models import require_models
 from voxscale.script import put_first
 from voxscale.versions import numbers
 from voxscale.study import (
+    NO_IMAGE,
     load_study,
     read_yaml,
     require_contexts,
     require_devices,
+    require_image,
+    show_to_containers,
     with_file,
     without_site,
 )
@@ -121,6 +125,15 @@ if changed:
 FIGURES = figures_of(study)
 # What was said of the data before the first job, for the report.
 EXAMINED = BASE / record_of("write_report").folder / "logs/examined.log"
+# ASSUME: in Snakemake 9.27 the value of `--sdm apptainer`, also as `--use-singularity`.
+IN_CONTAINER = (
+    DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+)
+if study.container:
+    if IN_CONTAINER:
+        show_to_containers(study, HOME)
+
+    container: study.container
 
 
 wildcard_constraints:
@@ -372,6 +385,17 @@ def devices_at_hand(dag):
             sys.exit(f"ERROR {error}")
 
 
+def image_at_hand():
+    """Say before the first job with `--sdm apptainer` if no image is named, or end the run if it is not there."""
+    if IN_CONTAINER:
+        try:
+            require_image(study)
+        except UserError as error:
+            sys.exit(f"ERROR {error}")
+        if not study.container:
+            print(f"WARNING {NO_IMAGE}", file=sys.stderr)
+
+
 def flatmaps_at_hand(dag):
     """End the run in one line, before its first job, if it draws flatmaps and pycortex is not installed."""
     if to_run(dag, "draw_flatmap") and not pycortex_installed():
@@ -381,8 +405,11 @@ def flatmaps_at_hand(dag):
 @cache
 def placement():
     """Needs of jobs, within what the cluster has where this run submits to SLURM."""
-    submits = workflow.is_main_process and not workflow.local_exec
-    return Placement(jobs, submits and "slurm" in workflow.executor_plugin.name)
+    submits = workflow.is_main_process and submits_to_slurm(workflow)
+    # ASSUME: Snakemake 9.27 keeps what a profile says of a resource as `raw`.
+    of_profile = dict(workflow.resource_settings.default_resources or {})
+    partition = getattr(of_profile.get("slurm_partition"), "raw", "")
+    return Placement(jobs, submits, str(partition).strip("'\""))
 
 
 def asked(what):
@@ -430,23 +457,40 @@ def threads(rule):
     return lambda wildcards: int(given or of(rule, wildcards))
 
 
+def names():
+    """The name here of each of Snakemake's rules; a workflow that uses this one as a module may rename them."""
+    return {getattr(rules, name).rule: name for name in RULES if rules.has(name)}
+
+
+def cluster_key(job, key):
+    """Where a key of the cluster's jobs is written, for one of Snakemake's jobs."""
+    kind = record_of(names()[job.rule]).kind(study)
+    return study.cluster.place(kind, key)
+
+
 def cluster_at_hand(dag):
     """End a run on SLURM in one line, before its first job, if a job asks for more than any node has."""
-    if workflow.local_exec or "slurm" not in workflow.executor_plugin.name:
+    if not submits_to_slurm(workflow):
         return
-    names = {getattr(rules, name).rule: name for name in RULES if rules.has(name)}
-    try:
-        found = placement().refusals(
-            Request(
-                Job(names[job.rule], dict(job.wildcards_dict)),
-                job.resources.get("mem_mb", 0),
-                gpus_of(job.resources),
-                job.threads,
-                str(job.resources.get("slurm_partition", "")),
-            )
-            for job in dag.needrun_jobs()
-            if job.rule in names and not job.is_local
+    known = names()
+    needed = [
+        job for job in dag.needrun_jobs() if job.rule in known and not job.is_local
+    ]
+    requests = (
+        Request(
+            Job(known[job.rule], dict(job.wildcards_dict)),
+            str(job.resources.get("slurm_partition", "")),
+            job.resources.get("mem_mb", 0),
+            gpus_of(job.resources),
+            job.threads,
+            job.resources.get("runtime", 0),
         )
+        for job in needed
+    )
+    try:
+        for kind in {record_of(known[job.rule]).kind(study) for job in needed}:
+            placement().limits(kind)  # whether there is such a partition
+        found = placement().refusals(requests)
     except UserError as error:
         found = [str(error)]
     if found:

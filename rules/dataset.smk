@@ -15,7 +15,7 @@ if exists("scan_phantom"):
         benchmark:
             benchmark_of("write_phantom_stimuli")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("write_phantom_stimuli"),
         params:
@@ -39,7 +39,7 @@ if exists("scan_phantom"):
         wildcard_constraints:
             subject="|".join(study.subjects),
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("scan_phantom"),
         params:
@@ -60,7 +60,7 @@ rule read_story:
     benchmark:
         benchmark_of("read_story")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("read_story"),
     params:
@@ -85,7 +85,7 @@ rule describe_subject:
     benchmark:
         benchmark_of("describe_subject")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("describe_subject"),
     params:
@@ -105,7 +105,7 @@ rule digest_sounds:
     benchmark:
         benchmark_of("digest_sounds")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("digest_sounds"),
     params:
@@ -125,7 +125,7 @@ rule digest_responses:
     benchmark:
         benchmark_of("digest_responses")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("digest_responses"),
     params:
@@ -147,7 +147,7 @@ rule prepare_responses:
     benchmark:
         benchmark_of("prepare_responses")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("prepare_responses"),
     params:
@@ -171,7 +171,7 @@ if exists("place_voxels"):
         benchmark:
             benchmark_of("place_voxels")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("place_voxels"),
         params:

@@ -13,7 +13,7 @@ rule fit_encoding:
     benchmark:
         benchmark_of("fit_encoding")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     threads: threads("fit_encoding")
     resources:
         **needs("fit_encoding"),
@@ -35,7 +35,7 @@ rule predict_encoding:
     benchmark:
         benchmark_of("predict_encoding")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     threads: threads("predict_encoding")
     resources:
         **needs("predict_encoding"),
@@ -57,7 +57,7 @@ rule weigh_encoding:
     benchmark:
         benchmark_of("weigh_encoding")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     threads: threads("weigh_encoding")
     resources:
         **needs("weigh_encoding"),

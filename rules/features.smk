@@ -24,7 +24,7 @@ rule prepare_model:
     # Nodes often have no network: as with all downloads, the config's `cluster` may name a place that has.
     localrule: not study.cluster.submits_downloads
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("prepare_model"),
     params:
@@ -48,7 +48,7 @@ rule extract_language_features:
     wildcard_constraints:
         model=models_of("language"),
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     threads: threads("extract_language_features")
     resources:
         **needs("extract_language_features"),
@@ -74,7 +74,7 @@ rule extract_speech_features:
     wildcard_constraints:
         model=models_of("speech"),
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     threads: threads("extract_speech_features")
     resources:
         **needs("extract_speech_features"),
@@ -107,7 +107,7 @@ rule extract_control_features:
     wildcard_constraints:
         model=models_of("control", "nested"),
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("extract_control_features"),
     params:
@@ -133,7 +133,7 @@ rule extract_derived_features:
     wildcard_constraints:
         model=models_of("derived"),
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("extract_derived_features"),
     params:

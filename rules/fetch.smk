@@ -15,7 +15,7 @@ if exists("fetch_dataset"):
             part="|".join(study.dataset.parts),
         localrule: not study.cluster.submits_downloads
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("fetch_dataset"),
         params:

@@ -19,7 +19,7 @@ rule draw_figure:
     benchmark:
         benchmark_of("draw_figure")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("draw_figure"),
     params:
@@ -44,7 +44,7 @@ if exists("draw_flatmap"):
         benchmark:
             benchmark_of("draw_flatmap")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("draw_flatmap"),
         params:

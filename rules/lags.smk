@@ -21,7 +21,7 @@ rule scan_lags:
     # A misaligned story is best known before much is computed with it.
     priority: 1
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("scan_lags"),
     params:

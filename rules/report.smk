@@ -25,7 +25,7 @@ rule write_report:
     benchmark:
         benchmark_of("write_report")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("write_report"),
     params:

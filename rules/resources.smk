@@ -13,7 +13,7 @@ rule compare_resources:
     benchmark:
         benchmark_of("compare_resources")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("compare_resources"),
     params:

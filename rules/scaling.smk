@@ -16,7 +16,7 @@ rule fit_law:
     benchmark:
         benchmark_of("fit_law")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("fit_law"),
     params:
@@ -39,7 +39,7 @@ if exists("profile_layers"):
         benchmark:
             benchmark_of("profile_layers")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("profile_layers"),
         params:
@@ -60,7 +60,7 @@ rule measure_artifact:
     benchmark:
         benchmark_of("measure_artifact")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("measure_artifact"),
     params:
@@ -83,7 +83,7 @@ if exists("fit_joint"):
         benchmark:
             benchmark_of("fit_joint")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("fit_joint"),
         params:
@@ -108,7 +108,7 @@ if exists("analyse_plateau"):
         benchmark:
             benchmark_of("analyse_plateau")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("analyse_plateau"),
         params:

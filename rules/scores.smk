@@ -20,7 +20,7 @@ rule gather_scores:
     benchmark:
         benchmark_of("gather_scores")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("gather_scores"),
     params:
@@ -40,7 +40,7 @@ rule measure_room:
     benchmark:
         benchmark_of("measure_room")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("measure_room"),
     params:

@@ -19,7 +19,7 @@ rule stack_models:
     benchmark:
         benchmark_of("stack_models")
     conda:
-        "../envs/features.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("stack_models"),
     params:

@@ -22,7 +22,7 @@ if exists("validate_phantom"):
         benchmark:
             benchmark_of("validate_phantom")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("validate_phantom"),
         params:

@@ -110,7 +110,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort=$((PORT + 19))
 AccountingStoragePass=$RUN/munge.socket
 AccountingStorageTRES=gres/gpu,gres/gpu:fake
-AccountingStorageEnforce=associations,limits
+AccountingStorageEnforce=associations,limits,qos
 AccountingStoreFlags=job_comment
 # as by default, a job that can never run stays pending
 EnforcePartLimits=NO

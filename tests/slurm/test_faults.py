@@ -91,16 +91,23 @@ def end_now(jobid):
     subprocess.run(["scontrol", "update", f"jobid={jobid}", "EndTime=now+1"], check=True)
 
 
+@pytest.fixture
+def short_account():
+    """A limit of three minutes, which sinfo does not know."""
+    limit = ["sacctmgr", "--immediate", "modify", "user", "root", "set"]
+    subprocess.run([*limit, "MaxWall=3"], check=True, capture_output=True)
+    yield
+    subprocess.run([*limit, "MaxWall=-1"], check=True, capture_output=True)
+
+
 def test_a_job_that_can_never_start_is_cancelled_and_reported_and_one_line_keeps_requests_within_the_limit(
-    whole, sweep
+    whole, sweep, short_account
 ):
-    short = "--set-resources", "fit_encoding:slurm_partition=short"
-    said = sweep.finish("--retries", "0", *short, targets=[ONE], status=1)
+    said = sweep.finish("--retries", "0", targets=[ONE], status=1)
     assert "SLURM can never start job" in said
     for text in (said, sweep.status()):
-        assert "PartitionTimeLimit" in text
-    # `runtime` of the profile.
-    sweep.finish("--resources", "runtime=3", *short, targets=[ONE])
+        assert "AssocMaxWallDurationPerJobLimit" in text
+    sweep.finish("--resources", "runtime=3", targets=[ONE])
     never, done = sweep.of_unit(UNIT.format("tiny-opt-1", 2))
     assert never.state.startswith("CANCELLED")
     assert (done.state, done.minutes) == ("COMPLETED", 3)

@@ -26,7 +26,7 @@ rule count_words:
     benchmark:
         benchmark_of("count_words")
     conda:
-        "../envs/analysis.yaml"
+        "../envs/voxscale.yaml"
     resources:
         **needs("count_words"),
     params:

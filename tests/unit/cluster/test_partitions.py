@@ -46,9 +46,13 @@ def test_no_job_asks_for_more_than_a_node_has():
 def test_a_job_that_no_node_can_run_is_named_before_it_is_submitted():
     assert limits_of({}).lacks(1_030_000, 0, 128) is None
     assert limits_of({}).lacks(2e6) == "asks for 2,000,000 MB, and no node has more than 1,030,000"
-    assert limits_of({}).lacks(1000, 1) == "asks for 1 GPUs, and no node has more than 0"
+    assert limits_of({}).lacks(1000, 1) == "asks for 1 GPU(s), and no node has more than 0"
+    assert (
+        limits_of({"partition": "short"}).lacks(1000, 0, 1, 6)
+        == "asks for 6 minutes, and no node has more than 3"
+    )
     both = limits_of({"partition": "gpu,cpu"})
-    assert both.lacks(900e3, 4) == "asks for 900,000 MB, 4 GPUs and 1 cores, and no node has all of these"
+    assert both.lacks(900e3, 4) == "asks for 1 core(s), 900,000 MB, 4 GPU(s), and no node has all of these"
     with pytest.raises(UserError, match=r"place: the cluster has no partition gpuu; did you mean gpu"):
         limits_of({"partition": "gpuu"}, "place")
 

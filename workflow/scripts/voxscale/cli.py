@@ -13,12 +13,14 @@ from voxscale.errors import UserError
 from voxscale.jobs import (
     DEMO,
     LEFT_OUT,
+    Placement,
     check_files,
     describe_models,
     describe_outlook,
     describe_plan,
     describe_states,
     describe_usage,
+    executor_of,
     job_states,
     load_jobs,
     plan_rows,
@@ -58,11 +60,13 @@ SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 @app.command("plan")
 def _plan(configfile: Configs = None, directory: Directory = HERE, profile: Profile = None) -> None:
     """Jobs, hours, memory and disk space that a study takes, and what is already done."""
+    on_slurm = profile is not None and executor_of(profile) == "slurm"
     jobs = load_jobs(configfile, directory, profile)
     own = [model for model in jobs.study.config["models"] if model in jobs.study.grid.used_models]
     require_models((jobs.study.registry[model] for model in own), ask=False)
-    print(describe_plan(plan_rows(jobs), jobs.study))
-    for note in jobs.study.examine():
+    placed = Placement(jobs, on_slurm)
+    print(describe_plan(plan_rows(jobs, placed), jobs.study))
+    for note in [*placed.notes(jobs.all()), *jobs.study.examine()]:
         print(f"WARNING {note}")
 
 

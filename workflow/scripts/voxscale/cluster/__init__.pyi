@@ -1,9 +1,11 @@
 from .hooks import before_graph as before_graph
 from .hooks import before_jobs as before_jobs
+from .hooks import submits_to_slurm as submits_to_slurm
 from .locks import holders as holders
 from .locks import is_running as is_running
 from .partitions import Limits as Limits
 from .partitions import limits_of as limits_of
+from .partitions import read_partitions as read_partitions
 from .patches import compare_behind_ancient as compare_behind_ancient
 from .patches import pass_over_damaged_records as pass_over_damaged_records
 from .patches import pass_over_times as pass_over_times

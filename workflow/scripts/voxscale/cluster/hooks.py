@@ -3,13 +3,14 @@
 import shutil
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from voxscale.cluster.locks import free_dead_lock, leave_record
 from voxscale.cluster.patches import cancel_all, correct_states, hasten_graph, submit_patiently
 from voxscale.cluster.queue import QueuedJob, read_queue
+from voxscale.cluster.refusals import keep_refusals
 from voxscale.cluster.takeover import left_behind, restart, settle
 from voxscale.cluster.watch import find_lost
 from voxscale.io import require_writable
@@ -34,10 +35,12 @@ def before_graph(results: str | Path = "results") -> None:
     _earlier = _earlier and left_behind(_earlier)
 
 
-def before_jobs(workflow: Any, takes_over: bool = True) -> None:
+def before_jobs(workflow: Any, place: Callable[[Any, str], str], takes_over: bool = True) -> None:
     """Wait for the jobs of an earlier run, then look after those of this one; called on start.
 
     Args:
+        workflow: Snakemake's.
+        place: where a key of the cluster that a job runs in is written, for what sbatch refuses.
         takes_over: whether this run may make what an earlier one was making.
 
     Raises:
@@ -52,6 +55,7 @@ def before_jobs(workflow: Any, takes_over: bool = True) -> None:
     leave_record(run=getattr(executor, "run_uuid", None))
     correct_states(sys.modules[type(executor).__module__])
     submit_patiently(executor)
+    keep_refusals(executor, place)
     cancel_all(executor)
     threading.Thread(target=_look_after, args=(workflow, executor), daemon=True).start()
 

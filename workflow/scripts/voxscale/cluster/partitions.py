@@ -2,6 +2,7 @@
 
 import functools
 import math
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,21 +46,19 @@ class Limits:
         """Time limit of a job; at least a minute, since 0 would be none."""
         return max(1, int(min(wanted, max(node.minutes for node in self.nodes))))
 
-    def lacks(self, memory_mb: float, gpus: int = 0, cores: int = 1) -> str | None:
+    def lacks(self, memory_mb: float, gpus: int = 0, cores: int = 1, minutes: float = 0) -> str | None:
         """Why no node can run a job, in words; None if one can."""
-        if self._fitting(memory_mb, gpus, cores):
+        asked = Node(cores, memory_mb, gpus, minutes)
+        if any(all(map(operator.ge, node, asked)) for node in self.nodes):
             return None
-        for name, unit, wanted in (
-            ("gpus", "GPUs", gpus),
-            ("memory_mb", "MB", memory_mb),
-            ("cores", "cores", cores),
-        ):
-            if (most := max(getattr(node, name) for node in self.nodes)) < wanted:
-                return f"asks for {wanted:,.0f} {unit}, and no node has more than {most:,.0f}"
-        return f"asks for {memory_mb:,.0f} MB, {gpus} GPUs and {cores} cores, and no node has all of these"
+        most = Node(*map(max, zip(*self.nodes, strict=True)))
+        for unit, wanted, there in zip(("core(s)", "MB", "GPU(s)", "minutes"), asked, most, strict=True):
+            if wanted > there:
+                return f"asks for {wanted:,.0f} {unit}, and no node has more than {there:,.0f}"
+        return f"asks for {cores} core(s), {memory_mb:,.0f} MB, {gpus} GPU(s), and no node has all of these"
 
-    def _fitting(self, memory_mb: float, gpus: int, cores: int = 1) -> list[Node]:
-        return [n for n in self.nodes if n.memory_mb >= memory_mb and n.gpus >= gpus and n.cores >= cores]
+    def _fitting(self, memory_mb: float, gpus: int) -> list[Node]:
+        return [node for node in self.nodes if node.memory_mb >= memory_mb and node.gpus >= gpus]
 
 
 @functools.cache

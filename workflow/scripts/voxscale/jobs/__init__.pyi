@@ -10,6 +10,7 @@ from .figures import figures_of as figures_of
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs
 from .load import DEMO as DEMO
+from .load import executor_of as executor_of
 from .load import load_jobs as load_jobs
 from .models import describe_models as describe_models
 from .notes import Settings as Settings

@@ -13,11 +13,11 @@ from voxscale.study import load_study, merge, read_yaml, with_file
 DEMO = Path(__file__).parents[4] / "config/demo.yaml"  # in a checkout; a package has no demo
 
 
-def _submits(profile: str | Path) -> bool:
-    """Whether a profile's jobs run on a cluster, where those that ask for a GPU get one."""
+def executor_of(profile: str | Path) -> str:
+    """What runs a profile's jobs: `local`, `slurm` or another cluster, where jobs get GPUs."""
     path = Path(profile)
     content = read_yaml(path / "config.yaml" if path.is_dir() else path)
-    return isinstance(content, dict) and content.get("executor", "local") != "local"
+    return content.get("executor", "local") if isinstance(content, dict) else "local"
 
 
 def load_jobs(
@@ -46,7 +46,7 @@ def load_jobs(
         if not isinstance(part, dict):
             raise UserError(f"{path}: is not a study's config; see config/README.md")
         config = merge(config, part)
-    gpu = None if profile is None else _submits(profile)
+    gpu = None if profile is None else executor_of(profile) != "local"
     try:
         os.chdir(directory)
     except OSError as error:

@@ -1,10 +1,11 @@
 """Where a study's jobs run in a cluster, and what they ask for there: never more than any node has."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from voxscale.cluster import Limits, limits_of
+from voxscale.cluster import Limits, limits_of, read_partitions
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.resources import Need
 from voxscale.jobs.rules import STAGES, record_of
@@ -13,13 +14,14 @@ _FITS = {rule.name for rule in STAGES["fits"]}
 
 
 class Request(NamedTuple):
-    """What one job asks of SLURM: memory in MB, GPUs, cores, and a partition, empty for the default one."""
+    """What one job asks of SLURM: a partition (empty for the default one), MB, GPUs, cores and minutes."""
 
     job: Job
+    partition: str
     memory_mb: int
     gpus: int
     cores: int
-    partition: str
+    minutes: int
 
 
 class Placement:
@@ -28,16 +30,21 @@ class Placement:
     Args:
         jobs: of the study.
         on_slurm: whether they run in a cluster of SLURM, which is then asked for its partitions.
+        partition: where jobs run for which the config names none; empty for the cluster's default one.
     """
 
-    def __init__(self, jobs: Jobs, on_slurm: bool = False) -> None:
-        self._jobs, self._on_slurm = jobs, on_slurm
+    def __init__(self, jobs: Jobs, on_slurm: bool = False, partition: str = "") -> None:
+        self._jobs, self._on_slurm, self._partition = jobs, on_slurm, partition
         self._cluster = jobs.study.cluster
         self._limits: dict[str, Limits] = {}
 
     def kind(self, rule: str) -> str:
         """Which of the cluster's jobs a rule's are: cpu, gpu or download."""
         return record_of(rule).kind(self._jobs.study)
+
+    def given(self, kind: str) -> dict[str, Any]:
+        """The cluster's keys of a kind of job, with its partition."""
+        return {"partition": self._partition} | self._cluster.given(kind)
 
     def limits(self, kind: str) -> Limits:
         """Limits of a kind of jobs.
@@ -49,7 +56,7 @@ class Placement:
             return Limits()
         if kind not in self._limits:
             place = self._cluster.place(kind, "partition")
-            self._limits[kind] = limits_of(self._cluster.given(kind), place)
+            self._limits[kind] = limits_of(self.given(kind), place)
         return self._limits[kind]
 
     def need(self, job: Job) -> Need:
@@ -58,11 +65,13 @@ class Placement:
         Raises:
             UserError: it cannot be done with the config's memory, or its partition does not exist.
         """
-        need = self._jobs.need(job)
+        return self.within(job.rule, self._jobs.need(job))
+
+    def within(self, rule: str, need: Need) -> Need:
+        """What a job of a rule takes with the cores that it can have: fewer cores take longer."""
         if not self._on_slurm:
             return need
-        limits = self.limits(self.kind(job.rule))
-        cores = limits.cores(need.threads, need.requested_mb(), need.gpus)
+        cores = self.limits(self.kind(rule)).cores(need.threads, need.requested_mb(), need.gpus)
         return replace(need, threads=cores, seconds=need.seconds * need.threads / cores)
 
     def threads(self, job: Job) -> int:
@@ -80,29 +89,63 @@ class Placement:
 
     def request(self, job: Job) -> Request:
         """What a job asks for at its first attempt."""
-        need, partition = self.need(job), self._cluster.given(self.kind(job.rule)).get("partition", "")
-        return Request(job, self.memory_mb(job), need.gpus, need.threads, str(partition))
+        need, partition = self.need(job), str(self.given(self.kind(job.rule))["partition"])
+        return Request(job, partition, self.memory_mb(job), need.gpus, need.threads, self.minutes(job))
 
     def refusals(self, requests: Iterable[Request]) -> list[str]:
-        """Why jobs cannot run in their partitions: one line for each rule and reason, with the key to change.
+        """Why jobs cannot run in their partitions: one line for the largest of each rule, with the key.
 
         Raises:
             UserError: there is no such partition.
         """
-        found: dict[tuple[str, str], str] = {}
-        known: dict[tuple[str, str], Limits] = {}
-        for job, memory_mb, gpus, cores, partition in requests:
-            kind = self.kind(job.rule)
-            place = self._cluster.place(kind, "partition")
-            given = self._cluster.given(kind)
-            if partition != str(given.get("partition", "")):  # of a command line or a profile
-                place, given = f"resource slurm_partition of {job.rule}", given | {"partition": partition}
-            if (kind, partition) not in known:
-                known[kind, partition] = limits_of(given, place)
-            if why := known[kind, partition].lacks(memory_mb, gpus, cores):
-                where = f"of partition {partition}" if partition else "of the default partition"
-                lower = ", or lower encoding.memory_gb" if job.rule in _FITS and "MB" in why else ""
-                unit = " ".join([job.rule, *job.wildcards.values()])
-                text = f"{place}: {unit} {why} {where}; name another partition{lower}"
-                found.setdefault((job.rule, partition), text)
-        return list(found.values())
+        limits: dict[tuple[str, str], Limits] = {}  # by rule and partition
+        refused: dict[tuple[str, str], list[Request]] = {}
+        for request in requests:
+            of = request.job.rule, request.partition
+            if of not in limits:
+                given = self.given(self.kind(request.job.rule)) | {"partition": request.partition}
+                limits[of] = limits_of(given, self._place(*of))
+            if limits[of].lacks(*request[2:]):
+                refused.setdefault(of, []).append(request)
+        return [self._refusal(of, alike, limits[of]) for of, alike in refused.items()]
+
+    def _place(self, rule: str, partition: str) -> str:
+        """Where a partition is named: in the config, or on a command line or in a profile."""
+        kind = self.kind(rule)
+        own = partition in ("", str(self._cluster.given(kind).get("partition")))
+        return self._cluster.place(kind, "partition") if own else f"resource slurm_partition of {rule}"
+
+    def _refusal(self, of: tuple[str, str], refused: Sequence[Request], limits: Limits) -> str:
+        job, partition, *asked = max(refused, key=lambda each: each.memory_mb)
+        why = limits.lacks(*asked)
+        more = f" ({len(refused)} jobs of this rule ask for too much)" if len(refused) > 1 else ""
+        where = f"partition {partition}" if partition else "the default partition"
+        lower = ", or lower encoding.memory_gb" if job.rule in _FITS and "MB" in str(why) else ""
+        unit = " ".join([job.rule, *job.wildcards.values()])
+        return f"{self._place(*of)}: {unit} {why} of {where}{more}; name another partition{lower}"
+
+    def notes(self, jobs: Iterable[Job]) -> list[str]:
+        """What a plan says of the cluster: jobs that no node can run, with fewer cores or too little time."""
+        if not self._on_slurm:
+            return []
+        if not read_partitions():
+            return ["sinfo does not answer here: what the cluster's partitions offer is not known"]
+        local = () if self._cluster.submits_downloads else ("download",)
+        jobs = [job for job in jobs if self.kind(job.rule) not in local]
+        fewer, late = Counter[str](), Counter[str]()
+        for job in jobs:
+            kind, need = self.kind(job.rule), self.need(job)
+            fewer[kind] += need.threads < self._jobs.need(job).threads
+            late[kind] += need.seconds / 60 > self.minutes(job)
+        found = self.refusals(map(self.request, jobs))
+        for kinds, text in (
+            (
+                fewer,
+                "get fewer cores than they are worth, those of a node with their memory, and take longer",
+            ),
+            (late, "may take longer than the partition allows; a retry goes on where a job was cut off"),
+        ):
+            found += [
+                f"{self._cluster.place(k, 'partition')}: {n} jobs {text}" for k, n in kinds.items() if n
+            ]
+        return found

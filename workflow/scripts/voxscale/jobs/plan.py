@@ -11,6 +11,7 @@ from voxscale.jobs.cells import FittedCells
 from voxscale.jobs.fits import both_ways, fitting
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
+from voxscale.jobs.placement import Placement
 from voxscale.jobs.resources import Need
 from voxscale.jobs.rules import STAGES
 from voxscale.jobs.text import duration, hours, size, table
@@ -74,9 +75,14 @@ class Row:
             self.short += _overhead_share(need.seconds) > LARGE_SHARE
 
 
-def plan_rows(jobs: Jobs) -> list[Row]:
-    """One row per rule, in the order of the work."""
+def plan_rows(jobs: Jobs, placed: Placement | None = None) -> list[Row]:
+    """One row per rule, in the order of the work.
+
+    Args:
+        placed: what the jobs can have in a cluster.
+    """
     rows: dict[str, Row] = {}
+    placed = placed or Placement(jobs)
     settings, fits = Settings(jobs), FittedCells(jobs.study)
     for job in jobs.all():
         there = fits.is_done(job)
@@ -93,7 +99,7 @@ def plan_rows(jobs: Jobs) -> list[Row]:
             for cpu, card in (both_ways(jobs.sizes, cell) for cell in left):
                 row.on_cpus, row.on_cards = row.on_cpus + cpu, row.on_cards + card
             need = replace(fitting(jobs.sizes, left), disk_mb=disk_mb) if left else need
-        row.add(need, done, outdated)
+        row.add(placed.within(job.rule, need), done, outdated)
     return list(rows.values())
 
 

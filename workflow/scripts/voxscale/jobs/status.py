@@ -27,9 +27,14 @@ from voxscale.study import Cell
 
 STATES = ("done", "running", "waiting", "outdated", "failed", "missing")
 ENDING_S = 5.0  # in which a job that has come to its end may still write to what SLURM keeps
+SHOWN = 5  # jobs of a rule that failed for the same reason
 TAIL = 400  # characters of a failed job's log
 # The most informative line of a log: SLURM's reason, else the script's, else any other error.
-REASONS = (r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start", r"\bERROR\b", r"(?i)error")
+REASONS = (
+    r"exceeded memory|DUE TO|oom.kill|CANCELLED AT|can never start|sbatch refuses",
+    r"\bERROR\b",
+    r"(?i)error",
+)
 
 
 # The time that a progress bar states: it says how far a job was, not why it ended.
@@ -163,10 +168,15 @@ def failures(seen: Sequence[Seen]) -> str:
     counts = {"failed": len(ended) - stopped, "stopped before the end": stopped}
     lines = [", ".join(f"{n} {how}" for how, n in counts.items() if n)] if ended else []
     lines = [f"{line}; running the workflow again tries them again:" for line in lines]
+    same: dict[tuple[str, str], list[str]] = {}  # jobs of a rule that ended with the same words
     for job, log in ended:
-        lines += [f"  {job.rule} {' '.join(job.wildcards.values())}: {log}", f"    {tail(log)}"]
+        unit = f"  {job.rule} {' '.join(job.wildcards.values())}: {log}"
         if doing := [line for line in _lines(log) if line.startswith(FITTING)]:
-            lines += [f"    while {doing[-1]}; finished cells are kept"]
+            unit += f"\n    while {doing[-1]}; finished cells are kept"
+        same.setdefault((job.rule, tail(log)), []).append(unit)
+    for (rule, words), units in same.items():
+        more = [f"  and {len(units) - SHOWN} more of {rule}"] if len(units) > SHOWN else []
+        lines += [*units[:SHOWN], *more, f"    {words}"]
     if ended:
         lines.append("For a report of the models and subjects that are finished: voxscale report --partial")
     return "\n".join(lines)

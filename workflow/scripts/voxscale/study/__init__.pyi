@@ -2,6 +2,9 @@ from .config import PRESETS as PRESETS
 from .config import merge as merge
 from .config import read_yaml as read_yaml
 from .config import with_file as with_file
+from .container import NO_IMAGE as NO_IMAGE
+from .container import require_image as require_image
+from .container import show_to_containers as show_to_containers
 from .contexts import require_contexts as require_contexts
 from .grid import Cell as Cell
 from .load import load_study as load_study
