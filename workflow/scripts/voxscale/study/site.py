@@ -117,6 +117,6 @@ def take_site(config: Mapping[str, Any], base: str | Path = "") -> tuple[dict[st
     if path and image is None:
         image, folder = site.get("container"), path.parent
     if image and "://" not in image:  # not one of a registry
-        image = str(Path(folder, Path(image).expanduser()).absolute())
+        image = str(Path(folder, Path(image).expanduser()).resolve())
     blocks = merge(site.get("cluster", {}), config["cluster"])
     return without_site(config), Cluster(blocks, config["cluster"], path), image
