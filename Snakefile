@@ -88,8 +88,10 @@ onstart:
 
 
 onsuccess:
+    clear_slurm_logs(jobs, BASE)
     say_farewell()
 
 
 onerror:
     print_failures(jobs, BEGAN, BASE)
+    clear_slurm_logs(jobs, BASE)

@@ -26,6 +26,7 @@ from voxscale.errors import UserError
 from voxscale.io import is_marked, mark_page
 from voxscale.jobs import PARTIAL, PATHS, RULES, FittedCells, Job, Jobs, Placement
 from voxscale.jobs import Request, batches_with, figures_of, gather_apart, record_of
+from voxscale.jobs import clear_slurm_logs
 from voxscale.jobs import farewell, require_schemas, print_failures, quiet_terminal
 from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
 from voxscale.jobs import latents, phantom_scans, phantom_stimuli

@@ -92,10 +92,10 @@ def until(what, condition, seconds=PATIENCE_S, step=0.2):
 class Sweep:
     """One working directory with the study in it."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, study=STUDY):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(study))
         self.began = time.time()
         self.runs = []
         self.held = {}  # job id -> stopped processes of its script
@@ -103,7 +103,7 @@ class Sweep:
     def copy_to(self, folder):
         """The same study with all outputs except the fits and the tables."""
         shutil.copytree(self.folder, folder, symlinks=True)
-        for name in ("scores", "moments", "tables", "logs"):
+        for name in ("fits", "scores", "moments", "tables", "logs"):
             shutil.rmtree(Path(folder) / "results" / name, ignore_errors=True)
         return Sweep(folder)
 
@@ -305,7 +305,11 @@ class Sweep:
 
     def status(self):
         """The output of `make status`."""
-        command = [sys.executable, "-m", "voxscale", "status", "--configfile", "study.yaml"]
+        return self.voxscale("status")
+
+    def voxscale(self, *arguments):
+        """The output of a command of voxscale."""
+        command = [sys.executable, "-m", "voxscale", *map(str, arguments), "--configfile", "study.yaml"]
         environment = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False

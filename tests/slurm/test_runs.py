@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 from statistics import median
 
@@ -120,7 +121,12 @@ def kill(sweep, moments, first):
 
 def test_a_second_run_at_once_says_so_and_ctrl_c_and_sigterm_end_the_first(whole, sweep):
     run, log = sweep.start(), sweep.log
-    sweep.hold(1)
+    (held,) = sweep.hold(1)
+    assert int(fits(sweep)["running"]) >= 1
+    assert "A run goes on" in sweep.status()
+    # Some clusters clear comments, by which jobs are known.
+    subprocess.run(["scontrol", "update", f"jobid={held}", "comment="], check=True)
+    assert held not in {job[0] for job in sweep.queue() if job[2].startswith("rule_")}
     assert int(fits(sweep)["running"]) >= 1
     refused = sweep.finish(status=1)
     assert "cannot be locked" in refused

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -327,3 +328,27 @@ def test_the_queue_is_that_of_this_directory_and_this_workflow(tmp_path, monkeyp
     assert stuck.never_starts
     squeue.write_text("#!/bin/sh\nexit 1\n")
     assert read_queue(here) is None
+
+
+def test_logs_of_slurm_stay_for_jobs_that_have_not_ended_well(jobs, monkeypatch):
+    good, bad = (
+        job for job in jobs.all() if job.rule == "fit_encoding" and job.wildcards["subject"] == "UTS01"
+    )
+    folders = [SLURM_LOGS / "rule_fit_encoding" / "_".join(job.wildcards.values()) for job in (good, bad)]
+    for folder in folders:
+        at(100, folder / "7.log")
+        at(300, folder / "8.log")
+    at(299, good.benchmark)
+    at(200, bad.benchmark)
+    (SLURM_LOGS / "rule_fit_law/size").mkdir(parents=True)
+    alive = [types.SimpleNamespace(state="alive")]
+    monkeypatch.setattr(status, "holders", lambda: alive * 2)
+    status.clear_slurm_logs(jobs)
+    assert len(list(SLURM_LOGS.rglob("*.log"))) == 4
+    monkeypatch.setattr(status, "holders", lambda: alive)
+    status.clear_slurm_logs(jobs)
+    assert [*SLURM_LOGS.rglob("*.log")] == [folders[1] / "8.log"]
+    assert [*SLURM_LOGS.iterdir()] == [folders[1].parent]
+    at(400, bad.benchmark)
+    status.clear_slurm_logs(jobs)
+    assert not SLURM_LOGS.exists()

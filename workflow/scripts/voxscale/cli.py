@@ -13,6 +13,7 @@ from voxscale.errors import UserError
 from voxscale.jobs import (
     DEMO,
     LEFT_OUT,
+    PARTIAL,
     Placement,
     check_files,
     describe_models,
@@ -114,6 +115,8 @@ def _report(
         notify(f"NOTE: {line}")
     # Without a lock: the folder is its own, and a run may go on meanwhile.
     command = ["-m", "snakemake", "--snakefile", str(SNAKEFILE), "--nolock", "--forceall"]
+    # An executor that ends removes empty folders of logs, of which a run that goes on has some.
+    command += ["--slurm-logdir", f"{PARTIAL}/logs/slurm"]
     command += ["--configfile", *map(str, configs), str(LEFT_OUT), *context.args]
     os.execv(sys.executable, [sys.executable, *command])
 

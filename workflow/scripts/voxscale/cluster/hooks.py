@@ -31,6 +31,7 @@ def before_graph(results: str | Path = "results") -> None:
     hasten_graph()
     free_dead_lock()
     leave_record()
+    # Which executor the run has is not known yet.
     _earlier = read_queue() if shutil.which("squeue") else []
     _earlier = _earlier and left_behind(_earlier)
 

@@ -33,6 +33,7 @@ from .rules import gather_apart as gather_apart
 from .rules import record_of as record_of
 from .rules import require_schemas as require_schemas
 from .sources import changed_sources as changed_sources
+from .status import clear_slurm_logs as clear_slurm_logs
 from .status import describe_states as describe_states
 from .status import farewell as farewell
 from .status import job_states as job_states

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from voxscale.cluster import SLURM_LOGS, QueuedJob
+from voxscale.cluster import SLURM_LOGS, QueuedJob, holders
 from voxscale.encoding import FITTING
 from voxscale.jobs.cells import FittedCells
 from voxscale.jobs.jobs import Job, Jobs
@@ -196,6 +196,26 @@ def print_failures(jobs: Jobs, since: float, base: Path = Path()) -> None:
         seen = [one for one in seen if one.log and _written(one.log) >= since]
     if seen:
         notify(failures([one._replace(log=base / one.log) for one in seen]))
+
+
+def clear_slurm_logs(jobs: Jobs, base: Path = Path()) -> None:
+    """Remove SLURM's logs of jobs that have ended well since, and the folders that are empty then.
+
+    A run that was killed leaves them: its executor would have removed them one by one. While another run is
+    alive they stay, since a job that is to write its log into such a folder would fail without it.
+    """
+    logs = base / SLURM_LOGS
+    if not logs.is_dir() or sum(holder.state == "alive" for holder in holders()) > 1:
+        return
+    ended = {
+        logs / f"rule_{job.rule}" / "_".join(job.wildcards.values()): job.benchmark for job in jobs.all()
+    }
+    for log in logs.rglob("*.log"):
+        if _written(log) <= _written(base / ended.get(log.parent, "none")) + ENDING_S:
+            log.unlink(missing_ok=True)
+    for folder in [*sorted((path for path in logs.rglob("*") if path.is_dir()), reverse=True), logs]:
+        with contextlib.suppress(OSError):  # it is not empty
+            folder.rmdir()
 
 
 def farewell(report: str | Path, made: bool) -> str:
