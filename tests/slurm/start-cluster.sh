@@ -28,6 +28,16 @@ HOST=$(hostname -s)
 ETC=/etc/slurm
 MARK='# written by start-cluster.sh'
 
+apt() { # as apt-get, waiting up to five minutes for another one; its own Lock::Timeout is for one of three locks
+  local tries=60
+  until DEBIAN_FRONTEND=noninteractive apt-get "$@" >"$LOG/apt.log" 2>&1; do
+    grep -q 'Could not get lock' "$LOG/apt.log" && [ $tries -gt 0 ] || return 1
+    [ $tries != 60 ] || say "waiting for another apt"
+    tries=$((tries - 1))
+    sleep 5
+  done
+}
+
 install_packages() {
   local missing=() package own_policy=
   for package in slurmctld slurmd slurmdbd slurm-client munge mariadb-server; do
@@ -40,8 +50,7 @@ install_packages() {
     chmod 755 /usr/sbin/policy-rc.d
     own_policy=1
   fi
-  (apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}") \
-    >"$LOG/apt.log" 2>&1 || missing=(failed)
+  (apt update && apt install -y --no-install-recommends "${missing[@]}") || missing=(failed)
   [ -z "$own_policy" ] || rm -f /usr/sbin/policy-rc.d
   [ "${missing[0]}" != failed ] || not_here "Debian's packages cannot be had; see $LOG/apt.log"
 }
