@@ -152,7 +152,7 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_reported(whol
         (sweep.folder / index).unlink()
     sweep.finish(targets=remade)
     said = sweep.finish("--retries", "0", targets=cells, status=1)
-    assert "no space left on the disk; free some and run again" in said
+    assert "no space left on the disk, or no inodes; free some and run again" in said
     assert "no space left" in sweep.status()
     assert not any((sweep.folder / cell).exists() for cell in cells)
     (small_disk / "filler").unlink()

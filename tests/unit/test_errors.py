@@ -1,6 +1,8 @@
 """How a script ends: a user's mistake in one line, our own with its traceback, all in the log."""
 
 import errno
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -20,9 +22,10 @@ def job_of(log):
         (OSError(errno.ENOSPC, "full", "results/x.h5"), "ERROR fit: results/x.h5: no space left", False),
         (
             RuntimeError("I/O error: No space left on device (os error 28)"),
-            "fit: results/: no space left",
+            f"fit: results/ or {tempfile.gettempdir()}: no space left on the disk, or no inodes",
             False,
         ),
+        (OSError(errno.EDQUOT, "full", "results/x.h5"), "results/x.h5: no space left in your quota", False),
         (OSError(errno.EIO, "broken"), "broken", True),
         (ZeroDivisionError("ours"), "ZeroDivisionError: ours", True),
     ],
@@ -35,6 +38,17 @@ def test_an_end_is_reported_and_logged(tmp_path, capsys, error, said, traceback)
     assert said in shown
     assert ("Traceback" in shown) == traceback
     assert log.read_text() == shown
+
+
+def test_a_full_disk_is_reported_where_no_log_can_be_written(tmp_path, capsys, monkeypatch):
+    full = OSError(errno.ENOSPC, "full", "results/logs")
+    monkeypatch.setattr(Path, "mkdir", lambda *arguments, **options: (_ for _ in ()).throw(full))
+    with pytest.raises(SystemExit, match="1"), script(job_of(tmp_path / "logs/fit.log")):
+        raise full
+    assert (
+        "ERROR fit: results/logs: no space left on the disk, or no inodes; free some"
+        in capsys.readouterr().err
+    )
 
 
 def test_science_is_named_by_its_place(tmp_path, capsys):

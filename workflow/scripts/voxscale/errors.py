@@ -1,6 +1,9 @@
 """A user's mistake: one line that names the file or key, what is wrong and what to do."""
 
 import contextlib
+import errno
+import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -34,6 +37,16 @@ def first_line(error: BaseException) -> str:
     """What a library says of an error, in one line: for the end of a message in plain words."""
     first, *more = (str(error).strip() or type(error).__name__).splitlines()
     return f"{first} {more[0].strip()}" if more and first.endswith(":") else first
+
+
+def no_space(error: BaseException) -> str:
+    """Where there is no space left, if that is what an error says; else empty."""
+    # HDF5, safetensors and Snakemake have only the system's text, and exceptions of their own.
+    for code, what in ((errno.ENOSPC, "on the disk, or no inodes"), (errno.EDQUOT, "in your quota")):
+        if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
+            place = getattr(error, "filename", None) or f"results/ or {tempfile.gettempdir()}"
+            return f"{place}: no space left {what}"
+    return ""
 
 
 @contextlib.contextmanager

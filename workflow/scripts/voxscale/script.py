@@ -1,7 +1,7 @@
 """What every rule's script runs in: its log, its threads, and one line for a user's mistake."""
 
 import contextlib
-import errno
+import io
 import os
 import sys
 import traceback
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, no_space
 from voxscale.progress import CLEAR
 from voxscale.provenance import note_job
 
@@ -36,7 +36,8 @@ class _Tee:
         self._terminal, self._log, self._begins = terminal, log, True
 
     def write(self, text: str) -> int:
-        self._log.write(text)
+        with contextlib.suppress(OSError):  # a full disk must not hide what is said of it
+            self._log.write(text)
         if text.startswith("\r"):
             return self._terminal.write(text) if self._terminal.isatty() else len(text)
         clear = CLEAR if self._begins and self._terminal.isatty() else ""
@@ -44,7 +45,8 @@ class _Tee:
         return self._terminal.write(clear + text)
 
     def flush(self) -> None:
-        self._log.flush()
+        with contextlib.suppress(OSError):
+            self._log.flush()
         self._terminal.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -69,9 +71,8 @@ def script(job: Any) -> Iterator[dict[str, str]]:
     Raises:
         SystemExit: with status 1 after a `UserError` or a full disk, its one line printed.
     """
-    rule, log_path = job.rule, Path(job.log[0])
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("w") as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
+    rule = job.rule
+    with _log(Path(job.log[0])) as log, contextlib.redirect_stderr(_Tee(sys.stderr, log)):
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(job.threads)
         try:
@@ -84,12 +85,27 @@ def script(job: Any) -> Iterator[dict[str, str]]:
             print(f"ERROR {rule}: {error}", file=sys.stderr)
             sys.exit(1)
         except Exception as error:
-            # HDF5 and safetensors have only the system's text, and exceptions of their own.
-            if getattr(error, "errno", None) == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error):
-                what = "no space left on the disk; free some and run again, finished files are kept"
+            if full := no_space(error):
                 print(
-                    f"ERROR {rule}: {getattr(error, 'filename', None) or 'results/'}: {what}", file=sys.stderr
+                    f"ERROR {rule}: {full}; free some and run again, finished files are kept", file=sys.stderr
                 )
             else:  # ours: in the log too, where a cluster's user looks
                 traceback.print_exc()
             sys.exit(1)
+
+
+@contextlib.contextmanager
+def _log(path: Path) -> Iterator[TextIO]:
+    """A rule's log; where none can be written, since the disk is full, the terminal has to do."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = path.open("w", buffering=1)
+    except OSError as error:
+        if not no_space(error):
+            raise
+        log = io.StringIO()
+    try:
+        yield log
+    finally:
+        with contextlib.suppress(OSError):
+            log.close()

@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from voxscale.errors import no_space
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.rules import RULES
 from voxscale.progress import CLEAR
@@ -97,7 +98,7 @@ class Terminal(logging.Formatter):
             self._jobs.setdefault(record.jobid, Job(record.rule_name, record.wildcards))
             self._running[record.jobid] = time.time()
         if event is not None:
-            return event in ("job_finished", "job_error")
+            return event in ("job_finished", "job_error", "error")
         text = record.getMessage()
         return record.levelno > logging.INFO or text.startswith(_NEWS) or bool(_AGAIN.match(text))
 
@@ -107,6 +108,8 @@ class Terminal(logging.Formatter):
             text = self._end(record.job_id)
         elif event == "job_error":
             text = self._fail(record)
+        elif event == "error" and (full := no_space(OSError(text))):
+            text = f"ERROR {full}; free some and run again, finished files are kept"
         elif again := _AGAIN.match(text):
             text = f"tried again: {self._name(int(again[1]))}"
         if not event or self._stopped or self._done == len(self._jobs):
