@@ -32,7 +32,7 @@ STUDY = {
     },
     "phantom": {"voxels": 60, "repeats": 4, "words_per_story": 60},
     "features": {"text": {"max_context": 64, "restart_at": 32}, "speech": {"window_s": 2.0, "stride_s": 0.5}},
-    "encoding": {"folds": {"n": 3}},
+    "encoding": {"folds": {"n": 3}, "job_minutes": 0},  # one cell to a job
     "scoring": {"skip_s": 20, "permutations": 50},
     "bootstrap": {"draws": 50},
     "controls": {"features": [], "untrained": "none"},
@@ -48,7 +48,8 @@ STUDY = {
     },
 }
 CELL = "results/scores/model={}/subject=UTS01/layer=2_n_train={}.parquet"
-UNIT = "rule_fit_encoding_wildcards_{}_2_UTS01_{}"
+FIT = "results/fits/model={}/subject=UTS01/layers=2_n_train={}.json"  # of a job with one cell
+UNIT = "rule_fit_encoding_wildcards_{}_UTS01_2_{}"
 FITS = 5
 
 

@@ -7,11 +7,16 @@ import time
 
 import h5py
 import pytest
-from slurm.drive import CELL, FITS, PATIENCE_S, UNIT, script
+import yaml
+from slurm.drive import CELL, FIT, FITS, PATIENCE_S, UNIT, script, until
 
 pytestmark = pytest.mark.slurm
 AWAY_S = int(os.environ.get("VOXSCALE_AWAY_S", "5"))  # 60 for docs/reliability.md
-ONE = CELL.format("tiny-opt-1", 2)
+ONE, ONE_FIT, ONE_UNIT = (
+    CELL.format("tiny-opt-1", 2),
+    FIT.format("tiny-opt-1", "1-2"),
+    UNIT.format("tiny-opt-1", "1-2"),
+)
 
 
 @pytest.fixture
@@ -103,12 +108,12 @@ def short_account():
 def test_a_job_that_can_never_start_is_cancelled_and_reported_and_one_line_keeps_requests_within_the_limit(
     whole, sweep, short_account
 ):
-    said = sweep.finish("--retries", "0", targets=[ONE], status=1)
+    said = sweep.finish("--retries", "0", targets=[ONE_FIT], status=1)
     assert "SLURM can never start job" in said
     for text in (said, sweep.status()):
         assert "AssocMaxWallDurationPerJobLimit" in text
-    sweep.finish("--resources", "runtime=3", targets=[ONE])
-    never, done = sweep.of_unit(UNIT.format("tiny-opt-1", 2))
+    sweep.finish("--resources", "runtime=3", targets=[ONE_FIT])
+    never, done = sweep.of_unit(ONE_UNIT)
     assert never.state.startswith("CANCELLED")
     assert (done.state, done.minutes) == ("COMPLETED", 3)
     assert sweep.digests()[ONE] == whole.digests()[ONE]
@@ -137,7 +142,8 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_reported(whol
     middle = values.byte_offset + values.size // 2
     damage(changed, lambda file, size: (file.seek(middle), file.write(b"noise ")))
     cells = ONE, CELL.format("tiny-whisper-1", 4)
-    said = sweep.finish("--retries", "0", targets=cells, status=1)
+    fits = ONE_FIT, FIT.format("tiny-whisper-1", "1-4")
+    said = sweep.finish("--retries", "0", targets=fits, status=1)
     remade = []
     for path in (cut, changed):
         message = next(
@@ -151,14 +157,14 @@ def test_damaged_files_are_named_and_never_read_and_a_full_disk_is_reported(whol
         path.unlink()
         (sweep.folder / index).unlink()
     sweep.finish(targets=remade)
-    said = sweep.finish("--retries", "0", targets=cells, status=1)
+    said = sweep.finish("--retries", "0", targets=fits, status=1)
     assert "no space left on the disk, or no inodes; free some and run again" in said
     assert "no space left" in sweep.status()
     assert not any((sweep.folder / cell).exists() for cell in cells)
     (small_disk / "filler").unlink()
-    sweep.finish(targets=cells)
+    sweep.finish(targets=fits)
     assert {cell: sweep.digests()[cell] for cell in cells} == {cell: whole.digests()[cell] for cell in cells}
-    assert sweep.states(UNIT.format("tiny-opt-1", 2)) == ["FAILED", "FAILED", "COMPLETED"]
+    assert sweep.states(ONE_UNIT) == ["FAILED", "FAILED", "COMPLETED"]
 
 
 def damage(path, how):
@@ -167,3 +173,45 @@ def damage(path, how):
     with path.open("r+b") as file:
         how(file, about.st_size)
     os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+
+
+def test_a_batch_goes_on_at_its_next_cell_after_a_crash_of_its_node_and_a_cancel(whole, sweep, cluster):
+    study = sweep.folder / "study.yaml"
+    config = yaml.safe_load(study.read_text())
+    config["encoding"]["job_minutes"] = 10
+    study.write_text(yaml.safe_dump(config))
+    scores = sweep.folder / "results/scores/model=tiny-opt-1/subject=UTS01"
+    unit = "rule_fit_encoding_wildcards_tiny-opt-1_UTS01_0-2_1-4"
+    written = {}
+
+    def stopped_after(cells):
+        """The job, stopped when it has finished this many cells or more."""
+
+        def enough():
+            return len(list(scores.glob("layer=*"))) >= cells and list(sweep.scripts("fit_encoding"))
+
+        until(f"{cells} cells", enough, step=0.01)
+        nodes = sweep.hold(1, unit=unit)
+        (job,) = set(nodes) - written.keys()
+        written[job] = {path.name: path.stat().st_mtime_ns for path in scores.glob("layer=*")}
+        return job, nodes[job]
+
+    run = sweep.start(
+        "--retries", "2", targets=["results/fits/model=tiny-opt-1/subject=UTS01/layers=0-2_n_train=1-4.json"]
+    )
+    job, node = stopped_after(1)
+    script("crash-node.sh", node)
+    sweep.left(job)
+    sweep.let_go()
+    job, _ = stopped_after(len(written[job]) + 1)
+    subprocess.run(["scancel", "--signal=KILL", job], check=True)
+    sweep.left(job)
+    sweep.let_go()
+    assert run.wait(PATIENCE_S) == 0, sweep.text[-3000:]
+    assert [job.state.split()[0] for job in sweep.of_unit(unit)][-1] == "COMPLETED"
+    last = {path.name: path.stat().st_mtime_ns for path in scores.glob("layer=*")}
+    first, second = written.values()
+    assert 0 < len(first) < len(second) <= len(last) == 4
+    assert first.items() <= second.items() <= last.items()
+    cells = {name: digest for name, digest in whole.digests().items() if "model=tiny-opt-1/" in name}
+    assert sweep.digests() == cells

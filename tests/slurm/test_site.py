@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 import yaml
-from slurm.drive import CELL, UNIT
+from slurm.drive import FIT, UNIT
 
 pytestmark = pytest.mark.slurm
-FIT, INDEX = CELL.format("tiny-opt-1", 2), "results/features/tiny-whisper-1.h5"
+ONE_FIT, INDEX = FIT.format("tiny-opt-1", "1-2"), "results/features/tiny-whisper-1.h5"
 EXTRACTION = "rule_extract_speech_features_wildcards_tiny-whisper-1"
 
 
@@ -45,8 +45,8 @@ def test_nothing_on_a_command_line_or_in_profiles_replaces_partition_account_and
     (tmp_path / "mine/config.yaml").write_text(yaml.safe_dump(profile))
     (sweep.folder / INDEX).unlink()
     one = "--profile", tmp_path / "mine", "--set-resources", "fit_encoding:mem_mb=1234"
-    sweep.finish(*one, targets=[INDEX, FIT])
-    (extraction,), (fit,) = sweep.of_unit(EXTRACTION), sweep.of_unit(UNIT.format("tiny-opt-1", 2))
+    sweep.finish(*one, targets=[INDEX, ONE_FIT])
+    (extraction,), (fit,) = sweep.of_unit(EXTRACTION), sweep.of_unit(UNIT.format("tiny-opt-1", "1-2"))
     assert extraction.partition == "gpu"
     assert "gres/gpu:fake=1" in extraction.tres
     # Of the profile, which only names what nothing else does; of the line; of the site file.
@@ -56,14 +56,14 @@ def test_nothing_on_a_command_line_or_in_profiles_replaces_partition_account_and
 
 def test_what_no_node_can_run_ends_the_run_before_its_first_job(sweep, site):
     path = site(cpu={"partition": "cpuu"})
-    run = {"targets": [FIT], "status": 1}
+    run = {"targets": [ONE_FIT], "status": 1}
     assert (
         f"ERROR {path}: cluster.cpu.partition: the cluster has no partition cpuu; did you mean cpu"
         in sweep.finish(**run)
     )
     site()
     said = sweep.finish("--set-resources", "fit_encoding:mem_mb=9000", **run)
-    unit = "fit_encoding tiny-opt-1 2 UTS01 2"
+    unit = "fit_encoding tiny-opt-1 UTS01 2 1-2"
     reason = "asks for 9,000 MB, and no node has more than 8,000 of the default partition"
     assert f"ERROR config key cluster.cpu.partition: {unit} {reason}; name another partition" in said
     said = sweep.finish("--set-resources", "fit_encoding:slurm_partition=short", **run)
@@ -76,7 +76,7 @@ def test_what_no_node_can_run_ends_the_run_before_its_first_job(sweep, site):
 def test_sbatch_s_own_words_end_the_run_with_the_key_to_change(sweep, site):
     path = site(cpu={"constraint": "avx512"}, gpu={"qos": "fast"}, all={"account": "lab"})
     (sweep.folder / INDEX).unlink()
-    said = sweep.finish("--retries", "0", targets=[INDEX, FIT], status=1)
+    said = sweep.finish("--retries", "0", targets=[INDEX, ONE_FIT], status=1)
     for text in (said, sweep.status()):
         for rule, words, key in (
             ("fit_encoding", "Invalid feature specification", "cpu.constraint"),
@@ -87,5 +87,5 @@ def test_sbatch_s_own_words_end_the_run_with_the_key_to_change(sweep, site):
     assert "Traceback" not in said
     assert sweep.jobs() == []
     site(all={"account": "nobody"})
-    said = sweep.finish("--retries", "0", targets=[FIT], status=1)
+    said = sweep.finish("--retries", "0", targets=[ONE_FIT], status=1)
     assert f"change {path}: cluster.all.account" in said

@@ -12,6 +12,8 @@ from voxscale.jobs.rules import PATHS
 from voxscale.jobs.sources import own_origin
 from voxscale.study import Cell, Study
 
+_NAMES = [(Path(pattern).name, pattern) for pattern in CELL_FILES.values()]
+
 
 class FittedCells:
     """The files of cells under `results`.
@@ -23,10 +25,11 @@ class FittedCells:
 
     def __init__(self, study: Study, base: str | Path = "") -> None:
         self.study, self._base = study, Path(base)
-        self._names = functools.cache(self._list)
+        self._listed = functools.cache(self._list)
 
-    def _list(self, folder: Path) -> frozenset[str]:
-        """Names in a folder: to list it is cheaper than to ask for each of thousands of files."""
+    def _list(self, pattern: str, model: str, subject: str) -> frozenset[str]:
+        """Names of a model's and subject's files: cheaper than to ask for each of thousands of files."""
+        folder = self._base / str(Path(pattern).parent).format(model=model, subject=subject)
         return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
 
     def paths(self, cell: Cell) -> list[Path]:
@@ -39,7 +42,11 @@ class FittedCells:
 
     def is_there(self, cell: Cell) -> bool:
         """Whether all files of a cell exist."""
-        return all(path.name in self._names(path.parent) for path in self.paths(cell))
+        return all(
+            name.format(layer=cell.layer, n_train=cell.n_train)
+            in self._listed(pattern, cell.model, cell.subject)
+            for name, pattern in _NAMES
+        )
 
     def all_there(self, batch: Wildcards) -> bool:
         """Whether all files of a batch's cells exist."""
@@ -68,11 +75,12 @@ class FittedCells:
 
     def incomplete(self) -> list[Path]:
         """Indexes that name a cell of which a file is gone: their jobs must run again."""
-        indexes = {self._base / PATHS["fits"].format(**batch): batch for batch in batches_of(self.study)}
+        indexes = {PATHS["fits"].format(**batch): batch for batch in batches_of(self.study)}
         return [
-            index
+            self._base / index
             for index, batch in indexes.items()
-            if index.name in self._names(index.parent) and not self.all_there(batch)
+            if Path(index).name in self._listed(PATHS["fits"], batch["model"], batch["subject"])
+            and not self.all_there(batch)
         ]
 
     def of_earlier_layout(self) -> int:

@@ -86,9 +86,11 @@ def _both_ways(sizes: Sizes, width: int, subject: str, n_train: int, draws: int)
     return resources.fit_hours(*_problem(sizes, width, subject, n_train), draws, permutations)
 
 
-def both_ways(sizes: Sizes, cell: Cell) -> tuple[float, float]:
-    """Core-hours of a cell's fit on CPUs, and its GPU-hours on a GPU."""
-    return _both_ways(*_shape(sizes, cell))
+def both_ways(sizes: Sizes, cells: Sequence[Cell]) -> tuple[float, float]:
+    """Core-hours of a job that fits cells on CPUs, and its GPU-hours on a GPU."""
+    each = [_both_ways(*_shape(sizes, cell)) for cell in cells]
+    cores, gpus = map(sum, zip(*each, strict=True))
+    return cores + resources.START_S / 3600, gpus + resources.START_S / 3600
 
 
 def _one_draw(sizes: Sizes, **wildcards: str) -> Need:

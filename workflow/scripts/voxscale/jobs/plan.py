@@ -74,6 +74,10 @@ class Row:
             self.seconds += need.seconds
             self.short += _overhead_share(need.seconds) > LARGE_SHARE
 
+    def add_cells(self, done: int, left: int) -> None:
+        self.cells += done + left
+        self.cells_done += done
+
 
 def plan_rows(jobs: Jobs, placed: Placement | None = None) -> list[Row]:
     """One row per rule, in the order of the work.
@@ -91,14 +95,11 @@ def plan_rows(jobs: Jobs, placed: Placement | None = None) -> list[Row]:
         row = rows.setdefault(job.rule, Row(job.rule))
         if job.rule == "fit_encoding":
             parts = fits.split(job, done)
-            left, disk_mb = parts["left"], need.disk_mb
-            row.cells, row.cells_done = (
-                row.cells + sum(map(len, parts.values())),
-                row.cells_done + len(parts["done"]),
-            )
-            for cpu, card in (both_ways(jobs.sizes, cell) for cell in left):
+            row.add_cells(len(parts["done"]), len(parts["left"]))
+            if left := parts["left"]:
+                need = replace(fitting(jobs.sizes, left), disk_mb=need.disk_mb)
+                cpu, card = both_ways(jobs.sizes, left)
                 row.on_cpus, row.on_cards = row.on_cpus + cpu, row.on_cards + card
-            need = replace(fitting(jobs.sizes, left), disk_mb=disk_mb) if left else need
         row.add(placed.within(job.rule, need), done, outdated)
     return list(rows.values())
 

@@ -307,8 +307,8 @@ def fit_hours(
     n_draws: int,
     permutations: int,
 ) -> tuple[float, float]:
-    """Core-hours of one cell on CPUs, and its GPU-hours on a GPU; arguments as for `fit`."""
-    read = START_S + 4.0 * (sum(lengths) + test) * (voxels + width) / DISK_BYTES
+    """Core-hours of one cell on CPUs, and its GPU-hours on a GPU, without its job's start; see `fit`."""
+    read = 4.0 * (sum(lengths) + test) * (voxels + width) / DISK_BYTES
     cores = cell_flops(sum(lengths), test, width, voxels, encoding, n_draws, permutations) / CPU_FLOPS
     card = n_draws * card_seconds(lengths, test, width, voxels, encoding)
     return (cores + read) / 3600, (card + read) / 3600
