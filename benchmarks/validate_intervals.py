@@ -28,10 +28,11 @@ from law_studies import LEVEL, Row, share
 from simulated_study import joint_points, layer_scores, smooth
 
 from voxscale.laws.joint import joint_rows
-from voxscale.scores import ceiling
+from voxscale.scores import ceiling, comparison
 from voxscale.scores.lags import ALL
 from voxscale.stacking.block import ScoredRows, stack_block
 from voxscale.statistics import (
+    TimeBlocks,
     block_sums,
     blocks_of,
     correlations,
@@ -271,6 +272,55 @@ def _others(found: list[dict[str, dict]], but: str = "s0") -> np.ndarray:
     return np.array([any(one[story]["misaligned"] for story in one if story != but) for one in found])
 
 
+def comparisons(studies: int) -> Iterator[Row]:
+    """Does the interval of a difference of two models hold the truth, and is p as often small as it says?"""
+    sets, settings = {"all": np.ones(60, bool)}, {"skip_s": 0, "tr_s": 2.0, "interval": LEVEL, "seed": 0}
+    settings |= {"draws": 300, "permutations": 500}
+    rng = np.random.default_rng(8)
+    for trs in (100, 300):
+        for r, gap in ((0.0, 0.0), (0.6, 0.0), (0.5, 0.2)):
+            one, mean = {"lo": [], "hi": [], "p": []}, {"lo": [], "hi": [], "p": []}
+            for _ in range(studies):
+                # Both hold a part of what drives the voxels and, beside it, noise of their own.
+                drive = smooth(rng.normal(size=(3, 60, trs + 50)))
+                parts = np.sqrt([0.5 * r**2, 0.5 * r**2, 0.5 * ((r + gap) ** 2 - r**2)])
+                noise = smooth(rng.normal(size=(60, trs + 50)) + 0.65 * rng.normal(size=trs + 50))
+                own = smooth(rng.normal(size=(2, 60, trs + 50)))
+                seen = [drive[0] * parts[0], drive[0] * parts[0] + drive[2] * parts[2]]
+                power = [parts[0] ** 2, parts[0] ** 2 + parts[2] ** 2]
+                # With as much noise, a model of power p has r = sqrt(p / 2) with responses of variance 1.
+                predicted = [s / np.sqrt(p or 1) + e for s, p, e in zip(seen, power, own, strict=True)]
+                left = 1 - np.sum(parts**2)
+                observed = np.einsum("d,dvt->vt", parts, drive) + np.sqrt(left / 1.4225) * noise
+                blocks = blocks_of({"t": trs}, 10)
+                cells = [_Cell(block_sums(each, observed, blocks), blocks) for each in predicted]
+                found, means, n_voxels = comparison.compare(cells, sets, settings)
+                for key in one:
+                    one[key].append(found[key])
+                    mean[key].append(comparison.set_rows(means, n_voxels, len(blocks.n), settings)[0][key])
+            first, second = np.sqrt(np.array(power) / 2)
+            what = f"two models of r = {first:.2f} and {second:.2f}, {trs} test TRs"
+            wanted = "about 5 %" if gap == 0 else "the more, the more TRs"
+            for name, values in (("a voxel", one), ("a mean over 60 voxels", mean)):
+                lo, hi, p = (np.ravel(values[key]) for key in ("lo", "hi", "p"))
+                held = (lo < first - second) & (first - second < hi)
+                label = f"difference of {name}, {what}"
+                yield f"90% interval of the {label}", "holds the truth", "85–95 %", share(held)
+                yield label, "p ≤ 0.05", wanted, share(p <= 0.05)
+
+
+class _Cell:
+    """Moments of one draw, as `MomentsFile` has them."""
+
+    n_draws = 1
+
+    def __init__(self, sums: np.ndarray, blocks: TimeBlocks) -> None:
+        self.sums, self.blocks, self.n_voxels = sums, blocks, sums.shape[2]
+
+    def read(self, draw: int, kept: np.ndarray, step: int) -> Iterator[tuple[slice, np.ndarray]]:
+        yield slice(0, self.n_voxels), self.sums[kept]
+
+
 PARTS = {
     "Laws": (
         law_studies.slopes,
@@ -294,6 +344,7 @@ PARTS = {
     "Stacking": (stacks,),
     "Significance": (significance,),
     "Lag scan": (lags,),
+    "Comparisons": (comparisons,),
 }
 # Below the table of a part: what its reader should know.
 NOTES = {

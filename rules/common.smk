@@ -148,6 +148,7 @@ wildcard_constraints:
     story=NAME_PATTERN,
     law="|".join(study.config["laws"]) or "none",
     selection="|".join(study.selections),
+    comparison="|".join(study.config["comparisons"]) or "none",
     figure="|".join(FIGURES),
 
 
@@ -264,6 +265,16 @@ def fit_of(wildcards):
     """Index of the batch in which the cell of a job is fitted. What its numbers depend on is in the parameters
     and in other inputs: a cell that is added to the batch changes nothing."""
     return ancient(fits_of([study.cell(**wildcards)]))
+
+
+def other_study(comparison):
+    """Moments of the second fit of a comparison in each subject, if it is another study's."""
+    folder = study.config["comparisons"][comparison]["b"]["results"]
+    if not folder:
+        return []
+    pattern = str(Path(folder, *Path(CELL_FILES["moments"]).parts[1:]))
+    cells = [second for _, second in study.comparison(comparison).values()]
+    return local([pattern.format(**cell._asdict()) for cell in cells])
 
 
 def selected(name, key, selection):

@@ -47,3 +47,33 @@ rule measure_room:
         **parameters("measure_room"),
     script:
         "../workflow/scripts/measure_room.py"
+
+
+if exists("compare_models"):
+
+    rule compare_models:
+        """Two fits compared: differences of their scores with intervals and p, from the moments they kept."""
+        input:
+            unpack(
+                lambda wildcards: tables_of(
+                    f"comparison-{wildcards.comparison}", "voxels"
+                )
+            ),
+            fits=lambda wildcards: fits_of(
+                study.selections[f"comparison-{wildcards.comparison}"]
+            ),
+            other=lambda wildcards: other_study(wildcards.comparison),
+        output:
+            **made("compare_models"),
+        log:
+            log_of("compare_models"),
+        benchmark:
+            benchmark_of("compare_models")
+        conda:
+            "../envs/analysis.yaml"
+        resources:
+            **needs("compare_models"),
+        params:
+            **parameters("compare_models"),
+        script:
+            "../workflow/scripts/compare_models.py"

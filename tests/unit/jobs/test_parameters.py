@@ -17,6 +17,7 @@ HEARD = {"extract_speech_features", *CELLS}
 FITS = {"fit_banded", "stack_models", *CELLS}
 LAWS = {"fit_law", "fit_joint"}
 RESAMPLED = LAWS | {"measure_artifact", "profile_layers", "stack_models"}
+DRAWN = RESAMPLED | {"compare_models", "scan_lags"}  # bootstrap draws
 SIZES = FITS | RESAMPLED | {"estimate_ceiling"}
 # key: another value, and the rules whose own parameters change or that have further jobs. What depends on
 # these follows; behind an `ancient` input nothing does, so the reader must be named here, too.
@@ -39,7 +40,7 @@ KEYS = {
         },
     ),
     "dataset.training_stories": None,
-    "dataset.tr_s": (1.5, SIZES | {"read_story", "gather_scores", "scan_lags"}),
+    "dataset.tr_s": (1.5, SIZES | {"read_story", "gather_scores", "scan_lags", "compare_models"}),
     "dataset.trim": ([9, 5], FITS | {"read_story", "extract_derived_features"}),
     "dataset.url": ("https://mirror", set()),
     "dataset.defects": (None, set()),
@@ -94,18 +95,18 @@ KEYS = {
     "encoding.memory_gb": (5, set()),
     "encoding.job_minutes": (0, {"fit_encoding"}),  # other jobs; their finished cells are kept
     "encoding.seed": (1, FITS - {"stack_models"}),
-    "scoring.skip_s": (10, SIZES | PHANTOM | {"draw_figure", "gather_scores"}),
+    "scoring.skip_s": (10, SIZES | PHANTOM | {"draw_figure", "gather_scores", "compare_models"}),
     "scoring.block_trs": (5, FITS | RESAMPLED | {"scan_lags"}),
-    "scoring.permutations": (60, FITS),
+    "scoring.permutations": (60, FITS | {"compare_models"}),
     "scoring.fdr": (0.1, {"gather_scores"}),
     "scoring.significant_in": ("maps", {"gather_scores"}),
     "ceiling.floor": (0.2, {"estimate_ceiling"}),
-    "bootstrap.draws": (60, RESAMPLED | {"scan_lags"}),
-    "bootstrap.interval": (0.8, RESAMPLED | {"estimate_ceiling", "draw_figure", "scan_lags"}),
-    "bootstrap.seed": (1, RESAMPLED | {"scan_lags"}),
+    "bootstrap.draws": (60, DRAWN),
+    "bootstrap.interval": (0.8, DRAWN | {"estimate_ceiling", "draw_figure"}),
+    "bootstrap.seed": (1, DRAWN),
     "sweeps.size.models": None,  # which cells there are: tests of the grid
     "sweeps.size.layers": None,
-    "sweeps.size.subjects": (["UTS01"], RESAMPLED - {"stack_models"} | {"gather_scores"}),
+    "sweeps.size.subjects": (["UTS01"], RESAMPLED - {"stack_models"} | {"gather_scores", "compare_models"}),
     "sweeps.size.n_train": ([3, "all"], LAWS | {"fit_encoding", "gather_scores", "profile_layers"}),
     "sweeps.size.draws": (3, LAWS | {"fit_encoding"}),
     "controls.features": (
@@ -134,11 +135,16 @@ KEYS = {
     ),
     "banded.both.bands": ([{"model": "tiny-opt-2"}, {"model": "mel"}], {"fit_banded"}),
     "banded.both.samples": (10, {"fit_banded"}),
+    "comparisons.two.a": (
+        {"model": "tiny-opt-3", "layer": 1},
+        {"gather_scores", "compare_models", "draw_figure"},
+    ),
+    "comparisons.two.b": ({"model": "mel"}, {"gather_scores", "compare_models", "draw_figure"}),
     "maps.language": ("tiny-opt-1", {"gather_scores", "measure_artifact"}),
     "maps.speech": None,
     "partial": None,  # gathers apart, and makes no fit: tests of partial reports
 }
-NAMED = {"sweeps": "size", "laws": "opt", "banded": "both"}
+NAMED = {"sweeps": "size", "laws": "opt", "banded": "both", "comparisons": "two"}
 
 
 def config():
@@ -159,6 +165,7 @@ def config():
         "plateau": {"width": 8},
         "stacking": {"members": [{"model": "tiny-opt-1"}, {"model": "tiny-hubert-1"}]},
         "banded": {"both": {"bands": [{"model": "tiny-opt-1"}, {"model": "mel"}]}},
+        "comparisons": {"two": {"a": {"model": "tiny-opt-2", "layer": 1}, "b": {"model": "tiny-hubert-1"}}},
         "controls": {"features": ["word_rate"], "untrained": ["tiny-opt-1"]},
     }
     return tiny_config() | parts

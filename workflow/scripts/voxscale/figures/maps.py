@@ -95,6 +95,24 @@ def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat(shown, ignore_index=True)
 
 
+def above(rows: Sequence[tuple[str, pd.DataFrame]], label: str, height: float) -> tuple[Figure, SubFigure]:
+    """A figure with maps of differences, and below them a part that is to be filled.
+
+    Args:
+        rows: title and voxels of each row; those without any voxel on a vertex are left out.
+        height: of the part below, inches.
+    """
+    shown = [_Row(title, label, part, diverging=True) for title, part in rows if part.vertex.notna().any()]
+    if not shown:
+        figure = Figure(figsize=(style.WIDTH, height))
+        return figure, figure.subfigures(1, 1)
+    upper = 0.25 + ROW_HEIGHT * len(shown)
+    figure = Figure(figsize=(style.WIDTH, upper + height))
+    first, second = figure.subfigures(2, 1, height_ratios=[upper, height])
+    _paint(first, shown)
+    return figure, second
+
+
 def draw_score_maps(scores: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """Test correlations on the cortex: one block of rows per model, one row for each of three subjects.
 
@@ -145,17 +163,11 @@ def draw_stacking_gain(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Fi
         return style.sentence("No stacking in this study: name its members under stacking.members.")
     subjects = sorted(gains.subject.unique())
     rows = [
-        _Row(subject, "gain in r", part.rename(columns={"gain": "value"}), diverging=True)
+        (subject, part.rename(columns={"gain": "value"}))
         for subject, part in gains.groupby("subject")
-        if subject in subjects[:3] and part.vertex.notna().any()
+        if subject in subjects[:3]
     ]
-    maps = 0.25 + ROW_HEIGHT * len(rows) if rows else 0.0
-    figure = Figure(figsize=(style.WIDTH, maps + 2.7))
-    if rows:
-        upper, lower = figure.subfigures(2, 1, height_ratios=[maps, 2.7])
-        _paint(upper, rows)
-    else:
-        lower = figure.subfigures(1, 1)
+    figure, lower = above(rows, "gain in r", 2.7)
     left, right = lower.subplots(1, 2)
     hues = style.colours(subjects)
     _gain_histogram(left, gains, hues)

@@ -13,6 +13,7 @@ from voxscale.study import (
     Study,
     bootstrap_settings,
     ceiling_settings,
+    comparison_settings,
     fit_means,
     fit_settings,
     joint_spec,
@@ -29,6 +30,7 @@ def _selections(study: Study) -> list[Wildcards]:
     """Selections of cells that any other rule asks for."""
     sweeps = [law["sweep"] for law in study.config["laws"].values()]
     others = [study.profile_sweep, study.config["joint"].get("sweep")]
+    others += [f"comparison-{name}" for name in study.config["comparisons"]]
     return [{"selection": name} for name in dict.fromkeys(["all", "maps", *sweeps, *filter(None, others)])]
 
 
@@ -99,6 +101,15 @@ def _resampling(sizes: Sizes, cells: Sequence[Cell], draws: float | None = None)
     values = [_test_blocks(sizes) * rows for rows in sizes.rows(cells)]
     flops = 2.0 * 5 * (draws or sizes.study.config["bootstrap"]["draws"]) * sum(values)
     return plain(20.0 * sum(values), 1e6, 3 * 20.0 * max(values, default=0) + 4e7, flops / CPU_FLOPS)
+
+
+def _comparing(sizes: Sizes, comparison: str) -> Need:
+    """Resamples and permutations of both fits, some voxels at a time."""
+    config = sizes.study.config
+    cells = [cell for both in sizes.study.comparison(comparison).values() for cell in both]
+    need = _resampling(sizes, cells, config["bootstrap"]["draws"] + 2 * config["scoring"]["permutations"])
+    drawn = config["bootstrap"]["draws"] + config["scoring"]["permutations"]
+    return replace(need, memory_mb=need.memory_mb + 8.0 * 12 * 1024 * drawn / MB)
 
 
 def _profiling(sizes: Sizes) -> Need:
@@ -233,6 +244,22 @@ RULES = (
         params={
             "cells": lambda study, w: _listed(study.profile_cells),
             "settings": lambda study, w: bootstrap_settings(study),
+        },
+        numbers=("scores",),
+    ),
+    Rule(
+        "compare_models",
+        outputs={
+            "comparison": "results/comparisons/{comparison}.parquet",
+            "comparison_sets": "results/comparisons/{comparison}-sets.parquet",
+        },
+        jobs=lambda study: [{"comparison": name} for name in study.config["comparisons"]],
+        need=_comparing,
+        params={
+            "cells": lambda study, w: [
+                [list(cell) for cell in both] for both in study.comparison(w["comparison"]).values()
+            ],
+            "settings": lambda study, w: comparison_settings(study),
         },
         numbers=("scores",),
     ),

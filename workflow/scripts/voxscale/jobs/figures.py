@@ -1,7 +1,7 @@
 """The figures of a study, each an entry of `figures.yaml`: rule, plan and both reports follow from it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ class Figure:
     caption: str
     note: str = ""
     law: str = ""
+    per: str = ""
+    entry: str = ""
 
     @property
     def text(self) -> str:
@@ -38,6 +40,8 @@ class Figure:
         match which:
             case "each":
                 return list(_MAKERS[table].jobs(study))
+            case "entry":
+                return [{self.name.removesuffix(f"_{self.entry}"): self.entry}]
             case "law":
                 return [{"law": law}] if law else []
             case "sweep":
@@ -48,7 +52,8 @@ class Figure:
 
     def options(self, study: Study) -> dict[str, Any]:
         """Further arguments of the function that draws it."""
-        return _OPTIONS[self.draw](study, study.chief_laws.get(self.law, "")) if self.draw in _OPTIONS else {}
+        which = self.entry or study.chief_laws.get(self.law, "")
+        return _OPTIONS[self.draw](study, which) if self.draw in _OPTIONS else {}
 
 
 _OPTIONS: dict[str, Callable[[Study, str], dict[str, Any]]] = {
@@ -59,6 +64,9 @@ _OPTIONS: dict[str, Callable[[Study, str], dict[str, Any]]] = {
     },
     "layers.draw_layers": lambda study, law: {"order": study.by_size(study.profile_cells)},
     "outlook.draw_plateau": lambda study, law: {"arms": study.plateau_arms},
+    "comparisons.draw_comparison": lambda study, name: {
+        "names": [_fit_name(study.config["comparisons"][name][side]) for side in ("a", "b")]
+    },
     "checks.draw_controls": lambda study, law: {"controls": study.untrained},
     "checks.draw_artifact": lambda study, law: {"cut_s": study.config["scoring"]["skip_s"]},
 }
@@ -67,6 +75,19 @@ FIGURES = tuple(
 )
 
 
+def _fit_name(spec: Mapping[str, Any]) -> str:
+    """A fit of a comparison in words."""
+    layer, size = spec["layer"], spec["n_train"]
+    layer = f"depth {layer['depth']:g}" if isinstance(layer, Mapping) else f"layer {layer}"
+    rest = [f"{size} stories" if size != "all" else "", spec["results"] or ""]
+    return ", ".join([spec["model"], layer, *filter(None, rest)])
+
+
 def figures_of(study: Study) -> dict[str, Figure]:
     """The figures that a study has the tables for, by name, in the report's order."""
-    return {figure.name: figure for figure in FIGURES if all(figure.inputs(study).values())}
+    figures: list[Figure] = []
+    for figure in FIGURES:
+        entries = study.config[figure.per] if figure.per else ()
+        named = [replace(figure, name=f"{figure.name}_{entry}", entry=entry) for entry in entries]
+        figures += named if figure.per else [figure]
+    return {figure.name: figure for figure in figures if all(figure.inputs(study).values())}

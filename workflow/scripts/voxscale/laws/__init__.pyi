@@ -7,4 +7,3 @@ from .minima import FEWEST as FEWEST
 from .minima import JUDGED as JUDGED
 from .minima import design_lacks as design_lacks
 from .plateau import write_plateau as write_plateau
-from .pooling import POOLED as POOLED

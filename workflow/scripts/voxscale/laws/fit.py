@@ -31,7 +31,8 @@ from voxscale.laws.forms import (
 from voxscale.laws.likelihood import form_criterion, resampled_covariance
 from voxscale.laws.minima import FEWEST, JUDGED, lacking
 from voxscale.laws.points import DATA, Point, points_provenance, read_points
-from voxscale.laws.pooling import POOLED, pool
+from voxscale.laws.pooling import pool
+from voxscale.scores import POOLED
 from voxscale.statistics import METRICS, interval, reach, spread_lost
 
 _BEYOND = 1.5  # how far a curve is drawn beyond its points

@@ -16,8 +16,8 @@ from voxscale.laws.fit import preferred_form, split_scored, with_pool
 from voxscale.laws.likelihood import aic, relative_likelihoods, resampled_covariance, surface_deviance
 from voxscale.laws.minima import design_lacks, lacking
 from voxscale.laws.points import Point, points_provenance, read_points
-from voxscale.laws.pooling import POOLED
 from voxscale.laws.surfaces import SURFACES, FittedSurface, fit_surface
+from voxscale.scores import POOLED
 from voxscale.statistics import METRICS, interval, outer_share
 
 _GRID = 13  # values of N and of D in the drawn surface

@@ -9,8 +9,6 @@ import numpy as np
 
 from voxscale.laws.points import Point
 
-POOLED = "pooled"
-
 
 def pool(
     points: Mapping[str, Sequence[Point]], sizes: Mapping[str, Mapping[Any, int]] | None = None

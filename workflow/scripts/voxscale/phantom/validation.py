@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxscale.io import read_json
-from voxscale.laws import POOLED
 from voxscale.phantom.checks import (
     TRUE_FORM,
     Findings,
@@ -21,6 +20,7 @@ from voxscale.phantom.checks import (
     check_stacking,
 )
 from voxscale.phantom.expectation import fit_line
+from voxscale.scores import POOLED
 
 
 def read_truth(folder: str | Path, subjects: Sequence[str]) -> tuple[dict[str, Any], pd.DataFrame]:

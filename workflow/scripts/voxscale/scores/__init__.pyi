@@ -4,6 +4,8 @@ from .artifact import write_artifact as write_artifact
 from .ceiling import write_ceiling as write_ceiling
 from .cells import cell_scores as cell_scores
 from .cells import check_same_test as check_same_test
+from .comparison import POOLED as POOLED
+from .comparison import write_comparison as write_comparison
 from .gather import gather_scores as gather_scores
 from .lags import write_lags as write_lags
 from .layers import write_layers as write_layers

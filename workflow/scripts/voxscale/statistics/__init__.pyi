@@ -6,6 +6,9 @@ from .blocks import correlations as correlations
 from .blocks import require_blocks as require_blocks
 from .blocks import skipped_trs as skipped_trs
 from .blocks import vary_in_stories as vary_in_stories
+from .exchange import exchanged_r as exchanged_r
+from .exchange import exchanges as exchanges
+from .exchange import n_orders as n_orders
 from .intervals import effective_blocks as effective_blocks
 from .intervals import interval as interval
 from .intervals import outer_share as outer_share
@@ -22,3 +25,4 @@ from .significance import FEWEST_BLOCKS as FEWEST_BLOCKS
 from .significance import false_discovery as false_discovery
 from .significance import one_block_later as one_block_later
 from .significance import permutation_p as permutation_p
+from .significance import share_beyond as share_beyond

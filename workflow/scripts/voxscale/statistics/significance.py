@@ -90,15 +90,23 @@ def permutation_p(
         mean, wider = inside.sum((1, 2)) / n_blocks, _widening(inside, follows)
         null *= wider[:, None]
         null += ((1 - wider) * mean + fixed)[:, None]
-        # Equal up to rounding counts as reached: the real order may be among the permutations.
-        beyond = (null >= r[:, None] - 1e-6).sum(1)
-        found = (beyond + 1) / (permutations + 1)
-        few = np.isfinite(r) & (beyond < _FEW_BEYOND)
-        if permutations >= 4 * _TAIL:
-            tail = np.maximum(_tail_p(null[few], r[few]), 1 / math.factorial(n_blocks))
-            found[few] = np.minimum(found[few], tail)
-        p[part] = np.where(np.isfinite(r), found, np.nan)
+        p[part] = share_beyond(null, r, math.factorial(n_blocks))
     return np.maximum(p, np.finfo(np.float32).tiny, where=np.isfinite(p), out=p)
+
+
+def share_beyond(null: np.ndarray, r: np.ndarray, orders: float) -> np.ndarray:
+    """p of r (v,), or of another statistic, in its null distribution (v, permutations); NaN where r is.
+
+    Args:
+        orders: number of different permutations there are; no p is below one over it.
+    """
+    # Equal up to rounding counts as reached: the real order may be among the permutations.
+    beyond = (null >= r[:, None] - 1e-6).sum(1)
+    found = (beyond + 1) / (null.shape[1] + 1)
+    few = np.isfinite(r) & (beyond < _FEW_BEYOND)
+    if null.shape[1] >= 4 * _TAIL:
+        found[few] = np.minimum(found[few], np.maximum(_tail_p(null[few], r[few]), 1 / orders))
+    return np.where(np.isfinite(r), found, np.nan)
 
 
 def _tail_p(null: np.ndarray, r: np.ndarray) -> np.ndarray:

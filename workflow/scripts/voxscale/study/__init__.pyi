@@ -11,6 +11,7 @@ from .load import load_study as load_study
 from .machine import require_devices as require_devices
 from .settings import bootstrap_settings as bootstrap_settings
 from .settings import ceiling_settings as ceiling_settings
+from .settings import comparison_settings as comparison_settings
 from .settings import feature_means as feature_means
 from .settings import feature_settings as feature_settings
 from .settings import fit_means as fit_means

@@ -91,6 +91,11 @@ def bootstrap_settings(study: Study) -> dict[str, Any]:
     return study.picked("bootstrap", *scoring, "dataset.tr_s", "encoding.layer_choice")
 
 
+def comparison_settings(study: Study) -> dict[str, Any]:
+    """What changes a comparison of two fits."""
+    return study.picked("bootstrap", "scoring.skip_s", "scoring.permutations", "dataset.tr_s")
+
+
 def law_spec(study: Study, law: str) -> dict[str, Any]:
     """What changes a law's numbers: x, families, voxel sets and draws of its sweep."""
     spec = {key: value for key, value in study.config["laws"][law].items() if key != "drawn"}

@@ -13,6 +13,7 @@ from voxscale.laws import design_lacks
 from voxscale.models import ModelEntry
 from voxscale.provenance import hash_config
 from voxscale.study.chief_laws import chief_laws
+from voxscale.study.comparisons import SIDES, compared_cells
 from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
 from voxscale.study.machine import expects_gpu
@@ -171,7 +172,17 @@ class Study:
         """Cells that are gathered together: all, those of a sweep, those of the brain maps."""
         chosen = {sweep: self.grid.cells(sweep) for sweep in self.config["sweeps"]}
         everything = sorted([*self.grid.cells(), *self.banded_cells])  # in whatever order the sweeps are
-        return {"all": everything, "maps": self.map_cells, **chosen}
+        compared = {f"comparison-{name}": self._compared(name) for name in self.config["comparisons"]}
+        return {"all": everything, "maps": self.map_cells, **chosen, **compared}
+
+    def comparison(self, name: str) -> dict[str, tuple[Cell, Cell]]:
+        """The two fits of a comparison in each subject that has both."""
+        return compared_cells(self.grid, name, self.config["comparisons"][name])
+
+    def _compared(self, name: str) -> list[Cell]:
+        """Cells of a comparison that are of this study, not of another whose results are named."""
+        own = [i for i, side in enumerate(SIDES) if not self.config["comparisons"][name][side]["results"]]
+        return list(dict.fromkeys(both[i] for both in self.comparison(name).values() for i in own))
 
     def bands(self, banded: str) -> list[dict[str, Any]]:
         """Model and layer of each band of a banded model.

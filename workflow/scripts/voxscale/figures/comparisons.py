@@ -1,0 +1,79 @@
+"""Two fits compared: where one is better, voxel by voxel and in each region."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+from voxscale.figures import maps, style
+from voxscale.figures.frames import mean_of_subjects, voxel_set_label, with_place
+
+_RATE = 0.05
+
+
+def draw_comparison(
+    comparison: pd.DataFrame, comparison_sets: pd.DataFrame, voxels: pd.DataFrame, *, names: Sequence[str]
+) -> tuple[Figure, pd.DataFrame]:
+    """Differences of two fits: maps of up to three subjects, both scores of each voxel, means of regions.
+
+    Args:
+        comparison, comparison_sets, voxels: tables of these names.
+        names: of the two fits.
+    """
+    placed = with_place(comparison, voxels).dropna(subset=["difference"])
+    if placed.empty:
+        return style.sentence("No voxel is scored by both fits of this comparison.")
+    subjects = sorted(placed.subject.unique())
+    rows = [
+        (subject, part.rename(columns={"difference": "value"}))
+        for subject, part in placed.groupby("subject")
+        if subject in subjects[:3]
+    ]
+    figure, lower = maps.above(rows, "difference in r", 3.2)
+    left, right = lower.subplots(1, 2, width_ratios=(1, 1.15))
+    _draw_scores(left, placed, names)
+    _draw_sets(right, comparison_sets[comparison_sets.metric == "r"], subjects)
+    figure.suptitle(f"{names[0]}, less {names[1]}", fontsize=9)
+    kept = ["subject", "voxel", *maps.PLACE, "roi", "r_a", "r_b", "difference", "lo", "hi", "p", "q"]
+    return figure, placed[kept]
+
+
+def _draw_scores(axes: Axes, placed: pd.DataFrame, names: Sequence[str]) -> None:
+    """Both scores of every voxel: a two-dimensional histogram."""
+    both = placed[["r_a", "r_b"]].to_numpy()
+    ends = both.min() - 0.01, both.max() + 0.01
+    counts, x, y = np.histogram2d(both[:, 1], both[:, 0], bins=60, range=[ends, ends])
+    counts = np.where(counts > 0, counts, np.nan).T
+    shown = axes.pcolormesh(x, y, counts, cmap="Blues", norm=LogNorm(0.5, max(np.nanmax(counts), 2)))
+    axes.plot(ends, ends, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
+    axes.set_aspect("equal")
+    axes.set_xlabel(f"correlation r, {names[1]}")
+    axes.set_ylabel(f"correlation r, {names[0]}")
+    share = f"first better in {100 * (placed.difference > 0).mean():.0f} %"
+    axes.text(0.04, 0.96, share, transform=axes.transAxes, va="top", fontsize=8, color=style.INK)
+    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.7)
+    bar.set_label("voxels", fontsize=8)
+    bar.ax.tick_params(labelsize=7.5)
+
+
+def _draw_sets(axes: Axes, sets: pd.DataFrame, subjects: Sequence[str]) -> None:
+    """Mean difference over all voxels and each region, in intervals."""
+    mean, names = mean_of_subjects(sets), list(dict.fromkeys(sets.voxel_set))[::-1]
+    hues, nudges = style.colours(subjects), style.nudges(subjects, 0.5)
+    place = {name: i for i, name in enumerate(names)}
+    for subject, part in sets.groupby("subject", sort=False):
+        at = part.voxel_set.map(place).to_numpy() + (0.0 if subject == mean else nudges[subject])
+        whole = subject == mean
+        look = {"color": style.INK if whole else hues[subject], "linewidth": 2 if whole else 0.9}
+        axes.hlines(at, part.lo, part.hi, zorder=3 if whole else 2, **look)
+        size = 5 if whole else 3
+        (shown,) = axes.plot(part.difference, at, "o", color=look["color"], markersize=size, zorder=3)
+        style.label_points(shown, part)
+    for row in sets[sets.subject == mean].itertuples():
+        if (row.p if np.isnan(row.q) else row.q) <= _RATE:
+            axes.annotate("*", (1.0, place[row.voxel_set]), xycoords=("axes fraction", "data"), va="center")
+    style.name_rows(axes, list(place.values()), [voxel_set_label(name) for name in names])
+    axes.set_xlabel("mean difference in r")
