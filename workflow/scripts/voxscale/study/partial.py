@@ -68,6 +68,9 @@ def without_models(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[s
     }
     missing += [f"banded model {name} is missing: {reason}" for name, reason in banded.items() if reason]
     rest["banded"] = {name: spec for name, spec in config["banded"].items() if not banded[name]}
+    compared = {name: _without(spec.values(), out, None) for name, spec in config["comparisons"].items()}
+    missing += [f"comparison {name} is missing: {reason}" for name, reason in compared.items() if reason]
+    rest["comparisons"] = {name: spec for name, spec in config["comparisons"].items() if not compared[name]}
     rest["maps"] = {kind: model for kind, model in config["maps"].items() if model not in out}
     if not any(arm_of(law) in laws for law in laws):
         rest["plateau"] = {}
