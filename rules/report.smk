@@ -15,6 +15,7 @@ rule write_report:
         joint=all_of("fit_joint", "joint"),
         what_next=all_of("fit_joint", "what_next"),
         layer_choice=all_of("profile_layers", "layer_choice"),
+        comparison_sets=all_of("compare_models", "comparison_sets"),
         artifact=all_of("measure_artifact", "artifact"),
         template=str(HOME / "workflow/report/report.html.j2"),
         story=str(HOME / "workflow/report/story.yaml"),

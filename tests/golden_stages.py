@@ -253,6 +253,7 @@ def study_frames() -> dict[str, pd.DataFrame]:
         "artifact": study.artifact(rng),
         "joint": study.joint()[0],
         "what_next": study.joint()[2],
+        "comparison_sets": study.comparison(rng, 4)[1].iloc[:0],
     }
 
 

@@ -301,6 +301,23 @@ def lags() -> tuple[pd.DataFrame, pd.DataFrame]:
     return _frame("lags", rows), _frame("lag_curves", curves)
 
 
+def comparison(rng: np.random.Generator, n: int = 400) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of a comparison in which the first fit is better by .05."""
+    parts, sets = [], []
+    for subject in (*SUBJECTS, "pooled"):
+        about = {"comparison": "two", "subject": subject}
+        ends = {"a": 0.15, "b": 0.1, "difference": 0.05, "lo": 0.02, "hi": 0.08, "p": 0.01, "n_voxels": n}
+        sets += [
+            about | ends | {"voxel_set": name, "metric": "r", "q": 0.02 if name.startswith("roi") else np.nan}
+            for name in ("all", "roi:auditory", "roi:language")
+        ]
+        if subject != "pooled":
+            r = rng.normal(0.1, 0.08, n)
+            part = pd.DataFrame(about | {"voxel": range(n), "r_a": r + 0.05, "r_b": r, "difference": 0.05})
+            parts.append(part.assign(lo=0.01, hi=0.09, p=0.02, q=0.04))
+    return pd.concat(parts)[tables.SCHEMAS["comparison"].names], _frame("comparison_sets", sets)
+
+
 def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
     rows = []
     for subject in SUBJECTS:

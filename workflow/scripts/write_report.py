@@ -8,7 +8,7 @@ from voxscale.script import script
 from voxscale.study import PRESETS, read_yaml
 
 TABLES = (
-    *("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "artifact"),
+    *("summary", "subjects", "voxels", "laws", "law_points", "layer_choice", "artifact", "comparison_sets"),
     *("joint", "what_next"),
 )
 

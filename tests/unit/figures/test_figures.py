@@ -16,6 +16,7 @@ from PIL import Image
 
 from voxscale.figures import (
     checks,
+    comparisons,
     distributions,
     files,
     frames,
@@ -72,6 +73,9 @@ FIGURES = {
     "score_by_layer": lambda t: layers.draw_layers(t["layers"], order=list(study.MODELS)),
     "map_scores": lambda t: maps.draw_score_maps(t["scores"].query("subject == 'UTS02'"), t["voxels"]),
     "score_distribution": lambda t: distributions.draw_score_distribution(t["scores"]),
+    "comparison": lambda t: comparisons.draw_comparison(
+        *study.comparison(np.random.default_rng(1), 60), t["voxels"], names=["a", "b"]
+    ),
     "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"], room(t)),
     "ceiling_distribution": lambda t: distributions.draw_ceiling_distribution(t["voxels"], room(t)),
     "ceiling_drift": lambda t: checks.draw_ceiling_drift(t["drift"]),

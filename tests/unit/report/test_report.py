@@ -53,6 +53,7 @@ def tables():
         "artifact": study.artifact(rng),
         "joint": study.joint()[0],
         "what_next": study.joint()[2],
+        "comparison_sets": study.comparison(rng, 4)[1],
     }
 
 

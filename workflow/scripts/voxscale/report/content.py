@@ -212,6 +212,26 @@ def _size(parameters: float) -> str | None:
     return None if pd.isna(parameters) or not parameters else format_count(parameters)
 
 
+def comparison_rows(sets: pd.DataFrame) -> list[dict[str, Any]]:
+    """Of each comparison, the mean difference over each set of voxels, for the mean of subjects."""
+    rows = []
+    for name, part in sets.groupby("comparison", sort=False):
+        rows += [
+            {
+                "comparison": name,
+                "voxels": voxel_set_label(row.voxel_set),
+                "metric": METRIC[row.metric],
+                "a": row.a,
+                "b": row.b,
+                "a less b": between(row, "{:+.2g}", "difference"),
+                "p": row.p,
+                "p of regions, corrected": row.q,
+            }
+            for row in part[part.subject == mean_of_subjects(part)].itertuples()
+        ]
+    return rows
+
+
 def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every comparison with the known truth."""
     rows = [

@@ -117,6 +117,7 @@ def _section_tables(
             *table("Forms, every subject and voxel set", content.form_rows(rest), fold=True),
         ],
         "layers": table("Choosing a layer", _choice_rows(tables["layer_choice"])),
+        "comparisons": table("Differences", content.comparison_rows(tables["comparison_sets"])),
         "validation": table("Every check", content.check_rows(validation), fold=True),
         "next": table(
             "What each step is expected to bring, of these models", content.next_rows(tables["what_next"])
@@ -174,7 +175,7 @@ def write_report(
 
     Args:
         figures: PNG (with its numbers in a `.csv` file next to it), section and caption of each.
-        tables: frames by name: summary, subjects, voxels, laws, law_points, layer_choice,
+        tables: frames by name: summary, subjects, voxels, laws, law_points, layer_choice, comparison_sets,
             artifact, joint, what_next.
         config: the study's, complete.
         provenance: from `voxscale.provenance.collect`; `models` maps a model to its revision.
