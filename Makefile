@@ -1,8 +1,15 @@
 # The two commands of a fresh machine: `make demo` and `make test`. `make help` lists the rest.
-PYTHON ?= python3
+# Ends with an error where this is not a Python that the pinned packages are tested with.
+TESTED := import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "ERROR Python %d.%d is \
+	not supported: install Python 3.11, 3.12 or 3.13, and name it if it is not found: make PYTHON=<path>" % v)
+PYTHON ?= $(or $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c '$(TESTED)' 2> /dev/null && echo $$python && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 CORES ?= all
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# If there is uv, it takes seconds where pip takes minutes. It reads no settings of pip: pip may find more.
+UV := $(if $(shell command -v uv),uv pip install --quiet --python $(BIN)/python -r lock/requirements.txt ||)
 # A study in its own folder: `make plan CONFIG=config/mine.yaml DIR=studies/mine`.
 WHICH = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DIR),--directory $(DIR))
 .DEFAULT_GOAL := help
@@ -13,18 +20,19 @@ help: ## list the targets
 install: $(VENV)/installed ## install the pinned packages and the command voxscale into .venv
 
 $(VENV)/installed: lock/requirements.txt pyproject.toml
+	@$(PYTHON) -c '$(TESTED)'
 	@echo "Installing the pinned packages into $(VENV): one to three minutes"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(UV) $(PIP) -r lock/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Compiled each time, not taken from pip's cache: a compiled pycortex contains the paths of its environment.
 pycortex: install ## install pycortex too: regions, maps and flatmaps of ds003020
-	$(BIN)/pip install --quiet --no-cache-dir --disable-pip-version-check -r lock/requirements.txt -r lock/flatmaps.txt
+	$(PIP) --no-cache-dir -r lock/requirements.txt -r lock/flatmaps.txt
 
 docs: install ## build the pages of docs/ as a site, results/site/README.html
-	$(BIN)/pip install --quiet --disable-pip-version-check -r lock/requirements.txt -r lock/docs.txt
+	$(PIP) -r lock/requirements.txt -r lock/docs.txt
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 demo: install ## run the whole study on the phantom brain, to results/report.html

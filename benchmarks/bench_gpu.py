@@ -240,7 +240,15 @@ def size_27000(record: Record, device: torch.device, small: bool) -> None:
         taken, _ = timed(torch.device("cpu"), lambda: disk[0:4096])
         record.add("full", "4096 voxels read and scaled, one thread", seconds=taken)
         problem = RidgeProblem(
-            x[:n], stories, x[n:], [TEST_TRS], disk, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS
+            x[:n],
+            stories,
+            x[n:],
+            [TEST_TRS],
+            disk,
+            story_folds(stories, FOLDS),
+            ALPHAS,
+            delays=DELAYS,
+            form="dual",
         )
         for name in ("dual, screened", "dual, halves"):
             if record.left > 35:
@@ -260,11 +268,19 @@ def stages(record: Record, device: torch.device, small: bool) -> None:
     y = np.random.default_rng(1).standard_normal((v, n), np.float32)
     problem = on(
         RidgeProblem(
-            x[:n], stories, x[n:], [TEST_TRS], y, story_folds(stories, FOLDS), ALPHAS, delays=DELAYS
+            x[:n],
+            stories,
+            x[n:],
+            [TEST_TRS],
+            y,
+            story_folds(stories, FOLDS),
+            ALPHAS,
+            delays=DELAYS,
+            form="dual",
         ),
         device,
     )
-    taken, form = timed(device, lambda: make_form(problem, "dual"))
+    taken, form = timed(device, lambda: make_form(problem, plan_ridge(problem)))
     record.add("stages", f"n {n} kernel", seconds=taken)
     out = [torch.empty(shape, device=device) for shape in form.shapes]
     for lam in (1e3, 1e3, 1e7):

@@ -12,6 +12,10 @@ from workflow.runs import HOME, git_repository, smallest_config, snakemake
 ADDRESS = "https://github.com/lab/voxscale"
 
 
+SNAKEDEPLOY = Path(sys.executable).parent / "snakedeploy"
+pytestmark = pytest.mark.skipif(not SNAKEDEPLOY.exists(), reason="snakedeploy has no release for this Python")
+
+
 @pytest.fixture
 def env(tmp_path):
     """An environment in which the published repository is one of this machine, with the working tree."""
@@ -26,7 +30,7 @@ def env(tmp_path):
 
 def test_a_deployed_workflow_runs(tmp_path, env):
     place = tmp_path / "deployed"
-    command = [Path(sys.executable).parent / "snakedeploy", "deploy-workflow", ADDRESS, place, "--tag", "v1"]
+    command = [SNAKEDEPLOY, "deploy-workflow", ADDRESS, place, "--tag", "v1"]
     subprocess.run(command, check=True, capture_output=True, env=os.environ | env)
     snakefile = place / "workflow/Snakefile"
     assert 'github("lab/voxscale", path="workflow/Snakefile", tag="v1")' in snakefile.read_text()

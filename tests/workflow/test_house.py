@@ -42,7 +42,7 @@ def test_format_and_lint(command):
 
 
 def pins(lines):
-    return dict(re.fullmatch(r"([A-Za-z0-9_.-]+)==([^ ;]+)", line).groups() for line in lines)
+    return dict(re.fullmatch(r"([A-Za-z0-9_.-]+)==([^ ;]+)(?:; .*)?", line).groups() for line in lines)
 
 
 def normal(name):
@@ -54,9 +54,10 @@ def test_one_set_of_pins():
     project = tomllib.loads((HOME / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     lock = {
-        normal(name): pin for name, pin in pins((HOME / "lock/requirements.txt").read_text().split()).items()
+        normal(name): pin
+        for name, pin in pins((HOME / "lock/requirements.txt").read_text().splitlines()).items()
     }
-    beside = pins((HOME / "lock/flatmaps.txt").read_text().split())
+    beside = pins((HOME / "lock/flatmaps.txt").read_text().splitlines())
     assert not lock.keys() & set(map(normal, beside))
     for line in project["dependencies"] + extras["dev"] + extras["flatmaps"]:
         wanted = Requirement(line)

@@ -16,7 +16,7 @@ from voxscale.jobs import resources
 from voxscale.jobs.resources import Need
 from voxscale.models import MODELS, load_registry
 from voxscale.ridge import make_folds, make_plan
-from voxscale.ridge.budget import RidgeSizes, flops
+from voxscale.ridge.cost import RidgeSizes, flops
 from voxscale.study.config import read_yaml
 
 HOME = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ridge_problems import make_problem, whole
 
-from voxscale.ridge import solve_ridge
+from voxscale.ridge import plan_ridge, solve_ridge
 from voxscale.ridge.operators import exact_scores, low_scores, make_operators, plain_scores
 from voxscale.ridge.screen import Margin, Screened, certify
 from voxscale.ridge.solver import make_form
@@ -21,7 +21,8 @@ FIXED = {
 
 def scores_of(problem, form="dual", low=torch.int8):
     """Operators, inputs, screened and plain scores of all voxels at once."""
-    made = make_form(problem, form)
+    problem = replace(problem, form=form)
+    made = make_form(problem, plan_ridge(problem))
     lams = (problem.absolute_alphas() ** 2).tolist()
     operators = make_operators(made, lams, range(len(lams)), low, torch.float32, torch.device("cpu"))
     inputs = made.inputs(torch.from_numpy(problem.y_train))

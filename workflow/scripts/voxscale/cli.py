@@ -59,14 +59,20 @@ SNAKEFILE = Path(__file__).parents[3] / "Snakefile"
 
 
 @app.command("plan")
-def _plan(configfile: Configs = None, directory: Directory = HERE, profile: Profile = None) -> None:
+def _plan(
+    configfile: Configs = None,
+    directory: Directory = HERE,
+    profile: Profile = None,
+    cores: Annotated[int, typer.Option(min=1, help="Cores that fits may have at once.")] = 100,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that fits may have at once.")] = 8,
+) -> None:
     """Jobs, hours, memory and disk space that a study takes, and what is already done."""
     on_slurm = profile is not None and executor_of(profile) == "slurm"
     jobs = load_jobs(configfile, directory, profile)
     own = [model for model in jobs.study.config["models"] if model in jobs.study.grid.used_models]
     require_models((jobs.study.registry[model] for model in own), ask=False)
     placed = Placement(jobs, on_slurm)
-    print(describe_plan(plan_rows(jobs, placed), jobs.study))
+    print(describe_plan(plan_rows(jobs, placed), jobs.study, cores, gpus))
     for note in [*placed.notes(jobs.all()), *jobs.study.examine()]:
         print(f"WARNING {note}")
 

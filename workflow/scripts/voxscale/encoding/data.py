@@ -17,7 +17,15 @@ from voxscale.errors import UserError, naming
 from voxscale.features import feature_files, read_features
 from voxscale.io import tables
 from voxscale.provenance import collect, hash_config
-from voxscale.ridge import RidgePlan, RidgeProblem, delayed_kernel, find_device, make_folds, plan_ridge
+from voxscale.ridge import (
+    RidgePlan,
+    RidgeProblem,
+    default_memory_gb,
+    delayed_kernel,
+    find_device,
+    make_folds,
+    plan_ridge,
+)
 from voxscale.statistics import skipped_trs
 from voxscale.timeseries import PooledScale, join_scaled, zscore
 from voxscale.versions import numbers
@@ -158,7 +166,8 @@ class CellData:
         responses: `results/responses/<subject>.h5`.
         subject_table: table `subjects` of the subject.
         cell: model, layer, subject, n_train, n_draws.
-        settings: the config's `encoding` and `scoring`, `tr_s` and `trim`.
+        settings: the config's `encoding` and `scoring`, `tr_s` and `trim`; without `memory_gb`, the device's
+            default.
         sources: content of `results/subjects/<subject>-responses.json`, for `key`.
 
     Attributes:
@@ -179,7 +188,11 @@ class CellData:
         settings: Mapping[str, Any],
         sources: Mapping[str, Any] | None = None,
     ) -> None:
-        self.cell, self.settings, self.path, self.sources = cell, settings, Path(features), sources or {}
+        self.cell, self.path, self.sources = cell, Path(features), sources or {}
+        with naming("config key encoding.device"):
+            on_card = find_device(settings["device"]).type == "cuda"
+        memory_gb = settings["memory_gb"] or default_memory_gb(on_card)
+        self.settings = {**settings, "memory_gb": memory_gb}
         self.responses: SubjectResponses = open_subject(responses)
         self.training, self.test = read_roles(Path(subject_table))
         self.features = Features(self.path, cell["layer"], self.responses, tuple(settings["trim"]))
@@ -229,8 +242,6 @@ class CellData:
         lengths, test_lengths = self.lengths(stories), list(self.test_lengths.values())
         with naming("config key encoding.folds"):
             folds = make_folds(lengths, settings["folds"], [settings["seed"], draw])
-        with naming("config key encoding.device"):
-            find_device(settings["device"])
         if settings["delays_across_stories"]:
             # As published: the first rows of a story hold the end of the one stacked before it.
             lengths, test_lengths = [sum(lengths)], [sum(test_lengths)]
@@ -272,13 +283,12 @@ class CellData:
             return
         problem = self.problem(max(draws, key=lambda draw: sum(self.lengths(self.stories(draw)))))
         how = plan_in_memory(problem)
-        device = find_device(self.settings["device"])
         if how.card_bytes:
-            room = torch.cuda.mem_get_info(device)[0] - how.card_bytes
+            room = torch.cuda.mem_get_info(how.device)[0] - how.card_bytes
         else:
             room = 1e9 * self.settings["memory_gb"] - how.bytes
         if how.form == "dual" and 8 * n * (n + len(problem.x_train)) < room:
-            x = torch.as_tensor(self.features.training(union), device=device)
+            x = torch.as_tensor(self.features.training(union), device=how.device)
             self.kernel = union, delayed_kernel(x, self.lengths(union), self.settings["delays"])
 
     @cached_property

@@ -7,6 +7,7 @@ name. So a job knows its cells from its wildcards, also where prices have change
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from voxscale.jobs.fit_device import decided_encoding
 from voxscale.jobs.resources import fit_time
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Cell, Study
@@ -66,10 +67,10 @@ def _seconds(sizes: Sizes, cell: Cell) -> float:
 
 @functools.cache
 def _seconds_of(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> float:
-    config = sizes.study.config
+    scoring = sizes.study.config["scoring"]
     shape = sizes.longest(subject, n_train), sizes.test_trs(subject), width, sizes.voxels(subject)
-    scoring = config["scoring"]
-    return fit_time(*shape, config["encoding"], draws, scoring["block_trs"], scoring["permutations"])[0]
+    how = decided_encoding(sizes.study), draws, scoring["block_trs"], scoring["permutations"]
+    return fit_time(*shape, *how)[0]
 
 
 def _blocks(seconds: Mapping[Cell, float], layers: range, least: float) -> Iterator[range]:

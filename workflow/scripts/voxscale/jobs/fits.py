@@ -11,6 +11,7 @@ from voxscale.errors import naming
 from voxscale.jobs import resources
 from voxscale.jobs.batches import batches_of, cells_in
 from voxscale.jobs.features import feature_numbers
+from voxscale.jobs.fit_device import decided_encoding, fit_device
 from voxscale.jobs.record import BATCH, Parameter, Rule, Wildcards, light
 from voxscale.jobs.resources import MB, Need
 from voxscale.jobs.sizes import Sizes
@@ -52,7 +53,7 @@ def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int, sha
 def _problem(sizes: Sizes, width: int, subject: str, n_train: int) -> tuple[Any, ...]:
     """The ridge problem of a cell's largest draw: TRs, widths and settings, for the cost functions."""
     trs = sizes.longest(subject, n_train), sizes.test_trs(subject)
-    return *trs, width, sizes.voxels(subject), sizes.study.config["encoding"]
+    return *trs, width, sizes.voxels(subject), decided_encoding(sizes.study)
 
 
 def _fitting(sizes: Sizes, **batch: str) -> Need:
@@ -64,7 +65,7 @@ def fitting(sizes: Sizes, cells: Sequence[Cell]) -> Need:
     """What a job takes that fits cells of one model and subject."""
     shapes = [_shape(sizes, cell) for cell in cells]
     _, width, subject, _, _ = shapes[0]
-    encoding, trs = sizes.study.config["encoding"], sizes.train_trs(subject) + sizes.test_trs(subject)
+    encoding, trs = decided_encoding(sizes.study), sizes.train_trs(subject) + sizes.test_trs(subject)
     memory_gb, n_layers = encoding["memory_gb"], len({cell.layer for cell in cells})
     several = sum(shape[-1] for shape in shapes), memory_gb, resources.fits_on_card(encoding)
     shared = held_responses(sizes.voxels(subject), trs, *several)
@@ -114,8 +115,8 @@ def _weighing(sizes: Sizes, **wildcards: str) -> Need:
 
 
 def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Need:
-    """Banded ridge of one subject, as himalaya searches."""
-    from voxscale.ridge import RidgeSizes, banded_bytes, voxels_at_once
+    """Banded ridge of one subject, as himalaya searches; priced on CPUs."""
+    from voxscale.ridge import RidgeSizes, banded_bytes, default_memory_gb, voxels_at_once
 
     config = sizes.study.config
     encoding, scoring = config["encoding"], config["scoring"]
@@ -128,8 +129,10 @@ def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Ne
     shape = {"n": train, "m": test, "delays": len(encoding["delays"]), "voxels": voxels, "alphas": alphas}
     bands = [RidgeSizes(d=width, folds=((held, kept),) * folds, **shape) for width in widths]
     own = voxels * (64.0 + 40 * math.ceil(test / scoring["block_trs"]))
+    on_gpu = _banded_on_gpu(sizes.study)
+    memory_gb = encoding["memory_gb"] or default_memory_gb(on_gpu)
     with naming("config key encoding.memory_gb"):
-        at_once = voxels_at_once(bands, samples, encoding["memory_gb"] - own / 1e9)
+        at_once = voxels_at_once(bands, samples, memory_gb - own / 1e9)
     # In float64: eigenvectors of each fold and of all rows, a matrix per alpha; then all voxels.
     once = folds * (10 * kept**3 + 2 * alphas * held * kept**2) + 10 * train**3 + 2 * alphas * train**3
     each = 2 * alphas * folds * held * kept + 2 * alphas * train**2
@@ -139,20 +142,21 @@ def _fitting_banded(sizes: Sizes, banded: str, subject: str, n_train: str) -> Ne
     read = 4.0 * (train + test) * (voxels + sum(widths))
     time = resources.START_S + flops / (resources.CPU_FLOPS * threads) + read / resources.DISK_BYTES
     memory = banded_bytes(bands, samples, at_once) + own + 90.0 * (len(widths) + 1) * voxels
-    return Need(memory / MB, time, threads, disk_mb=voxels * (45.0 + 30 * len(widths)) / MB)
+    return Need(memory / MB, time, threads, int(on_gpu), voxels * (45.0 + 30 * len(widths)) / MB)
 
 
 @functools.cache
 def _threads(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> int:
     """The same number as in `need`, but without the solver's plan, which needs torch."""
-    if resources.fits_on_card(sizes.study.config["encoding"]):
+    encoding = decided_encoding(sizes.study)
+    if resources.fits_on_card(encoding):
         return resources.CARD_THREADS
     flops = resources.cell_flops(
         sizes.train_trs(subject, n_train),
         sizes.test_trs(subject),
         width,
         sizes.voxels(subject),
-        sizes.study.config["encoding"],
+        encoding,
         draws,
         sizes.study.config["scoring"]["permutations"],
     )
@@ -168,7 +172,11 @@ def _threads_of_one_draw(sizes: Sizes, **wildcards: str) -> int:
 
 
 def _on_gpu(study: Study) -> bool:
-    """Fits take a GPU only where the config names it as their device."""
+    return fit_device(study).on_gpu
+
+
+def _banded_on_gpu(study: Study) -> bool:
+    """Banded fits, whose speed on a GPU was never measured, get one only where the config names it."""
     return resources.fits_on_card(study.config["encoding"])
 
 
@@ -237,6 +245,7 @@ RULES = (
         schemas={"banded_scores": "scores"},
         jobs=_banded,
         need=_fitting_banded,
+        gpu=_banded_on_gpu,
         params={
             "bands": lambda study, w: study.bands(w["banded"]),
             "cell": lambda study, w: study.banded_cell(**w)._asdict(),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from voxscale.jobs.cells import FittedCells
+from voxscale.jobs.fit_device import fit_device
 from voxscale.jobs.fits import both_ways, fitting
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.notes import Settings
@@ -125,8 +126,23 @@ def _line(row: Row) -> tuple[object, ...]:
     )
 
 
-def describe_plan(rows: Sequence[Row], study: Study) -> str:
-    """The table of rules, the disk space of each stage, how long a fit takes, and what makes features."""
+def _both_ways(fits: Row, study: Study, cores: int, gpus: int) -> list[str]:
+    """What all fits take on CPUs and on GPUs, and where they run."""
+    on_cpus, on_gpus = (duration(3600 * most) for most in (fits.on_cpus / cores, fits.on_cards / gpus))
+    device = fit_device(study)
+    return [
+        f"All fits take {hours(fits.on_cpus)} core-hours on CPUs, {on_cpus} with {cores:,} cores (--cores), "
+        f"or {hours(fits.on_cards)} GPU-hours on GPUs as fast as an H200, {on_gpus} with {gpus:,} (--gpus).",
+        f"They are priced on {'GPUs' if device.on_gpu else 'CPUs'} ({device.why}).",
+    ]
+
+
+def describe_plan(rows: Sequence[Row], study: Study, cores: int = 100, gpus: int = 8) -> str:
+    """The table of rules, the disk space of each stage, how long a fit takes, where networks and fits run.
+
+    Args:
+        cores, gpus: that the fits may have at once.
+    """
     total = _total(rows)
     lines = table(HEADER, (_line(row) for row in (*rows, total)))
     lines.insert(-1, "")
@@ -148,8 +164,7 @@ def describe_plan(rows: Sequence[Row], study: Study) -> str:
             f"A job of fits takes {duration(mean)} on average; "
             f"SLURM's own time is {_overhead_share(mean):.1%} of it, "
             f"and more than {LARGE_SHARE:.0%} in {fits.short} of {left} jobs (encoding.job_minutes).",
-            f"All fits take {hours(fits.on_cpus)} core-hours with encoding.device: cpu, or "
-            f"{hours(fits.on_cards)} GPU-hours with cuda, at the speed of an H200.",
+            *_both_ways(fits, study, cores, gpus),
         ]
     if study.config["features"]["device"] == "auto" and study.models_of("language", "speech"):
         where = "GPUs" if study.gpu else "CPUs, since this machine has no GPU"

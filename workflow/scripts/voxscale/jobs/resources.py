@@ -14,6 +14,7 @@ from typing import Any
 from voxscale.errors import UserError, naming
 from voxscale.features import window_bytes, windows_per_batch
 from voxscale.models import item_bytes, spread_weights
+from voxscale.ridge import most_host_bytes, seconds_on_card
 
 MB = 1e6
 PLAIN = 220  # MB: Python, numpy, pyarrow, h5py
@@ -160,7 +161,7 @@ def extraction(
 
 
 def fit_flops(n: int, p: int, m: int, voxels: int, alphas: int, folds: int) -> float:
-    """Flops of one ridge fit, float64 ones counted twice: see `voxscale.ridge.budget`."""
+    """Flops of one ridge fit, float64 ones counted twice: see `voxscale.ridge.cost`."""
     h = n / folds
     t = n - h
     if p < t:
@@ -249,7 +250,8 @@ def fit(
     own = voxels * (64.0 + 40 * math.ceil(test / block_trs)) + shared
     kernel = union if n_draws > 1 and union**2 <= n_draws * train**2 else 0
     if on_card := fits_on_card(encoding):
-        bound = 1e9 * encoding["memory_gb"]  # the fit plans its blocks of responses so that they fit into it
+        most = own + most_host_bytes(_sizes(lengths, test, width, voxels, encoding))
+        bound = min(1e9 * encoding["memory_gb"], most)  # the fit plans its blocks so that they fit into it
     else:
         try:
             bound = own + fit_bytes(lengths, test, width, voxels, encoding, own, kernel)
@@ -318,8 +320,6 @@ def card_seconds(
     lengths: Sequence[int], test: int, width: int, voxels: int, encoding: Mapping[str, Any]
 ) -> float:
     """Seconds of one fit on a GPU as fast as an H200, its responses in the page cache."""
-    from voxscale.ridge import seconds_on_card
-
     sizes = _sizes(lengths, test, width, voxels, encoding)
     return CARD_SLOWER * min(seconds_on_card(form, sizes, True) for form in ("dual", "primal"))
 

@@ -3,10 +3,12 @@ from .banded import solve_banded as solve_banded
 from .banded import split_r as split_r
 from .banded import voxels_at_once as voxels_at_once
 from .budget import RidgePlan as RidgePlan
-from .budget import RidgeSizes as RidgeSizes
 from .budget import fit_bytes as fit_bytes
 from .budget import make_plan as make_plan
-from .budget import seconds_on_card as seconds_on_card
+from .cost import RidgeSizes as RidgeSizes
+from .cost import default_memory_gb as default_memory_gb
+from .cost import most_host_bytes as most_host_bytes
+from .cost import seconds_on_card as seconds_on_card
 from .estimators import BandedRidgeCV as BandedRidgeCV
 from .estimators import VoxelwiseRidgeCV as VoxelwiseRidgeCV
 from .folds import chunk_folds as chunk_folds

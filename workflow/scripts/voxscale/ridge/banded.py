@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from voxscale.ridge.budget import PROCESS, SLACK, RidgeSizes
+from voxscale.ridge.cost import PROCESS, SLACK, RidgeSizes
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel, delayed_products
 from voxscale.ridge.problem import Block, RidgeProblem
 from voxscale.ridge.solver import Reader, find_device, sizes_of, slices

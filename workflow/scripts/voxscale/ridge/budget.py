@@ -1,18 +1,8 @@
 """Before the work: which form, how many alphas and voxels at once, and how much memory that takes.
 
-Flops, with n training and m test rows, h and t held-out and training rows of a fold, p delayed features,
-V voxels and A alphas:
-
-    dual     A (n³ + Σ (2 h² t + h³)), mostly in float64
-             2 A V Σ h t to score, 2 V n m to predict the test set
-    primal   10 p³ (folds + 1) + 6 n p² in float64, 2 A Σ min(h, p) p²
-             4 V n p to project the responses, 2 A V Σ min(h, p) p to score, 2 V p m to predict the test set
-
-Float64 flops count twice. With p < n the kernel of the dual has no full rank and loses digits at small λ: it
-is left out with p < t, and where the primal costs next to nothing.
-
-A card decides by its own rates: there an eigendecomposition costs as much as several dozen products, and the
-dual, whose set-up is products in float64, is as exact. A card's memory and the host's are two budgets.
+With p < n the kernel of the dual has no full rank and loses digits at small λ: it is left out with p < t, and
+where the primal costs next to nothing. On a card the dual, whose set-up is products in float64, is as exact.
+A card's memory and the host's are two budgets.
 """
 
 from __future__ import annotations
@@ -20,39 +10,30 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 
 from voxscale.ridge.card import has_fast_float64
+from voxscale.ridge.cost import (
+    AHEAD,
+    CARD_VOXELS,
+    PROCESS,
+    SLACK,
+    VOXELS,
+    RidgeSizes,
+    flops,
+    host_bytes,
+    seconds_on_card,
+)
 from voxscale.ridge.screen import CALIBRATION, CARD_PIECE, PIECE, low_dtype
 
-PROCESS = 450_000_000  # bytes of Python, torch and their threads' buffers
-CARD_LIBRARIES = 2_000_000_000  # of a GPU's libraries and context on the host; ASSUME: not measured
-SLACK = 1.05  # allocators round up
-VOXELS = (2048, 1024, 512, 256, 64)  # at once, best first
-CARD_VOXELS = (8192, 4096, *VOXELS)
-AHEAD = (4, 2, 1)  # blocks that a card's host reads ahead, best first
-READING = 16  # bytes of the host for each response being read: as stored, scaled, joined, ready to copy
 CHEAP_PRIMAL = 8192  # delayed features
 SCREEN_VOXELS = 4096  # fewer do not pay for the calibration
 
 
-class RidgeSizes(NamedTuple):
-    """RidgeSizes of one fit; see the module's text."""
-
-    n: int
-    d: int
-    delays: int
-    m: int
-    voxels: int
-    alphas: int
-    folds: tuple[tuple[int, int], ...]  # (h, t) of each
-    union: int = 0  # rows of a shared kernel; 0: none
-
-    @property
-    def p(self) -> int:
-        return self.d * self.delays
+class CardTooSmall(ValueError):
+    """A GPU has less memory left than a fit takes at least."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +41,7 @@ class RidgePlan:
     """How a fit goes about its work.
 
     Attributes:
+        device: that does the work.
         form: dual or primal.
         alphas: whose operators are in memory at once; below all of them, voxels are passed over once for each
             group of alphas.
@@ -69,8 +51,10 @@ class RidgePlan:
         bytes: upper bound of the process's memory, on the host.
         card_bytes: upper bound of a GPU's memory; 0: there is none.
         ahead: blocks of responses that are read ahead.
+        kernel_on_host: whether the dual's kernel is kept there for a GPU that is too small for it.
     """
 
+    device: torch.device
     form: Literal["dual", "primal"]
     alphas: int
     voxels: int
@@ -79,30 +63,7 @@ class RidgePlan:
     bytes: int
     card_bytes: int = 0
     ahead: int = 1
-
-
-def flops(form: str, s: RidgeSizes) -> float:
-    """Cost of a fit in flops, float64 ones counted twice."""
-    if form == "dual":
-        once = s.alphas * 2 * (s.n**3 + sum(2 * h * h * t + h**3 for h, t in s.folds))
-        each = 2 * s.alphas * sum(h * t for h, t in s.folds) + 2 * s.n * s.m
-    else:
-        rows = sum(min(h, s.p) for h, _ in s.folds)
-        once = 2 * (10 * s.p**3 * (len(s.folds) + 1) + 6 * s.n * s.p**2) + 2 * s.alphas * rows * s.p**2
-        each = 4 * s.n * s.p + 2 * s.alphas * rows * s.p + 2 * s.p * s.m
-    return float(once) + float(each) * s.voxels
-
-
-def seconds_on_card(form: str, s: RidgeSizes, fast_float64: bool) -> float:
-    """Cost of a fit on a GPU, by rates measured on an H200; ASSUME those of a card with little float64."""
-    eigen, double, single, scoring = (1e13, 5e13, 4e13, 2e14) if fast_float64 else (2e11, 1e12, 4e13, 8e13)
-    if form == "dual":
-        once = s.alphas * (4 / 3 * s.n**3 + sum(2 * h * h * t + h**3 for h, t in s.folds)) / double
-        return once + s.voxels * 2 * s.alphas * sum(h * t for h, t in s.folds) / scoring
-    rows = sum(min(h, s.p) for h, _ in s.folds)
-    once = 10 * s.p**3 * (len(s.folds) + 1) / eigen + 6 * s.n * s.p**2 / double
-    once += 2 * s.alphas * rows * s.p**2 / single
-    return once + s.voxels * (4 * s.n * s.p / single + 2 * s.alphas * rows * s.p / scoring)
+    kernel_on_host: bool = False
 
 
 def choose_form(
@@ -129,6 +90,7 @@ def fit_bytes(
     item: int,
     centred: bool = True,
     on_card: bool = False,
+    kernel_on_host: bool = False,
 ) -> int:
     """Upper bound of a fit's memory in bytes.
 
@@ -137,6 +99,7 @@ def fit_bytes(
         item: bytes of a number in the scoring.
         centred: as for scores; predictions of every held-out row have operators of as many rows.
         on_card: that of a GPU alone, without the process and the responses that stay on its host.
+        kernel_on_host: so does the kernel of the dual.
     """
     h, t = (max(sizes) for sizes in zip(*s.folds, strict=True))
     per_operator = item + (screen.itemsize if screen else 0)
@@ -153,7 +116,10 @@ def fit_bytes(
             making = 8 * ((s.n + s.m) * s.d + 3 * min(2048, s.n) * s.n)
         aside = s.n**2 * (2 if on_card else 8)  # besides the matrix that is inverted
         step = 8 * s.n**2 + max(aside, (16 + item) * h * s.n + 24 * h * h, 16 * s.m * s.n)
-        setup = kernel + max(making, step + operators)
+        making += kernel
+        if kernel_on_host:
+            kernel -= 8 * s.n**2
+        setup = max(making, kernel + step + operators)
         held = kernel + operators + s.alphas * s.m * s.n * item
         test = s.n
     else:
@@ -181,13 +147,6 @@ def fit_bytes(
     total += s.voxels * s.alphas * 12 if alphas < s.alphas else 0
     total += 4 * s.voxels * s.n if keep else 0
     return int(PROCESS + SLACK * total)
-
-
-def host_bytes(s: RidgeSizes, voxels: int, ahead: int, keep: bool) -> int:
-    """Upper bound of the host's memory in bytes where a GPU does the work."""
-    reading = READING * (ahead + 1) * min(voxels, s.voxels) * s.n
-    total = 8 * (s.n + s.m) * s.d + reading + 12 * s.voxels * s.alphas + (4 * s.voxels * s.n if keep else 0)
-    return int(PROCESS + CARD_LIBRARIES + SLACK * total)
 
 
 def choose_screen(s: RidgeSizes, screen: str, low: torch.dtype, alphas: int) -> torch.dtype | None:
@@ -221,7 +180,8 @@ def make_plan(
         card_gb: memory of the GPU, where the device is one.
 
     Raises:
-        ValueError: it cannot be done in `memory_gb`, or on the card; the line says in how much it can.
+        CardTooSmall: it cannot be done on the card; the line says in how much it can.
+        ValueError: it cannot be done in `memory_gb`, likewise.
     """
     low = low or low_dtype(device)
     item = 8 if precision == "float64" else 4
@@ -230,19 +190,26 @@ def make_plan(
     on_card = device.type == "cuda"
     need = card = 0
     # All alphas at once spares passes over the voxels; small blocks only slow the products down.
-    for alphas, voxels in itertools.product(groups, CARD_VOXELS if on_card else VOXELS):
+    spilling = (False, True) if on_card and chosen == "dual" else (False,)
+    blocks = CARD_VOXELS if on_card else VOXELS
+    for alphas, spilled, voxels in itertools.product(groups, spilling, blocks):
         screened = choose_screen(s, screen, low, alphas)
         sizes = chosen, s, alphas, voxels, screened
-        if on_card and (card := fit_bytes(*sizes, False, item, centred, on_card=True)) > card_gb * 1e9:
+        card = fit_bytes(*sizes, False, item, centred, True, spilled) if on_card else 0
+        if card > card_gb * 1e9:
             continue
         for keep, ahead in itertools.product(
             (True, False) if alphas < s.alphas else (False,), AHEAD if on_card else (1,)
         ):
-            need = host_bytes(s, voxels, ahead, keep) if on_card else fit_bytes(*sizes, keep, item, centred)
+            if on_card:
+                need = host_bytes(s, voxels, ahead, keep, spilled)
+            else:
+                need = fit_bytes(*sizes, keep, item, centred)
             if need <= memory_gb * 1e9:
-                return RidgePlan(chosen, alphas, min(voxels, s.voxels), screened, keep, need, card, ahead)
+                at_once = alphas, min(voxels, s.voxels)
+                return RidgePlan(device, chosen, *at_once, screened, keep, need, card, ahead, spilled)
     if card > card_gb * 1e9:
-        raise ValueError(
+        raise CardTooSmall(
             f"a GPU with {card_gb:.1f} GB left is too small for {s.n} training TRs, {s.p} delayed features "
             f"and {s.voxels} voxels, which take at least {card / 1e9:.1f}; use a larger one, or device: cpu"
         )

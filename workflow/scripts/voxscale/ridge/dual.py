@@ -39,16 +39,16 @@ def inverse_of(a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cholesky_inverse(factor, out=a), failed
 
 
-def inverse(k: torch.Tensor, lam: float, dtype: torch.dtype) -> torch.Tensor:
-    """(K + λI)⁻¹ in `dtype`."""
-    c = k.to(dtype, copy=True)
+def inverse(k: torch.Tensor, lam: float, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """(K + λI)⁻¹ in `dtype`, on a device; K may be on the host."""
+    c = torch.empty(k.shape, dtype=dtype, device=device).copy_(k)
     c.diagonal().add_(lam)
     c, failed = inverse_of(c)
     if int(failed) == 0:
         return c
     del c
     # λ below the rounding of K: its negative eigenvalues are rounding too.
-    values, vectors = torch.linalg.eigh(k.to(torch.float64))
+    values, vectors = torch.linalg.eigh(k.to(device, torch.float64))
     return ((vectors / (values.clamp_min(0) + lam)) @ vectors.T).to(dtype)
 
 
@@ -60,6 +60,7 @@ class Dual:
         k_test: (m, n) float64 delayed kernel between test and training rows.
         dtype: of the operators.
         centred: whether predictions are centred over the held-out rows, as scores want them.
+        on_host: whether K is kept in the host's memory, from where each alpha copies it to a GPU.
     """
 
     def __init__(
@@ -69,8 +70,9 @@ class Dual:
         folds: Sequence[Fold],
         dtype: torch.dtype,
         centred: bool = True,
+        on_host: bool = False,
     ) -> None:
-        self.k, self.k_test, self.dtype, self.centred = k, k_test, dtype, centred
+        self.k, self.k_test, self.dtype, self.centred = k.cpu() if on_host else k, k_test, dtype, centred
         self.train = [Columns(fold.train, k.device) for fold in folds]
         self.held = [Columns(fold.held, k.device) for fold in folds]
         self.shapes = [(len(fold.held), len(fold.train)) for fold in folds]
@@ -83,7 +85,8 @@ class Dual:
 
     def operators(self, lam: float, out: Sequence[torch.Tensor]) -> torch.Tensor:
         """See `Form`."""
-        g = inverse(self.k, lam, torch.float32 if lam >= self.single_from else torch.float64)
+        precision = torch.float32 if lam >= self.single_from else torch.float64
+        g = inverse(self.k, lam, precision, self.k_test.device)
         for train, held, target in zip(self.train, self.held, out, strict=True):
             rows = g.index_select(0, held.index)  # (h, n)
             p, _ = inverse_of(held.of(rows))  # (h, h); positive, being part of a positive matrix

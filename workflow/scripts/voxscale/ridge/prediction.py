@@ -11,7 +11,7 @@ from voxscale.ridge.dual import Dual, inverse
 from voxscale.ridge.kernel import delayed_products
 from voxscale.ridge.operators import make_operators
 from voxscale.ridge.problem import Prediction, RidgeProblem, Weights
-from voxscale.ridge.solver import DTYPES, Reader, find_device, make_form, plan_ridge, predict_chosen, slices
+from voxscale.ridge.solver import DTYPES, Reader, make_form, plan_ridge, predict_chosen, slices
 
 
 def predict_ridge(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Prediction]:
@@ -25,8 +25,9 @@ def predict_ridge(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[Pr
     Yields:
         predictions of some voxels; each voxel comes once. In order if all alphas fit into the memory.
     """
-    how, device, dtype = plan_ridge(problem, False), find_device(problem.device), DTYPES[problem.arithmetic]
-    form = make_form(problem, how.form, centred=False)
+    how = plan_ridge(problem, False)
+    device, dtype = how.device, DTYPES[problem.arithmetic]
+    form = make_form(problem, how, centred=False)
     reader = Reader(problem.y_train, problem.arithmetic, device)
     lams = (problem.absolute_alphas() ** 2).tolist()
     n_alphas, n_voxels = len(lams), problem.y_train.shape[0]
@@ -73,8 +74,9 @@ def solve_weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[We
     Yields:
         weights of some voxels, which have one alpha; voxels without weights never come.
     """
-    how, device, dtype = plan_ridge(problem), find_device(problem.device), DTYPES[problem.arithmetic]
-    form = make_form(problem, how.form)
+    how = plan_ridge(problem)
+    device, dtype = how.device, DTYPES[problem.arithmetic]
+    form = make_form(problem, how)
     reader = Reader(problem.y_train, problem.arithmetic, device)
     lams = problem.absolute_alphas() ** 2
     x = torch.as_tensor(problem.x_train, device=device).to(dtype)

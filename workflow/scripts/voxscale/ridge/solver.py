@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +12,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from voxscale.ridge.budget import RidgePlan, RidgeSizes, make_plan
+from voxscale.ridge.budget import CardTooSmall, RidgePlan, make_plan
+from voxscale.ridge.cost import RidgeSizes
 from voxscale.ridge.dual import Dual
 from voxscale.ridge.forms import BlockInputs, Form
 from voxscale.ridge.kernel import cross_kernel, delayed_kernel
@@ -20,17 +23,25 @@ from voxscale.ridge.problem import Block, Responses, RidgeProblem
 from voxscale.ridge.screen import CALIBRATION, Margin, Screened, certify
 
 FREE = 0.95  # of what a GPU has left: its allocator does not use every gap
+SLURM_GPUS = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE")  # set in jobs with GPUs
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
+def in_slurm() -> bool:
+    """Whether this process belongs to a job of SLURM."""
+    return "SLURM_JOB_ID" in os.environ
+
+
 def find_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one.
+    """The device of that name; `auto` is CUDA where there is one, and where SLURM gave it to this job.
 
     Raises:
         ValueError: it is unknown or not there.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        # Not every cluster hides from a job the GPUs of others.
+        given = not in_slurm() or any(map(os.environ.get, SLURM_GPUS))
+        return torch.device("cuda" if given and torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -57,29 +68,39 @@ def sizes_of(problem: RidgeProblem) -> RidgeSizes:
 def plan_ridge(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
     """How `solve_ridge` will go about it, and the memory that takes; `predict_ridge` where not `centred`.
 
+    With device `auto` a GPU of this machine that is too small is left alone. A job of a cluster, which asked
+    for one, has too few cores to do without.
+
     Raises:
         ValueError: `memory_gb`, or what a GPU has left of it, is too little.
     """
-    device, card_gb = find_device(problem.device), np.inf
+    device = find_device(problem.device)
+    how = sizes_of(problem), problem.memory_gb, problem.form, problem.screen, problem.arithmetic
     if device.type == "cuda":
-        card_gb = FREE * torch.cuda.mem_get_info(device)[0] / 1e9
-    how = problem.form, problem.screen, problem.arithmetic, device, centred
-    return make_plan(sizes_of(problem), problem.memory_gb, *how, card_gb=card_gb)
+        free = FREE * torch.cuda.mem_get_info(device)[0] / 1e9
+        try:
+            return make_plan(*how, device, centred, card_gb=free)
+        except CardTooSmall as error:
+            if problem.device != "auto" or in_slurm():
+                raise
+            print(f"NOTE: {error}; this fit runs on the CPU", file=sys.stderr)
+    return make_plan(*how, torch.device("cpu"), centred)
 
 
-def make_form(problem: RidgeProblem, form: str, centred: bool = True) -> Form:
+def make_form(problem: RidgeProblem, how: RidgePlan, centred: bool = True) -> Form:
     """Everything that depends neither on the responses nor on alpha."""
-    device, dtype = find_device(problem.device), DTYPES[problem.arithmetic]
+    device, dtype = how.device, DTYPES[problem.arithmetic]
     x, x_test = (torch.as_tensor(values, device=device) for values in (problem.x_train, problem.x_test))
     train, test, delays = problem.train_lengths, problem.test_lengths, problem.delays
-    if form == "primal":
+    if how.form == "primal":
         return Primal(x, train, x_test, test, delays, problem.folds, dtype, centred)
     if problem.kernel is None:
         k = delayed_kernel(x, train, delays)
     else:
-        rows = torch.as_tensor(problem.kernel_rows, device=device)
-        k = problem.kernel.index_select(0, rows).index_select(1, rows)
-    return Dual(k, cross_kernel(x_test, test, x, train, delays), problem.folds, dtype, centred)
+        rows = torch.as_tensor(problem.kernel_rows, device=problem.kernel.device)
+        k = problem.kernel.index_select(0, rows).index_select(1, rows).to(device)
+    k_test = cross_kernel(x_test, test, x, train, delays)
+    return Dual(k, k_test, problem.folds, dtype, centred, how.kernel_on_host)
 
 
 class Reader:
@@ -146,11 +167,11 @@ def solve_ridge(problem: RidgeProblem) -> Iterator[Block]:
 class _Fit:
     def __init__(self, problem: RidgeProblem) -> None:
         how = plan_ridge(problem)
-        device = find_device(problem.device)
+        device = how.device
         y = problem.y_train[:] if how.keep_responses else problem.y_train
         self.reader = Reader(y, problem.arithmetic, device, how.ahead)
         self.alphas = problem.absolute_alphas()
-        self.form = make_form(problem, how.form)
+        self.form = make_form(problem, how)
         self.slices = slices(y.shape[0], how.voxels)
         step = max(1, y.shape[0] // CALIBRATION)
         self.calibration = slice(0, min(y.shape[0], step * CALIBRATION), step)  # spread over all voxels

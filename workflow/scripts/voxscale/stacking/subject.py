@@ -89,7 +89,7 @@ def write_stacking(
     columns: list[dict[str, np.ndarray]] = []
     weights: list[np.ndarray] = []
     trs = sum(train.values()) + sum(test.values()) + 5 * settings["draws"]
-    parts = list(voxel_slices(len(voxels), len(opened), trs, min(settings["memory_gb"], 2.0)))
+    parts = list(voxel_slices(len(voxels), len(opened), trs, min(settings["memory_gb"] or 2.0, 2.0)))
     for part in bar(parts, "stack"):
         oof, predicted = (np.stack(arrays) for arrays in zip(*(m.read(part) for m in opened), strict=True))
         y_train = y[part]

@@ -8,6 +8,7 @@ from .container import show_to_containers as show_to_containers
 from .contexts import require_contexts as require_contexts
 from .grid import Cell as Cell
 from .load import load_study as load_study
+from .machine import own_gpu as own_gpu
 from .machine import require_devices as require_devices
 from .settings import bootstrap_settings as bootstrap_settings
 from .settings import ceiling_settings as ceiling_settings

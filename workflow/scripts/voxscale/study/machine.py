@@ -30,10 +30,20 @@ def _has_gpu() -> bool:
     return any(Path(path).exists() for path in GPUS)
 
 
+def _submits() -> bool:
+    """Whether jobs can be submitted to SLURM from here; a job of SLURM counts as the machine that sent it."""
+    there = shutil.which("sbatch") is not None or "SLURM_JOB_ID" in os.environ
+    return there and os.environ.get("SLURM_CONF") != os.devnull
+
+
 def expects_gpu() -> bool:
     """Whether jobs find a GPU where a config does not name a device.
 
     ASSUME: a machine that can submit jobs to SLURM gets GPUs from there.
     """
-    submits = shutil.which("sbatch") is not None and os.environ.get("SLURM_CONF") != os.devnull
-    return submits or _has_gpu()
+    return _submits() or _has_gpu()
+
+
+def own_gpu() -> bool:
+    """Whether jobs run on this machine, and find a GPU here."""
+    return _has_gpu() and not _submits()
