@@ -93,10 +93,7 @@ def _status(
         print(f"\n{outlook}")
 
 
-@app.command(
-    "report",
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-)
+@app.command("report", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def _report(
     context: typer.Context,
     configfile: Configs = None,
@@ -123,7 +120,7 @@ def _report(
     command = ["-m", "snakemake", "--snakefile", str(SNAKEFILE), "--nolock", "--forceall"]
     # An executor that ends removes empty folders of logs, of which a run that goes on has some.
     command += ["--slurm-logdir", f"{PARTIAL}/logs/slurm"]
-    command += ["--configfile", *map(str, configs), str(LEFT_OUT), *context.args]
+    command += [*context.args, "--configfile", *map(str, configs), str(LEFT_OUT)]
     os.execv(sys.executable, [sys.executable, *command])
 
 
