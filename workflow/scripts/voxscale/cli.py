@@ -1,4 +1,4 @@
-"""The command line: `voxscale plan | status | report | check | prune | usage | models`."""
+"""The command line: `voxscale plan | status | report | check | prune | usage | models | regions`."""
 
 import os
 import sys
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from voxscale.cluster import holders, is_running, read_lost_nodes, read_queue
+from voxscale.dataset import write_regions
 from voxscale.errors import UserError
 from voxscale.jobs import (
     DEMO,
@@ -154,6 +155,20 @@ def _usage(configfile: Configs = None, directory: Directory = HERE) -> None:
 def _models(configfile: Configs = None, directory: Directory = HERE) -> None:
     """The study's models: size, layers, and where each comes from."""
     print(describe_models(load_jobs(configfile, directory)))
+
+
+@app.command("regions")
+def _regions(
+    atlas: Annotated[list[Path], typer.Argument(help="Label image, dlabel file, or one label file a side.")],
+    output: Annotated[Path, typer.Option(help="The voxel table to write, for dataset.voxels.")],
+    names: Annotated[Path | None, typer.Option(help="Names of a label image's labels.")] = None,
+    mask: Annotated[Path | None, typer.Option(help="Mask of the responses, for a label image.")] = None,
+    voxels: Annotated[Path | None, typer.Option(help="Voxel table whose other columns are kept.")] = None,
+) -> None:
+    """Give each voxel of a subject its region of an atlas that you have."""
+    counts = write_regions(atlas, output, names, mask, voxels)
+    for region, n in counts.items():
+        print(f"{n:8,}  {region}")
 
 
 def _spread(arguments: Sequence[str]) -> Iterator[str]:

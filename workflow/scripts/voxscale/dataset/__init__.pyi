@@ -1,3 +1,4 @@
+from .atlas import write_regions as write_regions
 from .base import NAME_PATTERN as NAME_PATTERN
 from .base import Dataset as Dataset
 from .download import download_files as download_files

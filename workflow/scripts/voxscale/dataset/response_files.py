@@ -150,12 +150,14 @@ def _numpy(path: Path, kind: str) -> StoryResponses:
     return StoryResponses(arrays["data"], arrays.get("repeats"))
 
 
-def _load(path: str | Path) -> Any:
+def load_image(path: str | Path) -> Any:
+    """An image of any format of nibabel, whose values are not yet read."""
     import nibabel
 
     try:
         image = nibabel.load(require(path, "NIfTI"))
-        require_size(path, image.shape, image.get_data_dtype())
+        if hasattr(image, "shape"):  # not of surfaces, which are read at once
+            require_size(path, image.shape, image.get_data_dtype())
         return image
     except (nibabel.filebasedimages.ImageFileError, OSError) as error:
         raise UserError(
@@ -182,18 +184,24 @@ def _inside(mask: str | Path, image: Any) -> np.ndarray:
     return values.reshape(values.shape[:3]) == 1
 
 
-def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndarray]:
-    """The runs, and where the mask has voxels; all must lie on one grid."""
-    mask_image = _load(mask)
-    inside = _inside(mask, mask_image)
+def mask_voxels(mask: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Where a mask has voxels, bool (x, y, z), in whose order those of responses are; and its affine."""
+    image = load_image(mask)
+    inside = _inside(mask, image)
     if not inside.any():
         raise UserError(f"{mask}: is empty; give a mask with voxels")
+    return inside, image.affine
+
+
+def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndarray]:
+    """The runs, and where the mask has voxels; all must lie on one grid."""
+    inside, affine = mask_voxels(mask)
     runs = []
     for path in paths:
-        image = _load(path)
+        image = load_image(path)
         if len(image.shape) != 4:
             raise UserError(f"{path}: has {len(image.shape)} dimensions; a BOLD run has 4")
-        if image.shape[:3] != inside.shape or not np.allclose(image.affine, mask_image.affine, atol=1e-4):
+        if image.shape[:3] != inside.shape or not np.allclose(image.affine, affine, atol=1e-4):
             raise UserError(f"{path}: is not on the grid of the mask {mask}; resample one to the other")
         runs.append(image)
     if len({image.shape[3] for image in runs}) > 1:

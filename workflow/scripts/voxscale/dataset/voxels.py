@@ -113,8 +113,12 @@ def write_voxel_places(
     transform = transform_of(transforms, subject)
     n_voxels = int(open_subject(responses).attrs["n_columns"])
     columns = locate_voxels(database, subject, transform, n_voxels)
+    write_voxels(path, columns)
+
+
+def write_voxels(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write a voxel table, as `read_rows` reads it."""
     with atomic(path) as temporary, temporary.open("w", newline="") as file:
-        # As `read_rows` reads it.
         writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
