@@ -28,8 +28,13 @@ def batches_with(study: Study, cells: Iterable[Cell]) -> list[Batch]:
 
 def cells_in(study: Study, batch: Batch) -> list[Cell]:
     """The cells of a batch, by layer and training size."""
-    layers, sizes = (_range(batch[name]) for name in ("layers", "n_trains"))
-    mine = _cells(study).get((batch["model"], batch["subject"]), [])
+    return _cells_in(study, batch["model"], batch["subject"], batch["layers"], batch["n_trains"])
+
+
+@functools.cache
+def _cells_in(study: Study, model: str, subject: str, *ranges: str) -> list[Cell]:
+    layers, sizes = map(_range, ranges)
+    mine = _cells(study).get((model, subject), [])
     return [cell for cell in mine if cell.layer in layers and cell.n_train in sizes]
 
 
@@ -48,10 +53,13 @@ def _planned(study: Study) -> dict[Cell, Batch]:
     sizes, least = Sizes(study, before=True), 60.0 * study.config["encoding"]["job_minutes"]
     found = {}
     for (model, subject), cells in _cells(study).items():
-        seconds = {cell: _seconds(sizes, cell) for cell in cells}
+        by_layer: dict[int, dict[Cell, float]] = {}
+        for cell in cells:
+            by_layer.setdefault(cell.layer, {})[cell] = _seconds(sizes, cell)
+        worth = {layer: sum(mine.values()) for layer, mine in by_layer.items()}
         deepest = max(study.registry[model].n_layers, cells[-1].layer)
-        for layers in _blocks(seconds, range(1 << deepest.bit_length()), least):
-            mine = {cell: each for cell, each in seconds.items() if cell.layer in layers}
+        for layers in _blocks(worth, range(1 << deepest.bit_length()), least):
+            mine = {cell: each for layer in layers for cell, each in by_layer.get(layer, {}).items()}
             stories = range(1, len(study.grid.training[subject]) + 1)
             for group in _groups(mine, stories, least) if len(layers) == 1 else [stories]:
                 names = _name(layers[: deepest + 1 - layers[0]]), _name(group)
@@ -73,18 +81,20 @@ def _seconds_of(sizes: Sizes, width: int, subject: str, n_train: int, draws: int
     return fit_time(*shape, *how)[0]
 
 
-def _blocks(seconds: Mapping[Cell, float], layers: range, least: float) -> Iterator[range]:
+def _blocks(worth: Mapping[int, float], layers: range, least: float) -> Iterator[range]:
     """Split a range of layers into halves while one of them is worth a job of its own.
 
     A layer that is added changes its own block only.
+
+    Args:
+        worth: seconds of each layer.
     """
-    worth = {
-        part: sum(each for cell, each in seconds.items() if cell.layer in part) for part in _halves(layers)
-    }
-    if len(layers) > 1 and max(worth.values()) >= least:
-        for part in worth:
-            yield from _blocks(seconds, part, least)
-    elif any(cell.layer in layers for cell in seconds):
+    here = {layer: worth[layer] for layer in layers if layer in worth}
+    halves = [sum(each for layer, each in here.items() if layer in half) for half in _halves(layers)]
+    if len(layers) > 1 and max(halves) >= least:
+        for half in _halves(layers):
+            yield from _blocks(here, half, least)
+    elif here:
         yield layers
 
 

@@ -98,7 +98,8 @@ def plan_rows(jobs: Jobs, placed: Placement | None = None) -> list[Row]:
             parts = fits.split(job, done)
             row.add_cells(len(parts["done"]), len(parts["left"]))
             if left := parts["left"]:
-                need = replace(fitting(jobs.sizes, left), disk_mb=need.disk_mb)
+                if parts["done"]:
+                    need = replace(fitting(jobs.sizes, left), disk_mb=need.disk_mb)
                 cpu, card = both_ways(jobs.sizes, left)
                 row.on_cpus, row.on_cards = row.on_cpus + cpu, row.on_cards + card
         row.add(placed.within(job.rule, need), done, outdated)

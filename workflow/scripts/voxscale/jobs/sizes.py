@@ -98,14 +98,17 @@ class Sizes:
             total += 8.0 * self.trs(story) * self.voxels(subject) * (1 + repeats) if size is None else size
         return total
 
+    @functools.cache  # noqa: B019
     def test_trs(self, subject: str) -> int:
         """TRs of all test stories of a subject."""
         return sum(self.trs(story) for story in self.study.dataset.test(subject))
 
+    @functools.cache  # noqa: B019
     def train_trs(self, subject: str, n_train: int | None = None) -> int:
         """TRs of a subject's longest training stories, or of all."""
         return sum(self.longest(subject, n_train))
 
+    @functools.cache  # noqa: B019
     def longest(self, subject: str, n_train: int | None = None) -> list[int]:
         """TRs of each of a subject's longest training stories, or of all."""
         lengths = sorted((self.trs(story) for story in self.study.dataset.training(subject)), reverse=True)
