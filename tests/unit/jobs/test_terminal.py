@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 from types import SimpleNamespace
@@ -60,6 +61,18 @@ def test_warnings_and_retries_are_printed_and_the_rest_of_the_news_is_not(termin
     )
     again = said(terminal, message="Trying to restart job 1.")
     assert again == "tried again: fit_encoding model=m1 layer=2 subject=S1 n_train=4\n"
+
+
+def test_what_ends_snakemake_itself_is_printed(terminal):
+    def ended(text, exception):
+        return said(terminal, "error", text, logging.ERROR, exception=exception)
+
+    full = ended("OSError: [Errno 28] No space left on device", "OSError")
+    assert re.match(r"ERROR results/ or \S+: no space left on the disk, or no inodes; free some", full)
+    assert "cannot be locked" in ended("LockException: the directory cannot be locked", "LockException")
+    # Where a job failed, it has said so itself.
+    assert ended("CalledProcessError in file", "RuleException") is None
+    assert ended("WorkflowError:\nAt least one job did not complete successfully.", "WorkflowError") is None
 
 
 def test_a_bar_is_written_over_by_the_next_line():

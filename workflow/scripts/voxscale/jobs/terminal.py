@@ -24,6 +24,7 @@ EVERY_S = 60.0  # between two lines of a log file that say how far the run is
 WIDTH = 72  # characters of the bar with its words
 # What Snakemake reports without an event, and is worth a line.
 _NEWS = ("Terminating", "Will exit", "Complete log", "Elapsed time")
+_FAILED = "At least one job did not complete successfully."
 _AGAIN = re.compile(r"Trying to restart job (\d+)")
 
 
@@ -97,8 +98,10 @@ class Terminal(logging.Formatter):
         if event == "job_info":
             self._jobs.setdefault(record.jobid, Job(record.rule_name, record.wildcards))
             self._running[record.jobid] = time.time()
+        if event == "error":  # what ends the run itself; a job's script has said why the job failed
+            return record.exception != "RuleException" and not record.getMessage().endswith(_FAILED)
         if event is not None:
-            return event in ("job_finished", "job_error", "error")
+            return event in ("job_finished", "job_error")
         text = record.getMessage()
         return record.levelno > logging.INFO or text.startswith(_NEWS) or bool(_AGAIN.match(text))
 

@@ -4,6 +4,7 @@ First the stories, which all subjects hear (`write_stimuli`), then the scans of 
 adding a subject does not change the others.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +51,9 @@ def _write_stimuli(root: Path, spoken: Mapping[str, Speech], words: Mapping[str,
 
     for story, said in spoken.items():
         with atomic(root / f"stimuli/{story}.wav") as temporary:
-            soundfile.write(temporary, said.sound, speech.RATE_HZ, subtype="PCM_16")
+            sound = io.BytesIO()  # libsndfile does not say that a disk is full
+            soundfile.write(sound, said.sound, speech.RATE_HZ, subtype="PCM_16", format="WAV")
+            temporary.write_bytes(sound.getvalue())
         grids.write_textgrid(root / f"derivative/TextGrids/{story}.TextGrid", said)
         with atomic(root / f"derivative/latents/{story}.npy") as temporary:
             np.save(temporary, words[story].astype(np.float32))
