@@ -23,6 +23,14 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_an_error_of_the_system_names_the_file_that_was_to_be_written(tmp_path):
+    for error, named in ((OSError(28, "full"), "a.h5"), (OSError("HDF5: full"), None)):
+        with pytest.raises(OSError, match="full") as raised, atomic(tmp_path / "a.h5"):
+            raise error
+        assert raised.value.filename == (named and str(tmp_path / named))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_jobs_that_write_one_file_at_once_race_for_no_temporary_file(tmp_path, monkeypatch):
     """Two runs may fit the same cell; each has a temporary file of its own, none in the working directory."""
     here, there = tmp_path / "here", tmp_path / "there"

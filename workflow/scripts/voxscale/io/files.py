@@ -37,6 +37,10 @@ def atomic(path: str | Path) -> Iterator[Path]:
         if path.is_dir():
             raise UserError(f"{path}: is a folder where a file must be written; move it away and run again")
         temporary.replace(path)
+    except OSError as error:
+        if error.errno and error.filename in (None, str(temporary), temporary):
+            error.filename = str(path)  # most writers name no file, and nobody knows the temporary one
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
