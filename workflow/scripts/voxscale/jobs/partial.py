@@ -19,6 +19,7 @@ LEFT_OUT = Path(PARTIAL, "left_out.yaml")
 # Rules of whose files one of each model or each subject is gathered, apart from the fits.
 _OF_PARTS = {"prepare_model", "describe_subject"} | {rule.name for rule in STAGES["analysis"]}
 _OF_PARTS -= {*GATHERED, "stack_models"}
+_BEFORE = (*STAGES["data"], *STAGES["features"])  # the fits
 _WHY = {
     "outdated": "was made with other settings or inputs than those of now",
     "running": "still runs",
@@ -79,7 +80,7 @@ def _reason(jobs: Jobs, one: Seen, seen: Sequence[Seen]) -> str:
     about |= {source.source} if source and source.source else set()
     for other in seen:
         # A job before it is about nothing else than its model, its subject, or neither.
-        if other.log and set(other.job.wildcards.values()) <= about:
+        if other.log and other.job.record in _BEFORE and set(other.job.wildcards.values()) <= about:
             return f"{other.job.rule} failed: {_last_words(other.log)}"
     return f"{one.job.output} {_WHY.get(one.state, one.state)}"
 
