@@ -1,5 +1,6 @@
 # Paths, wildcard constraints, the grid and the functions of rules. No rules.
 
+import math
 import os
 import sys
 import time
@@ -463,10 +464,10 @@ def needs(rule):
 
 
 def threads(rule):
-    """Cores that a rule's jobs are worth; a job on its node has those that it was given."""
+    """Cores that a rule's jobs are worth; on its node, at most those that the job was given."""
     given = None if workflow.is_main_process else os.environ.get("SLURM_CPUS_PER_TASK")
-    of = asked(Placement.threads)
-    return lambda wildcards: int(given or of(rule, wildcards))
+    most, of = int(given) if given else math.inf, asked(Placement.threads)
+    return lambda wildcards: min(most, of(rule, wildcards))
 
 
 def names():
