@@ -14,7 +14,7 @@ from voxscale import provenance
 from voxscale.errors import UserError
 from voxscale.figures.files import save_figure
 from voxscale.io import is_marked, mark_page, read_whole, tables, write_page
-from voxscale.jobs import FittedCells, load_jobs, partial
+from voxscale.jobs import FittedCells, figures_of, load_jobs, partial
 from voxscale.jobs.status import Seen
 
 MODELS = [f"nested-{2**i}" for i in range(4)]
@@ -53,7 +53,7 @@ def test_whole_models_and_subjects_are_left_out_with_the_reason(jobs):
     ]
     found = partial.missing_parts(jobs, states)
     reason = "extract_control_features failed: results/stories/x: damaged; delete it (2 fits are missing)"
-    assert found == {"models": {"nested-8": reason}, "subjects": {}, "banded": {}}
+    assert found == {"models": {"nested-8": reason}, "subjects": {}, "banded": {}, "figures": {}}
     found = partial.missing_parts(jobs, seen(jobs, fit_encoding={"subject": "UTS02"}))
     assert list(found["subjects"]) == ["UTS02"]
     assert found["models"] == {}
@@ -63,6 +63,9 @@ def test_whole_models_and_subjects_are_left_out_with_the_reason(jobs):
     found = partial.missing_parts(jobs, seen(jobs, estimate_ceiling={"subject": "UTS01"}, stack_models={}))
     assert found["subjects"] == {"UTS01": "results/ceiling/UTS01.parquet has not been made yet"}
     assert found["stacking"].startswith("results/stacking/UTS02.parquet has not")
+    found = partial.missing_parts(jobs, seen(jobs, scan_lags={"subject": "UTS01"}))
+    assert found["figures"] == {"lag_scan": "results/lags/UTS01.parquet has not been made yet"}
+    assert found["subjects"] == {}
     with pytest.raises(UserError, match="every fit is there"):
         partial.write_left_out(jobs, seen(jobs))
 
@@ -90,6 +93,10 @@ def test_what_needs_a_missing_model_goes_with_it_and_no_finished_fit_changes(job
     assert "law size is missing: fewer than 3 of its models are here" in rest.study.missing
     assert set(rest.results()) >= {"results/report.html"}
     assert not [path for path in rest.results() if "/moments/" in path]
+    partial.write_left_out(jobs, seen(jobs, scan_lags={}))
+    rest = load_jobs(["study.yaml", partial.LEFT_OUT])
+    assert {"lag_scan"} == figures_of(jobs.study).keys() - figures_of(rest.study).keys()
+    assert any(line.startswith("figure lag_scan is missing: results/lags/") for line in rest.study.missing)
     partial.write_left_out(jobs, seen(jobs, estimate_ceiling={}))
     with pytest.raises(UserError, match="no subject remains; there is nothing to report yet"):
         load_jobs(["study.yaml", partial.LEFT_OUT])

@@ -90,4 +90,6 @@ def figures_of(study: Study) -> dict[str, Figure]:
         entries = study.config[figure.per] if figure.per else ()
         named = [replace(figure, name=f"{figure.name}_{entry}", entry=entry) for entry in entries]
         figures += named if figure.per else [figure]
-    return {figure.name: figure for figure in figures if all(figure.inputs(study).values())}
+    left_out = study.config.get("partial", {}).get("figures", ())
+    drawn = (figure for figure in figures if figure.name not in left_out)
+    return {figure.name: figure for figure in drawn if all(figure.inputs(study).values())}

@@ -10,6 +10,7 @@ import yaml
 
 from voxscale.errors import UserError
 from voxscale.io import atomic
+from voxscale.jobs.figures import figures_of
 from voxscale.jobs.jobs import Jobs
 from voxscale.jobs.rules import GATHERED, PARTIAL, STAGES
 from voxscale.jobs.status import Seen, tail
@@ -17,8 +18,9 @@ from voxscale.study import Study
 
 LEFT_OUT = Path(PARTIAL, "left_out.yaml")
 # Rules of whose files one of each model or each subject is gathered, apart from the fits.
-_OF_PARTS = {"prepare_model", "describe_subject"} | {rule.name for rule in STAGES["analysis"]}
-_OF_PARTS -= {*GATHERED, "stack_models"}
+_OF_PARTS = ("prepare_model", "describe_subject", "estimate_ceiling")
+# Those of each subject that only figures show.
+_SHOWN = {rule.name for rule in STAGES["analysis"]} - {*GATHERED, *_OF_PARTS, "stack_models"}
 _BEFORE = (*STAGES["data"], *STAGES["features"])  # the fits
 _WHY = {
     "outdated": "was made with other settings or inputs than those of now",
@@ -59,8 +61,8 @@ def _parts(one: Seen) -> list[tuple[str, str]]:
 
 
 def _joined(jobs: Jobs, lacking: Sequence[Seen], seen: Sequence[Seen], out: Any) -> dict[str, Any]:
-    """What several models make together and one of the subjects lacks."""
-    found: dict[str, Any] = {"banded": {}}
+    """What several models or subjects make together, and one of the subjects lacks."""
+    found: dict[str, Any] = {"banded": {}, "figures": {}}
     for one in lacking:
         if one.job.wildcards.get("subject") in out:
             continue
@@ -68,6 +70,10 @@ def _joined(jobs: Jobs, lacking: Sequence[Seen], seen: Sequence[Seen], out: Any)
             found["stacking"] = _reason(jobs, one, seen)
         elif one.job.rule == "fit_banded":
             found["banded"][one.job.wildcards["banded"]] = _reason(jobs, one, seen)
+        elif one.job.rule in _SHOWN:
+            tables, figures = one.job.record.outputs.keys(), figures_of(jobs.study).values()
+            drawn = [figure.name for figure in figures if figure.tables.keys() & tables]
+            found["figures"] |= dict.fromkeys(drawn, _reason(jobs, one, seen))
     return found
 
 

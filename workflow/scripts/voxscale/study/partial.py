@@ -48,7 +48,7 @@ def without_models(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[s
         raise UserError("config key partial.models: no model remains; there is nothing to report yet")
     missing = [
         f"{kind} {name} is missing: {reason}"
-        for kind in ("model", "subject")
+        for kind in ("model", "subject", "figure")
         for name, reason in partial[f"{kind}s"].items()
     ]
     laws = {name: law for name, law in config["laws"].items() if _enough(law, sweeps.get(law["sweep"]))}
