@@ -6,6 +6,7 @@ machine jobs take longer than predicted, but requests leave room, and a job that
 gets more at its retry.
 """
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -332,10 +333,8 @@ def _sizes(
     encoding: Mapping[str, Any],
     union: int = 0,
 ) -> Any:
-    from voxscale.ridge import RidgeSizes, make_folds
+    from voxscale.ridge import RidgeSizes
 
-    with naming("config key encoding.folds"):
-        folds = make_folds(lengths, encoding["folds"], 0)
     return RidgeSizes(
         n=sum(lengths),
         d=width,
@@ -343,6 +342,16 @@ def _sizes(
         m=test,
         voxels=voxels,
         alphas=encoding["alphas"]["n"],
-        folds=tuple((len(fold.held), len(fold.train)) for fold in folds),
+        folds=_fold_sizes(tuple(lengths), tuple(encoding["folds"].items())),
         union=union,
     )
+
+
+@functools.cache
+def _fold_sizes(lengths: tuple[int, ...], settings: tuple[Any, ...]) -> tuple[tuple[int, int], ...]:
+    """Held-out and training TRs of each fold; the same for all widths."""
+    from voxscale.ridge import make_folds
+
+    with naming("config key encoding.folds"):
+        folds = make_folds(lengths, dict(settings), 0)
+    return tuple((len(fold.held), len(fold.train)) for fold in folds)
