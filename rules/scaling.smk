@@ -69,6 +69,29 @@ rule measure_artifact:
         "../workflow/scripts/measure_artifact.py"
 
 
+if exists("measure_asymmetry"):
+
+    rule measure_asymmetry:
+        """Score of each region on the left less that of its homologue on the right."""
+        input:
+            **tables_of("maps", "voxels"),
+            fits=lambda wildcards: fits_of(study.map_cells),
+        output:
+            **made("measure_asymmetry"),
+        log:
+            log_of("measure_asymmetry"),
+        benchmark:
+            benchmark_of("measure_asymmetry")
+        conda:
+            "../envs/voxscale.yaml"
+        resources:
+            **needs("measure_asymmetry"),
+        params:
+            **parameters("measure_asymmetry"),
+        script:
+            "../workflow/scripts/measure_asymmetry.py"
+
+
 if exists("fit_joint"):
 
     rule fit_joint:

@@ -318,6 +318,18 @@ def comparison(rng: np.random.Generator, n: int = 400) -> tuple[pd.DataFrame, pd
     return pd.concat(parts)[tables.SCHEMAS["comparison"].names], _frame("comparison_sets", sets)
 
 
+def asymmetry() -> pd.DataFrame:
+    """Table `asymmetry`: the left side is better by .03."""
+    rows = [
+        {"model": model, "layer": 3, "subject": subject, "region": region, "metric": "r", "left": 0.13}
+        | {"right": 0.1, "difference": 0.03, "lo": 0.01, "hi": 0.05, "n_left": 40, "n_right": 50}
+        for model in ("opt-30b", "whisper-large")
+        for subject in (*SUBJECTS, "pooled")
+        for region in ("V1", "STS")
+    ]
+    return _frame("asymmetry", rows)
+
+
 def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
     rows = []
     for subject in SUBJECTS:

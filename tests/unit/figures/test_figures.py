@@ -76,6 +76,7 @@ FIGURES = {
     "comparison": lambda t: comparisons.draw_comparison(
         *study.comparison(np.random.default_rng(1), 60), t["voxels"], names=["a", "b"]
     ),
+    "asymmetry": lambda t: comparisons.draw_asymmetry(study.asymmetry()),
     "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"], room(t)),
     "ceiling_distribution": lambda t: distributions.draw_ceiling_distribution(t["voxels"], room(t)),
     "ceiling_drift": lambda t: checks.draw_ceiling_drift(t["drift"]),

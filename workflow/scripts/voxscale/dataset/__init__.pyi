@@ -14,6 +14,7 @@ from .stories import describe_subject as describe_subject
 from .stories import write_story_tables as write_story_tables
 from .textgrid import TimedLabel as TimedLabel
 from .transcripts import read_transcript as read_transcript
+from .voxels import homologues as homologues
 from .voxels import read_regions as read_regions
 from .voxels import read_voxels as read_voxels
 from .voxels import write_voxel_places as write_voxel_places

@@ -1,7 +1,7 @@
 """Tables of a subject's voxels: which to fit, their regions and their places on the cortex."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,13 @@ def unread_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
 def read_regions(path: str | Path | None) -> dict[int, str]:
     """Region of each voxel that has one."""
     return {voxel: row["roi"] for voxel, row in read_voxels(path).items() if row["roi"]}
+
+
+def homologues(regions: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Regions that both sides have: name without its side -> left and right one, `V1_left` and `V1_right`."""
+    known = dict.fromkeys(regions)
+    both = {name.removesuffix("_left"): name for name in known if name.endswith("_left")}
+    return {bare: (left, f"{bare}_right") for bare, left in both.items() if f"{bare}_right" in known}
 
 
 def kept_voxels(path: str | Path | None, n_voxels: int) -> np.ndarray:

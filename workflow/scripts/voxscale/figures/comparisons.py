@@ -57,23 +57,54 @@ def _draw_scores(axes: Axes, placed: pd.DataFrame, names: Sequence[str]) -> None
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.7)
     bar.set_label("voxels", fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
+    bar.ax.minorticks_off()
 
 
 def _draw_sets(axes: Axes, sets: pd.DataFrame, subjects: Sequence[str]) -> None:
     """Mean difference over all voxels and each region, in intervals."""
-    mean, names = mean_of_subjects(sets), list(dict.fromkeys(sets.voxel_set))[::-1]
-    hues, nudges = style.colours(subjects), style.nudges(subjects, 0.5)
-    place = {name: i for i, name in enumerate(names)}
-    for subject, part in sets.groupby("subject", sort=False):
-        at = part.voxel_set.map(place).to_numpy() + (0.0 if subject == mean else nudges[subject])
-        whole = subject == mean
-        look = {"color": style.INK if whole else hues[subject], "linewidth": 2 if whole else 0.9}
-        axes.hlines(at, part.lo, part.hi, zorder=3 if whole else 2, **look)
-        size = 5 if whole else 3
-        (shown,) = axes.plot(part.difference, at, "o", color=look["color"], markersize=size, zorder=3)
-        style.label_points(shown, part)
+    mean, place = _draw_differences(axes, sets, "voxel_set", subjects)
     for row in sets[sets.subject == mean].itertuples():
         if (row.p if np.isnan(row.q) else row.q) <= _RATE:
             axes.annotate("*", (1.0, place[row.voxel_set]), xycoords=("axes fraction", "data"), va="center")
-    style.name_rows(axes, list(place.values()), [voxel_set_label(name) for name in names])
     axes.set_xlabel("mean difference in r")
+
+
+def _draw_differences(
+    axes: Axes, table: pd.DataFrame, column: str, subjects: Sequence[str]
+) -> tuple[str, dict[str, int]]:
+    """Differences of each subject and of their mean, a row for each name in a column, in their intervals.
+
+    Returns:
+        what names the mean of subjects; the place of each row.
+    """
+    mean, names = mean_of_subjects(table), list(dict.fromkeys(table[column]))[::-1]
+    hues, nudges = style.colours(subjects), style.nudges(subjects, 0.5)
+    place = {name: i for i, name in enumerate(names)}
+    for subject, part in table.groupby("subject", sort=False):
+        whole = subject == mean
+        at = part[column].map(place).to_numpy() + (0.0 if whole else nudges[subject])
+        hue = style.INK if whole else hues[subject]
+        axes.hlines(at, part.lo, part.hi, color=hue, linewidth=2 if whole else 0.9, zorder=3 if whole else 2)
+        (shown,) = axes.plot(part.difference, at, "o", color=hue, markersize=5 if whole else 3, zorder=3)
+        style.label_points(shown, part)
+    style.name_rows(axes, list(place.values()), [voxel_set_label(name) for name in names])
+    return mean, place
+
+
+def draw_asymmetry(asymmetry: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """Left less right of each region, a panel for each model.
+
+    Args:
+        asymmetry: table `asymmetry`.
+    """
+    shown = asymmetry[asymmetry.metric == "r"].dropna(subset=["difference"])
+    if shown.empty:
+        return style.sentence("No region has scored voxels on both sides.")
+    models, n = list(dict.fromkeys(shown.model)), shown.region.nunique()
+    subjects = sorted(set(shown.subject) - {mean_of_subjects(shown)}) or [mean_of_subjects(shown)]
+    figure, panels = style.grid(1, len(models), height=1.0 + 0.3 * n, squeeze=False)
+    for axes, model in zip(panels[0], models, strict=True):
+        _draw_differences(axes, shown[shown.model == model], "region", subjects)
+        axes.set_title(model)
+        axes.set_xlabel("mean correlation r,\nleft less right")
+    return figure, shown

@@ -280,6 +280,17 @@ RULES = (
         numbers=("scores",),
     ),
     Rule(
+        "measure_asymmetry",
+        outputs={"asymmetry": "results/tables/asymmetry.parquet"},
+        jobs=once_if(lambda study: study.homologues),
+        need=lambda sizes: _resampling(sizes, sizes.study.map_cells),
+        params={
+            "cells": lambda study, w: _listed(study.map_cells),
+            "settings": lambda study, w: bootstrap_settings(study),
+        },
+        numbers=("scores",),
+    ),
+    Rule(
         "validate_phantom",
         outputs={"validation": "results/validation.json"},
         jobs=once_if(has_truth),

@@ -1,6 +1,7 @@
 from .api import NoiseCeiling as NoiseCeiling
 from .api import noise_ceiling as noise_ceiling
 from .artifact import write_artifact as write_artifact
+from .asymmetry import write_asymmetry as write_asymmetry
 from .ceiling import write_ceiling as write_ceiling
 from .cells import cell_scores as cell_scores
 from .cells import check_same_test as check_same_test

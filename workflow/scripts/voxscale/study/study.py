@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.cortex import NO_PLACES
-from voxscale.dataset import Dataset, read_voxels
+from voxscale.dataset import Dataset, homologues, read_voxels
 from voxscale.errors import UserError, hint
 from voxscale.laws import design_lacks
 from voxscale.models import ModelEntry
@@ -89,6 +89,15 @@ class Study:
     def chosen_voxels(self, subject: str) -> str | list[str]:
         """The subject's table of voxels if the user wrote it: only such a table selects the voxels to fit."""
         return [] if self.dataset.places_voxels else self.voxel_tables().get(subject, [])
+
+    @cached_property
+    def homologues(self) -> dict[str, tuple[str, str]]:
+        """Regions that both sides have, by the user's tables of voxels."""
+        tables = filter(None, map(self.chosen_voxels, self.subjects))
+        # A large table is split into its cells only if it names such a region.
+        if not any(b"_left" in Path(table).read_bytes() for table in tables if Path(table).is_file()):
+            return {}
+        return homologues(self.dataset.regions or ())
 
     def voxel_choice(self, subject: str) -> str | None:
         """Digest of the voxels that the user's table selects, without labels of regions; None for all."""
