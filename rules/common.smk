@@ -27,6 +27,7 @@ from voxscale.errors import UserError
 from voxscale.io import is_marked, mark_page
 from voxscale.jobs import PARTIAL, PATHS, RULES, FittedCells, Job, Jobs, Placement
 from voxscale.jobs import Request, batches_with, figures_of, gather_apart, record_of
+from voxscale.jobs import follow_batches, keep_batches
 from voxscale.jobs import clear_slurm_logs
 from voxscale.jobs import farewell, require_schemas, print_failures, quiet_terminal
 from voxscale.jobs import changed_sources, outdated_unnoted, require_folders
@@ -70,6 +71,7 @@ try:
             before_graph()
         elif not workflow.is_main_process:
             record_in_jobs()
+            follow_batches()
     if workflow.is_main_process:
         require_schemas()
     study = load_study(config, BASE)

@@ -79,6 +79,20 @@ def test_batches_do_not_change_when_the_phantom_is_written(tmp_path, monkeypatch
     assert batches.Sizes(study).trs("nightbaker") == before + 7
 
 
+def test_a_job_has_the_batches_of_its_run_whatever_prices_it_finds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(batches, "_following", [])
+    mine = study_of(2, lambda cell: 60, monkeypatch)
+    batches.keep_batches(mine)
+    other = study_of(2, lambda cell: 600, monkeypatch)
+    batches.follow_batches()
+    assert batches_of(other) == batches_of(mine)
+    fewer = study_of(2, lambda cell: 600, monkeypatch, layers=[0, 1])
+    assert names(fewer) == [("0-1", "1-4")], "a part of the study, as a partial report has it"
+    another = study_of(2, lambda cell: 600, monkeypatch, layers=[0, 1], model="tiny-opt-3")
+    assert names(another) == [("0", "1-4"), ("1", "1-4")]
+
+
 @pytest.fixture
 def left(tmp_path, monkeypatch):
     """A study of which one batch is finished, and one cell of the next."""

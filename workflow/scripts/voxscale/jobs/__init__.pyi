@@ -1,4 +1,6 @@
 from .batches import batches_with as batches_with
+from .batches import follow_batches as follow_batches
+from .batches import keep_batches as keep_batches
 from .cells import FittedCells as FittedCells
 from .check import check_files as check_files
 from .check import outdated_unnoted as outdated_unnoted

@@ -6,12 +6,16 @@ name. So a job knows its cells from its wildcards, also where prices have change
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+from voxscale.io import read_json, write_json
 from voxscale.jobs.fit_device import decided_encoding
 from voxscale.jobs.resources import fit_time
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Cell, Study
 
+_KEPT = Path(".snakemake/voxscale-batches.json")
+_following: list[Path] = []  # where this process finds the batches of its run
 Batch = Mapping[str, str]  # the wildcards of a job: model, subject, layers, n_trains
 
 
@@ -47,9 +51,30 @@ def _cells(study: Study) -> dict[tuple[str, str], list[Cell]]:
     return {about: sorted(cells) for about, cells in found.items()}
 
 
+def keep_batches(study: Study) -> None:
+    """Let the jobs of the run that begins have its batches, whatever they find where they run."""
+    write_json(_KEPT, {"batches": batches_of(study)})
+
+
+def follow_batches() -> None:
+    """Let this process, a job, take the batches of its run: a node without GPU or SLURM may price otherwise."""
+    _following.append(_KEPT)
+
+
+def _kept(study: Study) -> dict[Cell, Batch] | None:
+    """The batch of each cell as the run has it; None if it has not said so, or not of these cells."""
+    if not any(path.exists() for path in _following):
+        return None
+    batches = read_json(_KEPT)["batches"]
+    found = {cell: batch for batch in batches for cell in cells_in(study, batch)}
+    return found if found.keys() == study.grid.draws.keys() else None
+
+
 @functools.cache
 def _planned(study: Study) -> dict[Cell, Batch]:
     """The batch of each cell."""
+    if (kept := _kept(study)) is not None:
+        return kept
     sizes, least = Sizes(study, before=True), 60.0 * study.config["encoding"]["job_minutes"]
     found = {}
     for (model, subject), cells in _cells(study).items():
