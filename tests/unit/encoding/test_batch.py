@@ -9,7 +9,7 @@ import torch
 from cell_study import STORIES, TEST, made_study, settings_of
 
 from voxscale.dataset.responses import SubjectResponses
-from voxscale.encoding import cell_files, fit
+from voxscale.encoding import cell_files, cells, fit
 from voxscale.encoding.cells import cell_paths, read_index
 from voxscale.encoding.data import Features
 from voxscale.errors import UserError
@@ -169,7 +169,7 @@ def test_a_mistake_names_the_cell_and_keeps_those_before_it(batch, monkeypatch):
     assert batch.fit() == EVERY[3:]
 
 
-def test_files_are_those_that_the_index_names(batch):
+def test_files_are_those_that_the_index_names(batch, monkeypatch):
     batch.fit()
     paths = cell_files("scores", [batch.index], reversed(batch.cells))
     assert paths == [batch.path("scores", layer, n) for _, layer, _, n in reversed(batch.cells)]
@@ -177,6 +177,11 @@ def test_files_are_those_that_the_index_names(batch):
         cell_files("scores", [batch.index], [("m", 7, "S1", 3)])
     kept = batch.path("moments", 1, 3).read_bytes()
     batch.path("moments", 1, 3).unlink()
+    # Another node may see it late.
+    monkeypatch.setattr(cells.time, "sleep", lambda _: batch.path("moments", 1, 3).write_bytes(kept))
+    assert len(cell_files("moments", [batch.index], batch.cells)) == len(batch.cells)
+    batch.path("moments", 1, 3).unlink()
+    monkeypatch.setattr(cells, "LATENCY_S", 0)
     with pytest.raises(UserError, match=r"layer=1_n_train=3.h5: no such file; run again"):
         cell_files("moments", [batch.index], batch.cells)
     batch.fit(skip_s=20)

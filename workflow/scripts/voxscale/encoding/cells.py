@@ -7,6 +7,8 @@
 Both files of a cell keep its key, a digest of everything that its numbers depend on.
 """
 
+import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ CELL = "model={model}/subject={subject}/layer={layer}_n_train={n_train}"
 CELL_FILES = {"scores": f"results/scores/{CELL}.parquet", "moments": f"results/moments/{CELL}.h5"}
 FITTING = "fitting "  # in the log of a batch, before each cell
 _COLUMNS = ("model", "layer", "subject", "n_train")
+LATENCY_S = 30.0  # in which a shared file system shows a file to all nodes, as in profiles/slurm
 _HELD_SHARE = 0.25  # of a fit's memory that responses, and features, may take to be read only once
 
 
@@ -67,8 +70,16 @@ def cell_files(kind: str, indexes: Iterable[str | Path], cells: Iterable[Sequenc
             raise UserError(f"{named}: this cell is in none of the indexes given; run the workflow again")
         key, index = known[cell]
         found.append(cell_paths(index, dict(zip(_COLUMNS, cell, strict=True)))[kind])
+        _wait_for(found[-1])
         require_cell(found[-1], key, index, content=False)
     return found
+
+
+def _wait_for(path: Path) -> None:
+    """Wait until a file that another node wrote before its index is seen here, too."""
+    end = time.monotonic() + LATENCY_S
+    while not os.path.lexists(path) and time.monotonic() < end:
+        time.sleep(1)
 
 
 def held_responses(voxels: int, trs: int, n_fits: int, memory_gb: float, on_card: bool) -> float:

@@ -57,7 +57,7 @@ def keep_batches(study: Study) -> None:
 
 
 def follow_batches() -> None:
-    """Let this process, a job, take the batches of its run: a node without GPU or SLURM may price otherwise."""
+    """Let this process, a job, take the batches of its run: a node without SLURM may price otherwise."""
     _following.append(_KEPT)
 
 
