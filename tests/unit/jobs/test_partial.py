@@ -52,7 +52,7 @@ def test_whole_models_and_subjects_are_left_out_with_the_reason(jobs):
         for one in states
     ]
     found = partial.missing_parts(jobs, states)
-    reason = "extract_control_features failed: results/stories/x: damaged; delete it (2 fits are missing)"
+    reason = "extract_control_features failed: results/stories/x: damaged; delete it (fits missing: 2)"
     assert found == {"models": {"nested-8": reason}, "subjects": {}, "banded": {}, "figures": {}}
     found = partial.missing_parts(jobs, seen(jobs, fit_encoding={"subject": "UTS02"}))
     assert list(found["subjects"]) == ["UTS02"]

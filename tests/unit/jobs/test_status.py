@@ -149,10 +149,10 @@ def test_how_long_a_run_may_still_take_and_what_waits_for_what(jobs):
         return describe_outlook(jobs, seen, queue, began, lambda: ["cpu2 drained (disk)"]).splitlines()
 
     first, *waits, nodes = said(now - 200, queue)
-    assert re.fullmatch(r"A run goes on: 1 of its jobs have ended, 1 run, about [\d.]+ (min|h) left\.", first)
-    assert waits[0] == "2 jobs wait for free cores, memory or GPUs."
-    assert "1 jobs wait for nodes that are down, drained or reserved." in waits
-    assert "1 jobs wait for a reason that SLURM calls Odd." in waits
+    assert re.fullmatch(r"A run goes on \(jobs ended: 1, running: 1\), about [\d.]+ (min|h) left\.", first)
+    assert waits[0] == "Jobs that wait for free cores, memory or GPUs: 2."
+    assert "Jobs that wait for nodes that are down, drained or reserved: 1." in waits
+    assert "Jobs that wait for a reason that SLURM calls Odd: 1." in waits
     assert nodes == "Nodes that take no jobs: cpu2 drained (disk)."
     assert said(now - 30, None) == [
         "A run goes on; how long it may take is known when its first job has ended."

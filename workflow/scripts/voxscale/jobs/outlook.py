@@ -32,7 +32,7 @@ def describe_outlook(
     if began is not None:
         lines.append(_time_left(jobs, seen, {job.comment: job.seconds for job in queue or ()}, began))
     if waiting := Counter(job.waits for job in queue or () if job.is_pending):
-        lines += [f"{n} jobs wait {what}." for what, n in waiting.most_common()]
+        lines += [f"Jobs that wait {what}: {n}." for what, n in waiting.most_common()]
         if nodes := lost_nodes():
             lines.append(f"Nodes that take no jobs: {', '.join(nodes)}.")
     return "\n".join(lines)
@@ -63,5 +63,5 @@ def _time_left(jobs: Jobs, seen: Sequence[Seen], queued: Mapping[str, float], be
     left = remaining.seconds(running, now - first)
     if left is None:
         return "A run goes on; how long it may take is known when its first job has ended."
-    counts = f"{len(ended)} of its jobs have ended, {len(running)} run"
-    return f"A run goes on: {counts}, about {duration(max(left, 60.0))} left."
+    counts = f"jobs ended: {len(ended)}, running: {len(running)}"
+    return f"A run goes on ({counts}), about {duration(max(left, 60.0))} left."

@@ -51,7 +51,7 @@ def missing_parts(jobs: Jobs, seen: Sequence[Seen]) -> dict[str, Any]:
         # That which loses the fewest finished fits for each fit that is missing.
         kind, name = min(sorted(lost), key=lambda part: (done[part] / lost[part], -lost[part]))
         first = next(one for one in fits if (kind, name) in _parts(one))
-        found[kind][name] = f"{_reason(jobs, first, seen)} ({lost[kind, name]} fits are missing)"
+        found[kind][name] = f"{_reason(jobs, first, seen)} (fits missing: {lost[kind, name]})"
     return found | _joined(jobs, lacking, seen, found["subjects"])
 
 
