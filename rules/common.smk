@@ -277,7 +277,11 @@ def other_study(comparison):
         return []
     pattern = str(Path(folder, *Path(CELL_FILES["moments"]).parts[1:]))
     cells = [second for _, second in study.comparison(comparison).values()]
-    return local([pattern.format(**cell._asdict()) for cell in cells])
+    paths = [pattern.format(**cell._asdict()) for cell in cells]
+    if missing := [path for path in paths if not Path(path).exists()]:
+        where = f"config key comparisons.{comparison}.b.results"
+        sys.exit(f"ERROR {where}: no fit {missing[0]}; run that study first")
+    return local(paths)
 
 
 def selected(name, key, selection):
