@@ -70,7 +70,7 @@ if exists("compare_models"):
         benchmark:
             benchmark_of("compare_models")
         conda:
-            "../envs/analysis.yaml"
+            "../envs/voxscale.yaml"
         resources:
             **needs("compare_models"),
         params:
