@@ -86,6 +86,7 @@ def write_folder(root, published, scans):
     for subject in SUBJECTS:
         table = pd.read_csv(published / f"derivative/voxels/{subject}.tsv", sep="\t")
         table["keep"] = ["no" if voxel in LEFT_OUT else "yes" for voxel in table.voxel]
+        table["roi"] += "_" + table.hemisphere
         table.to_csv(root / f"voxels/{subject}.tsv", sep="\t", index=False)
     write_trs(root, scans)
 
@@ -136,6 +137,7 @@ def folder(published, tmp_path_factory):
     table = home / "lab/voxels/bob.tsv"
     table.write_text(table.read_text().replace("\n", "\tn\n").replace("\tn\n", "\tlobe\n", 1))
     config = study(home / "lab", "folder", tr_s=2.0, voxels=str(home / "lab/voxels/{subject}.tsv"))
+    config["comparisons"] = {"text": {"a": {"model": "tiny-opt-1"}, "b": {"model": "mel"}}}
     run = snakemake(home, config=config)
     assert run.status == 0, run.text[-3000:]
     (home / "run.txt").write_text(run.text)
@@ -151,6 +153,16 @@ def bids(published, tmp_path_factory):
     run = snakemake(home, "scores", config=config)
     assert run.status == 0, run.text[-3000:]
     return home
+
+
+def test_two_fits_and_two_sides_are_compared(folder):
+    sets = pd.read_parquet(folder / "results/comparisons/text-sets.parquet")
+    assert set(sets.subject) == {*SUBJECTS, "pooled"}
+    asymmetry = pd.read_parquet(folder / "results/tables/asymmetry.parquet")
+    assert set(sets.voxel_set) >= {f"roi:{name}_left" for name in asymmetry.region}
+    for figure in ("comparison_text", "asymmetry", "lag_scan"):
+        assert (folder / f"results/figures/{figure}.png").stat().st_size > 1000
+    assert "Differences" in (folder / "results/report.html").read_text()
 
 
 CHANGED = {  # a file of the lab, and rules whose outputs were made from it
@@ -213,7 +225,7 @@ def test_a_folder_ends_in_a_report(folder, published):
         np.testing.assert_allclose(responses.read(story), data[:, kept].T, rtol=1e-6)
     assert set(scores(folder).voxel) == set(kept)
     summary = pd.read_parquet(folder / "results/tables/all/summary.parquet")
-    assert "roi:language" in set(summary.voxel_set)
+    assert {"roi:language_left", "roi:language_right"} <= set(summary.voxel_set)
 
 
 def test_what_is_not_read_is_said_before_the_first_job_and_in_the_report(folder):

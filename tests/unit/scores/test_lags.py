@@ -26,7 +26,7 @@ def test_a_wrong_onset_of_all_stories_is_one_finding():
 
 
 def test_a_flat_curve_gives_no_warning_and_a_wide_interval():
-    found = [simulated.judged(stories=4, trs=120, voxels=30, share=0.0, seed=seed) for seed in range(8)]
+    found = [simulated.judged(stories=4, trs=120, voxels=30, share=0.0, seed=seed) for seed in range(4)]
     assert sum(map(len, map(misaligned, found))) == 0
     width = [one["best_hi"] - one["best_lo"] for judged in found for one in judged.values()]
     assert np.median(width) > 6
