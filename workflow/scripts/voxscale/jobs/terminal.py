@@ -158,6 +158,7 @@ def quiet_terminal(jobs: Jobs, workflow: Any) -> None:
     """Let a run print a line for each job, unless `--verbose` asks for all that Snakemake says."""
     if workflow.output_settings.verbose:
         return
+    logging.raiseExceptions = False  # else a full disk prints a traceback for each line of Snakemake's log
     todo = [
         (workflow.dag.jobid(job), job.rule.name, job.wildcards_dict) for job in workflow.dag.needrun_jobs()
     ]
