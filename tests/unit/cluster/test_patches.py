@@ -24,6 +24,18 @@ def test_a_preempted_job_counts_as_failed_and_is_tried_again():
     patches.correct_states(types.ModuleType("another executor"))
 
 
+def test_a_folder_that_only_looks_empty_is_left(monkeypatch):
+    import snakemake.api  # noqa: F401  # before any of its parts
+    from snakemake.dag import DAG
+
+    def cleanup_workdir(self):
+        raise OSError(39, "Directory not empty")
+
+    monkeypatch.setattr(DAG, "cleanup_workdir", cleanup_workdir)
+    patches.keep_late_folders()
+    DAG.cleanup_workdir(None)
+
+
 def test_the_executor_keeps_its_jobs_when_slurm_has_been_silent_for_all_its_questions(monkeypatch):
     plugin = pytest.importorskip("snakemake_executor_plugin_slurm")
     asked, left = [], []

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.cluster.locks import free_dead_lock, leave_record
-from voxscale.cluster.patches import cancel_all, correct_states, hasten_graph, submit_patiently
+from voxscale.cluster.patches import (
+    cancel_all,
+    correct_states,
+    hasten_graph,
+    keep_late_folders,
+    submit_patiently,
+)
 from voxscale.cluster.queue import QueuedJob, read_queue
 from voxscale.cluster.refusals import keep_refusals
 from voxscale.cluster.takeover import left_behind, restart, settle
@@ -47,6 +53,7 @@ def before_jobs(workflow: Any, place: Callable[[Any, str], str], takes_over: boo
     Raises:
         UserError: SLURM does not answer.
     """
+    keep_late_folders()
     if not submits_to_slurm(workflow):
         return
     # A job may also have ended while the graph was built, which counted its outputs as missing.

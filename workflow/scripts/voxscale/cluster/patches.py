@@ -135,6 +135,23 @@ def record_in_jobs() -> None:
     PersistenceBase.finished = recorded
 
 
+def keep_late_folders() -> None:
+    """Let Snakemake leave a folder whose files this machine does not see yet, as on a shared file system.
+
+    ASSUME: at its end Snakemake 9.27 removes folders that look empty, in `DAG.cleanup_workdir`, and ends in a
+    traceback, without a word on the jobs that failed, where one is not.
+    """
+    from snakemake.dag import DAG
+
+    cleanup = DAG.cleanup_workdir
+
+    def cleanup_workdir(self: Any) -> None:
+        with contextlib.suppress(OSError):
+            cleanup(self)
+
+    DAG.cleanup_workdir = cleanup_workdir
+
+
 def correct_states(plugin: Any) -> None:
     """Let the executor retry a preempted job, and keep its jobs while SLURM does not answer.
 
