@@ -11,6 +11,7 @@ cpu*|128|1030000|1-00:00:00|UNLIMITED|(null)
 short|48+|190000+|3:00|UNLIMITED|(null)
 gpu|64|500000|infinite|32|gpu:a100:4(S:0-1),lscratch:3000
 old|16|64000|12:30:00|UNLIMITED|gpu:2
+silent|8|1|infinite|UNLIMITED|(null)
 """
 
 
@@ -27,6 +28,7 @@ def test_partitions_are_read():
     assert found[""] == found["cpu"] == ((48, 190e3, 0, 1440), (128, 1030e3, 0, 1440))
     assert found["short"] == ((48, 190e3, 0, 3),)
     assert found["gpu"] == ((32, 500e3, 4, float("inf")),)
+    assert found["silent"] == ((8, float("inf"), 0, float("inf")),)
     assert found["old"] == ((16, 64e3, 2, 750),)
 
 
@@ -35,6 +37,7 @@ def test_no_job_asks_for_more_than_a_node_has():
     assert limits.cores(16, 1e3) == 16
     assert limits.cores(256, 1e3) == 128
     assert limits.cores(256, 1e3) == limits.cores(256, 500e3) == 128
+    assert limits.cores(256, 2e6) == 128  # no node has this memory, which is what must be said
     assert limits.memory_mb(800_000, 1_600_000) == 1_030_000
     assert limits.minutes(5000) == 1440
     assert limits_of({"partition": "short,cpu"}).minutes(5000) == 1440

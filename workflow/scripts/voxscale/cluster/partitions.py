@@ -35,7 +35,7 @@ class Limits:
 
     def cores(self, wanted: int, memory_mb: float, gpus: int = 0) -> int:
         """Cores of a job that is worth `wanted`, on a node that has the rest."""
-        return int(min(wanted, max((node.cores for node in self._fitting(memory_mb, gpus)), default=wanted)))
+        return int(min(wanted, max(node.cores for node in self._fitting(memory_mb, gpus) or self.nodes)))
 
     def memory_mb(self, first: int, wanted: int, gpus: int = 0) -> int:
         """Memory of a retry that asks for more than `first`; the first request is never lowered."""
@@ -69,7 +69,9 @@ def read_partitions() -> Mapping[str, tuple[Node, ...]]:
         name, cores, memory, limit, per_node, gres = line.split("|", 5)
         gpus = sum(int(n) for n in re.findall(r"\bgpu:(?:[^:,(]+:)?(\d+)", gres))
         most = _number(per_node)
-        node = Node(min(_number(cores), most), _number(memory), gpus, _minutes(limit))
+        # A site that does not say how much memory its nodes have gets SLURM's default, 1.
+        memory_mb = math.inf if memory == "1" else _number(memory)
+        node = Node(min(_number(cores), most), memory_mb, gpus, _minutes(limit))
         for each in {name.rstrip("*"), *([""] if name.endswith("*") else [])}:
             found.setdefault(each, []).append(node)
     return {name: tuple(nodes) for name, nodes in found.items()}
