@@ -136,7 +136,8 @@ def _matching(path: Path, pattern: str) -> list[str]:
 def tail(path: Path) -> str:
     """The last words of a log, one line."""
     found = next((lines for pattern in REASONS if (lines := _matching(path, pattern))), None) or _lines(path)
-    return (found or ["(empty: it was killed before it wrote anything)"])[-1][-TAIL:]
+    empty = "(empty: it was killed before it wrote anything, or files are seen late: raise --latency-wait)"
+    return (found or [empty])[-1][-TAIL:]
 
 
 def describe_states(seen: Sequence[Seen], cells: bool = False) -> str:
