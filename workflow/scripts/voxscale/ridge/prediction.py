@@ -83,7 +83,7 @@ def solve_weights(problem: RidgeProblem, alpha_index: np.ndarray) -> Iterator[We
     # As much memory for a block's weights as scoring has for a block's responses.
     step = max(1, min(how.voxels, how.voxels * len(x) // problem.n_features))
     for a in np.unique(alpha_index[alpha_index >= 0]):
-        g = inverse(form.k, lams[a], torch.float64).to(dtype) if isinstance(form, Dual) else None
+        g = inverse(form.k, lams[a], torch.float64, device).to(dtype) if isinstance(form, Dual) else None
         for block in slices(problem.y_train.shape[0], step):
             mine = np.flatnonzero(alpha_index[block] == a)
             if not len(mine):
