@@ -75,14 +75,14 @@ def test_jobs_cancelled_out_of_time_preempted_and_out_of_memory_get_what_they_ne
     for text in ("DUE TO TIME LIMIT", "exceeded memory limit"):
         assert text in sweep.text
         assert text in status
+    for jobid in (late, later):  # before the job ends well, after which they are cleared away
+        assert "DUE TO TIME LIMIT" in sweep.slurm_log(jobid)
     sweep.finish("--set-resources", "estimate_ceiling:mem_mb=100 * attempt ** 3")
     assert sweep.digests() == whole.digests()
     assert sweep.states(units[cancelled]) == ["CANCELLED", "COMPLETED"]
     first, second, third = sweep.of_unit(units[late])
     assert {first.state, second.state} <= {"TIMEOUT", "FAILED"}
     assert third.state == "COMPLETED"
-    for jobid in (late, later):
-        assert "DUE TO TIME LIMIT" in sweep.slurm_log(jobid)
     for jobid in preempted:
         assert sweep.states(units[jobid]) == ["PREEMPTED", "COMPLETED"]
     assert sweep.states("rule_estimate_ceiling_wildcards_UTS01") == [*["FAILED"] * 3, "COMPLETED"]
