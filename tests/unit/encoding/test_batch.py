@@ -126,6 +126,18 @@ def test_only_a_cell_that_is_missing_damaged_or_another_is_fitted(batch):
     assert batch.fit(batch.cells[1:2]) == [], "a story that the cell does not use"
 
 
+def test_an_index_of_other_settings_goes_when_its_cells_are_fitted_over(batch):
+    batch.fit(batch.cells[:2])
+    first, batch.index = batch.index, batch.index.with_name("other.json")
+    assert batch.fit(batch.cells[:1]) == []
+    assert first.exists(), "the same cells in another batch"
+    assert batch.fit(batch.cells[:1], skip_s=20) == [(1, 3, 0), (1, 3, 1)]
+    assert not first.exists()
+    batch.index = first
+    assert batch.fit(batch.cells[:2]) == [(1, 3, 0), (1, 3, 1)], "the settings are changed back"
+    assert not batch.index.with_name("other.json").exists()
+
+
 def test_responses_are_read_once_and_the_features_of_a_layer_once(batch, monkeypatch):
     read = {"responses": [], "features": []}
     of_responses, of_features = SubjectResponses._read, Features.read
@@ -186,5 +198,7 @@ def test_files_are_those_that_the_index_names(batch, monkeypatch):
         cell_files("moments", [batch.index], batch.cells)
     batch.fit(skip_s=20)
     batch.path("moments", 1, 3).write_bytes(kept)
-    with pytest.raises(UserError, match=r"is not the file that .*batch.json names; delete it and run again"):
+    with pytest.raises(
+        UserError, match=r"is not the file that .*batch.json names; delete .*batch.json and run again"
+    ):
         cell_files("moments", [batch.index], batch.cells)

@@ -7,6 +7,7 @@
 Both files of a cell keep its key, a digest of everything that its numbers depend on.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +44,21 @@ def read_index(path: str | Path) -> dict[tuple[str, int, str, int], str]:
     return {(index["model"], layer, index["subject"], n): key for layer, n, key in index["cells"]}
 
 
+def remove_untrue(index: str | Path, keys: Sequence[tuple[Mapping[str, Any], str]]) -> None:
+    """Remove the other indexes of a model and a subject that name one of these cells with another key.
+
+    Cut into other batches, a study with changed settings leaves the indexes that it had. Its cells are fitted
+    over those that these name; so if the settings are changed back, only what was fitted meanwhile is again.
+    """
+    new = {tuple(cell[column] for column in _COLUMNS): key for cell, key in keys}
+    for other in Path(index).parent.glob("[!.]*.json"):
+        if other == Path(index):
+            continue
+        with contextlib.suppress(UserError):  # a damaged one is found where it is read
+            if any(new.get(cell, key) != key for cell, key in read_index(other).items()):
+                other.unlink(missing_ok=True)
+
+
 def require_cell(path: Path, key: str, index: str | Path, content: bool) -> None:
     """Make sure that a cell's file is the one that an index names.
 
@@ -53,7 +69,8 @@ def require_cell(path: Path, key: str, index: str | Path, content: bool) -> None
         UserError: it is missing, damaged or another one.
     """
     if read_whole(path, content).get("key") != key:
-        raise UserError(f"{path}: is not the file that {index} names; delete it and run again")
+        remedy = f"delete {index} and run again: finished fits stay"
+        raise UserError(f"{path}: is not the file that {index} names; {remedy}")
 
 
 def cell_files(kind: str, indexes: Iterable[str | Path], cells: Iterable[Sequence[Any]]) -> list[Path]:

@@ -12,7 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from voxscale.encoding.cells import FITTING, cell_paths, held_features, held_responses, write_index
+from voxscale.encoding.cells import (
+    FITTING,
+    cell_paths,
+    held_features,
+    held_responses,
+    remove_untrue,
+    write_index,
+)
 from voxscale.encoding.data import CellData, Features, plan_in_memory
 from voxscale.encoding.moments import write_moments
 from voxscale.errors import UserError
@@ -178,9 +185,11 @@ def fit_batch(
     """
     first = CellData(features, responses, subject_table, cells[0], settings, read_json(responses_digest))
     keys = [first.of_cell(cell).cell_key for cell in cells]
+    named_cells = list(zip(cells, keys, strict=True))
+    remove_untrue(index, named_cells)
     files = [cell_paths(index, cell) for cell in cells]
     left: dict[int, list[int]] = {}  # layer -> its cells that are not there yet
-    for i, (cell, key) in enumerate(zip(cells, keys, strict=True)):
+    for i, (cell, key) in enumerate(named_cells):
         if not all(_is_whole(path, key) for path in files[i].values()):
             left.setdefault(cell["layer"], []).append(i)
     ahead, begun, n_left = bool(left) and _share(first, cells), 0, sum(map(len, left.values()))
@@ -200,7 +209,7 @@ def fit_batch(
                 fit_cell(data, *files[i].values(), cell_settings[i])
             except UserError as error:
                 raise UserError(f"{error} ({named})") from error.__cause__
-    write_index(index, list(zip(cells, keys, strict=True)))
+    write_index(index, named_cells)
 
 
 def _share(data: CellData, cells: Sequence[Mapping[str, Any]]) -> bool:
