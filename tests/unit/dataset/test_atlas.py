@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from voxscale.cli import main
-from voxscale.dataset.atlas import write_regions
+from voxscale.dataset.atlas import _region, write_regions
 from voxscale.dataset.voxels import kept_voxels, read_voxels
 from voxscale.errors import UserError
 
@@ -143,3 +143,11 @@ def test_mistakes_are_one_line(volume, tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ERROR regions: ")
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["Background+FreeSurfer_Defined_Medial_Wall", "ctx-lh-unknown", "L_???", "Medial wall", "lh"]
+)
+def test_what_is_outside_of_all_regions_is_not_one(name):
+    assert _region(name)[0] is None
+    assert _region("7Networks_LH_Vis_1") == ("7Networks_Vis_1", "left")

@@ -341,7 +341,8 @@ def test_the_summary_states_what_was_measured_found_and_how_sure(tables):
     said = content.abstract(tables, CHIEF, 0.9, warned=2)
     measured, found, sure = re.split(r"(?<=\.) (?=[A-Z])", said)
     assert re.match(
-        r"\d+ subjects listened to up to \d+(\.\d+)? hours of training stories, and \d+ ", measured
+        r"\d+ subjects listened to up to \d+(\.\d+)? hours of training stories, and the responses to",
+        measured,
     )
     best = max(content.model_rows(tables["summary"]), key=lambda row: row["mean r"])
     assert f"highest in {best['model']} ({best['mean r']:.3f})" in found
@@ -350,6 +351,11 @@ def test_the_summary_states_what_was_measured_found_and_how_sure(tables):
     for law in CHIEF.values():
         assert content.between(fits[law].loc["per_decade"], "{:+.2g}") in found
     assert sure == "Brackets are 90% intervals; read the 2 warnings below first."
+    one = tables | {"summary": tables["summary"].query("subject == 'UTS01'")}
+    said = content.abstract(one, {}, 0.9, warned=1)
+    assert said.startswith("1 subject listened")
+    assert "no conclusion" not in said, "nothing was asked about growth"
+    assert "the 1 warning below" in said
     lacking = tables | {"laws": tables["laws"].assign(lacking="models")}
     assert "allows no conclusion" in content.abstract(lacking, CHIEF, 0.9, warned=0)
 

@@ -8,7 +8,9 @@ from voxscale.encoding import MomentsFile
 from voxscale.errors import UserError
 from voxscale.io import tables
 from voxscale.scores import write_comparison
+from voxscale.scores.cells import cell_scores
 from voxscale.scores.comparison import compare
+from voxscale.statistics import block_counts
 
 SETTINGS = {"skip_s": 40, "tr_s": 2.0, "draws": 200, "interval": 0.9, "seed": 0, "permutations": 400}
 VOXELS, TRS = 30, 420
@@ -83,6 +85,20 @@ def test_equal_fits_differ_at_the_rate_of_chance(tmp_path):
     assert 0.02 < (found["p"] <= 0.05).mean() < 0.08
     assert 0.84 < ((found["lo"] < 0) & (found["hi"] > 0)).mean() < 0.95
     assert not (found["q"] <= 0.05).any()
+
+
+def test_scores_are_those_of_all_draws(study, tmp_path):
+    """As in table `summary`: a fit to all stories has one draw, one to some of them several."""
+    predicted, observed = chain(np.stack([np.full(VOXELS, r) for r in (0.1, 0.3, 0.5)]), TRS)
+    cells = [
+        MomentsFile(write_moments(tmp_path / name, values, observed, {"t": 220, "u": 200}, skip=20))
+        for name, values in (("all.h5", predicted[2:]), ("some.h5", predicted))
+    ]
+    sets, counts = {"all": np.ones(VOXELS, bool)}, block_counts(40, 2, 0)
+    _, means, _ = compare(cells, sets, SETTINGS)
+    for side, cell in enumerate(cells):
+        real = cell_scores(cell, SETTINGS["skip_s"] / SETTINGS["tr_s"], counts, sets).mean(0)[0, 0]
+        np.testing.assert_allclose(means["all"][side, :, 0], real, rtol=1e-6)
 
 
 def test_other_test_trs_are_refused(study, tmp_path):

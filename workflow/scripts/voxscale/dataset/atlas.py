@@ -22,16 +22,9 @@ from voxscale.io import read_rows, require
 
 SIDES = ("left", "right")
 _SIDE = re.compile(r"(?:^|(?<=[-_. ]))(l|lh|left|r|rh|right)(?:[-_. ]|$)", re.IGNORECASE)
-_NONE = {
-    "",
-    "?",
-    "???",
-    "unknown",
-    "background",
-    "medial_wall",
-    "medialwall",
-    "freesurfer_defined_medial_wall",
-}
+_NONE = re.compile(
+    r"(?:^|[-_+. ])(?:unknown|background|undetermined|none|medial_?wall|corpuscallosum|\?+)$", re.IGNORECASE
+)
 _FSAVERAGE5 = 10242  # vertices of a hemisphere, on which maps are drawn
 
 
@@ -72,7 +65,7 @@ def _region(name: str) -> tuple[str | None, str]:
     side = "" if said is None else SIDES[said.group(1)[0].lower() == "r"]
     bare = name if said is None else name[: said.start()] + name[said.end() :]
     bare = re.sub(r"\s+", "_", bare.strip(" -_.\t"))
-    return (None if bare.lower() in _NONE else bare), side
+    return (bare if bare and not _NONE.search(bare) else None), side
 
 
 def read_names(path: str | Path) -> dict[int, str]:

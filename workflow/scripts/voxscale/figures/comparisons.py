@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from voxscale.figures import maps, style
 from voxscale.figures.frames import mean_of_subjects, voxel_set_label, with_place
@@ -47,14 +48,14 @@ def _draw_scores(axes: Axes, placed: pd.DataFrame, names: Sequence[str]) -> None
     ends = both.min() - 0.01, both.max() + 0.01
     counts, x, y = np.histogram2d(both[:, 1], both[:, 0], bins=60, range=[ends, ends])
     counts = np.where(counts > 0, counts, np.nan).T
-    shown = axes.pcolormesh(x, y, counts, cmap="Blues", norm=LogNorm(0.5, max(np.nanmax(counts), 2)))
+    shown = axes.pcolormesh(x, y, counts, cmap="Blues", norm=LogNorm(0.6, max(np.nanmax(counts), 2)))
     axes.plot(ends, ends, color=style.MUTED, linewidth=0.9, linestyle=(0, (3, 2)))
     axes.set_aspect("equal")
     axes.set_xlabel(f"correlation r, {names[1]}")
     axes.set_ylabel(f"correlation r, {names[0]}")
     share = f"first better in {100 * (placed.difference > 0).mean():.0f} %"
     axes.text(0.04, 0.96, share, transform=axes.transAxes, va="top", fontsize=8, color=style.INK)
-    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.7)
+    bar = axes.figure.colorbar(shown, ax=axes, shrink=0.7, ticks=LogLocator(subs=(1, 2, 5)), format="%g")
     bar.set_label("voxels", fontsize=8)
     bar.ax.tick_params(labelsize=7.5)
     bar.ax.minorticks_off()

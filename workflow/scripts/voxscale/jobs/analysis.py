@@ -109,7 +109,7 @@ def _comparing(sizes: Sizes, comparison: str) -> Need:
     cells = [cell for both in sizes.study.comparison(comparison).values() for cell in both]
     need = _resampling(sizes, cells, config["bootstrap"]["draws"] + 2 * config["scoring"]["permutations"])
     drawn = config["bootstrap"]["draws"] + config["scoring"]["permutations"]
-    return replace(need, memory_mb=need.memory_mb + 8.0 * 12 * 1024 * drawn / MB)
+    return replace(need, memory_mb=need.memory_mb + 8.0 * 20 * 1024 * drawn / MB)
 
 
 def _profiling(sizes: Sizes) -> Need:

@@ -78,7 +78,10 @@ FIGURES = tuple(
 def _fit_name(spec: Mapping[str, Any]) -> str:
     """A fit of a comparison in words."""
     layer, size = spec["layer"], spec["n_train"]
-    layer = f"depth {layer['depth']:g}" if isinstance(layer, Mapping) else f"layer {layer}"
+    if isinstance(layer, Mapping):
+        layer = f"depth {layer['depth']:g}"
+    else:
+        layer = "last layer" if layer == "last" else f"layer {layer}"
     rest = [f"{size} stories" if size != "all" else "", spec["results"] or ""]
     return ", ".join([spec["model"], layer, *filter(None, rest)])
 

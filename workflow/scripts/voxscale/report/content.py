@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from humanfriendly.text import pluralize
 
 from voxscale.figures import (
     base_label,
@@ -339,9 +340,11 @@ def abstract(
         warned: number of the report's warnings.
     """
     summary, subjects = tables["summary"], tables["subjects"]
-    networks = [row for row in model_rows(summary) if row["kind"] in ("language", "speech")]
+    rows = model_rows(summary)
+    networks = [row for row in rows if row["kind"] in ("language", "speech")]
+    models = pluralize(len(networks or rows), "language or speech model" if networks else "control")
     hours = subjects[subjects.role == "train"].groupby("subject").hours.sum().max()
-    best = max(networks, key=lambda row: row["mean r"], default=None)
+    best = max(networks or rows, key=lambda row: row["mean r"], default=None)
     score = f"highest in {best['model']} ({best['mean r']:.3f})" if best else "not measured"
     fits = {law: fit for law, metric, fit in headlines(tables["laws"]) if metric == "r"}
     rises = [
@@ -350,10 +353,13 @@ def abstract(
         if law in fits and pd.isna(fits[law].lacking.iloc[0])
     ]
     grows = f"changes {', '.join(rises)}" if rises else "allows no conclusion on how it grows"
-    caution = f"read the {warned} warnings below first" if warned else "nothing in this study needs caution"
+    if warned:
+        caution = f"read the {pluralize(warned, 'warning')} below first"
+    else:
+        caution = "no check of this report gave a warning"
     return (
-        f"{summary.subject.nunique()} subjects listened to up to {hours:.2g} hours of training stories, and "
-        f"{len(networks)} language and speech models predict the responses to stories that no fit saw. "
-        f"The mean correlation over voxels is {score}, and {grows}. "
+        f"{pluralize(summary.subject.nunique(), 'subject')} listened to up to {hours:.2g} hours of training "
+        f"stories, and the responses to stories that no fit saw are predicted by {models}. "
+        f"The mean correlation over voxels is {score}{f', and {grows}' if chief_laws else ''}. "
         f"Brackets are {interval:.0%} intervals; {caution}."
     )

@@ -31,24 +31,27 @@ POOLED = "pooled"
 _STEP = 1024  # voxels in memory at a time
 
 
-def _both_r(
+def _both_scores(
     cells: Sequence[MomentsFile], settings: Mapping[str, Any]
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
-    """Some voxels at a time: r of both cells in each resample, and with blocks exchanged: (2, n, v) each.
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Some voxels at a time: scores of both cells in each resample, then with blocks exchanged.
 
-    Draws of the training stories are averaged, as many as both cells have.
+    Scores are (metrics, 2, n, v): means over the draws of training stories. A cell with fewer draws, such as
+    one of all stories, repeats them.
     """
     kept = cells[0].blocks.kept(skipped_trs(settings))
     blocks = cells[0].blocks.take(kept)
     counts = block_counts(len(blocks.n), settings["draws"], settings["seed"])
     chosen = exchanges(len(blocks.n), settings["permutations"], settings["seed"])
-    draws = range(min(cell.n_draws for cell in cells))
-    parts = zip(*(cell.read(draw, kept, _STEP) for draw in draws for cell in cells), strict=True)
-    for part in parts:
-        sums = [values for _, values in part]
-        pairs = [sums[2 * draw : 2 * draw + 2] for draw in draws]
-        r = np.mean([[correlations(one, blocks, counts) for one in pair] for pair in pairs], 0)
-        yield part[0][0], r, np.mean([exchanged_r(*pair, blocks, chosen) for pair in pairs], 0)
+    n_draws = max(cell.n_draws for cell in cells)
+    readers = (cell.read(draw % cell.n_draws, kept, _STEP) for draw in range(n_draws) for cell in cells)
+    for parts in zip(*readers, strict=True):
+        scores = 0.0
+        for (_, first), (_, second) in zip(parts[::2], parts[1::2], strict=True):
+            r = np.stack([correlations(sums, blocks, counts) for sums in (first, second)])
+            r = np.concatenate([r, exchanged_r(first, second, blocks, chosen)], 1)
+            scores = scores + np.stack([r, r * np.abs(r)]) / n_draws
+        yield parts[0][0], scores
 
 
 def compare(
@@ -69,7 +72,8 @@ def compare(
     names = ("r_a", "r_b", "difference", "lo", "hi", "p")
     columns = {name: np.full(cells[0].n_voxels, np.nan) for name in names}
     total, n_voxels = 0.0, 0
-    for part, r, exchanged in bar(_both_r(cells, settings), "compare"):
+    for part, scores in bar(_both_scores(cells, settings), "compare"):
+        r, exchanged = np.split(scores[0], [1 + settings["draws"]], axis=1)
         difference = r[0] - r[1]
         lo, hi = interval(difference[0], difference[1:], settings["interval"], n_blocks)
         p = _p(difference[0], exchanged[0] - exchanged[1], n_blocks)
@@ -77,11 +81,9 @@ def compare(
         columns |= {
             name: _put(columns[name], part, values) for name, values in zip(names, found, strict=True)
         }
-        every = np.concatenate([r, exchanged], 1)
-        known = np.isfinite(every).all((0, 1))
+        known = np.isfinite(scores).all((0, 1, 2))
         member = np.array([inside[part] & known for inside in sets.values()], float).T  # (v, sets)
-        every = np.where(known, every, 0.0)
-        total = total + np.stack([every @ member, (every * np.abs(every)) @ member], 1)
+        total = total + np.swapaxes(np.where(known, scores, 0.0) @ member, 0, 1)
         n_voxels = n_voxels + member.sum(0)
     columns["q"] = false_discovery(columns["p"])
     with np.errstate(invalid="ignore", divide="ignore"):
