@@ -150,4 +150,16 @@ def test_mistakes_are_one_line(volume, tmp_path, capsys):
 )
 def test_what_is_outside_of_all_regions_is_not_one(name):
     assert _region(name)[0] is None
-    assert _region("7Networks_LH_Vis_1") == ("7Networks_Vis_1", "left")
+
+
+@pytest.mark.parametrize(
+    ("name", "bare"),
+    [
+        ("7Networks_RH_Vis_1", "7Networks_Vis_1"),
+        ("GapMap Frontal-I (Frontal lobe) right", "GapMap_Frontal-I_(Frontal_lobe)"),
+        ("Area 44 (R)", "Area_44"),
+        ("Precentral gyrus, right", "Precentral_gyrus"),
+    ],
+)
+def test_a_side_is_recognised_however_it_is_written(name, bare):
+    assert _region(name) == (bare, "right")

@@ -21,7 +21,9 @@ from voxscale.errors import UserError, first_line
 from voxscale.io import read_rows, require
 
 SIDES = ("left", "right")
-_SIDE = re.compile(r"(?:^|(?<=[-_. ]))(l|lh|left|r|rh|right)(?:[-_. ]|$)", re.IGNORECASE)
+_SIDE = re.compile(
+    r"[(\[](l|lh|left|r|rh|right)[)\]]|(?:^|(?<=[-_., ]))(l|lh|left|r|rh|right)(?:[-_., ]|$)", re.IGNORECASE
+)
 _NONE = re.compile(
     r"(?:^|[-_+. ])(?:unknown|background|undetermined|none|medial_?wall|corpuscallosum|\?+)$", re.IGNORECASE
 )
@@ -62,9 +64,9 @@ class Labels:
 def _region(name: str) -> tuple[str | None, str]:
     """A label's name without its side, and the side if the name says it."""
     said = _SIDE.search(name)
-    side = "" if said is None else SIDES[said.group(1)[0].lower() == "r"]
+    side = "" if said is None else SIDES[said[said.lastindex or 0][0].lower() == "r"]
     bare = name if said is None else name[: said.start()] + name[said.end() :]
-    bare = re.sub(r"\s+", "_", bare.strip(" -_.\t"))
+    bare = re.sub(r"\s+", "_", bare.strip(" -_.,\t"))
     return (bare if bare and not _NONE.search(bare) else None), side
 
 
