@@ -77,7 +77,7 @@ rule figures:
 onstart:
     mark_reports(workflow.dag)
     before_jobs(workflow, cluster_key, takes_over=not study.missing)
-    if not study.missing:
+    if not study.missing and not IS_MODULE:
         keep_batches(study)
     data_at_hand()
     devices_at_hand(workflow.dag)

@@ -18,7 +18,7 @@ from snakemake.settings.types import DeploymentMethod
 import voxscale
 
 from voxscale.cortex import NOT_INSTALLED, pycortex_installed
-from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient
+from voxscale.cluster import before_graph, before_jobs, compare_behind_ancient, gpus_in
 from voxscale.cluster import pass_over_damaged_records, pass_over_times, record_in_jobs
 from voxscale.cluster import retry_with_reason, submits_to_slurm
 from voxscale.dataset import NAME_PATTERN, PROSE
@@ -96,7 +96,7 @@ if workflow.is_main_process:
     pass_over_damaged_records()
     # A report may have been marked and then not made again, say since the config was changed back.
     marked = [path for path in [BASE / PATHS["report"]] if is_marked(path)]
-    compare_behind_ancient([*outdated, *gone, *marked], changed)
+    compare_behind_ancient(outdated, changed, incomplete=[*gone, *marked])
     pass_over_times(
         {path for job in jobs.all() for path in jobs.sources(job)},
         [name for name, record in RULES.items() if record.sources],
@@ -483,8 +483,9 @@ def names():
 
 def cluster_key(job, key):
     """Where a key of the cluster's jobs is written, for one of Snakemake's jobs."""
-    kind = record_of(names()[job.rule]).kind(study)
-    return study.cluster.place(kind, key)
+    # A workflow that uses this one as a module has rules of its own.
+    name = names().get(job.rule)
+    return study.cluster.place(record_of(name).kind(study) if name else "all", key)
 
 
 def cluster_at_hand(dag):
@@ -518,5 +519,4 @@ def cluster_at_hand(dag):
 
 def gpus_of(resources):
     """GPUs that a job asks for, by number or by name."""
-    name, _, number = str(resources.get("gres", "")).rpartition(":")
-    return int(number) if name.startswith("gpu") else resources.get("gpu", 0)
+    return gpus_in(str(resources.get("gres", ""))) or resources.get("gpu", 0)

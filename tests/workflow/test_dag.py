@@ -56,7 +56,8 @@ def test_a_tiny_study_runs_whole_and_resumes(tmp_path, monkeypatch):
     assert Counter(one.state for one in fits) == {"done": 3, "missing": 1}
     assert sum(len(one.done) for one in fits) == 7
     assert not any(one.log for one in seen)
-    third = snakemake(tmp_path, "results/tables/all/summary.parquet", config=config)
+    summary, mtime = "results/tables/all/summary.parquet", ("--rerun-triggers", "mtime")
+    third = snakemake(tmp_path, summary, *mtime, config=config)
     assert third.rules == {"fit_encoding": 1, "gather_scores": 1}
     assert "files of fitted cells are gone that 1 indexes name" in third.text
     assert third.text.count("\nfitting layer") == 1

@@ -32,6 +32,13 @@ def test_partitions_are_read():
     assert found["old"] == ((16, 64e3, 2, 750),)
 
 
+@pytest.mark.parametrize(
+    ("gres", "gpus"), [("gpu:a100:2", 2), ("gpu:a100", 0), ("shard:8,gpu:1", 1), ("", 0)]
+)
+def test_gpus_in_what_a_job_asks_for(gres, gpus):
+    assert partitions.gpus_in(gres) == gpus
+
+
 def test_no_job_asks_for_more_than_a_node_has():
     limits = limits_of({})
     assert limits.cores(16, 1e3) == 16

@@ -4,6 +4,7 @@ from .hooks import submits_to_slurm as submits_to_slurm
 from .locks import holders as holders
 from .locks import is_running as is_running
 from .partitions import Limits as Limits
+from .partitions import gpus_in as gpus_in
 from .partitions import limits_of as limits_of
 from .partitions import read_partitions as read_partitions
 from .patches import compare_behind_ancient as compare_behind_ancient

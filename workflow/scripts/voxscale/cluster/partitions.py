@@ -61,17 +61,21 @@ class Limits:
         return [node for node in self.nodes if node.memory_mb >= memory_mb and node.gpus >= gpus]
 
 
+def gpus_in(gres: str) -> int:
+    """GPUs of a node or of a job, as SLURM writes them: gpu:2, gpu:a100:4(S:0-1),lscratch:3000."""
+    return sum(int(n) for n in re.findall(r"\bgpu:(?:[^:,(]+:)?(\d+)", gres))
+
+
 @functools.cache
 def read_partitions() -> Mapping[str, tuple[Node, ...]]:
     """Nodes of each partition; the default one's also under an empty name. Empty if SLURM does not answer."""
     found: dict[str, list[Node]] = {}
-    for line in answer_of("sinfo", "--noheader", "--exact", "--format", _FORMAT) or []:
+    for line in answer_of("sinfo", "--all", "--noheader", "--exact", "--format", _FORMAT) or []:
         name, cores, memory, limit, per_node, gres = line.split("|", 5)
-        gpus = sum(int(n) for n in re.findall(r"\bgpu:(?:[^:,(]+:)?(\d+)", gres))
         most = _number(per_node)
         # A site that does not say how much memory its nodes have gets SLURM's default, 1.
         memory_mb = math.inf if memory == "1" else _number(memory)
-        node = Node(min(_number(cores), most), memory_mb, gpus, _minutes(limit))
+        node = Node(min(_number(cores), most), memory_mb, gpus_in(gres), _minutes(limit))
         for each in {name.rstrip("*"), *([""] if name.endswith("*") else [])}:
             found.setdefault(each, []).append(node)
     return {name: tuple(nodes) for name, nodes in found.items()}

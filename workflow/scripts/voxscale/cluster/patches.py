@@ -32,7 +32,9 @@ def hasten_graph() -> None:
 
 
 def compare_behind_ancient(
-    outdated: Collection[str | Path] = (), made_from_others: Collection[str | Path] = ()
+    outdated: Collection[str | Path] = (),
+    made_from_others: Collection[str | Path] = (),
+    incomplete: Collection[str | Path] = (),
 ) -> None:
     """Let Snakemake compare every finished job that no rerun reaches.
 
@@ -44,6 +46,7 @@ def compare_behind_ancient(
         outdated: files made with other parameters of which Snakemake has no record. It would keep them; they
             count as files whose recorded parameters differ.
         made_from_others: files made from other content than their inputs have now; they count as older.
+        incomplete: files that count as missing, since what belongs to them is.
 
     ASSUME: in Snakemake 9.27, `DAG.update_needrun` skips what it reaches through `DAG.depending`, and runs
     what makes one of `DAG.forcefiles`.
@@ -54,6 +57,7 @@ def compare_behind_ancient(
     update = DAG.update_needrun
 
     async def compared(self: Any, *arguments: Any, **options: Any) -> None:
+        self.forcefiles.update(map(str, incomplete))
         if RerunTrigger.PARAMS in self.workflow.rerun_triggers:
             self.forcefiles.update(map(str, outdated))
         if RerunTrigger.MTIME in self.workflow.rerun_triggers:

@@ -152,7 +152,7 @@ def fit_cell(
             tables.write("scores", pa.concat_tables(rows), scores_out, data.provenance)
     except (FileNotFoundError, UserError):
         # Another job fits the same cell: SLURM gave up its node, but it lived on. It was done first.
-        if not (Path(moments_out).exists() and Path(scores_out).exists()):
+        if not all(_is_whole(Path(path), data.cell_key) for path in (moments_out, scores_out)):
             raise
     shutil.rmtree(scratch, ignore_errors=True)
 
