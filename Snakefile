@@ -13,6 +13,8 @@ if not config if IS_MODULE else "dataset" not in config and not workflow.configf
 
 
 include: "rules/common.smk"
+include: "rules/requests.smk"
+include: "rules/start.smk"
 
 
 # A partial study gathers the fits that are there: without rules that could make or remake any.
