@@ -49,7 +49,7 @@ def test_what_is_done_costs_nothing_more(home):
     rows = plan.plan_rows(jobs)
     after = {row.rule: row for row in rows}["fit_encoding"]
     assert (after.jobs, after.done, after.cells, after.cells_done) == (4, 1, 8, 3)
-    assert "8 cells are fitted in 4 jobs; 3 cells are done." in plan.describe_plan(rows, jobs.study)
+    assert "Cells to fit: 8, in jobs: 4; cells done: 3." in plan.describe_plan(rows, jobs.study)
     assert 0 < after.core_hours < before["fit_encoding"].core_hours
     assert after.disk_mb == before["fit_encoding"].disk_mb
 

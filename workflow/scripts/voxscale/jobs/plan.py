@@ -161,7 +161,7 @@ def describe_plan(rows: Sequence[Row], study: Study, cores: int = 100, gpus: int
         left = fits.jobs - fits.done
         mean = fits.seconds / left
         lines += [
-            f"{fits.cells:,} cells are fitted in {fits.jobs:,} jobs; {fits.cells_done:,} cells are done.",
+            f"Cells to fit: {fits.cells:,}, in jobs: {fits.jobs:,}; cells done: {fits.cells_done:,}.",
             f"A job of fits takes {duration(mean)} on average; "
             f"SLURM's own time is {_overhead_share(mean):.1%} of it, "
             f"and more than {LARGE_SHARE:.0%} in {fits.short} of {left} jobs (encoding.job_minutes).",
