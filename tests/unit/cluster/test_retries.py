@@ -20,6 +20,7 @@ ENDS = {
     "memory": (f"{TRACEBACK}RuntimeError: DefaultCPUAllocator: can't allocate memory\n", None),
     "time, memory or node": ("cells: 40%|####    | 4/10 [00:10<00:15]\n", None),
     "disk": ("ERROR fit_encoding: results/: no space left on the disk; free some and run again\n", None),
+    "network": ("ERROR prepare_model: model opt-125m: x could not be fetched; try again (reset)\n", None),
     "nothing": ("", None),
 }
 

@@ -1,4 +1,4 @@
-"""How often a failed job is tried again: that depends on how it ended, which its log tells."""
+"""How often a failed job is tried again: that depends on how it ended, which its log states."""
 
 import re
 import time
@@ -7,9 +7,8 @@ from typing import Any
 
 from voxscale.progress import notify
 
-_MISTAKE = re.compile(
-    r"ERROR \w+: (?!.*no space left)"
-)  # one line, in which a script says what the user can do
+# One line, in which a script says what the user can do; what may pass by itself is no mistake.
+_MISTAKE = re.compile(r"ERROR \w+: (?!.*(no space left|try again|cannot be reached))")
 _MEMORY = re.compile(r"(?i)memory|std::bad_alloc")
 UNKNOWN = 1  # retries after an error that nobody foresaw
 
