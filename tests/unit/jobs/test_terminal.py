@@ -125,12 +125,13 @@ class Screen(list):
 
 
 @pytest.mark.parametrize(
-    ("is_terminal", "seen"), [(True, "\r50% of 9" + CLEAR + "WARNING x\n"), (False, "WARNING x\n")]
+    ("is_terminal", "seen"),
+    [(True, "\r50% of 9\rcell 2" + CLEAR + "WARNING x\n"), (False, "WARNING x\n")],
 )
 def test_a_line_is_not_glued_to_a_bar(is_terminal, seen):
     screen, log = Screen(is_terminal), Screen(False)
     tee = _Tee(screen, log)
-    for text in ("\r50% of 9", "WARNING ", "x", "\n"):
+    for text in ("\r50% of 9", "\rcell 2\n", "WARNING ", "x", "\n"):
         tee.write(text)
     assert "".join(screen) == seen
-    assert "".join(log) == "\r50% of 9WARNING x\n"
+    assert "".join(log) == "\r50% of 9\rcell 2\nWARNING x\n"

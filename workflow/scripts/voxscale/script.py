@@ -28,21 +28,25 @@ def all_settings(params: Any) -> dict[str, Any]:
 class _Tee:
     """Write to the terminal and to the rule's log, so that a progress bar is seen and an error is kept.
 
-    A line of text first clears the terminal's last line, where a bar may be drawn. Bars, which begin with a
-    carriage return, are not written where the terminal is a file, in which they would run together.
+    A line of text goes to the terminal as a whole, so that jobs side by side do not write into each other's,
+    and first clears the terminal's last line, where a bar may be drawn. Bars, which begin with a carriage
+    return, are not written where the terminal is a file, in which they would run together.
     """
 
     def __init__(self, terminal: TextIO, log: TextIO) -> None:
-        self._terminal, self._log, self._begins = terminal, log, True
+        self._terminal, self._log, self._begun = terminal, log, ""
 
     def write(self, text: str) -> int:
         with contextlib.suppress(OSError):  # a full disk must not hide what is said of it
             self._log.write(text)
         if text.startswith("\r"):
-            return self._terminal.write(text) if self._terminal.isatty() else len(text)
-        clear = CLEAR if self._begins and self._terminal.isatty() else ""
-        self._begins = text.endswith("\n")
-        return self._terminal.write(clear + text)
+            if self._terminal.isatty():
+                self._terminal.write(text.rstrip("\n"))
+            return len(text)
+        lines, newline, self._begun = (self._begun + text).rpartition("\n")
+        if newline:
+            self._terminal.write((CLEAR if self._terminal.isatty() else "") + lines + newline)
+        return len(text)
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):

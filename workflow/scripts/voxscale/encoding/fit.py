@@ -204,7 +204,7 @@ def fit_batch(
             begun, data = begun + 1, first.of_cell(cells[i])
             data.features = held or data.features
             named = f"layer {layer} n_train {cells[i]['n_train']}"
-            print(f"{FITTING}{named}: {begun} of {n_left}", file=sys.stderr, flush=True)
+            sys.stderr.write(f"\r{FITTING}{named}: {begun} of {n_left}\n")  # on a terminal like a bar
             try:
                 fit_cell(data, *files[i].values(), cell_settings[i])
             except UserError as error:
