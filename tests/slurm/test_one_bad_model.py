@@ -1,6 +1,7 @@
 """Six models, of which one cannot be fitted: it is not tried again, and a report of the others says so."""
 
 import json
+import os
 import re
 
 import pyarrow.parquet as pq
@@ -17,6 +18,10 @@ STUDIED = STUDY | {
 }
 
 
+@pytest.mark.skipif(
+    not os.environ.get("VOXSCALE_LONG"),
+    reason="VOXSCALE_LONG=1 runs it; tests/workflow/test_edits.py makes a partial report without a cluster",
+)
 def test_a_study_of_six_models_with_one_bad_ends_with_a_partial_report(tmp_path):
     if not answers():
         pytest.skip("no SLURM cluster answers")
