@@ -241,6 +241,7 @@ def laws(folder: Path) -> dict[str, list[float]]:
 def study_frames() -> dict[str, pd.DataFrame]:
     """Tables of a small made-up study."""
     import study_tables as study
+    import voxel_tables
 
     rng = np.random.default_rng(0)
     summary = study.summary(rng)
@@ -248,12 +249,12 @@ def study_frames() -> dict[str, pd.DataFrame]:
     found = {"summary": summary, "law_points": points, "subjects": study.subjects()}
     found["laws"] = pd.concat([study.laws(part) for _, part in points.groupby("law")])
     return found | {
-        "voxels": study.voxels(rng, 40),
+        "voxels": voxel_tables.voxels(rng, 40),
         "layer_choice": study.layer_choice(),
         "artifact": study.artifact(rng),
         "joint": study.joint()[0],
         "what_next": study.joint()[2],
-        "comparison_sets": study.comparison(rng, 4)[1].iloc[:0],
+        "comparison_sets": voxel_tables.comparison(rng, 4)[1].iloc[:0],
     }
 
 

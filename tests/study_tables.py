@@ -33,17 +33,17 @@ def level(model: str) -> float:
     return 0.02 + (0.004 if modality == "language" else 0.006) * np.log10(size / 1e8)
 
 
-def _frame(name: str, rows: list[dict]) -> pd.DataFrame:
+def frame(name: str, rows: list[dict]) -> pd.DataFrame:
     """Rows as a frame that the schema accepts, missing columns filled with empty values."""
     schema = tables.SCHEMAS[name]
-    frame = pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
     for field in schema:
-        if field.name not in frame:
+        if field.name not in found:
             kind = str(field.type)
-            frame[field.name] = (
+            found[field.name] = (
                 None if field.nullable else "" if kind == "string" else False if kind == "bool" else 0
             )
-    return frame[schema.names]
+    return found[schema.names]
 
 
 def summary(rng: np.random.Generator) -> pd.DataFrame:
@@ -171,45 +171,7 @@ def laws(points: pd.DataFrame) -> pd.DataFrame:
                         "lacking": None,
                     }
                 )
-    return _frame("laws", rows)
-
-
-def voxels(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
-    rows = []
-    for subject in SUBJECTS:
-        for voxel in range(n):
-            rows.append(
-                {
-                    "subject": subject,
-                    "voxel": voxel,
-                    "hemisphere": ("left", "right")[voxel % 2],
-                    "vertex": int(rng.integers(10242)),
-                    "roi": ROIS[voxel % 4],
-                    "ccmax": float(rng.beta(3, 2)),
-                    "explainable": 0.3,
-                    "reliable": bool(rng.random() < 0.7),
-                    "scored": True,
-                    "decile": 1,
-                    "significant": bool(rng.random() < 0.5),
-                    "reference": "opt-30b/36",
-                }
-            )
-    return _frame("voxels", rows)
-
-
-def scores(rng: np.random.Generator, models=("opt-30b", "whisper-large"), n: int = 400) -> pd.DataFrame:
-    rows = []
-    for model in models:
-        for subject in SUBJECTS:
-            r = np.clip(rng.normal(0.05, 0.08, n) + rng.gamma(0.5, 0.12, n), -1, 0.9)
-            r[0] = np.nan
-            same = {"model": model, "layer": 3, "subject": subject, "n_train": FULL, "draw": 0}
-            same |= {"alpha": 1.0, "p": 0.01, "train_trs": 9000, "train_hours": 5.0, "n_features": 3072}
-            rows += [
-                same | {"voxel": i, "r": r[i], "r_uncut": r[i] * 1.1, "r_ceiling": r[i], "cv_r": r[i] * 0.95}
-                for i in range(n)
-            ]
-    return _frame("scores", rows)
+    return frame("laws", rows)
 
 
 def layers(rng: np.random.Generator) -> pd.DataFrame:
@@ -226,7 +188,7 @@ def layers(rng: np.random.Generator) -> pd.DataFrame:
                     | {"r_lo": 2.7 * r2, "r_hi": 3.3 * r2, "r2_lo": 0.9 * r2, "r2_hi": 1.1 * r2}
                     | {"chosen": layer == n * 3 // 4 // 4 * 4, "best_on_test": layer == n}
                 )
-    return _frame("layers", rows)
+    return frame("layers", rows)
 
 
 def layer_choice() -> pd.DataFrame:
@@ -237,7 +199,7 @@ def layer_choice() -> pd.DataFrame:
         for subject in SUBJECTS
         for unit in ("set", "voxel")
     ]
-    return _frame("layer_choice", rows)
+    return frame("layer_choice", rows)
 
 
 def artifact(rng: np.random.Generator) -> pd.DataFrame:
@@ -256,7 +218,7 @@ def artifact(rng: np.random.Generator) -> pd.DataFrame:
                         | {"difference": at - own, "difference_lo": at - own - wide}
                         | {"difference_hi": at - own + wide}
                     )
-    return _frame("artifact", rows)
+    return frame("artifact", rows)
 
 
 def drift(rng: np.random.Generator) -> pd.DataFrame:
@@ -272,7 +234,7 @@ def drift(rng: np.random.Generator) -> pd.DataFrame:
         for roi in ("all", *ROIS[:3])
         for k in range(1, 11)
     ]
-    return _frame("drift", rows)
+    return frame("drift", rows)
 
 
 def lags() -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -298,51 +260,7 @@ def lags() -> tuple[pd.DataFrame, pd.DataFrame]:
             ]
             if story == "all stories":
                 rows[-1]["role"] = "all"
-    return _frame("lags", rows), _frame("lag_curves", curves)
-
-
-def comparison(rng: np.random.Generator, n: int = 400) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tables of a comparison in which the first fit is better by .05."""
-    parts, sets = [], []
-    for subject in (*SUBJECTS, "pooled"):
-        about = {"comparison": "two", "subject": subject}
-        ends = {"a": 0.15, "b": 0.1, "difference": 0.05, "lo": 0.02, "hi": 0.08, "p": 0.01, "n_voxels": n}
-        sets += [
-            about | ends | {"voxel_set": name, "metric": "r", "q": 0.02 if name.startswith("roi") else np.nan}
-            for name in ("all", "roi:auditory", "roi:language")
-        ]
-        if subject != "pooled":
-            r = rng.normal(0.1, 0.08, n)
-            part = pd.DataFrame(about | {"voxel": range(n), "r_a": r + 0.05, "r_b": r, "difference": 0.05})
-            parts.append(part.assign(lo=0.01, hi=0.09, p=0.02, q=0.04))
-    return pd.concat(parts)[tables.SCHEMAS["comparison"].names], _frame("comparison_sets", sets)
-
-
-def asymmetry() -> pd.DataFrame:
-    """Table `asymmetry`: the left side is better by .03."""
-    rows = [
-        {"model": model, "layer": 3, "subject": subject, "region": region, "metric": "r", "left": 0.13}
-        | {"right": 0.1, "difference": 0.03, "lo": 0.01, "hi": 0.05, "n_left": 40, "n_right": 50}
-        for model in ("opt-30b", "whisper-large")
-        for subject in (*SUBJECTS, "pooled")
-        for region in ("V1", "STS")
-    ]
-    return _frame("asymmetry", rows)
-
-
-def stacking(rng: np.random.Generator, n: int = 400) -> pd.DataFrame:
-    rows = []
-    for subject in SUBJECTS:
-        for voxel in range(n):
-            language, speech = ((0.01, 0.08), (0.05, 0.04), (0.09, 0.01), (0.0, 0.0))[voxel % 4]
-            gain = speech * rng.random() + rng.normal(0, 0.005)
-            rows.append(
-                {"subject": subject, "voxel": voxel, "best": "opt-30b", "r_best": 0.2, "r_language": 0.2}
-                | {"r_stacked": 0.2 + gain, "r_speech": 0.15}
-                | {"gain": gain, "gain_lo": gain - 0.01, "gain_hi": gain + 0.01}
-                | {"unique_language": language, "unique_speech": speech, "shared": 0.01, "r2_joint": 0.1}
-            )
-    return _frame("stacking", rows)
+    return frame("lags", rows), frame("lag_curves", curves)
 
 
 def joint() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -385,7 +303,7 @@ def joint() -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     )
     fits = pd.DataFrame(surface).drop_duplicates("subject")[["subject", "metric", "voxel_set", "form"]]
     fits = fits.assign(n_parameters=4, n_points=12, preferred=True).to_dict("records")
-    return tuple(map(_frame, ("joint", "joint_surface", "what_next"), (fits, surface, options)))
+    return tuple(map(frame, ("joint", "joint_surface", "what_next"), (fits, surface, options)))
 
 
 def plateau(points: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -435,7 +353,7 @@ def subjects() -> pd.DataFrame:
         for subject in SUBJECTS
         for role, story in [("train", f"story{i}") for i in range(FULL)] + [("test", "wheretheressmoke")]
     ]
-    return _frame("subjects", rows)
+    return frame("subjects", rows)
 
 
 def write(name: str, frame: pd.DataFrame, path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import study_tables as study
+import voxel_tables
 from PIL import Image
 
 from voxscale.figures import (
@@ -44,12 +45,12 @@ def made():
         "points": points,
         "laws": pd.concat([study.laws(part) for _, part in points.groupby("law")]),
         "curves": pd.DataFrame(columns=CURVES),
-        "voxels": study.voxels(rng, 60),
-        "scores": study.scores(rng, n=60),
+        "voxels": voxel_tables.voxels(rng, 60),
+        "scores": voxel_tables.scores(rng, n=60),
         "layers": study.layers(rng),
         "artifact": study.artifact(rng),
         "drift": study.drift(rng),
-        "stacking": study.stacking(rng, 60),
+        "stacking": voxel_tables.stacking(rng, 60),
         "joint": study.joint(),
         "bits": study.plateau(points),
     }
@@ -74,9 +75,9 @@ FIGURES = {
     "map_scores": lambda t: maps.draw_score_maps(t["scores"].query("subject == 'UTS02'"), t["voxels"]),
     "score_distribution": lambda t: distributions.draw_score_distribution(t["scores"]),
     "comparison": lambda t: comparisons.draw_comparison(
-        *study.comparison(np.random.default_rng(1), 60), t["voxels"], names=["a", "b"]
+        *voxel_tables.comparison(np.random.default_rng(1), 60), t["voxels"], names=["a", "b"]
     ),
-    "asymmetry": lambda t: comparisons.draw_asymmetry(study.asymmetry()),
+    "asymmetry": lambda t: comparisons.draw_asymmetry(voxel_tables.asymmetry()),
     "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"], room(t)),
     "ceiling_distribution": lambda t: distributions.draw_ceiling_distribution(t["voxels"], room(t)),
     "ceiling_drift": lambda t: checks.draw_ceiling_drift(t["drift"]),
@@ -338,10 +339,10 @@ def test_ceiling_quantities_leave_unreliable_voxels_out(made):
 MAKE = """
 import sys
 sys.path[:0] = sys.argv[2:]
-import numpy as np, study_tables as study
+import numpy as np, study_tables as study, voxel_tables
 from voxscale.figures import files, maps
 rng = np.random.default_rng(0)
-scores, voxels = study.scores(rng, ["opt-30b"], 40), study.voxels(rng, 40)
+scores, voxels = voxel_tables.scores(rng, ["opt-30b"], 40), voxel_tables.voxels(rng, 40)
 drawn = maps.draw_score_maps(scores[scores.subject == "UTS01"], voxels)
 files.save_figure(*drawn, *(f"{sys.argv[1]}/a.{kind}" for kind in ("png", "pdf", "csv")))
 """
@@ -395,3 +396,12 @@ def test_every_number_of_a_subject_can_be_pointed_at(drawn, name, column):
     assert {f"{word}: {value:.4g}" for value in own[column]} <= texts
     assert {f"subject: {subject}" for subject in (*study.SUBJECTS, "mean of subjects")} <= texts
     assert {f"model: {model}" for model in own.model} <= texts
+
+
+def test_no_subject_stands_for_a_mean_that_is_not_there():
+    """Two subjects who share no pair of regions: both have thin lines, none that of a mean."""
+    table = voxel_tables.asymmetry().query("subject in ('UTS01', 'UTS02') and model == 'opt-30b'")
+    region = np.where(table.subject == "UTS01", "V1", "STS")
+    figure, _ = comparisons.draw_asymmetry(table[table.region == region])
+    widths = {width for lines in figure.axes[0].collections for width in lines.get_linewidth()}
+    assert widths == {0.9}

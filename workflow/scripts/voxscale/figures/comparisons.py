@@ -28,12 +28,7 @@ def draw_comparison(
     if placed.empty:
         return style.sentence("No voxel is scored by both fits of this comparison.")
     subjects = sorted(placed.subject.unique())
-    rows = [
-        (subject, part.rename(columns={"difference": "value"}))
-        for subject, part in placed.groupby("subject")
-        if subject in subjects[:3]
-    ]
-    figure, lower = maps.above(rows, "difference in r", 3.2)
+    figure, lower = maps.above(placed, "difference", "difference in r", 3.2)
     left, right = lower.subplots(1, 2, width_ratios=(1, 1.15))
     _draw_scores(left, placed, names)
     _draw_sets(right, comparison_sets[comparison_sets.metric == "r"], subjects)
@@ -82,7 +77,8 @@ def _draw_differences(
     hues, nudges = style.colours(subjects), style.nudges(subjects, 0.5)
     place = {name: i for i, name in enumerate(names)}
     for subject, part in table.groupby("subject", sort=False):
-        whole = subject == mean
+        # Subjects who share no row have no mean, and none of them stands for it.
+        whole = subject == "pooled" or table.subject.nunique() == 1
         at = part[column].map(place).to_numpy() + (0.0 if whole else nudges[subject])
         hue = style.INK if whole else hues[subject]
         axes.hlines(at, part.lo, part.hi, color=hue, linewidth=2 if whole else 0.9, zorder=3 if whole else 2)
@@ -102,7 +98,7 @@ def draw_asymmetry(asymmetry: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     if shown.empty:
         return style.sentence("No region has scored voxels on both sides.")
     models, n = list(dict.fromkeys(shown.model)), shown.region.nunique()
-    subjects = sorted(set(shown.subject) - {mean_of_subjects(shown)}) or [mean_of_subjects(shown)]
+    subjects = sorted(set(shown.subject) - {"pooled"})
     figure, panels = style.grid(1, len(models), height=1.0 + 0.3 * n, squeeze=False)
     for axes, model in zip(panels[0], models, strict=True):
         _draw_differences(axes, shown[shown.model == model], "region", subjects)

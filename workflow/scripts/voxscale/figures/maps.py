@@ -95,14 +95,20 @@ def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:
     return figure, pd.concat(shown, ignore_index=True)
 
 
-def above(rows: Sequence[tuple[str, pd.DataFrame]], label: str, height: float) -> tuple[Figure, SubFigure]:
-    """A figure with maps of differences, and below them a part that is to be filled.
+def above(placed: pd.DataFrame, column: str, label: str, height: float) -> tuple[Figure, SubFigure]:
+    """A figure with maps of differences in up to three subjects, and below them a part that is to be filled.
 
     Args:
-        rows: title and voxels of each row; those without any voxel on a vertex are left out.
+        placed: voxels with their places; a subject without any voxel on a vertex is left out.
+        column: of the differences.
         height: of the part below, inches.
     """
-    shown = [_Row(title, label, part, diverging=True) for title, part in rows if part.vertex.notna().any()]
+    of_subjects = list(placed.rename(columns={column: "value"}).groupby("subject"))[:3]
+    shown = [
+        _Row(subject, label, part, diverging=True)
+        for subject, part in of_subjects
+        if part.vertex.notna().any()
+    ]
     if not shown:
         figure = Figure(figsize=(style.WIDTH, height))
         return figure, figure.subfigures(1, 1)
@@ -162,12 +168,7 @@ def draw_stacking_gain(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Fi
     if gains.empty:
         return style.sentence("No stacking in this study: name its members under stacking.members.")
     subjects = sorted(gains.subject.unique())
-    rows = [
-        (subject, part.rename(columns={"gain": "value"}))
-        for subject, part in gains.groupby("subject")
-        if subject in subjects[:3]
-    ]
-    figure, lower = above(rows, "gain in r", 2.7)
+    figure, lower = above(gains, "gain", "gain in r", 2.7)
     left, right = lower.subplots(1, 2)
     hues = style.colours(subjects)
     _gain_histogram(left, gains, hues)

@@ -15,7 +15,7 @@ from PIL import Image
 from voxscale.figures import voxel_set_label
 from voxscale.io import reading, require_origin, sha256_file, write_page
 from voxscale.provenance import job
-from voxscale.report import content as content
+from voxscale.report import content
 from voxscale.report import warnings as report_warnings
 from voxscale.report.published import published_rows
 

@@ -8,10 +8,8 @@ import numpy as np
 
 from voxscale.encoding import MomentsFile
 from voxscale.io import tables
-from voxscale.progress import bar
 from voxscale.provenance import collect
-from voxscale.scores.cells import cell_scores
-from voxscale.scores.voxel_sets import read_sets
+from voxscale.scores.cells import cell_scores, open_cells
 from voxscale.statistics import METRICS, block_counts, effective_blocks, interval, run_length, skipped_trs
 
 _LONGEST_CUT_S = 120
@@ -32,11 +30,9 @@ def write_artifact(
         cells: (model, layer, subject, n_train) of each file of moments.
         settings: skip_s, tr_s, block_trs, draws, interval, seed.
     """
-    known = read_sets(voxels)
     rows: list[dict[str, Any]] = []
-    for (model, layer, subject, _), path in zip(cells, bar(moments, "artifact", unit="cell"), strict=True):
-        mine = known[subject]
-        found = _cut_rows(MomentsFile(path, mine.voxels, voxels), mine.choose(_SETS, "config"), settings)
+    for (model, layer, subject, _), mine, cell in open_cells(cells, moments, voxels, "artifact"):
+        found = _cut_rows(cell, mine.choose(_SETS, "config"), settings)
         rows += [{"model": model, "layer": layer, "subject": subject} | row for row in found]
     tables.write("artifact", rows, output, collect(settings=dict(settings)))
 

@@ -9,11 +9,10 @@ import numpy as np
 from voxscale.dataset import homologues
 from voxscale.encoding import MomentsFile
 from voxscale.io import tables
-from voxscale.progress import bar
 from voxscale.provenance import collect
-from voxscale.scores.cells import cell_scores
+from voxscale.scores.cells import cell_scores, open_cells
 from voxscale.scores.comparison import POOLED
-from voxscale.scores.voxel_sets import VoxelSets, read_sets
+from voxscale.scores.voxel_sets import VoxelSets
 from voxscale.statistics import METRICS, block_counts, interval, skipped_trs
 
 
@@ -33,10 +32,8 @@ def write_asymmetry(
         cells: (model, layer, subject, n_train) of each file of moments.
         settings: skip_s, tr_s, draws, interval, seed.
     """
-    known, rows, pooled = read_sets(voxels), [], {}
-    for (model, layer, subject, _), path in zip(cells, bar(moments, "asymmetry", unit="cell"), strict=True):
-        mine = known[subject]
-        cell = MomentsFile(path, mine.voxels, voxels)
+    rows, pooled = [], {}
+    for (model, layer, subject, _), mine, cell in open_cells(cells, moments, voxels, "asymmetry"):
         n_blocks, found = _side_scores(cell, mine, settings)
         for region, (scores, n_voxels) in found.items():
             rows += _rows((model, layer, subject, region), scores, n_voxels, n_blocks, settings)

@@ -1,11 +1,15 @@
 """Scores of whole cells in every resampled test set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from voxscale.encoding import MomentsFile
 from voxscale.errors import UserError
+from voxscale.progress import bar
+from voxscale.scores.voxel_sets import VoxelSets, read_sets
 from voxscale.statistics import mean_scores
 
 
@@ -35,3 +39,19 @@ def check_same_test(cells: Sequence[MomentsFile]) -> None:
                 f"{cell.path}: was tested on other TRs than {cells[0].path}, so the two cannot be compared; "
                 "fit both with one config"
             )
+
+
+def open_cells(
+    cells: Sequence[Sequence[Any]], moments: Sequence[str | Path], voxels: str | Path, what: str
+) -> Iterator[tuple[Sequence[Any], VoxelSets, MomentsFile]]:
+    """Each cell with the voxel sets of its subject and its moments, under a bar.
+
+    Args:
+        cells: (model, layer, subject, n_train) of each file of moments.
+        voxels: table `voxels` of their subjects.
+        what: name of the bar.
+    """
+    known = read_sets(voxels)
+    for cell, path in zip(cells, bar(moments, what, unit="cell"), strict=True):
+        mine = known[cell[2]]
+        yield cell, mine, MomentsFile(path, mine.voxels, voxels)

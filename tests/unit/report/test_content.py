@@ -1,0 +1,130 @@
+"""What the report says: its numbers, sentences and warnings."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import study_tables as study
+
+from voxscale.report import content
+from voxscale.report import warnings as report_warnings
+
+LAWS = {"language": "parameters", "speech": "parameters", "training": "hours"}  # what each runs over
+CHIEF = {kind: kind for kind in LAWS}
+
+
+def test_warnings_name_what_and_where(tables):
+    stated = " ".join(
+        report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], ["a note"])
+    )
+    assert stated.startswith("a note")
+    assert "ridge alpha" not in stated, "only a control is at the end of the grid"
+    assert "UTS02: 2." in stated
+    assert "p > n" in stated
+    assert "fewer than 6 points: speech, training" in stated
+    joint, summary = tables["joint"], tables["summary"].assign(n_nan=0, wide=False)
+    edge = np.where((summary.model == "opt-30b") & (summary.subject == "UTS01"), 0.08, 0.01)
+    low = report_warnings.warnings(
+        summary.assign(share_alpha_edge=edge, share_alpha_low=edge), tables["laws"], joint
+    )[0]
+    assert low == (
+        "More than 5% of the significant voxels take the smallest ridge alpha of the grid in 1 of 27 fits of "
+        "models to all training stories (at most 8%: opt-30b, layer 36, UTS01); lower "
+        "encoding.alphas.log10_min."
+    )
+    laws = tables["laws"].assign(n_points=9)
+    two = summary.assign(share_alpha_edge=edge, share_alpha_low=edge, n_voxels=25)
+    assert report_warnings.warnings(two, laws, joint) == [], "two voxels are no ground for advice"
+    assert report_warnings.warnings(summary, laws, joint) == []
+
+
+def test_what_is_left_out_lacking_or_differs_by_metric_is_said(tables):
+    summary, laws = tables["summary"].assign(n_nan=0, wide=False), tables["laws"].assign(n_points=9)
+    summary["n_voxels"] = summary.n_voxels.mask(summary.model == "mel", 0)
+    mine = (laws.law == "language") & (laws.subject == "pooled")
+    laws["left_out"] = laws.left_out.mask(mine & (laws.voxel_set == "roi:sts"), "UTS02 (no voxel)")
+    laws["lacking"] = laws.lacking.mask(laws.law == "speech", "2 models (4 are needed)")
+    laws["preferred"] = (laws.form == "saturating") != (laws.metric == "r")
+    joint = tables["joint"].assign(lacking="2 models at 2 training sizes (3 at 4 are needed)")
+    stated = " ".join(report_warnings.warnings(summary, laws, joint))
+    assert "mel, layer 0, UTS01, 27 stories has no score at all" in stated
+    assert "Law language leaves out UTS02 (no voxel): pooled, roi:sts, all." in stated
+    assert "Law speech has too little for a conclusion: 2 models (4 are needed)." in stated
+    assert "Law language: the preferred form differs by metric" in stated
+    assert "No next step is advised: 2 models at 2 training sizes" in stated
+    tiles = content.facts(tables | {"laws": laws}, LAWS, CHIEF)
+    assert not any("speech law" in tile["label"] for tile in tiles), "no headline from too little"
+    some = summary[(summary.model != "opt-30b") | (summary.subject == "UTS01")]
+    some = some[(some.model != "opt-13b") | (some.n_train < 27)]
+    stated = " ".join(report_warnings.warnings(some, laws, joint))
+    assert "Means over subjects are over some of them only for opt-30b (UTS01)." in stated
+
+
+def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
+    laws = tables["laws"].assign(n_points=9)
+    few = laws[laws.law == "language"].assign(n_points=3)
+    parts = [laws, few.assign(points="narrow"), few.assign(group="OPT"), few.assign(voxel_set="roi:sts")]
+    stated = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts), tables["joint"]))
+    assert "fewer than 6 points" not in stated
+
+
+def test_tiles_give_the_absolute_rise_first(tables):
+    tiles = content.facts(tables, LAWS, CHIEF)
+    laws = [tile for tile in tiles if "per decade" in tile["label"]]
+    assert len(laws) == 3
+    for tile in laws:
+        assert re.fullmatch(r"[+-][\d.e-]+", tile["value"])
+        assert re.match(r"\[[+\d.e-]+, [+\d.e-]+\] \w+ law, signed r² per decade; \+\d+ \[", tile["label"])
+    nothing = tables["laws"].parameter == "percent_per_decade"
+    unknown = tables["laws"].assign(estimate=tables["laws"].estimate.mask(nothing))
+    tiles = content.facts(tables | {"laws": unknown}, LAWS, CHIEF)
+    assert not any("%" in tile["label"] for tile in tiles), "no percentage of a score that may be 0"
+    assert content.between(unknown[nothing].iloc[0]).startswith("–")
+    assert "[" not in content.between(unknown.assign(lo=np.nan).iloc[0])
+
+
+def test_the_summary_states_what_was_measured_found_and_how_sure(tables):
+    said = content.abstract(tables, CHIEF, 0.9, warned=2)
+    measured, found, sure = re.split(r"(?<=\.) (?=[A-Z])", said)
+    assert re.match(
+        r"\d+ subjects listened to up to \d+(\.\d+)? hours of training stories, and the responses to",
+        measured,
+    )
+    best = max(content.model_rows(tables["summary"]), key=lambda row: row["mean r"])
+    assert f"highest in {best['model']} ({best['mean r']:.3f})" in found
+    fits = {law: fit for law, metric, fit in content.headlines(tables["laws"]) if metric == "r"}
+    assert found.count(" with ten times ") == len(CHIEF)
+    for law in CHIEF.values():
+        assert content.between(fits[law].loc["per_decade"], "{:+.2g}") in found
+    assert sure == "Brackets are 90% intervals; read the 2 warnings below first."
+    one = tables | {"summary": tables["summary"].query("subject == 'UTS01'")}
+    said = content.abstract(one, {}, 0.9, warned=1)
+    assert said.startswith("1 subject listened")
+    assert "no conclusion" not in said, "nothing was asked about growth"
+    assert "the 1 warning below" in said
+    lacking = tables | {"laws": tables["laws"].assign(lacking="models")}
+    assert "allows no conclusion" in content.abstract(lacking, CHIEF, 0.9, warned=0)
+
+
+def test_warnings_of_the_study_s_own_logs_are_reported_once(tmp_path):
+    logs = [tmp_path / f"{name}.log" for name in ("a", "b", "absent")]
+    for log in logs[:2]:
+        log.write_text("hello\nWARNING s.hf5: 3 values\nnot a WARNING\n")
+    (tmp_path / "left-out.log").write_text("WARNING t.hf5: of a subject that was taken out\n")
+    assert report_warnings.log_notes(logs) == ["s.hf5: 3 values"]
+    assert report_warnings.log_notes([]) == []
+
+
+def test_subjects_are_counted(tables):
+    rows = content.subject_rows(tables["subjects"], tables["voxels"])
+    assert [row["subject"] for row in rows] == list(study.SUBJECTS)
+    assert rows[0]["training stories"] == study.FULL
+    assert rows[0]["training TRs"] == 340 * study.FULL
+    assert rows[0]["test stories"] == "wheretheressmoke"
+    mine = tables["voxels"].query("subject == 'UTS01'")
+    assert (rows[0]["voxels"], rows[0]["significant"]) == (40, mine.significant.sum())
+
+
+def test_cells_of_tables_read_well():
+    shown = [content.cell(v) for v in (None, float("nan"), True, 12345, 0.012345, np.float64(2), "x")]
+    assert shown == ["–", "–", "yes", "12,345", "0.0123", "2", "x"]
