@@ -2,6 +2,10 @@ from .atlas import write_regions as write_regions
 from .base import NAME_PATTERN as NAME_PATTERN
 from .base import Dataset as Dataset
 from .download import download_files as download_files
+from .geometry import Geometry as Geometry
+from .geometry import Grayordinates as Grayordinates
+from .geometry import Surface as Surface
+from .geometry import Volume as Volume
 from .kind_phantom import PHANTOM_REGIONS as PHANTOM_REGIONS
 from .kind_phantom import PROSE as PROSE
 from .kinds import open_dataset as open_dataset

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from voxscale.dataset.geometry import Volume
 from voxscale.dataset.response_files import load_image, mask_voxels
 from voxscale.dataset.voxels import write_voxels
 from voxscale.errors import UserError, first_line
@@ -94,11 +95,11 @@ def _image_labels(path: Path, names: Path | None, mask: Path | None) -> Labels:
     if mask is None or names is None:
         lacking = "--mask, the mask that picks the voxels" if mask is None else "--names, its table of names"
         raise UserError(f"{path}: is a label image and needs {lacking}")
-    atlas, (inside, affine) = load_image(path), mask_voxels(mask)
+    atlas, voxels = load_image(path), Volume("", *mask_voxels(mask))
     if len(atlas.shape) < 3 or max(atlas.shape[3:], default=1) > 1:
         raise UserError(f"{path}: has shape {atlas.shape}; a label image is (x, y, z)")
     values = np.asanyarray(atlas.dataobj).reshape(atlas.shape[:3])
-    world = np.argwhere(inside) @ affine[:3, :3].T + affine[:3, 3]  # (voxels, 3) mm, x from left to right
+    world = voxels.centres  # x from left to right
     back = np.linalg.inv(atlas.affine)
     place = np.rint(world @ back[:3, :3].T + back[:3, 3]).astype(int)
     there = ((place >= 0) & (place < values.shape)).all(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.dataset.clock import Clock, Clocks, read_clocks
+from voxscale.dataset.geometry import Geometry
 from voxscale.dataset.voxels import read_regions
 from voxscale.errors import UserError, hint
 from voxscale.io import read_rows, require
@@ -230,6 +231,10 @@ class Dataset(ABC):
 
     def mask(self, subject: str) -> Path | None:
         """Mask that picks the voxels, for images."""
+        return None
+
+    def geometry(self, subject: str) -> Geometry | None:
+        """Where the columns of the subject's response files lie, by their headers; None where unknown."""
         return None
 
     def voxels(self, subject: str) -> Path | None:

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 from voxscale.dataset.base import fill_subject
 from voxscale.dataset.bids import ENTITIES, entities_of, natural, sidecar_tr_s
+from voxscale.dataset.geometry import Geometry, Volume
 from voxscale.dataset.kind_own import OwnData, some_of
-from voxscale.dataset.response_files import header_tr_s
+from voxscale.dataset.response_files import header_tr_s, mask_voxels
 from voxscale.errors import UserError, hint
 
 _SAME_TR = 0.005  # relative; over 300 TRs of 2 s it adds up to 3 s
@@ -165,6 +166,10 @@ class BidsDataset(OwnData):
         # ASSUME: one mask for all runs of a subject, so that a voxel is the same voxel in every story.
         path = Path(fill_subject(pattern, self._label(subject), "dataset.bids.mask"))
         return path if path.is_absolute() else self.root / path
+
+    def geometry(self, subject: str) -> Geometry:
+        inside, affine = mask_voxels(self.mask(subject))
+        return Volume(str(self._bids.get("space") or ""), inside, affine)
 
     def check(self) -> None:
         super().check()
