@@ -75,7 +75,7 @@ def make_card(folder: Path) -> dict:
 def ours(model: LanguageModel, folder: Path) -> None:
     """End to end: tokenise, align, pass, gather, resample, write."""
     one = story()
-    layers, numbers = model.features(one, model.prepare(one))
+    ((layers, numbers),) = model.features([one], [model.prepare(one)])
     feature_store.write_features(folder / "story.h5", layers, numbers)
 
 

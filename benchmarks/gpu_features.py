@@ -34,12 +34,23 @@ def untrained(name: str, folder: str, n_layers: int) -> dict[str, Any]:
     return {"model": name, "path": folder, "n_layers": n_layers, "untrained": True, "seed": 0}
 
 
-def run_stories(network: Any, stories: Sequence[Any], folder: str) -> None:
-    """As a job does it: the next story prepared, the last one written, during a story's passes."""
+def run_stories(network: Any, stories: Sequence[Any], folder: str, together: bool = True) -> None:
+    """As a job does it: the next stories prepared, the last ones written, during the passes of some.
+
+    Args:
+        together: whether stories share batches; else each has its own.
+    """
     from voxscale.features.store import write_features
 
-    ready = prepare_ahead(stories, network.prepare)
-    made = (network.features(story, prepared)[0] for story, prepared in ready)
+    by_name = {story.name: story for story in stories}
+    groups = network.groups({name: len(story.words) for name, story in by_name.items()})
+    groups = groups if together else [[name] for name in by_name]
+    ready = prepare_ahead(groups, lambda group: [network.prepare(by_name[name]) for name in group])
+    made = (
+        layers
+        for group, prepared in ready
+        for layers, _ in network.features([by_name[name] for name in group], prepared)
+    )
     finish_behind(made, lambda layers: write_features(Path(folder) / "story.h5", layers, {}))
 
 
@@ -83,14 +94,16 @@ def one_text(record: Record, device: torch.device, name: str, dtype: str, small:
         run_stories(network, stories[:1], folder)
         peak_gb(device)
         taken, _ = timed(device, lambda: run_stories(network, stories, folder))
+        alone, _ = timed(device, lambda: run_stories(network, stories, folder, together=False))
         preparing, prepared = timed(device, lambda: network.prepare(stories[0]))
-        passing, _ = timed(device, lambda: network.features(stories[0], prepared))
+        passing, _ = timed(device, lambda: network.features(stories[:1], [prepared]))
         tokens = sum(len(one.ids) for one in prepared[0].passes) * len(stories)
         size = sum(p.numel() for p in network.model.parameters())
         record.add(
             "text",
             f"{name} {dtype}, {len(stories)} stories of {n} words",
             seconds_a_story=taken / len(stories),
+            seconds_a_story_alone=alone / len(stories),
             tokens_per_s=tokens / taken,
             tflops=2 * size * tokens / taken / 1e12,
             preparing=preparing,

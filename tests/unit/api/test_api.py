@@ -91,7 +91,7 @@ def test_text_features_are_those_of_the_workflow(tmp_path):
         "device_map": None,
     }
     model, story = LanguageModel(card, settings), StoryWords("tale", WORDS, times, clock)
-    layers, numbers = model.features(story, model.prepare(story))
+    ((layers, numbers),) = model.features([story], [model.prepare(story)])
     assert sorted(found.layers) == [0, 1, 2]
     for layer, values in layers.items():
         np.testing.assert_allclose(found.layers[layer], values, rtol=1e-4, atol=1e-5)

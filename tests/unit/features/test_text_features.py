@@ -20,7 +20,7 @@ from tiny_models import (
 from voxscale.errors import UserError
 from voxscale.features import store as feature_store
 from voxscale.features.extraction import update_features
-from voxscale.features.language_model import LanguageModel, StoryWords, batches
+from voxscale.features.language_model import LanguageModel, StoryWords, batches, story_groups
 from voxscale.models.states import StateReader
 from voxscale.overlap import prepare_ahead
 from voxscale.timeseries import lanczos_resample
@@ -49,9 +49,9 @@ def test_states_and_surprisal_equal_a_pass_per_word(name, tmp_path):
     for word, layers in enumerate(expected):
         for k, states in enumerate(layers):
             np.testing.assert_allclose(found[k][passage.owner[word]], states, atol=1e-4)
-    assert nats == pytest.approx(expected_nats, rel=1e-5)
+    assert nats.sum() == pytest.approx(expected_nats, rel=1e-5)
     # ... and on the TR clock.
-    features, numbers = model.features(story, model.prepare(story))
+    ((features, numbers),) = model.features([story], [model.prepare(story)])
     by_hand = lanczos_resample(np.array([layers[1] for layers in expected]), story.times, story.clock)
     np.testing.assert_allclose(features[1], by_hand, atol=1e-4)
     bits = expected_nats / math.log(2) / len(" ".join(WORDS))
@@ -70,7 +70,7 @@ def test_without_a_bos_the_first_token_is_not_scored(tmp_path):
     states, nats = model.mixed_states(passage, np.eye(passage.n_states))
     expected, expected_nats = pass_per_word(model)
     np.testing.assert_allclose(states[2][passage.owner], [layers[2] for layers in expected], atol=1e-4)
-    assert nats == pytest.approx(expected_nats, rel=1e-5)
+    assert nats.sum() == pytest.approx(expected_nats, rel=1e-5)
     assert passage.characters < len(" ".join(WORDS))
 
 
@@ -104,7 +104,7 @@ def test_only_the_layers_asked_for_and_no_deeper_block_runs(card):
     part.reader.blocks[1].register_forward_hook(lambda *_: ran.append(1))
     some, nats = part.mixed_states(passage, np.eye(passage.n_states))
     assert list(some) == [1]
-    assert nats == 0
+    assert nats.sum() == 0
     assert not ran
     np.testing.assert_allclose(some[1], every[1], atol=1e-6)
     with pytest.raises(UserError, match="layers 0 to 2"):
@@ -123,7 +123,7 @@ def test_the_output_head_runs_for_scored_tokens_only_and_where_bits_are_asked_fo
     passage = passage_of(silent)
     seen = head_calls(silent)
     _, nats = silent.mixed_states(passage, np.eye(passage.n_states))
-    assert nats == 0
+    assert nats.sum() == 0
     assert not seen
     asked = LanguageModel(card, SETTINGS)
     seen = head_calls(asked)
@@ -234,3 +234,27 @@ def test_bad_devices_and_models_are_named(card, tmp_path):
         LanguageModel(card, {**SETTINGS, "device": "cuda:7"})
     with pytest.raises(UserError, match=r"config\.json: is not there; get the whole model again"):
         LanguageModel({**card, "path": str(tmp_path / "gone")}, SETTINGS)
+
+
+def test_stories_that_pass_together_have_the_features_of_each_alone(card):
+    model = LanguageModel(card, {**SETTINGS, "token_budget": 10**6})
+    stories = [
+        StoryWords(name, words, np.arange(len(words)) * 0.5, np.arange(trs) * 2.0)
+        for name, words, trs in (("one", WORDS, 10), ("two", WORDS[7:], 8), ("three", WORDS[::-1], 9))
+    ]
+    prepared = [model.prepare(story) for story in stories]
+    before = model.reader.passes
+    together = model.features(stories, prepared)
+    assert model.reader.passes == before + 1
+    for story, ready, (layers, numbers) in zip(stories, prepared, together, strict=True):
+        ((alone, alone_numbers),) = model.features([story], [ready])
+        assert numbers == pytest.approx(alone_numbers, rel=1e-6)
+        for k in alone:
+            np.testing.assert_allclose(layers[k], alone[k], atol=1e-5)
+
+
+def test_groups_of_stories_fill_a_batch_and_do_not_depend_on_what_is_left():
+    words = {"a": 1000, "b": 1000, "c": 9000, "d": 100, "e": 20_000}
+    assert story_groups(words, 0) == [["a"], ["b"], ["c"], ["d"], ["e"]]
+    assert story_groups(words, 6000) == [["a", "b"], ["c"], ["d"], ["e"]]
+    assert story_groups(words, 32_768) == [["a", "b", "c", "d"], ["e"]]

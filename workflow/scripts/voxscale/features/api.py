@@ -94,7 +94,7 @@ def text_features(
     story = StoryWords("story", list(words), times, tr_times)
     with tempfile.TemporaryDirectory() as offload:
         network = LanguageModel(_card(model, "language"), settings, layers, offload)
-        found, numbers = network.features(story, network.prepare(story))
+        ((found, numbers),) = network.features([story], [network.prepare(story)])
     return StoryFeatures(found, numbers.get("bits_per_character"))
 
 

@@ -55,7 +55,8 @@ def update_features(
 ) -> None:
     """Write the features of the stories that the store lacks, and the index that links all of them.
 
-    Each story is saved while the next one is made, so that a killed job loses at most two stories.
+    Each story is saved while the next one is made, so that a killed job loses at most two stories, or two
+    groups of stories that pass together.
 
     Args:
         index: `results/features/<model>.h5`, written last.

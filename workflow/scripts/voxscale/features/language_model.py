@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.linalg import block_diag
 
 from voxscale.errors import UserError, naming
 from voxscale.features.batch_size import BatchSize
@@ -74,6 +75,37 @@ def batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
+def story_groups(words: Mapping[str, int], tokens: int) -> list[list[str]]:
+    """Stories that pass together, in order: as many as may fill a batch, one at least.
+
+    They follow from all stories of a study, not from those that are left, so that a job that continues after
+    a kill has the same batches.
+
+    ASSUME: a word makes 1.3 tokens, and two passes read it.
+
+    Args:
+        words: story -> its number of words.
+        tokens: tokens of a batch; 0 for one story at a time.
+    """
+    groups: list[list[str]] = []
+    room = 0.0
+    for story, n in words.items():
+        room -= 2.6 * n
+        if not groups or room < 0:
+            groups.append([])
+            room = tokens - 2.6 * n
+        groups[-1].append(story)
+    return groups
+
+
+def _joined(passages: Sequence[Passage]) -> Passage:
+    """Passages one after the other; the states of each are counted behind those before it."""
+    starts = np.cumsum([0, *(passage.n_states for passage in passages)])
+    owners = [np.where(p.owner < 0, -1, p.owner + start) for p, start in zip(passages, starts, strict=False)]
+    passes = [one for passage in passages for one in passage.passes]
+    return Passage(passes, np.concatenate(owners), sum(passage.characters for passage in passages))
+
+
 class LanguageModel:
     """A causal LM that turns stories into features.
 
@@ -119,6 +151,11 @@ class LanguageModel:
         else:
             self.tokens = BatchSize(find(), card["model"])
 
+    def groups(self, words: Mapping[str, int]) -> list[list[str]]:
+        """Stories (name -> number of words) that pass together: several on a GPU that one does not fill."""
+        # On a CPU a batch is smaller than a story.
+        return story_groups(words, 0 if self.reader.device.type == "cpu" else self.tokens.value)
+
     def passage(self, story: StoryWords) -> Passage:
         """Tokenise a story into passes."""
         with naming(f"story {story.name}"):
@@ -145,8 +182,8 @@ class LanguageModel:
 
     def _run(
         self, passage: Passage, budget: int
-    ) -> Iterator[tuple[np.ndarray, dict[int, torch.Tensor], float]]:
-        """Yield, per batch: which kept states (k,), layer -> (k, width), nats."""
+    ) -> Iterator[tuple[list[int], np.ndarray, dict[int, torch.Tensor], np.ndarray]]:
+        """Yield, per batch: its passes, which kept states (k,), layer -> (k, width), nats of each pass."""
         ends = np.cumsum([0, *(len(one.at) for one in passage.passes)])
         for group in batches([len(one.ids) for one in passage.passes], budget):
             chosen = [passage.passes[i] for i in group]
@@ -165,27 +202,28 @@ class LanguageModel:
             states, nats = self.reader(
                 torch.from_numpy(ids), index["at"], index["scored"] if self.surprisal else None
             )
-            yield np.concatenate([np.arange(ends[i], ends[i + 1]) for i in group]), states, nats
+            yield group, np.concatenate([np.arange(ends[i], ends[i + 1]) for i in group]), states, nats
 
-    def mixed_states(self, passage: Passage, mix: np.ndarray) -> tuple[dict[int, np.ndarray], float]:
+    def mixed_states(self, passage: Passage, mix: np.ndarray) -> tuple[dict[int, np.ndarray], np.ndarray]:
         """Weighted sums of the passage's kept states, made on the device and moved once.
 
         Args:
             mix: (m, states) weights; the identity gives the states themselves.
 
         Returns:
-            layer -> (m, width) float32, and the summed surprisal in nats, NaN if a state is not finite.
+            layer -> (m, width) float32, and (passes,) the summed surprisal of each pass in nats, NaN if
+            a state is not finite.
 
         Raises:
             UserError: out of memory even with one pass at a time.
         """
         weights = mix.astype(np.float32)
 
-        def add(budget: int) -> tuple[dict[int, np.ndarray], float]:
+        def add(budget: int) -> tuple[dict[int, np.ndarray], np.ndarray]:
             sums: dict[int, torch.Tensor] = {}
-            total = 0.0
-            for where, states, nats in self._run(passage, budget):
-                total += nats
+            total = np.zeros(len(passage.passes))
+            for group, where, states, nats in self._run(passage, budget):
+                total[group] = nats
                 part = weights[:, where]
                 reached = np.flatnonzero(part.any(axis=1))  # a TR hears the words of a few seconds only
                 # To the device once, not with each layer: each copy waits for the device.
@@ -196,7 +234,7 @@ class LanguageModel:
                     sums[layer].index_add_(0, rows.to(values.device), part.to(values.device) @ values)
             flat = torch.cat([values.to(self.reader.device).ravel() for values in sums.values()])
             if not bool(flat.isfinite().all()):
-                total = math.nan
+                total[:] = math.nan
             ends = np.cumsum([values.numel() for values in sums.values()])[:-1]
             parts = np.split(flat.cpu().numpy(), ends)
             return {
@@ -219,29 +257,37 @@ class LanguageModel:
         return passage, mix
 
     def features(
-        self, story: StoryWords, prepared: tuple[Passage, np.ndarray]
-    ) -> tuple[dict[int, np.ndarray], dict[str, float]]:
-        """Features of a story on its TR clock.
+        self, stories: Sequence[StoryWords], prepared: Sequence[tuple[Passage, np.ndarray]]
+    ) -> list[tuple[dict[int, np.ndarray], dict[str, float]]]:
+        """Features of stories, each on its TR clock; passes of several stories share batches.
 
         Args:
-            prepared: of the story, by `prepare`.
+            prepared: of each story, by `prepare`.
 
         Returns:
-            layer -> (m, width) float32, and the story's numbers: `n_words`, `n_tokens`, and, if requested,
-            `bits_per_character` of `n_characters` scored ones.
+            for each story: layer -> (m, width) float32, and its numbers: `n_words`, `n_tokens`, and, if
+            requested, `bits_per_character` of `n_characters` scored ones.
         """
-        passage, mix = prepared
-        layers, nats = self.mixed_states(passage, mix)
-        if not math.isfinite(nats):
+        passages = [passage for passage, _ in prepared]
+        mix = block_diag(*(mix for _, mix in prepared)) if len(prepared) > 1 else prepared[0][1]
+        layers, nats = self.mixed_states(_joined(passages), mix)
+        if not np.isfinite(nats).all():
             raise UserError(
-                f"{self.card['model']}: its states or surprisals in story {story.name} are not numbers; "
+                f"{self.card['model']}: its states or surprisals in story "
+                f"{', '.join(story.name for story in stories)} are not numbers; "
                 "set features.text.dtype: float32"
             )
-        numbers: dict[str, float] = {
-            "n_words": len(story.words),
-            "n_tokens": sum(len(one.scored) for one in passage.passes),
-        }
-        if self.surprisal and passage.characters:
-            numbers["n_characters"] = passage.characters
-            numbers["bits_per_character"] = nats / math.log(2) / passage.characters
-        return layers, numbers
+        found = []
+        row = first = 0
+        for story, passage in zip(stories, passages, strict=True):
+            rows, passes = slice(row, row + len(story.clock)), slice(first, first + len(passage.passes))
+            row, first = rows.stop, passes.stop
+            numbers: dict[str, float] = {
+                "n_words": len(story.words),
+                "n_tokens": sum(len(one.scored) for one in passage.passes),
+            }
+            if self.surprisal and passage.characters:
+                numbers["n_characters"] = passage.characters
+                numbers["bits_per_character"] = nats[passes].sum() / math.log(2) / passage.characters
+            found.append(({layer: values[rows] for layer, values in layers.items()}, numbers))
+        return found

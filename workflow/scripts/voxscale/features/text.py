@@ -77,10 +77,17 @@ def extract_text(
         with offload_folder(folder) as offload:
             model = LanguageModel(card, settings, kept, offload, folder)
             common = {"model": card["model"], "dtype": str(model.model.dtype).removeprefix("torch.")}
-            ready = prepare_ahead([heard[name] for name in missing], model.prepare)
-            for story, prepared in bar(ready, f"{card['model']} stories", len(missing), unit="story"):
-                values, numbers = model.features(story, prepared)
-                yield story.name, values, {**common, **numbers}
+            together = model.groups({name: len(story.words) for name, story in heard.items()})
+            left = [
+                [heard[name] for name in names] for names in together if not set(names).isdisjoint(missing)
+            ]
+            ready = prepare_ahead(left, lambda stories: [model.prepare(story) for story in stories])
+            with bar(range(len(missing)), f"{card['model']} stories", unit="story") as progress:
+                for stories, prepared in ready:
+                    for story, made in zip(stories, model.features(stories, prepared), strict=True):
+                        if story.name in missing:
+                            yield story.name, made[0], {**common, **made[1]}
+                            progress.update()
 
     update_features(
         index,

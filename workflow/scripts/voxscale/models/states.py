@@ -14,6 +14,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -240,7 +241,7 @@ class StateReader:
         ids: torch.Tensor,
         at: tuple[torch.Tensor, torch.Tensor],
         scored: tuple[torch.Tensor, torch.Tensor] | None = None,
-    ) -> tuple[dict[int, torch.Tensor], float]:
+    ) -> tuple[dict[int, torch.Tensor], np.ndarray]:
         """Pass one batch.
 
         Args:
@@ -249,7 +250,8 @@ class StateReader:
             scored: rows and columns of the s tokens whose surprisal is summed.
 
         Returns:
-            layer -> (k, width) float32, on the device of that layer; and the summed surprisal in nats.
+            layer -> (k, width) float32, on the device of that layer; and (B,) float64, the summed surprisal
+            of each row in nats.
         """
         kept: dict[int, torch.Tensor] = {}
 
@@ -260,7 +262,7 @@ class StateReader:
             kept[k] = states[rows, columns].float()
 
         last, logits = self._pass(ids.to(self.device), keep)
-        nats = 0.0
+        nats = np.zeros(len(ids))
         if scored is not None and len(scored[0]):
             rows, columns = scored
             targets = ids[rows, columns]
@@ -274,5 +276,6 @@ class StateReader:
                 ]
                 scores = part if logits is not None else self.head(part)
                 wanted = targets[i : i + step].to(scores.device)
-                nats += float(cross_entropy(scores.float(), wanted, reduction="sum"))
+                each = cross_entropy(scores.float(), wanted, reduction="none").double().cpu().numpy()
+                np.add.at(nats, rows[i : i + step].numpy(), each)
         return kept, nats
