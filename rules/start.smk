@@ -12,6 +12,14 @@ def to_run(dag, name):
     return of_rule(name, dag.needrun_jobs())
 
 
+def stop(*mistakes):
+    """End the run with a line for each mistake, which names the user's file where it is about a key."""
+    files = [] if IS_MODULE else [str(path) for path in workflow.configfiles]
+    sys.exit(
+        "\n".join(f"ERROR {with_file(str(mistake), files)}" for mistake in mistakes)
+    )
+
+
 def models_at_hand(dag):
     """End the run in one line, before its first job, if a model cannot be had or takes too few tokens."""
     wanted = [
@@ -22,7 +30,7 @@ def models_at_hand(dag):
         require_models(wanted)
         require_contexts(study, reading)
     except UserError as error:
-        sys.exit(f"ERROR {error}")
+        stop(error)
 
 
 def mark_reports(dag):
@@ -52,7 +60,7 @@ def data_at_hand():
     try:
         notes = "".join(f"WARNING {note}\n" for note in study.examine())
     except UserError as error:
-        sys.exit(f"ERROR {error}")
+        stop(error)
     print(notes, end="", file=sys.stderr)
     EXAMINED.parent.mkdir(parents=True, exist_ok=True)
     EXAMINED.write_text(notes)
@@ -65,7 +73,7 @@ def devices_at_hand(dag):
         try:
             require_devices(study.config)
         except UserError as error:
-            sys.exit(f"ERROR {error}")
+            stop(error)
 
 
 def image_at_hand():
@@ -74,7 +82,7 @@ def image_at_hand():
         try:
             require_image(study)
         except UserError as error:
-            sys.exit(f"ERROR {error}")
+            stop(error)
         if not study.container:
             print(f"WARNING {NO_IMAGE}", file=sys.stderr)
 
@@ -121,9 +129,9 @@ def cluster_at_hand(dag):
             placement().limits(kind)  # whether there is such a partition
         found = placement().refusals(requests)
     except UserError as error:
-        found = [str(error)]
+        found = [error]
     if found:
-        sys.exit("\n".join(f"ERROR {line}" for line in found))
+        stop(*found)
 
 
 def gpus_of(resources):

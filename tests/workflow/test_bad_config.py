@@ -33,7 +33,10 @@ def drop(path):
 MISTAKES = {
     "unknown key": (change("dataset.rot", "x"), "config key dataset: unknown key rot; did you mean root?"),
     "unknown top key": (change("datasets", {}), "unknown key datasets"),
-    "unknown kind": (change("dataset.kind", "ds0"), "dataset.kind: 'ds0' is not one of"),
+    "unknown kind": (
+        change("dataset.kind", "ds0"),
+        "dataset.kind: 'ds0' is not one of phantom, ds003020, folder, bids",
+    ),
     "no subjects": (change("dataset.subjects", []), "dataset.subjects:"),
     "subject twice": (change("dataset.subjects", ["UTS01", "UTS01"]), "dataset.subjects:"),
     "missing root": (drop("dataset.root"), "'root' is a required property"),
@@ -53,7 +56,7 @@ MISTAKES = {
     "no stories": (change("sweeps.training_size.n_train", [0]), "sweeps.training_size.n_train"),
     "subject of another study": (
         change("sweeps.layers.subjects", ["UTS09"]),
-        "UTS09 is not in dataset.subjects",
+        "UTS09 is not in dataset.subjects; add it there (did you mean",
     ),
     "reserved sweep": (change("sweeps.maps", {"models": ["tiny-opt-1"]}), "sweeps.maps: this name"),
     "law over controls": (
@@ -77,7 +80,12 @@ MISTAKES = {
     "law of no quantity": (change("laws.language.x", "weight"), "laws.language.x: 'weight' is not one of"),
     "negative delay": (change("encoding", {"delays": [-1]}), "encoding.delays.0"),
     "fold of one": (change("encoding", {"folds": {"n": 1}}), "encoding.folds.n"),
-    "unknown preset": (change("encoding", {"preset": "best"}), "encoding.preset: 'best' is not one of"),
+    "unknown preset": (
+        change("encoding", {"preset": "papr"}),
+        "'papr' is not one of strict, paper; did you mean paper?",
+    ),
+    "unknown word": (change("sweeps.nested.layers", "lst"), "'lst' does not fit; did you mean last?"),
+    "unknown device": (change("features.device", "cuad"), "'cuad' does not fit; did you mean cuda?"),
     "text for a number": (change("scoring", {"skip_s": "long"}), "scoring.skip_s: 'long' is not of type"),
     "restart beyond context": (
         change("features.text", {"max_context": 10, "restart_at": 20}),
@@ -93,7 +101,7 @@ MISTAKES = {
     ),
     "a precision that no weights have": (
         change("models", {"mine": {"like": "gpt2", "dtype": "int4"}}),
-        "mine: dtype int4 must be one of float32, float16, bfloat16",
+        "study.yaml: config key models.mine.dtype: int4 is not possible; there are float32, ",
     ),
     "law of an unknown region": (
         change("laws.language.voxels", ["all", "roi:languge"]),
@@ -109,7 +117,7 @@ MISTAKES = {
         change("models", {"mine": {"modality": "language", "hubb": "x"}}),
         "mine: unknown key hubb",
     ),
-    "model of no modality": (change("models", {"mine": {"modality": "smell"}}), "mine: modality 'smell'"),
+    "model of no modality": (change("models", {"mine": {"modality": "smell"}}), "mine.modality: 'smell'"),
     "bad model name": (change("models", {"My Model": {"modality": "control"}}), "My Model"),
     "dataset that is not there": (change("dataset.kind", "folder"), "dataset.root"),
 }
@@ -146,7 +154,10 @@ def test_snakemake_prints_one_line_before_any_job(mistake, tmp_path):
 
 FILES = {
     "not YAML": ("dataset: [unclosed", "Config file is not valid JSON or YAML"),
-    "key twice": ("scoring: {fdr: 0.1}\nscoring: {skip_s: 20}", "duplicate key scoring in"),
+    "key twice": (
+        "scoring: {fdr: 0.1}\nscoring: {skip_s: 20}",
+        "line 2: not readable as YAML, duplicate key scoring",
+    ),
     "laid over nothing": ("encoding: {preset: strict}", "config key top level: 'dataset' is a required"),
 }
 

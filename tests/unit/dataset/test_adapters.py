@@ -95,10 +95,13 @@ BAD_FOLDERS = {
         put(subjects=["anna", "carl"]),
         "dataset.subjects: .*responses/carl is not a folder; .*there are anna, bob",
     ),
-    "no transcript": (drop("words/swim*"), "swim.TextGrid: no such file; swim needs a transcript"),
+    "no transcript": (
+        drop("words/swim*"),
+        "swim.TextGrid: no such file, nor swim.tsv; swim needs a transcript",
+    ),
     "another ending": (
         lambda root, config: (root / "words/swim.TextGrid").rename(root / "words/swim.textgrid"),
-        "swim.TextGrid: no such file; .*; swim.textgrid is not read",
+        "swim.TextGrid: no such file, nor swim.tsv; .*; swim.textgrid is not read",
     ),
     "a name with a blank": (
         rename("walk", "my story"),

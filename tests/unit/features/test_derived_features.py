@@ -159,5 +159,5 @@ def test_an_arm_that_cannot_be_is_reported():
 
 
 def test_a_user_cannot_name_the_modality():
-    with pytest.raises(UserError, match="modality 'derived' must be one of"):
+    with pytest.raises(UserError, match="modality: 'derived' is not possible"):
         load_registry({"x": {"modality": "derived"}})

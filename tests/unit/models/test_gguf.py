@@ -101,5 +101,5 @@ def test_a_gguf_file_is_the_model_it_was_made_of(made, tmp_path):
         torch.testing.assert_close(read(ids).logits, model(ids).logits, rtol=1e-4, atol=1e-5)
     with pytest.raises(UserError, match=r"has no other\.gguf"):
         prepare_model(replace(packed, gguf_file="other.gguf"), tmp_path / "mine.json")
-    with pytest.raises(UserError, match=r"architecture.width is 64, but .* has 32"):
+    with pytest.raises(UserError, match=r"architecture.width: is 64, but .* has 32"):
         prepare_model(replace(packed, width=64), tmp_path / "mine.json")

@@ -143,19 +143,25 @@ def shaped(**changes):
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
-        ({"modality": "smell"}, "modality 'smell'"),
-        ({"modality": "language"}, "needs architecture"),
+        ({"modality": "smell"}, "modality: 'smell' is not possible; there are language, speech"),
+        ({"modality": "language"}, "architecture: is missing"),
         ({"modality": "language", "hubb": "x"}, "unknown key hubb"),
         ({"modality": "language", "architecture": {"class": "X", "n_layers": 1}}, "architecture.width"),
-        ({"modality": "language", "architecture": {"clas": "X"}}, "unknown key architecture.clas"),
-        (shaped(n_layers=-2), "architecture.n_layers is -2; it must be a whole number above 0"),
-        (shaped(width=8.0), "architecture.width is 8.0; it must be a whole number above 0"),
-        (shaped(width=True), "architecture.width is True; it must be a whole number above 0"),
-        (shaped(vocab=[1]), "architecture.vocab is .1.; it must be"),
-        (shaped(config=[1]), "architecture.config is .1.; it must be a mapping"),
-        ({"modality": "nested"}, "needs dims"),
-        ({"modality": "nested", "dims": 1, "noise": [float("nan")]}, "noise is .nan.; it must be"),
-        ({"modality": "control", "dtype": "float8"}, "dtype float8 must be one of"),
+        (
+            {"modality": "language", "architecture": {"clas": "X"}},
+            "architecture: unknown key clas; .* class",
+        ),
+        (shaped(n_layers=-2), "architecture.n_layers: is -2; it must be a whole number above 0"),
+        (shaped(width=8.0), "architecture.width: is 8.0; it must be a whole number above 0"),
+        (shaped(width=True), "architecture.width: is True; it must be a whole number above 0"),
+        (shaped(vocab=[1]), "architecture.vocab: is .1.; it must be"),
+        (shaped(config=[1]), "architecture.config: is .1.; it must be a mapping"),
+        ({"modality": "nested"}, "dims: a nested model needs it"),
+        ({"modality": "nested", "dims": 1, "noise": [float("nan")]}, "noise: is .nan.; it must be"),
+        (
+            {"modality": "control", "dtype": "float8"},
+            "dtype: float8 is not possible; did you mean float32",
+        ),
         ({"like": "nothing"}, "like: nothing"),
         ({"like": ["opt-1.3b"]}, "like: .'opt-1.3b'. is not another entry"),
         ({1: 2}, "unknown key 1"),
@@ -164,7 +170,7 @@ def shaped(**changes):
     ],
 )
 def test_bad_entries_are_named(entry, says):
-    with pytest.raises(UserError, match=f"models.bad: .*{says}"):
+    with pytest.raises(UserError, match=f"models.bad.*{says}"):
         load_registry({"bad": entry})
     with pytest.raises(UserError, match="a model's name"):
         load_registry({"Bad Name": {"modality": "control"}})
@@ -214,7 +220,7 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
     card = prepare_model(there, tmp_path / "card.json")
     assert card["path"] == str(tmp_path / "made")
     for key, value in (("n_layers", 5), ("width", 8), ("heads", 1), ("vocab", 9)):
-        with pytest.raises(UserError, match=f"architecture.{key} is {value}, but .* has"):
+        with pytest.raises(UserError, match=f"architecture.{key}: is {value}, but .* has"):
             prepare_model(replace(there, **{key: value}), tmp_path / "card.json")
     with pytest.raises(UserError, match="is not a folder"):
         prepare_model(replace(there, path=str(tmp_path / "gone")), tmp_path / "card.json")
@@ -225,7 +231,9 @@ def test_a_local_folder_is_checked_against_its_entry(words, tmp_path):
     with pytest.raises(UserError, match="no words to train"):
         prepare_model(entry, tmp_path / "made.json")
     with pytest.raises(
-        UserError, match=r"^config key models\.\S+: transformers has no model class OPTForCausalML"
+        UserError,
+        match=r"^config key models\.\S+: transformers has no model class OPTForCausalML; "
+        "did you mean OPTForCausalLM",
     ):
         prepare_model(replace(entry, model_class="OPTForCausalML"), tmp_path / "m.json", words)
     with pytest.raises(UserError, match=r"^config key models\.\S+: OPTConfig is the class of no model"):
@@ -241,7 +249,7 @@ def test_a_model_of_another_architecture_is_reported_in_one_line(words, tmp_path
     entry = language_architectures()["LlamaForCausalLM"]
     prepare_model(entry, tmp_path / "made.json", words)
     wrong = replace(entry, build=None, path=str(tmp_path / "made"), model_class="OPTForCausalLM", config={})
-    stated = r"architecture\.class OPTForCausalLM is of type opt, but .*made is of type llama; correct it"
+    stated = r"architecture\.class: OPTForCausalLM is of type opt, but .*made is of type llama; correct it"
     with pytest.raises(UserError, match=stated) as error:
         prepare_model(wrong, tmp_path / "card.json")
     assert "\n" not in str(error.value)
@@ -259,7 +267,7 @@ def test_weights_of_another_precision_than_foretold_are_reported(words, tmp_path
     capsys.readouterr()
     for dtype, stated in (("float16", warned), ("float32", not warned)):
         prepare_model(replace(there, dtype=dtype), tmp_path / "card.json")
-        assert (f"WARNING {there.where}: dtype is {dtype}, but" in capsys.readouterr().err) == stated
+        assert (f"WARNING {there.where}.dtype: is {dtype}, but" in capsys.readouterr().err) == stated
 
 
 def fake_cache(folder, entry, words):

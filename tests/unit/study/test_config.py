@@ -120,8 +120,12 @@ def test_the_given_config_is_left_alone(demo):
 
 
 FILES = {
-    "key twice": (b"a: 1\nb:\n  c: 2\n  d: 3\n  c: 4\n", r"duplicate key c .*line 5, column 3"),
-    "unclosed": (b"a: [1", "not readable as YAML"),
+    "key twice": (
+        b"a: 1\nb:\n  c: 2\n  d: 3\n  c: 4\n",
+        "line 5: .*, duplicate key c; correct it",
+    ),
+    "unclosed": (b"x: 1\na: [1\nb: 2", "line 3: not readable as YAML, .* begins in line 2"),
+    "tab": (b"a:\n\tb: 1", "line 2: .*YAML takes no tabs"),
     "not UTF-8": ("a: caf\xe9".encode("latin-1"), "not readable as YAML .*utf-8"),
 }
 
@@ -135,8 +139,9 @@ def test_a_file_that_is_no_yaml_is_named(mistake, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"nothing\.yaml: no such file"):
-        read_yaml(tmp_path / "nothing.yaml")
+    (tmp_path / "study.yaml").touch()
+    with pytest.raises(UserError, match=r"stduy\.yaml: no such file; did you mean .*/study.yaml"):
+        read_yaml(tmp_path / "stduy.yaml")
     with pytest.raises(UserError, match=rf"^{tmp_path}: cannot be read \(Is a directory\)"):
         read_yaml(tmp_path)
 
@@ -159,8 +164,11 @@ MISTAKES = {
         "dataset.tr_s: 2000 is greater than the maximum of 30",
     ),
     "no end": ({"scoring": {"skip_s": float("inf")}}, "scoring.skip_s: inf is not of type 'number'"),
-    "no device": ({"encoding": {"device": "gpu"}}, "encoding.device: 'gpu' does not match"),
-    "no device of features": ({"features": {"device": "gpu"}}, "features.device: 'gpu' does not match"),
+    "no device": (
+        {"encoding": {"device": "gpu"}},
+        "encoding.device: 'gpu' does not fit; there are auto, cpu, cuda",
+    ),
+    "no device of features": ({"features": {"device": "gpu"}}, "features.device: 'gpu' does not fit"),
     "no map": ({"features": {"device_map": "autp"}}, "features.device_map: 'autp' is not one of"),
     "no voxels": ({"laws": {"language": {"voxels": ["everything"]}}}, "laws.language.voxels.0: 'everything'"),
     "number for a name": ({"sweeps": {1: {"models": ["tiny-opt-1"]}}}, "sweeps: 1 is not of type 'string'"),

@@ -92,7 +92,7 @@ def test_a_lab_with_all_has_all(tmp_path):
 @pytest.mark.parametrize(
     ("controls", "line"),
     [
-        ({"features": ["loudness"]}, "controls.features: loudness is not a control; choose from word_rate"),
+        ({"features": ["loudness"]}, "controls.features: loudness is not a control; there are word_rate"),
         ({"features": ["tiny-opt-2"]}, "controls.features: tiny-opt-2 is not a control"),
         ({"untrained": ["tiny-opt-2"]}, "controls.untrained: tiny-opt-2 is not a trained model in a sweep"),
     ],

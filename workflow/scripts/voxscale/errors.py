@@ -23,14 +23,22 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     return sorted((k for k in known if k.lower() in close), key=lambda k: close.index(k.lower()))
 
 
-def hint(name: str, known: Iterable[str], most: int = 12) -> str:
-    """What there is instead of a name that is not known: the nearest names, or all if they are few."""
+def hint(name: str, known: Iterable[str], most: int = 12, listed: bool = False) -> str:
+    """What there is instead of a name that is not known: the nearest names, or all if they are few.
+
+    Args:
+        most: how many names are listed.
+        listed: list them also where some are near.
+    """
     known = list(known)
     near = near_names(name, known)
-    if near or not known:
-        return f"did you mean {' or '.join(near)}?" if near else "there is none"
+    if not known:
+        return "there is none"
     more = f" and {len(known) - most} more" if len(known) > most else ""
-    return f"there are {', '.join(known[:most])}{more}"
+    there = f"there are {', '.join(known[:most])}{more}"
+    if not near:
+        return there
+    return f"did you mean {' or '.join(near)}?{f' {there}' if listed else ''}"
 
 
 def first_line(error: BaseException) -> str:

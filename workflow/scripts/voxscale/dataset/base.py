@@ -59,6 +59,7 @@ class Dataset(ABC):
     """
 
     kind: str
+    transcripts_end_in: tuple[str, ...] = ()  # where more than one ending is read
     published_defects: Path | None = None
 
     def __init__(self, config: Mapping[str, Any], markers: str | Path) -> None:
@@ -341,9 +342,11 @@ class Dataset(ABC):
             self.clock(story)
         if missing := [story for story in self.stories if not os.path.lexists(self.transcript(story))]:
             path = self.transcript(missing[0])
+            others = [missing[0] + ending for ending in self.transcripts_end_in if ending != path.suffix]
+            nor = f", nor {' or '.join(others)}" if others else ""
             beside = sorted(other.name for other in path.parent.glob(f"{missing[0]}.*"))
             raise UserError(
-                f"{path}: no such file; {', '.join(missing)} needs a transcript there, or leave it out"
+                f"{path}: no such file{nor}; {', '.join(missing)} needs a transcript there, or leave it out"
                 + (f"; {', '.join(beside)} is not read" if beside else "")
             )
         for story in self.stories:

@@ -87,7 +87,7 @@ class BidsDataset(OwnData):
             there = sorted(path.name for path in self.root.glob("sub-*/"))
             raise UserError(
                 f"config key dataset.subjects: {folder} is not a folder; correct the name or dataset.root "
-                f"({hint(folder.name, there)})"
+                f"({hint(folder.name, there, listed=True)})"
             )
         given = {key: value for key, value in self._bids.items() if key in ENTITIES}
         wanted = {key: None if value is None else str(value) for key, value in given.items()}

@@ -97,6 +97,7 @@ class FolderDataset(OwnData):
     """
 
     kind = "folder"
+    transcripts_end_in = (".tsv", ".TextGrid")
 
     @cached_property
     def _files(self) -> dict[str, list[Path]]:
@@ -107,7 +108,7 @@ class FolderDataset(OwnData):
                 there = [path.name for path in folder.parent.glob("[!.]*/")]
                 raise UserError(
                     f"config key dataset.subjects: {folder} is not a folder; put the responses of {subject} "
-                    f"there, or correct the name ({hint(subject, sorted(there))})"
+                    f"there, or correct the name ({hint(subject, sorted(there), listed=True)})"
                 )
             # macOS adds a file `._<name>` to each file that it copies to a disk of another system.
             found[subject] = sorted(folder.glob("[!.]*"), key=lambda path: natural(path.name))

@@ -44,7 +44,8 @@ def load_jobs(
     for path in configfiles or [DEMO]:
         part = read_yaml(path)
         if not isinstance(part, dict):
-            raise UserError(f"{path}: is not a study's config; see config/README.md")
+            what = "is empty" if part is None else f"is a {type(part).__name__}, not a mapping of keys"
+            raise UserError(f"{path}: {what}; a study's config begins with keys such as dataset: and sweeps:")
         config = merge(config, part)
     gpu = None if profile is None else executor_of(profile) != "local"
     try:

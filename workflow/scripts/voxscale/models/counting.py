@@ -3,7 +3,7 @@
 import functools
 from typing import Any, NamedTuple
 
-from voxscale.errors import UserError
+from voxscale.errors import UserError, near_names
 from voxscale.models.quiet import silence
 from voxscale.models.registry import ModelEntry
 from voxscale.models.shape import encoder_of
@@ -37,8 +37,10 @@ def require_class(entry: ModelEntry) -> None:
     Raises:
         UserError: `transformers` has none of that name.
     """
-    if entry.model_class not in _class_names():
-        raise UserError(f"{entry.where}: transformers has no model class {entry.model_class}; check its name")
+    if (name := entry.model_class) not in (known := _class_names()):
+        near = near_names(str(name), known)
+        advice = f"did you mean {near[0]}?" if near else "check its name"
+        raise UserError(f"{entry.where}.architecture.class: transformers has no model class {name}; {advice}")
 
 
 def model_class(entry: ModelEntry) -> Any:
@@ -53,7 +55,8 @@ def model_class(entry: ModelEntry) -> Any:
     silence()
     found = getattr(transformers, entry.model_class)
     if getattr(found, "config_class", None) is None:
-        raise UserError(f"{entry.where}: {entry.model_class} is the class of no model; check its name")
+        where = f"{entry.where}.architecture.class"
+        raise UserError(f"{where}: {entry.model_class} is the class of no model; check its name")
     return found
 
 

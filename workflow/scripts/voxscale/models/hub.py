@@ -126,7 +126,7 @@ def local_folder(entry: ModelEntry) -> Path:
     folder = Path(entry.path or "")
     where = entry.where
     if not folder.is_dir():
-        raise UserError(f"{where}: path {folder} is not a folder; put the model there or change the path")
+        raise UserError(f"{where}.path: {folder} is not a folder; put the model there or change the path")
     wanted = entry.gguf_file or "config.json"
     if not (folder / wanted).is_file():
         raise UserError(f"{where}: {folder} has no {wanted}; it must hold a model in the hub's format")

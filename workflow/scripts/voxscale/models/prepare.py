@@ -92,7 +92,7 @@ def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
     shared = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(whole.model_type) == entry.model_class
     if kind not in (whole.model_type, config.model_type) and not shared:
         raise UserError(
-            f"{entry.where}: architecture.class {entry.model_class} is of type {kind}, but {where} "
+            f"{entry.where}.architecture.class: {entry.model_class} is of type {kind}, but {where} "
             f"is of type {whole.model_type}; correct it"
         )
     for key, value in {
@@ -104,7 +104,7 @@ def _check_shape(entry: ModelEntry, whole: Any, where: str) -> None:
         expected = getattr(entry, key)
         if None not in (expected, value) and expected != value:
             raise UserError(
-                f"{entry.where}: architecture.{key} is {expected}, but {where} has {value}; correct it"
+                f"{entry.where}.architecture.{key}: is {expected}, but {where} has {value}; correct it"
             )
 
 
@@ -113,7 +113,7 @@ def _check_dtype(entry: ModelEntry, config: Any, where: str) -> None:
     published = published_dtype(config)
     if DTYPE_BYTES.get(published, 4) != entry.weight_bytes:
         print(
-            f"WARNING {entry.where}: dtype is {entry.dtype}, but {where} has {published}; set it, since "
+            f"WARNING {entry.where}.dtype: is {entry.dtype}, but {where} has {published}; set it, since "
             "it is used for the estimates of memory and GPUs",
             file=sys.stderr,
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxscale.errors import UserError, hint
+from voxscale.errors import UserError, hint, near_names
 
 MODELS = Path(__file__).with_name("models.yaml")  # entries that every study has
 _KINDS = {
@@ -115,25 +115,26 @@ def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -
         return dict(entry)
     other = entry["like"]
     if not isinstance(other, str) or other not in models or other in (*seen, slug):
-        raise UserError(f"{where}: like: {other} is not another entry; name one that exists")
+        others = [name for name in models if name not in (*seen, slug)]
+        raise UserError(f"{where}.like: {other} is not another entry; {hint(str(other), others)}")
     return {**_resolve(other, models, (*seen, slug)), **{k: v for k, v in entry.items() if k != "like"}}
 
 
 def _architecture(where: str, raw: Mapping[str, Any]) -> dict[str, Any]:
     architecture = raw.get("architecture")
     if not isinstance(architecture, Mapping):
-        raise UserError(f"{where}: needs architecture: {{class, n_layers, width}}; add it")
+        raise UserError(f"{where}.architecture: is missing; add {{class, n_layers, width}}")
     if unknown := sorted(str(key) for key in architecture if key not in _ARCHITECTURE):
-        raise UserError(
-            f"{where}: unknown key architecture.{unknown[0]}; its place may be architecture.config"
-        )
+        near = near_names(unknown[0], _ARCHITECTURE)
+        advice = f"did you mean {near[0]}?" if near else "its place may be architecture.config"
+        raise UserError(f"{where}.architecture: unknown key {unknown[0]}; {advice}")
     for key, kind in _ARCHITECTURE.items():
         value = architecture.get(key)
         if value is None and key not in _NEEDED:
             continue
         if not _is(value, kind) or (kind is int and value < 1):
             wanted = f"{_KIND_NAMES[kind]} above 0" if kind is int else _KIND_NAMES[kind]
-            raise UserError(f"{where}: architecture.{key} is {value!r}; it must be {wanted}")
+            raise UserError(f"{where}.architecture.{key}: is {value!r}; it must be {wanted}")
     return {
         "model_class": architecture["class"],
         "n_layers": architecture["n_layers"],
@@ -160,28 +161,28 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
     raw = _resolve(slug, models)
     modality = raw.get("modality")
     if modality not in _MODALITIES:
-        raise UserError(f"{where}: modality {modality!r} must be one of {', '.join(_MODALITIES)}; set it")
+        raise UserError(f"{where}.modality: {modality!r} is not possible; {hint(str(modality), _MODALITIES)}")
     plain = {k: v for k, v in raw.items() if k != "architecture" and v is not None}
     for key, kind in _KINDS.items():
         if key in plain and not _is(plain[key], kind):
-            raise UserError(f"{where}: {key} is {plain[key]!r}; it must be {_KIND_NAMES[kind]}")
-    if plain.get("dtype", "float16") not in DTYPE_BYTES:
-        raise UserError(f"{where}: dtype {plain['dtype']} must be one of {', '.join(DTYPE_BYTES)}; set it")
+            raise UserError(f"{where}.{key}: is {plain[key]!r}; it must be {_KIND_NAMES[kind]}")
+    if (dtype := plain.get("dtype", "float16")) not in DTYPE_BYTES:
+        raise UserError(f"{where}.dtype: {dtype} is not possible; {hint(dtype, DTYPE_BYTES)}")
     plain.setdefault("family", modality)
     if modality in ("language", "speech"):
         plain.update(_architecture(where, raw))
         if plain.get("gguf_file") and not (plain.get("path") or plain.get("hub")):
-            raise UserError(f"{where}: gguf_file needs the path or hub it lies in; add one")
+            raise UserError(f"{where}.gguf_file: needs the path or hub it lies in; add one")
     elif modality == "nested":
         if not isinstance(plain.get("dims"), int) or plain["dims"] < 1:
-            raise UserError(f"{where}: a nested model needs dims, a number above 0; add it")
+            raise UserError(f"{where}.dims: a nested model needs it, a number above 0; add it")
         plain["width"] = plain["dims"]
         noise = plain.get("noise", [0.0])
         if not isinstance(noise, list) or not noise or not all(map(_is_deviation, noise)):
-            raise UserError(f"{where}: noise is {noise!r}; it must be a list with a number for each layer")
+            raise UserError(f"{where}.noise: is {noise!r}; it must be a list with a number for each layer")
         plain["n_layers"] = len(noise) - 1
     elif (name := plain.setdefault("control", slug)) not in CONTROLS:
-        raise UserError(f"{where}: no control {name}; {hint(name, CONTROLS)}")
+        raise UserError(f"{where}.control: no control {name}; {hint(name, CONTROLS)}")
     return ModelEntry(slug=slug, **plain)
 
 

@@ -14,7 +14,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 from yaml.constructor import ConstructorError
 
-from voxscale.errors import UserError, hint
+from voxscale.errors import UserError, hint, near_names
 
 SCHEMA = Path(__file__).with_name("schema.yaml")
 PRESETS = Path(__file__).with_name("presets.yaml")
@@ -72,11 +72,26 @@ def read_yaml(path: str | Path) -> Any:
         with Path(path).open(encoding="utf-8") as file:
             return yaml.load(file, _Loader)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check the path") from None
+        beside = {other.stem: other for other in Path(path).parent.glob("*.y*ml")}
+        near = [str(beside[name]) for name in near_names(Path(path).stem, beside)]
+        advice = f"did you mean {near[0]}?" if near else "check the path"
+        raise UserError(f"{path}: no such file; {advice}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); name a file that can") from None
+    except yaml.MarkedYAMLError as error:
+        raise UserError(f"{path}: {_where_broken(error)}; correct it") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error}); fix it") from None
+        raise UserError(f"{path}: not readable as YAML ({error}); save it as UTF-8 text") from None
+
+
+def _where_broken(error: yaml.MarkedYAMLError) -> str:
+    """Line and mistake; and where the list or mapping begins that is not closed."""
+    mark, began = error.problem_mark, error.context_mark
+    said = f"line {mark.line + 1}: " if mark else ""
+    said += f"not readable as YAML, {error.problem}"
+    if began and mark and began.line != mark.line:
+        said += f" ({error.context}, which begins in line {began.line + 1})"
+    return f"{said}; YAML takes no tabs for indentation" if "cannot start any token" in said else said
 
 
 def with_file(message: str, paths: Sequence[str | Path]) -> str:
@@ -143,9 +158,25 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key {error.instance}; {hint(str(error.instance), error.validator_value)}"
     if error.validator == "required":
         return f"{error.message}; add it (see config/README.md)"
-    if error.validator in ("oneOf", "anyOf"):
-        return f"{error.instance!r} does not fit; see config/README.md for what it takes"
+    value, rule = error.instance, error.validator_value
+    near = near_names(value, _words(error.validator, rule)) if isinstance(value, str) else []
+    advice = f"did you mean {near[0]}?" if near else "config/README.md says what it takes"
+    if error.validator == "enum":
+        return f"{value!r} is not one of {', '.join(map(str, rule))}; {advice}"
+    if error.validator == "pattern" and (words := _words("pattern", rule)):
+        return f"{value!r} does not fit; {hint(value, words)}"
+    if error.validator in ("oneOf", "anyOf", "pattern"):
+        return f"{value!r} does not fit; {advice}"
     return f"{error.message}; see config/README.md"
+
+
+def _words(validator: str, rule: Any) -> list[str]:
+    """The words that a rule of the schema takes."""
+    if validator == "pattern":
+        return re.findall(r"[a-z]{2,}", rule)
+    parts = [{"enum": rule}] if validator == "enum" else rule if validator in ("oneOf", "anyOf") else []
+    found = (word for part in parts for word in part.get("enum", [part.get("const")]))
+    return [word for word in found if isinstance(word, str)]
 
 
 def require_schema(config: Any, place: str = "", keys: Sequence[str] = ()) -> None:

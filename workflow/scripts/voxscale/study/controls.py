@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from voxscale.dataset import Dataset
-from voxscale.errors import UserError
+from voxscale.errors import UserError, hint
 from voxscale.models import ModelEntry
 
 SWEEP = "controls"
@@ -27,8 +27,8 @@ def add_controls(
     models, notes = [], []
     for name in config["controls"]["features"]:
         if name not in registry or registry[name].modality != "control":
-            known = ", ".join(slug for slug, entry in registry.items() if entry.modality == "control")
-            raise UserError(f"config key controls.features: {name} is not a control; choose from {known}")
+            known = [slug for slug, entry in registry.items() if entry.modality == "control"]
+            raise UserError(f"config key controls.features: {name} is not a control; {hint(name, known)}")
         if lacking := _lacking(registry[name], dataset):
             notes.append(f"The control {name} is left out: {lacking}.")
         else:
@@ -74,7 +74,8 @@ def _to_be_twinned(config: Mapping[str, Any], registry: Mapping[str, ModelEntry]
         for model in wanted:
             if model not in trained:
                 raise UserError(
-                    f"config key controls.untrained: {model} is not a trained model in a sweep; choose one"
+                    f"config key controls.untrained: {model} is not a trained model in a sweep; "
+                    f"{hint(model, trained)}"
                 )
         yield from wanted
     elif wanted == "all":

@@ -92,7 +92,8 @@ class Grid:
         for subject in subjects:
             if subject not in self.training:
                 raise UserError(
-                    f"config key sweeps.{sweep}.subjects: {subject} is not in dataset.subjects; add it there"
+                    f"config key sweeps.{sweep}.subjects: {subject} is not in dataset.subjects; add it there "
+                    f"({hint(subject, self.training)})"
                 )
         subjects = [subject for subject in self.training if subject in subjects]
         for slug in spec["models"]:
