@@ -4,14 +4,20 @@ import json
 
 import nibabel
 import numpy as np
+import pandas as pd
 from nibabel.cifti2 import BrainModelAxis, Cifti2Image, SeriesAxis
 
-STORIES = {"walk": 56, "swim": 48, "climb": 52, "exam": 50}  # TRs of the files
+STORIES = {"walk": 76, "swim": 68, "climb": 72, "exam": 70}  # TRs of the files
 TR_S, ONSET_S = 1.5, -6.0  # of the scanner, which begins before the sound
 START_S, DUMMY = 0.4, 3  # slices are corrected to 0.4 s after a TR's start; TRs before a steady state
 SPACES = {"volume": "MNI152NLin2009cAsym", "surface": "fsaverage5", "grayordinates": "fsLR"}
-SHAPE, N_VERTICES = (8, 8, 6), 10242
-CONFOUNDS = ("csf", "white_matter", "global_signal", "cosine00", "cosine01", "framewise_displacement")
+SHAPE, N_VERTICES = (8, 8, 6), 300  # of a hemisphere
+MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+NOISY = [*MOTION, *(f"{name}_derivative1" for name in MOTION)]
+NOISY += ["csf", "white_matter", "global_signal", "cosine00", "cosine01"]
+COMPONENTS = [f"a_comp_cor_{i:02}" for i in range(6)]
+QUIET = [f"{name}{end}" for name in MOTION for end in ("_power2", "_derivative1_power2")]
+QUIET += [*COMPONENTS, "framewise_displacement"]
 
 
 def counted(words, n_trs):
@@ -32,57 +38,54 @@ def brain_axis():
     return cortex[0] + cortex[1] + below
 
 
-def write_fmriprep(root, form="volume", subjects=("01",), old=False):
-    """Every story of every subject in one run of one form (`old`: in the names of fMRIPrep before 20.2).
+def write_fmriprep(root, form="volume", folder=".", old=False):
+    """Every story of one subject in one run of one form (`old`: in the names of fMRIPrep before 20.2).
 
-    A voxel's responses are 1,000 and a multiple of the words counted, of confounds and of noise that only the
-    confounds have. Two voxels of surfaces and volumes never change, or are NaN.
+    A voxel's responses are 1,000 and multiples of the words counted and of noise that only the confounds
+    have. Two voxels of surfaces and volumes never change, or are NaN.
     """
+    func = root / folder / "sub-01/func"
+    func.mkdir(parents=True)
     random = np.random.default_rng(5)
     (root / "stimuli").mkdir(parents=True)
     lines = ["story\tn_tr\tonset_s", *(f"{story}\t{n}\t{ONSET_S}" for story, n in STORIES.items())]
     (root / "trs.tsv").write_text("\n".join(lines) + "\n")
-    (root / "dataset_description.json").write_text('{"Name": "fMRIPrep", "DatasetType": "derivative"}')
     for story, n_trs in STORIES.items():
         onsets = np.arange(0, n_trs * TR_S + ONSET_S - 1, 0.2)
         onsets = onsets[random.random(len(onsets)) < 0.4]
         words = [(t, t + 0.15, f"{story}{i}") for i, t in enumerate(onsets)]
         rows = [f"{a}\t{b - a}\t{word}\n" for a, b, word in words]
         (root / f"stimuli/{story}.tsv").write_text("onset\tduration\tword\n" + "".join(rows))
-        for subject in subjects:
-            func = root / f"sub-{subject}/func"
-            func.mkdir(parents=True, exist_ok=True)
-            rate = counted(words, n_trs)
-            table = write_confounds(func / f"sub-{subject}_task-{story}", rate, random, old)
-            _write_run(func, f"sub-{subject}_task-{story}", form, rate, table, random, old)
+        rate = counted(words, n_trs)
+        noise = _write_confounds(func / f"sub-01_task-{story}", rate, random, old)
+        _write_run(func, f"sub-01_task-{story}", form, rate, noise, random, old)
 
 
-def write_confounds(stem, rate, random, old):
-    """fMRIPrep's table of a run; but for the dummy scans nothing resembles the rate. (TRs, columns)."""
-    motion = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
-    names = [f"{name}{suffix}" for name in motion for suffix in ("", "_derivative1")] + [*CONFOUNDS]
+def _write_confounds(stem, rate, random, old):
+    """fMRIPrep's table of a run; but for the dummy scans nothing resembles the rate. (TRs, noisy columns)."""
+    names = [*NOISY, *QUIET]
     values = random.standard_normal((len(rate), len(names)))
     steady = slice(DUMMY, None)
     design = np.column_stack([np.ones(len(rate) - DUMMY), rate[steady]])
     values[steady] -= design @ np.linalg.lstsq(design, values[steady], rcond=None)[0]
-    marks = np.eye(len(rate))[:, :DUMMY].astype(int)
-    header = [*names, *(f"non_steady_state_outlier{i:02}" for i in range(DUMMY))]
-    rows = [
-        ["n/a" if i == 0 and "derivative1" in n else repr(float(v)) for n, v in zip(names, row, strict=True)]
-        + list(map(str, marks[i]))
-        for i, row in enumerate(values)
-    ]
+    table = pd.DataFrame(values, columns=names)
+    noise = table[NOISY].to_numpy()
+    table.loc[0, [name for name in names if "derivative1" in name]] = np.nan
+    marks = pd.DataFrame(np.eye(len(rate), DUMMY, dtype=int)).rename(
+        columns="non_steady_state_outlier{:02}".format
+    )
     kind = "regressors" if old else "timeseries"
-    text = "\n".join("\t".join(row) for row in [header, *rows]) + "\n"
-    stem.with_name(f"{stem.name}_desc-confounds_{kind}.tsv").write_text(text)
-    stem.with_name(f"{stem.name}_desc-confounds_{kind}.json").write_text("{}")
-    return values
+    path = stem.with_name(f"{stem.name}_desc-confounds_{kind}.tsv")
+    table.join(marks).to_csv(path, sep="\t", na_rep="n/a", index=False)
+    about = {name: {"Mask": "combined", "Method": "aCompCor"} for name in COMPONENTS}
+    path.with_suffix(".json").write_text(json.dumps(about))
+    return noise
 
 
-def _write_run(func, stem, form, rate, table, random, old):
+def _write_run(func, stem, form, rate, noise, random, old):
     n_trs = len(rate)
     n_voxels = {"volume": np.prod(SHAPE), "surface": 2 * N_VERTICES}.get(form) or len(brain_axis())
-    noise = table[:, :-1] @ random.normal(0, 3, (table.shape[1] - 1, n_voxels))
+    noise = noise @ random.normal(0, 3, (noise.shape[1], n_voxels))
     data = (1000 + np.outer(rate, 5 + np.arange(n_voxels) % 7) + noise).astype(np.float32)
     data[:DUMMY] += 500
     if form != "grayordinates":

@@ -127,12 +127,12 @@ BAD = {  # form, change, line
     "a table of other TRs": (
         "volume",
         lines(lambda text: text.rsplit("\n", 2)[0] + "\n"),
-        "timeseries.tsv: has 55 rows, .* has 56 TRs",
+        "timeseries.tsv: has 75 rows, .* has 76 TRs",
     ),
     "a column that is missing": (
         "volume",
         lines(lambda text: text.replace("white_matter", "wm", 1)),
-        "timeseries.tsv: .*white_matter.* not in index; choose others by config key dataset.fmriprep.confounds",
+        "timeseries.tsv: .*white_matter.* not in index; choose others by config key dataset",
     ),
     "holes in a column": (
         "volume",
@@ -175,7 +175,7 @@ BAD = {  # form, change, line
         text(f"{MNI}-preproc_bold.json", '{"RepetitionTime": 1.5, "StartTime": 3}'),
         "preproc_bold.json: StartTime is 3; it must be seconds, from 0 to 1.5",
     ),
-    "nothing but dummy scans": ("volume", block(dummy_scans=60), "no TR left without 60 dummy scans"),
+    "nothing but dummy scans": ("volume", block(dummy_scans=70), "no TR left without 70 dummy scans"),
     "one hemisphere": ("surface", drop(f"{FUNC}_*hemi-R_bold.func.gii"), "has no hemi-R beside it"),
     "a surface that is cut off": ("surface", halve(f"{FUNC}_space-fsaverage5_hemi-L_bold.func.gii"), "GIFTI"),
     "smoothed surfaces": ("surface", block(smoothing_mm=4.0), "smoothing_mm: only volumes are smoothed"),

@@ -69,9 +69,8 @@ def load_confounds(files: Sequence[Path], n_trs: int, settings: Mapping[str, Any
         # Scrubbing is not among the strategies: the second value only repeats the dummy scans.
         found, _ = fmriprep.load_confounds(names if len(names) > 1 else names[0], demean=False, **settings)
     except (ValueError, KeyError, IndexError) as error:
-        raise UserError(
-            f"{table}: {first_line(error).strip('"')}; choose others by config key dataset.fmriprep.confounds"
-        ) from None
+        what = first_line(error).strip('"')  # as KeyErrors have it
+        raise UserError(f"{table}: {what}; choose others by config key dataset.fmriprep.confounds") from None
     if holes := [name for name in found if not np.isfinite(found[name].to_numpy(float)).all()]:
         raise UserError(f"{table}: column {holes[0]} has values that are not finite; get it again")
     if len(found) != n_trs:
