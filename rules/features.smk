@@ -117,6 +117,32 @@ rule extract_control_features:
         "../workflow/scripts/extract_control_features.py"
 
 
+rule extract_own_features:
+    """Features of the user's own, and vectors of words from a text file, on the TR clock."""
+    input:
+        lambda wildcards: local(study.local_weights(wildcards.model)),
+        card=PATHS["card"],
+        words=expand(PATHS["words"], story=study.stories),
+        clocks=expand(PATHS["clock"], story=study.stories),
+    output:
+        **made("extract_own_features"),
+    log:
+        log_of("extract_own_features"),
+    benchmark:
+        benchmark_of("extract_own_features")
+    wildcard_constraints:
+        model=models_of("features", "embeddings"),
+    conda:
+        "../envs/voxscale.yaml"
+    resources:
+        **needs("extract_own_features"),
+    params:
+        **parameters("extract_own_features"),
+        store=lambda wildcards, output: f"{folder_of(output.features)}/stories",
+    script:
+        "../workflow/scripts/extract_own_features.py"
+
+
 rule extract_derived_features:
     """Another model's features, reduced to principal components of the training stories."""
     input:

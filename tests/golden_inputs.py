@@ -141,6 +141,32 @@ def controls(folder: Path) -> dict[str, list[float]]:
     return found
 
 
+def own(folder: Path) -> dict[str, list[float]]:
+    from tiny_models import WORDS
+
+    from voxscale.features import OwnSources, extract_own
+
+    words, clock = write_story(folder, "a", WORDS)
+    values = np.random.default_rng(0).normal(size=(2, len(WORDS), 3)).astype(np.float32)
+    np.save(folder / "a.npy", values)
+    lines = [f"{word.lower()} {len(word)} {i}.5\n" for i, word in enumerate(sorted(set(WORDS))[::2])]
+    (folder / "vectors.txt").write_text("".join(lines))
+    known = {
+        "arrays": {"modality": "features", "at": "words", "width": 3, "layers": [0, 1]},
+        "rate": {"modality": "features", "at": {"rate_hz": 4, "start_s": -1}, "width": 3, "layers": [0, 1]},
+        "vectors": {"modality": "embeddings", "at": None, "width": 2, "layers": [0]},
+    }
+    found = {}
+    for name, card in known.items():
+        path = str(folder / ("vectors.txt" if name == "vectors" else "a.npy"))
+        (folder / f"{name}.json").write_text(json.dumps(card | {"model": name, "path": path}))
+        source, index = OwnSources(clock, words, {None: path}), folder / f"{name}.h5"
+        cards, store = folder / f"{name}.json", folder / "stories"
+        extract_own(cards, {"a": source}, {path: name}, index, store, {"on_disk": "float32"})
+        found |= {f"{name}.{key}": values for key, values in of_features(index).items()}
+    return found
+
+
 def reduced(folder: Path) -> dict[str, list[float]]:
     from voxscale.features import extract_components, store
 

@@ -14,7 +14,7 @@ from unittest import mock
 import h5py
 import numpy as np
 import pandas as pd
-from golden_inputs import controls, models, phantom, reduced, responses, speech, stories, text
+from golden_inputs import controls, models, own, phantom, reduced, responses, speech, stories, text
 from golden_numbers import ROOT, kept, of_frame, of_tables
 
 from voxscale.io import tables
@@ -327,6 +327,7 @@ STAGES = {
     "text": Stage(text),
     "speech": Stage(speech, 1e-3),
     "controls": Stage(controls),
+    "own": Stage(own),
     "reduced": Stage(reduced),
     "encoding": Stage(encoding, 1e-3),
     "banded": Stage(banded, 1e-3),

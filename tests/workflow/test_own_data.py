@@ -1,5 +1,6 @@
 """The phantom as a lab's own folder and as BIDS images: whole studies from either, and the same scores."""
 
+import gzip
 import os
 import re
 import shutil
@@ -11,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
-from workflow.runs import snakemake, tiny_config
+import yaml
+from workflow.runs import HOME, snakemake, tiny_config
 
 from voxscale.dataset.responses import open_subject
 from voxscale.dataset.transcripts import read_transcript
@@ -115,6 +117,31 @@ def write_bids(root, published, scans):
     write_trs(root, scans)
 
 
+def own_features(root, published):
+    """Files for the example of docs/features.md, and its part of a config, for one subject."""
+    for folder in ("parser", "loudness"):
+        (root / folder).mkdir()
+    labels = set()
+    for story in [*TRAINING, TEST]:
+        words, _ = read_transcript(published / f"derivative/TextGrids/{story}.TextGrid")
+        labels |= {word.label for word in words}
+        lengths = np.array([[len(word.label), 1.0] for word in words])
+        np.savez(root / f"parser/{story}.npz", layer_0=lengths[:, ::-1], layer_4=lengths)
+        sound, rate = soundfile.read(published / f"stimuli/{story}.wav")
+        tenths = sound[: len(sound) // (rate // 10) * (rate // 10)].reshape(-1, rate // 10)
+        np.save(root / f"loudness/{story}.npy", np.log(tenths.std(1) + 1e-4))
+    lines = [f"{word} {len(word)} 0.5 -{i}\n" for i, word in enumerate(sorted(labels))]
+    (root / "glove.6B.50d.txt").write_text("".join(lines[::2]))
+    with gzip.open(root / "glove.42B.50d.txt.gz", "wt") as file:
+        file.write(f"{len(lines)} 3\n" + "".join(lines))
+    example = yaml.safe_load(
+        re.search(r"```yaml\n(.*?)```", (HOME / "docs/features.md").read_text(), re.DOTALL)[1]
+    )
+    for sweep in example["sweeps"].values():
+        sweep["subjects"] = ["anna"]
+    return example
+
+
 def study(root, kind, **more):
     config = tiny_config()
     del config["phantom"]
@@ -137,6 +164,8 @@ def folder(published, tmp_path_factory):
     table = home / "lab/voxels/bob.tsv"
     table.write_text(table.read_text().replace("\n", "\tn\n").replace("\tn\n", "\tlobe\n", 1))
     config = study(home / "lab", "folder", tr_s=2.0, voxels=str(home / "lab/voxels/{subject}.tsv"))
+    for key, block in own_features(home / "lab", published[0]).items():
+        config[key] = config.get(key, {}) | block
     config["comparisons"] = {"text": {"a": {"model": "tiny-opt-1"}, "b": {"model": "mel"}}}
     run = snakemake(home, config=config)
     assert run.status == 0, run.text[-3000:]
@@ -165,11 +194,33 @@ def test_two_fits_and_two_sides_are_compared(folder):
     assert "Differences" in (folder / "results/report.html").read_text()
 
 
+def test_features_of_one_s_own_end_in_a_law_over_a_column_of_one_s_own(folder):
+    summary = pd.read_parquet(folder / "results/tables/words/summary.parquet")
+    assert dict(zip(summary.model, summary.width, strict=True)) == {
+        "parser": 2,
+        "glove-6b": 3,
+        "glove-42b": 3,
+    }
+    assert set(summary.layer[summary.model == "parser"]) == {4}
+    points = pd.read_parquet(folder / "results/laws/tokens-points.parquet")
+    assert dict(zip(points.model, points.x, strict=True)) == {
+        "parser": 1e6,
+        "glove-6b": 6e9,
+        "glove-42b": 4.2e10,
+    }
+    assert set(points.x_name) == {"tokens_seen"}
+    assert (folder / "results/figures/law_tokens.png").stat().st_size > 1000
+    page = (folder / "results/report.html").read_text()
+    assert "glove-6b: more than 10% of the words have no vector in lab/glove.6B" in page
+    assert "and 4 feature spaces of its own" in page
+
+
 CHANGED = {  # a file of the lab, and rules whose outputs were made from it
     "words/beekeeping.TextGrid": {"read_story"},
     "trs.tsv": {"read_story", "prepare_responses"},
     "sounds/nightbaker.wav": {"digest_sounds", "extract_control_features"},
     "responses/bob/nightbaker.npy": {"digest_responses", "prepare_responses"},
+    "loudness/nightbaker.npy": {"prepare_model", "extract_own_features"},
     "voxels/anna.tsv": {"estimate_ceiling", "gather_scores"},
     "mask.nii.gz": {"digest_responses", "prepare_responses"},
 }
@@ -247,7 +298,7 @@ def test_both_forms_give_the_same_scores(folder, bids):
     keys = ["model", "layer", "subject", "n_train", "voxel"]
     one, other = scores(folder), scores(bids)
     both = one.merge(other, on=keys, suffixes=("", "_images"))
-    assert len(both) == len(one)
+    assert len(both) == one.model.isin(other.model).sum()
     np.testing.assert_allclose(both.r, both.r_images, atol=1e-5)
     assert both.r[both.model == "mel"].max() > 0.3  # and they are scores of something
 

@@ -210,5 +210,7 @@ def test_mistakes_are_reported_in_one_line(study, tmp_path):
 
 def test_entries_name_the_controls_that_there_are():
     assert {*controls._CONTROLS} == {*CONTROLS, "nested"}
-    with pytest.raises(UserError, match=r"models\.mine: no control word_rat; did you mean word_rate"):
+    with pytest.raises(
+        UserError, match=r"models\.mine\.control: no control word_rat; did you mean word_rate"
+    ):
         load_registry({"mine": {"modality": "control", "control": "word_rat"}})

@@ -49,7 +49,6 @@ KEYS = {
     "dataset.untimed_words": ("skip", {"read_story"}),
     "dataset.weak_repeats": ("accept", {"prepare_responses"}),
     "dataset.bids": None,  # which files there are
-    "dataset.fmriprep": None,  # and how they are read
     "phantom.seed": (2, PHANTOM),
     "phantom.voxels": (61, PHANTOM),
     "phantom.repeats": (5, PHANTOM),
@@ -117,6 +116,7 @@ KEYS = {
     "controls.untrained": ("none", {"gather_scores", "draw_figure"}),
     "laws.opt.sweep": None,
     "laws.opt.x": ("width", {"fit_law"}),
+    "laws.opt.x_label": ("size", {"draw_figure"}),
     "laws.opt.voxels": (["all"], {"fit_law"}),
     "laws.opt.drawn": (["significant"], {"draw_figure"}),
     "laws.opt.families": ("intercepts", {"fit_law"}),

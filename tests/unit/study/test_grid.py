@@ -8,8 +8,8 @@ from voxscale.errors import UserError
 from voxscale.study.grid import Cell, Grid, resolve_layers
 
 MODELS = {
-    "a": SimpleNamespace(n_layers=4, modality="language"),
-    "b": SimpleNamespace(n_layers=2, modality="speech"),
+    "a": SimpleNamespace(all_layers=range(5), modality="language"),
+    "b": SimpleNamespace(all_layers=range(3), modality="speech"),
 }
 TRAINING = {"UTS01": ["s1", "s2", "s3"], "UTS02": ["s1", "s2"]}
 
@@ -25,13 +25,13 @@ def sweep(models, layers="last", n_train=("all",), draws=1, subjects="all"):
 
 
 def test_layers_of_every_spec():
-    assert resolve_layers("all", "a", 3) == [0, 1, 2, 3]
-    assert resolve_layers("last", "a", 3) == [3]
-    assert resolve_layers({"depth": 0.75}, "a", 12) == [9]
-    assert resolve_layers({"depth": 0.5}, "a", 1) == [1]
-    assert resolve_layers([0, 2], "a", 3) == [0, 2]
+    assert resolve_layers("all", "a", range(4)) == [0, 1, 2, 3]
+    assert resolve_layers("last", "a", range(4)) == [3]
+    assert resolve_layers({"depth": 0.75}, "a", range(13)) == [9]
+    assert resolve_layers({"depth": 0.5}, "a", range(2)) == [1]
+    assert resolve_layers([0, 2], "a", range(4)) == [0, 2]
     with pytest.raises(UserError, match="layer 4 of model a, which has layers 0 to 3"):
-        resolve_layers([4], "a", 3)
+        resolve_layers([4], "a", range(4))
 
 
 def test_two_sweeps_share_their_cell_and_have_no_cross_product():

@@ -14,6 +14,7 @@ NUMBERS: dict[str, int] = {
     "text": 2,
     "speech": 3,
     "controls": 1,
+    "own": 1,
     "reduced": 1,
     "encoding": 4,
     "banded": 4,

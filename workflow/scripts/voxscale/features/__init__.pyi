@@ -1,11 +1,17 @@
 from .api import StoryFeatures as StoryFeatures
 from .api import speech_features as speech_features
 from .api import text_features as text_features
+from .arrays import open_rows as open_rows
 from .components import extract_components as extract_components
 from .contexts import make_passage as make_passage
 from .controls import ControlSources as ControlSources
 from .controls import extract_controls as extract_controls
 from .controls import shifted_word_rate as shifted_word_rate
+from .own import OwnSources as OwnSources
+from .own import StoryTimes as StoryTimes
+from .own import check_own as check_own
+from .own import extract_own as extract_own
+from .own import own_times as own_times
 from .speech import extract_speech as extract_speech
 from .speech import speech_files as speech_files
 from .speech_windows import window_bytes as window_bytes
@@ -15,3 +21,4 @@ from .store import feature_files as feature_files
 from .store import read_features as read_features
 from .text import extract_text as extract_text
 from .text import text_files as text_files
+from .vectors import vector_layout as vector_layout

@@ -10,7 +10,8 @@ from voxscale.figures import style
 from voxscale.figures.frames import best_layer, full_training, voxel_set_label
 from voxscale.figures.scaling import R2_LABEL, R_LABEL
 
-TINTS = dict(zip(("language", "speech", "nested", "control"), (*style.PALETTE[:3], "#9aa5b0"), strict=True))
+_KINDS = ("language", "speech", "nested", "features", "embeddings", "control")
+TINTS = dict(zip(_KINDS, (*style.PALETTE[:5], "#9aa5b0"), strict=True))
 
 
 def draw_artifact(artifact: pd.DataFrame, *, cut_s: float = 100.0) -> tuple[Figure, pd.DataFrame]:

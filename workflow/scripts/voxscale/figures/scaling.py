@@ -87,12 +87,14 @@ def draw_law(
     law: str,
     voxel_sets: Sequence[str] = ("all",),
     interval: float = 0.9,
+    x_label: str | None = None,
 ) -> tuple[Figure, pd.DataFrame]:
     """One line per subject, their mean, and a law fitted to the mean with its band; a panel per voxel set.
 
     Args:
         law_points, laws, law_curves, summary: tables of these names; without curves no band is drawn.
         interval: what share of resamples the band holds.
+        x_label: of the axis; None: what x is called.
     """
     tables = {
         name: [choose(table[table.law == law], name) for table in (law_points, laws, law_curves)]
@@ -107,6 +109,8 @@ def draw_law(
     for axes, (name, (mine, fits, bands)) in zip(panels[0], tables.items(), strict=True):
         mine = mine.dropna(subset=["y"])
         data, keys, laws_drawn = _draw_panel(axes, mine, fits, bands, summary, interval)
+        x_name = mine.x_name.iloc[0]
+        axes.set_xlabel(x_label or AXES.get(x_name, x_name.replace("_", " ")))
         drawn.append(data.assign(metric="r2", voxel_set=name))
         axes.set_ylabel(R2_LABEL if several else f"{R2_LABEL}, {voxel_set_label(name)} voxels")
         if several:
@@ -137,14 +141,14 @@ def _draw_panel(
     draws = _draws(summary, points, voxel_set, x_name)
     dots = {"s": 7, "alpha": 0.35, "linewidths": 0, "zorder": 2}
     shown = axes.scatter(draws.x, draws.y, c=[hues[s] for s in draws.subject], **dots)
-    style.label_points(shown, draws.rename(columns={"x": x_name, "y": "score"}))
+    style.label_points(shown, draws.rename(columns={"x": x_name, "y": "score"}), x_name)
     for (subject, family), line in points.groupby(["subject", "family"], sort=False):
         pooled = subject == "pooled"
         # A subject like the mean still shows on it.
         width, size, order = (3.2, 7.5, 2.5) if pooled else (1.1, sizes[subject], 3)
         look = {"color": hues[subject], "marker": shapes[family], "linewidth": width, "markersize": size}
         (shown,) = axes.plot(line.x, line.y, zorder=order, **look)
-        style.label_points(shown, line.rename(columns={"x": x_name, "y": "score"}))
+        style.label_points(shown, line.rename(columns={"x": x_name, "y": "score"}), x_name)
     keys = [style.key(subject, hues[subject], marker="o", markersize=4) for subject in subjects]
     if mean_of == "pooled":
         keys.append(style.key("mean of subjects", style.INK, marker="o", linewidth=3.2, markersize=7.5))
@@ -168,7 +172,6 @@ def _draw_panel(
             text = f"{best.form.iloc[0].replace('_', '-')} law (preferred)"
             handles.append(style.key(text, style.LAW, linestyle=DOTS))
     style.log_axis(axes, points.x.to_numpy())
-    axes.set_xlabel(AXES[x_name])
     parts = [points.assign(series="points"), draws.assign(series="draws")]
     parts += [line.assign(series="law", subject=mean_of) for line in lines]
     columns = [

@@ -60,13 +60,15 @@ POINT_COLUMNS = (
 POINT_LABELS = {"modality": "kind", "voxel_set": "voxels", "n_train": "training stories", "cut_s": "cut (s)"}
 
 
-def label_points(artist: Artist, rows: pd.DataFrame) -> None:
+def label_points(artist: Artist, rows: pd.DataFrame, *more: str) -> None:
     """Give each point of a line or scatter the text that the report shows when a reader points at it.
 
     Args:
         rows: one per point, in the same order.
+        more: columns to show besides `POINT_COLUMNS`.
     """
-    columns = [name for name in POINT_COLUMNS if name in rows and rows[name].notna().any()]
+    shown = dict.fromkeys((*POINT_COLUMNS, *more))
+    columns = [name for name in shown if name in rows and rows[name].notna().any()]
     labels = [POINT_LABELS.get(name, name.replace("_", " ")) for name in columns]
     texts = [
         "\n".join(f"{label}: {_shown(value)}" for label, value in zip(labels, row, strict=True))

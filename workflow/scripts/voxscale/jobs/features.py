@@ -1,6 +1,7 @@
 """Records of the rules that prepare models and extract their features."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from voxscale.jobs import resources
@@ -8,6 +9,7 @@ from voxscale.jobs.data import latents
 from voxscale.jobs.record import Parameter, Rule, Wildcards
 from voxscale.jobs.resources import Need, plain
 from voxscale.jobs.sizes import Sizes
+from voxscale.models import OWN
 from voxscale.study import Study, feature_means, feature_settings, model_means, model_settings
 from voxscale.versions import numbers
 
@@ -17,6 +19,7 @@ STAGES = {
     "speech": "speech",
     "control": "controls",
     "nested": "controls",
+    **dict.fromkeys(OWN, "own"),
     "derived": "reduced",
 }
 
@@ -35,7 +38,7 @@ def _models(*modalities: str) -> Callable[[Study], list[Wildcards]]:
 def _preparing(sizes: Sizes, model: str) -> Need:
     entry = sizes.study.registry[model]
     if not entry.has_network:
-        return plain()
+        return plain(_own_bytes(sizes, model))
     weights = float(entry.weight_bytes) * sizes.loaded(model)
     if entry.untrained and entry.hub and not entry.build:
         weights = 0.0  # it takes configuration and tokenizer from its model's own files
@@ -70,6 +73,25 @@ def _extracting_controls(sizes: Sizes, model: str) -> Need:
     seconds = max(sizes.clock_trs) * sizes.study.dataset.tr_s
     held = resources.SOUND_BYTES * seconds if sizes.study.registry[model].control == "mel" else 0
     return plain(0, stored, held, 0.05 * len(sizes.clock_trs))
+
+
+def _own_bytes(sizes: Sizes, model: str) -> float:
+    files = map(Path, sizes.study.local_weights(model))
+    return float(sum(path.stat().st_size for path in files if path.exists()))
+
+
+def _extracting_own(sizes: Sizes, model: str) -> Need:
+    """All files are read once; in memory are a story's, or the vectors of all words that stories use."""
+    entry, trs = sizes.study.registry[model], sizes.clock_trs
+    read, width = _own_bytes(sizes, model), sizes.width(model)
+    layers, on_disk = len(entry.all_layers), sizes.study.config["features"]["on_disk"]
+    stored = resources.feature_bytes(width, layers, trs, on_disk)
+    if entry.modality == "embeddings":
+        seconds = sum(trs) * sizes.study.dataset.tr_s
+        held, computing = 16.0 * width * resources.WORDS_PER_S * seconds, read / 1e8
+    else:
+        held, computing = 4 * read / len(trs), read / 5e7
+    return plain(read, stored, held + 2 * stored / len(trs), computing)
 
 
 def _reducing(sizes: Sizes, model: str) -> Need:
@@ -151,6 +173,17 @@ RULES = (
             *(study.sounds(study.stories) if study.hears(w["model"]) else []),
             *latents(study),
         ],
+        ancient=True,
+    ),
+    Rule(
+        "extract_own_features",
+        outputs=_FEATURES,
+        jobs=_models(*OWN),
+        need=_extracting_own,
+        params=_EXTRACTING | {"files": lambda study, w: study.own_files(w["model"])},
+        means=_means,
+        numbers=("own",),
+        sources=lambda study, w: study.local_weights(w["model"]),
         ancient=True,
     ),
     Rule(

@@ -1,6 +1,6 @@
 """The figures of a study, each an entry of `figures.yaml`: rule, plan and both reports follow from it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Figure:
         return {table: self._files(study, table, which) for table, which in self.tables.items()}
 
     def _files(self, study: Study, table: str, which: str) -> Sequence[Wildcards]:
-        law = study.chief_laws.get(self.law)
+        law = self.entry or study.chief_laws.get(self.law)
         match which:
             case "each":
                 return list(_MAKERS[table].jobs(study))
@@ -61,6 +61,7 @@ _OPTIONS: dict[str, Callable[[Study, str], dict[str, Any]]] = {
         "law": law,
         "interval": study.config["bootstrap"]["interval"],
         "voxel_sets": law_drawn(study, law),
+        **{key: value for key, value in study.config["laws"][law].items() if key == "x_label"},
     },
     "layers.draw_layers": lambda study, law: {"order": study.by_size(study.profile_cells)},
     "outlook.draw_plateau": lambda study, law: {"arms": study.plateau_arms},
@@ -69,6 +70,10 @@ _OPTIONS: dict[str, Callable[[Study, str], dict[str, Any]]] = {
     },
     "checks.draw_controls": lambda study, law: {"controls": study.untrained},
     "checks.draw_artifact": lambda study, law: {"cut_s": study.config["scoring"]["skip_s"]},
+}
+_ENTRIES: dict[str, Callable[[Study], Iterable[str]]] = {
+    "comparisons": lambda study: study.config["comparisons"],
+    "own_laws": lambda study: study.own_laws,
 }
 FIGURES = tuple(
     Figure(name, **facts) for name, facts in read_yaml(Path(__file__).with_name("figures.yaml")).items()
@@ -90,7 +95,7 @@ def figures_of(study: Study) -> dict[str, Figure]:
     """The figures that a study has the tables for, by name, in the report's order."""
     figures: list[Figure] = []
     for figure in FIGURES:
-        entries = study.config[figure.per] if figure.per else ()
+        entries = _ENTRIES[figure.per](study) if figure.per else ()
         named = [replace(figure, name=f"{figure.name}_{entry}", entry=entry) for entry in entries]
         figures += named if figure.per else [figure]
     left_out = study.config.get("partial", {}).get("figures", ())

@@ -311,7 +311,7 @@ def write_law(
         law: its name in the config.
         cells, moments, summary, voxels, settings: see `read_points`.
         spec: x, voxels and families (`pooled` or `intercepts`) of the config's `laws`; n_draws and n_train of
-            its sweep; stories, the number of training stories of each subject.
+            its sweep; stories, the number of training stories of each subject; columns, see `read_points`.
 
     Raises:
         UserError: cells of a subject tested on different TRs, a model without x, an unknown voxel set.

@@ -24,7 +24,8 @@ from voxscale.scores import cell_scores, check_same_test, read_sets
 from voxscale.statistics import METRICS, TimeBlocks, block_counts, draw_weights, require_blocks, skipped_trs
 
 DATA = {"hours": "train_hours", "stories": "n_train", "trs": "train_trs"}
-_X_COLUMNS = DATA | {name: name for name in ("parameters", "parameters_non_embedding", "width")}
+SIZES = ("parameters", "parameters_non_embedding", "width")  # of models
+_X_COLUMNS = DATA | {name: name for name in SIZES}
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,19 @@ class Point:
 
 
 def _describe_cells(
-    summary: pa.Table, cells: Iterable[Sequence[Any]], x: str, where: str, n_draws: int
+    summary: pa.Table,
+    cells: Iterable[Sequence[Any]],
+    x: str,
+    where: str,
+    n_draws: int,
+    columns: Mapping[str, float],
 ) -> dict[tuple, dict]:
     """Rows of the summary for each cell, its draws averaged: (model, layer, subject, n_train) -> row.
 
     Args:
         n_draws: number of draws in the law's own sweep. A cell that is also in another sweep may have more;
             only these first ones are common to all points of the law.
+        columns: model -> x, where the user gives it.
 
     Raises:
         UserError: a cell has no summary, or its model no such x.
@@ -75,7 +82,7 @@ def _describe_cells(
             name = " ".join(str(part) for part in cell)
             raise UserError(f"results/tables/summary.parquet: lacks cell {name}; gather the scores again")
         draws = rows[cell]
-        values = [row[_X_COLUMNS[x]] or 0 for row in draws]
+        values = [columns.get(cell[0]) or row.get(_X_COLUMNS.get(x)) or 0 for row in draws]
         if not min(values) > 0:
             raise UserError(f"{where}.x: model {cell[0]} has no {x}; choose another x or other models")
         found[cell] = draws[0] | {
@@ -203,12 +210,13 @@ def read_points(
         cells: (model, layer, subject, n_train) of a sweep.
         moments: their files, in the same order.
         summary, voxels: the gathered tables.
-        x: a key of `_X_COLUMNS`.
-        spec: voxels, the sets wanted; n_draws of the sweep.
+        x: of `SIZES` or `DATA`, or the name of the user's own column.
+        spec: voxels, the sets wanted; n_draws of the sweep; columns, model -> x where the user gives it.
         where: the config key of the law.
         settings: skip_s, tr_s, draws, interval, seed, layer_choice.
     """
-    about = _describe_cells(tables.read("summary", summary), cells, x, where, spec["n_draws"])
+    given = spec.get("columns", {})
+    about = _describe_cells(tables.read("summary", summary), cells, x, where, spec["n_draws"], given)
     files = dict(zip(map(tuple, cells), moments, strict=True))
     chosen = {cell: files[cell] for cell in choose_cells(about, x, settings["layer_choice"])}
     return score_points(chosen, about, voxels, spec["voxels"], where, settings)

@@ -16,7 +16,9 @@ from .opening import splits_as_its_file as splits_as_its_file
 from .packed import pack as pack
 from .packed import put_channels_last as put_channels_last
 from .prepare import prepare_model as prepare_model
+from .registry import COUNTED as COUNTED
 from .registry import MODELS as MODELS
+from .registry import OWN as OWN
 from .registry import ModelEntry as ModelEntry
 from .registry import load_registry as load_registry
 from .shape import depth as depth

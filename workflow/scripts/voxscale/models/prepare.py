@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from voxscale.errors import UserError, first_line, naming
 from voxscale.io import read_json, sha256_file, tables, write_json
 from voxscale.models.digests import digest_files, digest_folder, stored_dtypes
 from voxscale.models.opening import NO_OWN_CODE, open_config, open_extractor, open_tokenizer
-from voxscale.models.registry import DTYPE_BYTES, ModelEntry
+from voxscale.models.registry import DTYPE_BYTES, OWN, ModelEntry
 from voxscale.models.shape import depth, part, published_dtype
 
 
@@ -152,6 +152,7 @@ def prepare_model(
     cache_dir: str | Path | None = None,
     allow_quantized: bool = False,
     source: str | Path | None = None,
+    files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Build or fetch one model and write its card.
 
@@ -162,6 +163,7 @@ def prepare_model(
         cache_dir: the hub's cache; by default that of `huggingface_hub`.
         allow_quantized: take weights stored in less than 16 bits (a named GGUF file is always taken).
         source: card of the model that this one's features are reduced from; sizes are that one's.
+        files: digest of each of the user's own files of features or of vectors.
 
     Returns:
         the card.
@@ -182,6 +184,8 @@ def prepare_model(
         card["source"] = entry.source
     if entry.has_network:
         card |= _network(entry, Path(card_path), words, cache_dir, allow_quantized)
+    if entry.modality in OWN:
+        card |= {"path": entry.path, "at": entry.at, "layers": list(entry.layers or ()), "files": files}
     card |= {"dims": entry.dims, "noise": entry.noise, "control": entry.control}
     card |= {"provenance": provenance.collect()}
     write_json(card_path, card)

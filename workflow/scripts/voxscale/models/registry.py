@@ -2,6 +2,7 @@
 
 import math
 import re
+import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +17,20 @@ _KINDS = {
     **dict.fromkeys(("gated", "untrained"), bool),
     "build": Mapping,
     "context": Mapping,
+    "columns": Mapping,
 }
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
+COUNTED = ("parameters", "parameters_non_embedding")  # of models with a network
+MEASURED = ("width", "hours", "stories", "trs")
 CONTROLS = ("word_rate", "phoneme_rate", "mel", "time_since_onset", "autocorrelation")
-_MODALITIES = ("language", "speech", "control", "nested")
+OWN = ("features", "embeddings")  # modalities whose files are the user's own
+_MODALITIES = ("language", "speech", "control", "nested", *OWN)
+_TIMES = "words, trs, {rate_hz: <number>, start_s: <number>} or {times: <name of a column or array>}"
 _KEYS = frozenset(
     [
         *("like", "hub", "revision", "family", "modality", "architecture", "gated", "build", "path"),
         *("gguf_file", "untrained", "seed", "dims", "noise", "control", "dtype", "context"),
+        *("at", "columns"),
     ]
 )
 _NEEDED = {"class": str, "n_layers": int, "width": int}  # of an architecture
@@ -37,7 +44,7 @@ class ModelEntry:
 
     Attributes:
         slug: file-safe name.
-        modality: language, speech, control or nested.
+        modality: language, speech, control, nested, features or embeddings.
         family: what a figure draws as one line.
         n_layers: layers behind the embedding output (layer 0); 0 for controls and nested features.
         width: features per layer; None for a control whose width follows from its settings.
@@ -47,7 +54,9 @@ class ModelEntry:
         hub, revision: repository on the hub and its branch, tag or commit.
         gated: whether the hub asks to accept a licence first.
         dtype: precision of the published weights, used on a GPU and for the memory estimate.
-        path, gguf_file: a local folder in the hub's format, or one with a GGUF file.
+        path: a local folder in the hub's format; pattern of the files of own features, with `{story}`; or the
+            text file of word embeddings.
+        gguf_file: name of a GGUF file in `path` or on the hub.
         build: settings of a model to be built here with random weights (`seed`); None otherwise.
         untrained, seed: keep the shape, replace the weights by random ones of this seed.
         dims: leading dimensions of the phantom's latent (nested).
@@ -55,6 +64,9 @@ class ModelEntry:
         control: which control features (control).
         context: keys of `features.text` that differ for this model: unit, max_context, restart_at.
         source: model whose features are reduced (derived: not an entry of the file, but made for a study).
+        at: what the rows of own features are: words, trs, or a mapping of rate_hz and start_s, or of times.
+        layers: those that own features have, as their files say; None: all from 0 to n_layers.
+        columns: numbers of the user's own that laws may run over, by name.
     """
 
     slug: str
@@ -80,6 +92,9 @@ class ModelEntry:
     control: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     source: str | None = None
+    at: str | Mapping[str, Any] | None = None
+    layers: Sequence[int] | None = None
+    columns: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -100,6 +115,24 @@ class ModelEntry:
     def has_network(self) -> bool:
         """Whether a network stands behind it (language and speech)."""
         return self.modality in ("language", "speech")
+
+    @property
+    def all_layers(self) -> Sequence[int]:
+        """Its layers, ascending."""
+        return self.layers or range(self.n_layers + 1)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder on this machine that holds its files; None if it has none of its own."""
+        if self.path is None or self.modality not in OWN:
+            return Path(self.path) if self.path else None
+        return Path(self.path.partition("{")[0] + "x").parent
+
+    def story_files(self, story: str) -> dict[int | None, str]:
+        """Files of a story's own features, by layer; by None one that may hold several layers."""
+        path = str(self.path)
+        layers = (self.layers or ()) if "{layer" in path else (None,)
+        return {layer: path.format(story=story, layer=layer) for layer in layers}
 
 
 def _resolve(slug: str, models: Mapping[str, Any], seen: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -150,8 +183,63 @@ def _is(value: Any, kind: Any) -> bool:
     return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
 
 
+def _is_number(value: Any) -> bool:
+    return _is(value, int | float) and math.isfinite(value)
+
+
 def _is_deviation(value: Any) -> bool:
-    return _is(value, int | float) and 0 <= value < math.inf
+    return _is_number(value) and value >= 0
+
+
+def _own_files(where: str, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """`path` and `at` of features of one's own, checked.
+
+    Raises:
+        UserError: one is missing, or cannot be.
+    """
+    path, at, features = plain.get("path"), plain.get("at"), plain["modality"] == "features"
+    if not path:
+        what = (
+            "a path with {story} in it, such as features/{story}.npy" if features else "the path of its file"
+        )
+        raise UserError(f"{where}.path: is missing; modality {plain['modality']} needs {what}")
+    try:
+        fields = [(name, form) for _, name, form, _ in string.Formatter().parse(path) if name is not None]
+    except ValueError:
+        fields = [("?", "")]
+    allowed = {"story": "", "layer": r"(0\d+)?"} if features else {}
+    if wrong := [name for name, form in fields if not re.fullmatch(allowed.get(name, "-"), form or "")]:
+        may = "{story}, {layer} or {layer:02}" if features else "no"
+        raise UserError(f"{where}.path: {path} has braces other than {may}; remove {{{wrong[0]}}}")
+    if not features:
+        return {"layers": [0]}
+    if "story" not in dict(fields):
+        raise UserError(f"{where}.path: {path} must contain {{story}}, for a file of each story; add it")
+    number = {"rate_hz": lambda x: _is_number(x) and x > 0, "start_s": _is_number}
+    rate = isinstance(at, Mapping) and {"rate_hz"} <= set(at) <= set(number)
+    if rate and all(number[key](value) for key, value in at.items()):
+        return {"at": {"start_s": 0, **at}}
+    named = isinstance(at, Mapping) and set(at) == {"times"} and isinstance(at["times"], str)
+    if not (named or at in ("words", "trs")):
+        raise UserError(f"{where}.at: {at!r} does not say when the rows are; write {_TIMES}")
+    return {}
+
+
+def _columns(where: str, modality: str, columns: Mapping[str, Any]) -> dict[str, float]:
+    """A user's own numbers; YAML reads 3e11, without point and sign, as text."""
+    found = {}
+    for name, value in columns.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise UserError(f"{where}.columns: {name} may hold a-z, 0-9 and underscore only; rename it")
+        if name in MEASURED or (name in COUNTED and modality in ("language", "speech")):
+            raise UserError(f"{where}.columns: {name} is measured by the workflow; use another name")
+        try:
+            found[name] = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            found[name] = math.nan
+        if not math.isfinite(found[name]):
+            raise UserError(f"{where}.columns.{name}: {value!r} must be a number; fix it")
+    return found
 
 
 def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
@@ -169,7 +257,12 @@ def _entry(slug: str, models: Mapping[str, Any]) -> ModelEntry:
     if (dtype := plain.get("dtype", "float16")) not in DTYPE_BYTES:
         raise UserError(f"{where}.dtype: {dtype} is not possible; {hint(dtype, DTYPE_BYTES)}")
     plain.setdefault("family", modality)
-    if modality in ("language", "speech"):
+    plain["columns"] = _columns(where, modality, plain.get("columns", {}))
+    if modality in OWN:
+        plain.update(_own_files(where, plain))
+    elif "at" in plain:
+        raise UserError(f"{where}.at: is of modality features only; remove it")
+    elif modality in ("language", "speech"):
         plain.update(_architecture(where, raw))
         if plain.get("gguf_file") and not (plain.get("path") or plain.get("hub")):
             raise UserError(f"{where}.gguf_file: needs the path or hub it lies in; add one")

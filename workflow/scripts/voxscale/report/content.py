@@ -19,6 +19,7 @@ from voxscale.figures import (
     voxel_set_label,
 )
 from voxscale.laws import FORMS
+from voxscale.models import OWN
 
 METRIC = {"r": "r", "r2": "signed r²"}
 Table = dict[str, Any]
@@ -187,9 +188,9 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
 
 def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
     """One row per model: its size, and its score at the layer chosen inside the training stories."""
-    order = {"language": 0, "speech": 1, "nested": 2, "control": 3}
+    order = ("language", "speech", *OWN, "nested", "control")
     scores = best_layer(full_training(summary))
-    scores = scores.assign(rank=scores.modality.map(order).fillna(9))
+    scores = scores.assign(rank=scores.modality.map({kind: i for i, kind in enumerate(order)}).fillna(9))
     means = scores.groupby("model")[["mean_r", "mean_r2"]].mean()
     first = scores.drop_duplicates("model").sort_values(["rank", "family", "width", "model"])
     return [
@@ -309,6 +310,8 @@ def facts(
         found.append({"value": hours, "label": "of training stories for a subject"})
     models = summary[summary.modality.isin(["language", "speech"])].model.nunique()
     found.append({"value": str(models), "label": "language and speech models"})
+    if own := summary[summary.modality.isin(OWN)].model.nunique():
+        found.append({"value": str(own), "label": "feature spaces of its own"})
     fits = summary[summary.voxel_set == "all"]
     found.append({"value": f"{len(fits):,}", "label": "encoding models fitted, each to every voxel"})
     for kind, law in chief_laws.items():
@@ -342,9 +345,15 @@ def abstract(
     summary, subjects = tables["summary"], tables["subjects"]
     rows = model_rows(summary)
     networks = [row for row in rows if row["kind"] in ("language", "speech")]
-    models = pluralize(len(networks or rows), "language or speech model" if networks else "control")
+    own = [row for row in rows if row["kind"] in OWN]
+    counted = [
+        pluralize(len(networks), "language or speech model") if networks else "",
+        pluralize(len(own), "feature space of its own", "feature spaces of its own") if own else "",
+    ]
+    shown = [*networks, *own] or rows
+    models = " and ".join(filter(None, counted)) or pluralize(len(rows), "control")
     hours = subjects[subjects.role == "train"].groupby("subject").hours.sum().max()
-    best = max(networks or rows, key=lambda row: row["mean r"], default=None)
+    best = max(shown, key=lambda row: row["mean r"], default=None)
     score = f"highest in {best['model']} ({best['mean r']:.3f})" if best else "not measured"
     fits = {law: fit for law, metric, fit in headlines(tables["laws"]) if metric == "r"}
     rises = [

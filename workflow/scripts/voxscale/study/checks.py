@@ -1,7 +1,11 @@
 """Checks of a study before the first job; each mistake is reported in one line."""
 
-from voxscale.errors import UserError, hint, naming
-from voxscale.laws import FEWEST
+from collections.abc import Sequence
+from typing import Any
+
+from voxscale.errors import UserError, hint, naming, near_names
+from voxscale.laws import DATA, FEWEST, SIZES
+from voxscale.models import COUNTED
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
 from voxscale.study.contexts import check_contexts
 from voxscale.study.settings import bootstrap_settings, law_drawn
@@ -53,22 +57,48 @@ def _check_law(study: Study, law: str) -> None:
     cells, x = study.law_cells(law), study.config["laws"][law]["x"]
     law_drawn(study, law)
     where = f"config key laws.{law}"
-    if x in ("hours", "stories", "trs"):
+    found: set[Any]
+    if x in DATA:
         found = {cell.n_train for cell in cells}
         what = "training sizes"
     else:
         found = {cell.model for cell in cells}
         what = "models"
-        needs_network = x.startswith("parameters")
-        for model in sorted(found):
-            entry = study.registry[model]
-            if (needs_network and not (entry.has_network or entry.source)) or (
-                x == "width" and entry.width is None
-            ):
-                raise UserError(f"{where}.x: {model} has no {x}; leave it out of the sweep or name another x")
+        given = _require_x(study, sorted(found), x, f"{where}.x")
+        if len(given) == len(found):
+            found, what = set(given.values()), f"different {x}"
     if len(found) < FEWEST:
         sweep = study.config["laws"][law]["sweep"]
         raise UserError(f"{where}: sweep {sweep} has {len(found)} {what}, a law needs {FEWEST}; add some")
+
+
+def _require_x(study: Study, models: Sequence[str], x: str, where: str) -> dict[str, float]:
+    """The x that the user gives for models of a law; each model must have one, given or measured.
+
+    Raises:
+        UserError: some have none, or one at or below 0.
+    """
+    entries = [study.registry[model] for model in models]
+    given = {entry.slug: entry.columns[x] for entry in entries if x in entry.columns}
+    has = {
+        "width": lambda entry: entry.width is not None,
+        **dict.fromkeys(COUNTED, lambda entry: entry.has_network or entry.source),
+    }
+    lacking = [e.slug for e in entries if e.slug not in given and not (x in has and has[x](e))]
+    if lacking:
+        columns = {column for entry in study.registry.values() for column in entry.columns}
+        near = near_names(x, [*SIZES, *DATA, *columns])
+        own = f"or give it: models.{lacking[0]}.columns"
+        meant = f"did you mean {near[0]}?" if near and near[0] != x else own
+        raise UserError(
+            f"{where}: no {x} of {', '.join(lacking)}; leave models without it out of the sweep, "
+            f"or name another x ({meant})"
+        )
+    for model, value in given.items():
+        if value <= 0:
+            key = f"config key models.{model}.columns.{x}"
+            raise UserError(f"{key}: is {value:g}; a law needs values above 0")
+    return given
 
 
 def _check_joint(study: Study) -> None:
@@ -77,6 +107,11 @@ def _check_joint(study: Study) -> None:
     if min(len({cell.model for cell in cells}), len({cell.n_train for cell in cells})) < 2:
         sweep = study.config["joint"]["sweep"]
         raise UserError(f"config key joint.sweep: {sweep} needs two models and two training sizes; add them")
+
+    for cell in cells:
+        entry = study.registry[cell.model]
+        if not (entry.has_network or entry.source):
+            raise UserError(f"config key joint.sweep: {cell.model} has no parameters; leave it out there")
 
 
 def _check_profiles(study: Study) -> None:

@@ -30,7 +30,7 @@ def show_to_containers(study: Study, workflow: str | Path) -> None:
     cache = Path(os.environ.setdefault("HF_HOME", str(Path.home() / ".cache/huggingface")))
     dataset = study.config["dataset"]
     files = [Path(dataset[key]).parent for key in ("voxels", "defects") if dataset[key]]
-    models = [Path(entry.path) for entry in study.registry.values() if entry.path]
+    models = [folder for entry in study.registry.values() if (folder := entry.folder)]
     seen = [workflow, cache, dataset["root"], tempfile.gettempdir(), *files, *models]
     for program in ("APPTAINER", "SINGULARITY"):
         before = filter(None, os.environ.get(f"{program}_BIND", "").split(","))

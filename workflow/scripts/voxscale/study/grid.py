@@ -19,26 +19,30 @@ class Cell(NamedTuple):
     n_train: int
 
 
-def resolve_layers(spec: Any, model: str, n_layers: int, where: str = "sweeps") -> list[int]:
+def resolve_layers(spec: Any, model: str, held: Sequence[int], where: str = "sweeps") -> list[int]:
     """Layers that a config asks for: `all`, `last`, a list, one number, or `{depth: share}`.
 
     Args:
-        n_layers: layers behind the embedding output, which is layer 0; so layers run from 0 to n_layers.
+        held: layers of the model, ascending: 0, the embedding output, and those behind it, or those that own
+            features have. The depth is relative to the last, and the nearest of them is taken.
         where: the config key that asks.
 
     Raises:
         UserError: a layer the model does not have.
     """
     if spec == "all":
-        return list(range(n_layers + 1))
+        return list(held)
     if spec == "last":
-        return [n_layers]
+        return [held[-1]]
     if isinstance(spec, Mapping):
-        return [math.floor(spec["depth"] * n_layers + 0.5)]
+        wanted = math.floor(spec["depth"] * held[-1] + 0.5)
+        return [min(held, key=lambda layer: abs(layer - wanted))]
     layers = [spec] if isinstance(spec, int) else list(spec)
-    if beyond := [layer for layer in layers if layer > n_layers]:
+    if beyond := [layer for layer in layers if layer not in held]:
+        whole = len(held) == held[-1] + 1
+        there = f"0 to {held[-1]}" if whole else ", ".join(map(str, held))
         raise UserError(
-            f"config key {where}: layer {beyond[0]} of model {model}, which has layers 0 to {n_layers}; "
+            f"config key {where}: layer {beyond[0]} of model {model}, which has layers {there}; "
             "ask for one of these"
         )
     return layers
@@ -72,7 +76,7 @@ class Grid:
 
     def layers(self, slug: str, spec: Any, where: str) -> list[int]:
         """Layers of one model that a spec selects."""
-        return resolve_layers(spec, slug, self.model(slug, where).n_layers, where)
+        return resolve_layers(spec, slug, self.model(slug, where).all_layers, where)
 
     def _sizes(self, sweep: str, subject: str) -> list[int]:
         available = len(self.training[subject])

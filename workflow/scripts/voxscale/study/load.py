@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.dataset import open_dataset
-from voxscale.models import MODELS, load_registry
+from voxscale.models import MODELS, ModelEntry, load_registry
 from voxscale.study.checks import check
 from voxscale.study.config import complete, merge, put_under, read_library
 from voxscale.study.controls import add_controls
 from voxscale.study.fixed_width import add_arm
 from voxscale.study.machine import expects_gpu
+from voxscale.study.own_features import with_own_files
 from voxscale.study.partial import without_models, without_subjects
 from voxscale.study.site import take_site
 from voxscale.study.study import Study
@@ -31,10 +32,12 @@ def load_study(config: Mapping[str, Any], base: str | Path = "", gpu: bool | Non
     full, cluster, image = take_site(put_under(base, complete(config)), base)
     if "partial" in full:
         full = without_subjects(full)
-    registry = load_registry(merge(read_library(MODELS), full["models"]))
+    registry: Mapping[str, ModelEntry] = load_registry(merge(read_library(MODELS), full["models"]))
     dataset = open_dataset(full["dataset"], Path(base, "results/dataset"))
     dataset.check()
     full = with_timing(full, dataset)
+    used = dict.fromkeys(model for sweep in full["sweeps"].values() for model in sweep["models"])
+    registry = with_own_files(registry, used, dataset.stories)
     full, registry, left_out = add_controls(full, registry, dataset)
     full, registry = add_arm(full, registry)
     full, missing = without_models(full) if "partial" in full else (full, [])

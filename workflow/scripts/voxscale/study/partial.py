@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxscale.errors import UserError
-from voxscale.laws import FEWEST
-from voxscale.study.chief_laws import OF_DATA
+from voxscale.laws import DATA, FEWEST
 from voxscale.study.fixed_width import arm_of
 
 CHOSEN = (
@@ -89,4 +88,4 @@ def _without(members: Sequence[Mapping[str, Any]], out: Mapping[str, str], reaso
 
 def _enough(law: Mapping[str, Any], sweep: Mapping[str, Any] | None) -> bool:
     """Whether a law's sweep has what a law needs; its training sizes are those that the config asks for."""
-    return sweep is not None and (law["x"] in OF_DATA or len(set(sweep["models"])) >= FEWEST)
+    return sweep is not None and (law["x"] in DATA or len(set(sweep["models"])) >= FEWEST)

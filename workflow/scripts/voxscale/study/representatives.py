@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from voxscale.errors import UserError, hint
+from voxscale.models import OWN
 from voxscale.study.grid import Cell, Grid
 
 MAPPED = ("language", "speech")
@@ -31,6 +32,7 @@ def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
     """The models of the brain maps, each at one layer and all training stories of a subject.
 
     The layer is that which most subjects have, so that a profile of all layers in one subject does not count.
+    A study without models of language and speech shows its widest own features, or its first control.
 
     Args:
         named: model of each modality, the config's `maps`; the widest of a modality that it does not name.
@@ -58,8 +60,13 @@ def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
         nearest = sorted(there, key=lambda cell: abs(cell.layer - layer))
         found = {cell.subject: cell for cell in reversed(nearest)}
         cells += [found[subject] for subject in grid.training if subject in found]
-    if not cells:  # a study of controls alone shows its first
-        cells = [cell for cell in full if cell[:2] == full[0][:2]]
+    if not cells:
+        own = [model for model in grid.models_of(*OWN) if any(cell.model == model for cell in full)]
+        model, layer = full[0][:2]
+        if own:
+            model = _widest(own, grid)
+            layer = _common_layer([cell for cell in full if cell.model == model], grid)
+        cells = [cell for cell in full if cell[:2] == (model, layer)]
     return cells
 
 
@@ -72,13 +79,15 @@ def reference_cells(grid: Grid, mapped: Sequence[Cell], chosen_by: str) -> list[
     Args:
         mapped: cells of the brain maps; a model or a subject that has none is represented by the middle one
             of the layers fitted to the most training stories.
-        chosen_by: `models`: all trained models of language and speech; `maps`: of each modality the model of
-            the maps, else the widest.
+        chosen_by: `models`: all trained models of language and speech, and own features; `maps`: of each
+            modality the model of the maps, else the widest; own features only if there are no other models.
     """
+    of_maps = chosen_by == "maps" and grid.models_of(*MAPPED)
+    modalities = MAPPED if of_maps else (*MAPPED, *OWN)
     fitted: dict[tuple[str, str, str], list[Cell]] = {}
     for cell in sorted(grid.cells(), key=lambda cell: (cell.n_train, cell.layer)):
         entry = grid.models[cell.model]
-        if entry.modality in MAPPED and not entry.untrained:
+        if entry.modality in modalities and not entry.untrained:
             fitted.setdefault((cell.subject, entry.modality, cell.model), []).append(cell)
     found = {}
     for key, cells in fitted.items():

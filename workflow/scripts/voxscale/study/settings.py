@@ -16,7 +16,7 @@ FIT_MEANS = ("memory_gb", "device")
 # Of `encoding` and `scoring`: they name or judge fits, or put them into jobs.
 WITHOUT_EFFECT = ("preset", "layer_choice", "fdr", "significant_in", "job_minutes")
 # Of an entry under `models:`: they name it, or say how it can be had and what it takes.
-ENTRY_MEANS = ("family", "gated", "dtype", "context")
+ENTRY_MEANS = ("family", "gated", "dtype", "context", "columns")
 CONTROL_KEYS = {"mel": "mel_bands", "autocorrelation": "seed"}
 
 
@@ -54,7 +54,10 @@ def feature_means(study: Study, model: str) -> dict[str, Any]:
 
 def model_settings(study: Study, model: str) -> dict[str, Any]:
     """What of a model's entry changes its card and its features."""
-    return {key: value for key, value in asdict(study.registry[model]).items() if key not in ENTRY_MEANS}
+    entry = asdict(study.registry[model])
+    # Without the keys of own features, which other models lack: their cards stay as they are.
+    left_out = (*ENTRY_MEANS, *(key for key in ("at", "layers") if entry[key] is None))
+    return {key: value for key, value in entry.items() if key not in left_out}
 
 
 def model_means(study: Study, model: str) -> dict[str, Any]:
@@ -98,7 +101,11 @@ def comparison_settings(study: Study) -> dict[str, Any]:
 
 def law_spec(study: Study, law: str) -> dict[str, Any]:
     """What changes a law's numbers: x, families, voxel sets and draws of its sweep."""
-    spec = {key: value for key, value in study.config["laws"][law].items() if key != "drawn"}
+    own = study.config["laws"][law]
+    spec = {key: value for key, value in own.items() if key not in ("drawn", "x_label")}
+    columns = {model: study.registry[model].columns for model in study.law_models(law)}
+    if given := {model: found[spec["x"]] for model, found in columns.items() if spec["x"] in found}:
+        spec["columns"] = given
     speech = any(study.registry[model].modality == "speech" for model in study.law_models(law))
     voxels = ["all", "significant", *(["rois"] if speech else [])]
     return {"voxels": voxels, **_sweep_spec(study, spec["sweep"]), **spec}

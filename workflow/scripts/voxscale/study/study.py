@@ -10,13 +10,14 @@ from voxscale.cortex import NO_PLACES
 from voxscale.dataset import Dataset, homologues, read_voxels
 from voxscale.errors import UserError, hint
 from voxscale.laws import design_lacks
-from voxscale.models import ModelEntry
+from voxscale.models import OWN, ModelEntry
 from voxscale.provenance import hash_config
-from voxscale.study.chief_laws import chief_laws
+from voxscale.study.chief_laws import chief_laws, own_laws
 from voxscale.study.comparisons import SIDES, compared_cells
 from voxscale.study.fixed_width import arm_of
 from voxscale.study.grid import Cell, Grid
 from voxscale.study.machine import expects_gpu
+from voxscale.study.own_features import check_own_files
 from voxscale.study.representatives import map_cells, reference_cells
 from voxscale.study.site import Cluster
 from voxscale.study.timing import timing_notes
@@ -145,7 +146,9 @@ class Study:
         Raises:
             UserError: a file of the data cannot be used.
         """
-        return [*self.notes, *self.dataset.examine()]
+        found = self.dataset.examine()
+        check_own_files(self.registry, self.models_of(*OWN), self.dataset)
+        return [*self.notes, *found]
 
     def sound_inputs(self, stories: Sequence[str]) -> list[str]:
         """Files that must exist before the sounds of stories are read."""
@@ -233,9 +236,16 @@ class Study:
         """Cells whose significant voxels are the study's."""
         return reference_cells(self.grid, self.map_cells, self.config["scoring"]["significant_in"])
 
-    def local_weights(self, model: str) -> list[str]:
-        """Files of a model that lies in a folder of the user's own: when they change, its card does."""
+    def own_files(self, model: str) -> list[dict[int | None, str]]:
+        """Of each story the user's own files of its features, by layer; see `ModelEntry.story_files`."""
         entry = self.registry[model]
+        return [entry.story_files(story) for story in self.stories]
+
+    def local_weights(self, model: str) -> list[str]:
+        """Files of a model that are the user's own: when they change, its card does."""
+        entry = self.registry[model]
+        if entry.modality in OWN:
+            return list(dict.fromkeys(path for files in self.own_files(model) for path in files.values()))
         if entry.path is None:
             return []
         folder = Path(entry.path)
@@ -293,6 +303,11 @@ class Study:
     def chief_laws(self) -> dict[str, str]:
         """The laws that figures and report show: of language models, of speech models, of training data."""
         return chief_laws(self.config, self.registry)
+
+    @property
+    def own_laws(self) -> list[str]:
+        """Laws over columns of the user's own, or of own features."""
+        return own_laws(self.config, self.registry)
 
     @property
     def plateau_arms(self) -> dict[str, str]:
