@@ -103,7 +103,13 @@ def run(dataset, out):
         assert all(path.exists() for path in dataset.story_inputs(story))
         parts = {name: out / f"{story}/{name}.parquet" for name in ("words", "phones", "clock")}
         write_story_tables(
-            dataset.transcript(story), dataset.clocks, story, **parts, tr_s=dataset.tr_s, trim=dataset.trim
+            dataset.transcript(story),
+            dataset.clocks,
+            story,
+            **parts,
+            tr_s=dataset.tr_s,
+            trim=dataset.trim,
+            timing=dataset.timing,
         )
     for subject in dataset.subjects:
         heard = [*dataset.training(subject), *dataset.test(subject)]
@@ -121,7 +127,7 @@ def run(dataset, out):
             {story: dataset.response(subject, story) for story in heard},
             dataset.clocks,
             dataset.test(subject),
-            mask=dataset.mask(subject),
+            reading=dataset.reading(subject),
             keep=dataset.config.get("keep", "float32"),
             weak_repeats=dataset.config.get("weak_repeats", "refuse"),
         )

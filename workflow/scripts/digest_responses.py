@@ -1,15 +1,19 @@
-"""Digests of the sources of one subject's responses: files, mask, choice of voxels, version."""
+"""Digests of the sources of one subject's responses: files, masks, confounds, settings, voxels, version."""
 
+from voxscale.dataset import Reading
 from voxscale.io import write_json
 from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake) as digests:
-        sources, mask = snakemake.params.sources, snakemake.params.mask
+        sources, beside = snakemake.params.sources, snakemake.params.companions
+        settings = Reading(**snakemake.params.reading).settings if snakemake.params.reading else {}
         digest = {
             "responses": {story: [digests[path] for path in paths] for story, paths in sources.items()},
-            "mask": digests[str(mask)] if mask else None,
+            "mask": digests[beside[0]] if beside else None,
             "voxels": snakemake.params.voxels,
             "code": snakemake.params.preparation,
         }
+        if settings or len(beside) > 1:  # of images that were not cleaned by the lab
+            digest |= {"beside": [digests[path] for path in beside], "settings": settings}
         write_json(snakemake.output.responses_digest, digest)

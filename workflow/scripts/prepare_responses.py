@@ -1,6 +1,6 @@
 """Responses of one subject in one checked file."""
 
-from voxscale.dataset import prepare_responses
+from voxscale.dataset import Reading, prepare_responses
 from voxscale.provenance import collect
 from voxscale.script import script
 
@@ -11,7 +11,7 @@ if "snakemake" in globals():
             sources=snakemake.params.sources,
             clocks=snakemake.params.clocks,
             test_stories=snakemake.params.test,
-            mask=snakemake.params.mask,
+            reading=Reading(**snakemake.params.reading) if snakemake.params.reading else None,
             voxels=snakemake.input.get("voxels"),
             keep=snakemake.params.keep,
             weak_repeats=snakemake.params.weak_repeats,

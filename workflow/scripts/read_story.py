@@ -15,6 +15,7 @@ if "snakemake" in globals():
             clock=snakemake.output.clock,
             tr_s=snakemake.params.tr_s,
             trim=snakemake.params.trim,
+            timing=snakemake.params.timing,
             untimed=snakemake.params.untimed,
             provenance=collect(rule=snakemake.rule),
         )

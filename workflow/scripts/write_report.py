@@ -29,5 +29,6 @@ if "snakemake" in globals():
             chief_laws=snakemake.params.chief_laws,
             untrained=snakemake.params.untrained,
             stories=snakemake.params.stories,
+            steps=snakemake.params.steps,
             notes=list(dict.fromkeys([*snakemake.params.notes, *log_notes(snakemake.params.logs)])),
         )

@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
+from voxscale.dataset.images import Reading
 from voxscale.dataset.response_files import open_responses, read_response_header
 from voxscale.errors import UserError
 
@@ -195,5 +196,5 @@ def test_images_of_a_small_region_are_read(tmp_path):
     for path, array in zip(paths, (inside, values), strict=True):
         nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), path)
     assert values.nbytes > 200 * paths[1].stat().st_size
-    with open_responses(paths[1:], paths[0]) as found:
+    with open_responses(paths[1:], Reading(masks=(paths[0],))) as found:
         np.testing.assert_array_equal(found.data, values[inside == 1].T)

@@ -14,9 +14,10 @@ from published import heard
 from voxscale.dataset.bids import natural
 from voxscale.dataset.clock import Clock
 from voxscale.dataset.examine import fit_of_sound, fit_of_words
+from voxscale.dataset.images import Reading, header_tr_s
 from voxscale.dataset.kinds import open_dataset
 from voxscale.dataset.repeats import Agreement
-from voxscale.dataset.response_files import header_tr_s, open_responses, read_response_header
+from voxscale.dataset.response_files import open_responses, read_response_header
 from voxscale.dataset.textgrid import TimedLabel
 from voxscale.errors import UserError
 from voxscale.study.timing import timing_notes, usual_delays, with_timing
@@ -222,7 +223,7 @@ class TestRepeats:
         runs = [path.name.split("_")[1::2][1] for path in whole.response("01", "prince")]
         assert runs == ["run-1", "run-2", "run-10"] * 2
         with pytest.raises(UserError, match=r"have 21, 22, 30, .*dataset\.bids\.sections"):
-            read_response_header(whole.response("01", "prince"), whole.mask("01"))
+            read_response_header(whole.response("01", "prince"), whole.reading("01"))
 
     def test_sections_need_their_label(self, bids):
         sections = {**BIDS, "sections": {"walk": ["run"]}}
@@ -308,7 +309,7 @@ class TestArrayFiles:
             for name, values in (("data", data), ("individual_repeats", repeats)):
                 file[name] = values.T
                 file[name].attrs["MATLAB_class"] = np.bytes_("double")
-        assert read_response_header([tmp_path / "a.h5"]) == (4, 3, 2, 0.0)
+        assert read_response_header([tmp_path / "a.h5"]) == (4, 3, 2, 0.0, None)
         with open_responses([tmp_path / "a.h5"]) as opened:
             np.testing.assert_array_equal(opened.data[..., 1:3], data[:, 1:3])
             np.testing.assert_array_equal(opened.repeats[..., 0:1], repeats[..., 0:1])
@@ -331,7 +332,10 @@ class TestArrayFiles:
         mask = nibabel.load(path)
         inside = np.asanyarray(mask.dataobj)
         nibabel.save(nibabel.Nifti1Image(inside[..., None], mask.affine), path)
-        assert read_response_header([bids / f"{WALK}.nii.gz"], path)[:2] == (24, int(inside.sum()))
+        assert read_response_header([bids / f"{WALK}.nii.gz"], Reading(masks=(path,)))[:2] == (
+            24,
+            int(inside.sum()),
+        )
 
     def test_entities_choose_among_images_of_a_run(self, bids):
         for echo in (1, 2):

@@ -49,6 +49,7 @@ KEYS = {
     "dataset.untimed_words": ("skip", {"read_story"}),
     "dataset.weak_repeats": ("accept", {"prepare_responses"}),
     "dataset.bids": None,  # which files there are
+    "dataset.fmriprep": None,  # and how they are read
     "phantom.seed": (2, PHANTOM),
     "phantom.voxels": (61, PHANTOM),
     "phantom.repeats": (5, PHANTOM),

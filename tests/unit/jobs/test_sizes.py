@@ -83,7 +83,7 @@ dataset = open_dataset(settings(root, kind))
 sources = {story: dataset.response(subject, story) for story in dataset.recorded(subject)}
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024 / 1e6
 before = peak()
-prepare_responses(out, sources, dataset.clocks, ["exam"], mask=dataset.mask(subject))
+prepare_responses(out, sources, dataset.clocks, ["exam"], reading=dataset.reading(subject))
 print(before, peak())
 """
 VALUES = 60_000

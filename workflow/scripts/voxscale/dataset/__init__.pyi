@@ -6,6 +6,7 @@ from .geometry import Geometry as Geometry
 from .geometry import Grayordinates as Grayordinates
 from .geometry import Surface as Surface
 from .geometry import Volume as Volume
+from .images import Reading as Reading
 from .kind_phantom import PHANTOM_REGIONS as PHANTOM_REGIONS
 from .kind_phantom import PROSE as PROSE
 from .kinds import open_dataset as open_dataset

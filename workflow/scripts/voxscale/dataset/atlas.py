@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from voxscale.dataset.geometry import Volume
-from voxscale.dataset.response_files import load_image, mask_voxels
+from voxscale.dataset.images import load_image, mask_voxels
 from voxscale.dataset.voxels import write_voxels
 from voxscale.errors import UserError, first_line
 from voxscale.io import read_rows, require

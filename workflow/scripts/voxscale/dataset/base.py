@@ -13,6 +13,7 @@ from typing import Any
 
 from voxscale.dataset.clock import Clock, Clocks, read_clocks
 from voxscale.dataset.geometry import Geometry
+from voxscale.dataset.images import Reading
 from voxscale.dataset.voxels import read_regions
 from voxscale.errors import UserError, hint
 from voxscale.io import read_rows, require
@@ -77,6 +78,11 @@ class Dataset(ABC):
     @property
     def notes(self) -> list[str]:
         """What the user should know of the dataset by the names of its files, a sentence each."""
+        return []
+
+    @property
+    def steps(self) -> list[dict[str, str]]:
+        """How the workflow made responses from images: a row for each step, none where the lab did."""
         return []
 
     def examine(self) -> list[str]:
@@ -230,9 +236,18 @@ class Dataset(ABC):
     def response(self, subject: str, story: str) -> list[Path]:
         """Files with the responses of one subject to one story; several are repeats."""
 
-    def mask(self, subject: str) -> Path | None:
-        """Mask that picks the voxels, for images."""
+    def reading(self, subject: str) -> Reading | None:
+        """How the subject's images are read; None for arrays."""
         return None
+
+    def companions(self, subject: str) -> list[Path]:
+        """Files beside the subject's responses that reading them needs: masks, tables of confounds."""
+        return []
+
+    @property
+    def timing(self) -> dict[str, Any]:
+        """What moves the clocks of the table of TRs: see `voxscale.dataset.clock.read_clocks`."""
+        return {}
 
     def geometry(self, subject: str) -> Geometry | None:
         """Where the columns of the subject's response files lie, by their headers; None where unknown."""
@@ -309,7 +324,7 @@ class Dataset(ABC):
 
     def response_inputs(self, subject: str) -> list[Path]:
         """Files that must exist before the responses of `subject` are read."""
-        return [*self.responses(subject), *([mask] if (mask := self.mask(subject)) else []), self.clocks]
+        return [*self.responses(subject), *self.companions(subject), self.clocks]
 
     def clock(self, story: str) -> Clock:
         """The clock of one story.
@@ -322,7 +337,7 @@ class Dataset(ABC):
     @cached_property
     def all_clocks(self) -> Clocks:
         """Clocks of all stories of the table of TRs."""
-        return read_clocks(self.clocks, self.tr_s, self.trim)
+        return read_clocks(self.clocks, self.tr_s, self.trim, **self.timing)
 
     def n_trs(self, story: str) -> int | None:
         """Response TRs of `story`, or None while the dataset is not written yet."""

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from voxscale.errors import UserError
 from voxscale.io import read_json
 
 # Entities by which images of one run differ; `ses` and `run` tell the runs of a task apart.
-ENTITIES = ("acq", "ce", "rec", "dir", "echo", "part", "space", "res", "desc")
+ENTITIES = ("acq", "ce", "rec", "dir", "echo", "part", "space", "res", "den", "desc")
 
 
 def entities_of(path: Path) -> dict[str, str]:
@@ -32,17 +33,30 @@ def _sidecars(image: Path, root: Path) -> Iterator[Path]:
         yield from sorted(fitting, key=lambda path: -len(entities_of(path)))
 
 
-def sidecar_tr_s(image: Path, root: Path) -> tuple[float, Path] | None:
-    """RepetitionTime of an image's sidecar in seconds, and that sidecar; None if none has it.
+def sidecar_value(image: Path, root: Path, key: str) -> tuple[Any, Path] | None:
+    """Value of a key in an image's sidecars, and the sidecar that has it; None if none has it.
 
     Raises:
-        UserError: a sidecar cannot be read, or its RepetitionTime is not a number of seconds.
+        UserError: a sidecar cannot be read.
     """
     for sidecar in _sidecars(image, root):
         content = read_json(sidecar)
-        if isinstance(content, dict) and "RepetitionTime" in content:
-            tr_s = content["RepetitionTime"]
-            if not isinstance(tr_s, (int, float)) or isinstance(tr_s, bool) or not 0.05 <= tr_s <= 30:
-                raise UserError(f"{sidecar}: RepetitionTime is {tr_s!r}; it must be seconds, from 0.05 to 30")
-            return float(tr_s), sidecar
+        if isinstance(content, dict) and content.get(key) is not None:
+            return content[key], sidecar
     return None
+
+
+def sidecar_seconds(
+    image: Path, root: Path, key: str, least: float, most: float
+) -> tuple[float, Path] | None:
+    """A time in an image's sidecars, see `sidecar_value`.
+
+    Raises:
+        UserError: a sidecar cannot be read, or the time is not a number of seconds between the limits.
+    """
+    if (found := sidecar_value(image, root, key)) is None:
+        return None
+    seconds, sidecar = found
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not least <= seconds <= most:
+        raise UserError(f"{sidecar}: {key} is {seconds!r}; it must be seconds, from {least:g} to {most:g}")
+    return float(seconds), sidecar

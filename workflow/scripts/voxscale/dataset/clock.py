@@ -120,11 +120,23 @@ class Clocks(dict[str, Clock]):
         raise UserError(f"{self._path}: has no story {story}; add its TRs or leave the story out")
 
 
-def read_clocks(path: str | Path, tr_s: float = 2.0, trim: Sequence[int] = (10, 5)) -> Clocks:
+def read_clocks(
+    path: str | Path,
+    tr_s: float = 2.0,
+    trim: Sequence[int] = (10, 5),
+    dummy_scans: int = 0,
+    start_time_s: float | None = None,
+) -> Clocks:
     """Clocks of all stories that a respdict (`.json`) or a TR table (`.tsv`) lists.
 
     A respdict holds TRs before trimming, as ds003020 publishes it. A TR table has the columns `story`, `n_tr`
     (response TRs) and `onset_s` (start of the first response TR after the start of the sound).
+
+    Args:
+        dummy_scans: TRs at the start of each run that are left out: the story has so many TRs less, and its
+            first is later by as much.
+        start_time_s: time of each TR, after its start, to which the slices were corrected. Features are those
+            at the middle of a TR, so that clocks are moved by what this time is after it. None: the middle.
 
     Raises:
         UserError: the file is missing or malformed, or a count is impossible; the line names the story.
@@ -132,4 +144,8 @@ def read_clocks(path: str | Path, tr_s: float = 2.0, trim: Sequence[int] = (10, 
     path = Path(path)
     require(path, "TR count")
     counts = _read_respdict(path) if path.suffix == ".json" else _read_trs(path)
+    if short := [story for story, (n_trs, _) in counts.items() if n_trs <= dummy_scans]:
+        raise UserError(f"{path}: {short[0]} has no TR left without {dummy_scans} dummy scans; leave it out")
+    later_s = dummy_scans * tr_s + (0.0 if start_time_s is None else start_time_s - tr_s / 2)
+    counts = {story: (n_trs - dummy_scans, onset_s + later_s) for story, (n_trs, onset_s) in counts.items()}
     return Clocks(path, {story: Clock(n, onset_s, tr_s, *trim) for story, (n, onset_s) in counts.items()})

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +23,11 @@ class Geometry(ABC):
     """
 
     space: str
+    unit: ClassVar[str] = "voxels"
+
+    @abstractmethod
+    def same_as(self, other: "Geometry") -> bool:
+        """Whether the columns of another run are at the same places."""
 
     @property
     @abstractmethod
@@ -77,6 +82,13 @@ class Volume(Geometry):
     def n_voxels(self) -> int:
         return int(self.inside.sum())
 
+    def same_as(self, other: Geometry) -> bool:
+        return (
+            isinstance(other, Volume)
+            and np.array_equal(self.inside, other.inside)
+            and np.allclose(self.affine, other.affine, atol=1e-4)
+        )
+
     @property
     def centres(self) -> np.ndarray:
         """(voxels, 3) mm, in the image's space."""
@@ -100,6 +112,10 @@ class Surface(Geometry):
 
     n_left: int
     n_right: int
+    unit = "vertices"
+
+    def same_as(self, other: Geometry) -> bool:
+        return isinstance(other, Surface) and (self.n_left, self.n_right) == (other.n_left, other.n_right)
 
     @property
     def n_voxels(self) -> int:
@@ -128,6 +144,10 @@ class Grayordinates(Geometry):
     """
 
     axis: Any
+    unit = "grayordinates"
+
+    def same_as(self, other: Geometry) -> bool:
+        return isinstance(other, Grayordinates) and self.axis == other.axis
 
     @property
     def n_voxels(self) -> int:

@@ -1,4 +1,4 @@
-"""NIfTI images of a BIDS derivative, with word timings as tables."""
+"""Images of a BIDS derivative, with word timings as tables."""
 
 import math
 from collections.abc import Iterator
@@ -7,36 +7,51 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from voxscale.dataset.base import fill_subject
-from voxscale.dataset.bids import ENTITIES, entities_of, natural, sidecar_tr_s
-from voxscale.dataset.geometry import Geometry, Volume
+from voxscale.dataset.bids import ENTITIES, entities_of, natural, sidecar_seconds
+from voxscale.dataset.geometry import Geometry
+from voxscale.dataset.images import GRAYORDINATES, IMAGES, SURFACES, Reading, header_tr_s
 from voxscale.dataset.kind_own import OwnData, some_of
-from voxscale.dataset.response_files import header_tr_s, mask_voxels
+from voxscale.dataset.response_files import read_response_header
 from voxscale.errors import UserError, hint
 
 _SAME_TR = 0.005  # relative; over 300 TRs of 2 s it adds up to 3 s
 
 
+_RunName = tuple[str | None, str | None]  # session and run
+
+
 class _Images(NamedTuple):
-    """BOLD images of one subject: those of each story, run by run, and files that are not read."""
+    """BOLD images of one subject: those of each story, run by run, left before right; files not read."""
 
     stories: dict[str, list[Path]]
     not_read: list[str]
 
 
 class BidsDataset(OwnData):
-    """NIfTI images of a BIDS derivative; the task label is the story, runs of one task are its repeats.
+    """Images of a BIDS derivative; the task label is the story, runs of one task are its repeats.
 
-    sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.nii[.gz] · stimuli/<story>.tsv (onset, duration,
-    word) and .wav · trs.tsv with columns story, n_tr, onset_s · a mask for each subject
+    sub-<subject>/[ses-*/]func/*_task-<story>[_run-<n>]*_bold.<end> · stimuli/<story>.tsv (onset, duration,
+    word) and .wav · trs.tsv with columns story, n_tr, onset_s · for volumes a mask for each subject
 
-    A task of `dataset.bids.sections` is divided into sections, each of them a story `<task>_run-<n>`.
+    The end is .nii or .nii.gz for volumes, .func.gii for surfaces (hemi-L and hemi-R), .dtseries.nii for
+    grayordinates. A task of `dataset.bids.sections` is divided into sections, each of them a story
+    `<task>_run-<n>`.
     """
 
     kind = "bids"
 
     @property
-    def _bids(self) -> dict[str, Any]:
-        return self.config.get("bids") or {}
+    def _block(self) -> dict[str, Any]:
+        return self.config.get(self.kind) or {}
+
+    @property
+    def _key(self) -> str:
+        return f"dataset.{self.kind}"
+
+    @property
+    def _folder(self) -> Path:
+        """Folder of the subjects' folders."""
+        return self.root
 
     @cached_property
     def tr_s(self) -> float:
@@ -47,7 +62,7 @@ class BidsDataset(OwnData):
         """
         given = self.config.get("tr_s")
         images = [path for subject in self.subjects for path in self.responses(subject)]
-        beside = {path: sidecar_tr_s(path, self.root) for path in images}
+        beside = {path: sidecar_seconds(path, self.root, "RepetitionTime", 0.05, 30) for path in images}
         sidecars = list(filter(None, beside.values()))
         headers = [(tr_s, path) for path in images if not beside[path] and (tr_s := header_tr_s(path))]
         stated = [*sidecars, *headers]
@@ -75,63 +90,85 @@ class BidsDataset(OwnData):
         found = {subject: self._images_of(subject) for subject in self.subjects}
         images = (path for one in found.values() for runs in one.stories.values() for path in runs)
         tasks = sorted({entities_of(path)["task"] for path in images})
-        if unknown := sorted(self._bids.get("sections", {}).keys() - set(tasks)):
+        if unknown := sorted(self._block.get("sections", {}).keys() - set(tasks)):
             raise UserError(
-                f"config key dataset.bids.sections: no image has task {unknown[0]}; {hint(unknown[0], tasks)}"
+                f"config key {self._key}.sections: no image has task {unknown[0]}; {hint(unknown[0], tasks)}"
             )
         return found
 
     def _images_of(self, subject: str) -> _Images:
-        folder = self.root / self._label(subject)
+        folder = self._folder / self._label(subject)
         if not folder.is_dir():
-            there = sorted(path.name for path in self.root.glob("sub-*/"))
+            there = sorted(path.name for path in self._folder.glob("sub-*/"))
             raise UserError(
                 f"config key dataset.subjects: {folder} is not a folder; correct the name or dataset.root "
                 f"({hint(folder.name, there, listed=True)})"
             )
-        given = {key: value for key, value in self._bids.items() if key in ENTITIES}
-        wanted = {key: None if value is None else str(value) for key, value in given.items()}
         files = [*folder.glob("func/sub-*_bold.*"), *folder.glob("ses-*/func/sub-*_bold.*")]
-        stories: dict[str, dict[tuple[str | None, ...], Path]] = {}
-        seen, not_read = {}, []
+        stories: dict[str, dict[_RunName, dict[str | None, Path]]] = {}
+        seen, there, not_read = {}, set(), []
         for path in sorted(files, key=lambda path: natural(path.name)):
             entities = entities_of(path)
-            if not path.name.endswith((".nii", ".nii.gz")):
+            if not path.name.endswith(IMAGES):
                 not_read += [] if path.suffix == ".json" else [path.name]
                 continue
             if "task" not in entities:
                 continue
-            story, run = self._story(path), (entities.get("ses"), entities.get("run"))
+            story, run, side = (
+                self._story(path),
+                (entities.get("ses"), entities.get("run")),
+                entities.get("hemi"),
+            )
             seen.setdefault((story, run), path.name)
-            if any(entities.get(key) != value for key, value in wanted.items()):
+            there.add(
+                " ".join(f"{key}-{entities[key]}" for key in ENTITIES if key in entities) or "without any"
+            )
+            if any(entities.get(key) != value for key, value in self._wanted(path).items()):
                 continue
-            same = stories.setdefault(story, {})
-            if run in same:
-                raise UserError(self._ambiguous(path, same[run]))
-            same[run] = path
+            same = stories.setdefault(story, {}).setdefault(run, {})
+            if same.keys() - {"L", "R"} or side in same or (same and side is None):
+                raise UserError(self._ambiguous(path, next(iter(same.values()))))
+            same[side] = path
         if not stories:
-            which = " ".join(f"{key}-{value}" for key, value in wanted.items())
-            raise UserError(f"{folder}: has no BOLD image {which}; check config key dataset.bids")
+            which = " ".join(f"{key}-{value}" for key, value in self._wanted(Path("_bold.nii")).items())
+            raise UserError(
+                f"{folder}: has no BOLD image {which}; check config key {self._key} "
+                f"({hint(which, sorted(there))})"
+            )
+        for sides in (sides for runs in stories.values() for sides in runs.values()):
+            for side, other in (("L", "R"), ("R", "L")):
+                if side in sides and other not in sides:
+                    raise UserError(
+                        f"{sides[side]}: has no hemi-{other} beside it; a run on surfaces needs both"
+                    )
         not_read += [name for (story, run), name in seen.items() if run not in stories.get(story, ())]
-        return _Images({story: list(runs.values()) for story, runs in stories.items()}, not_read)
+        files_of = {
+            story: [sides[side] for sides in runs.values() for side in sorted(sides)]
+            for story, runs in stories.items()
+        }
+        return _Images(files_of, not_read)
+
+    def _wanted(self, image: Path) -> dict[str, str | None]:
+        """Entities that an image must have to be read; None: must not have."""
+        given = {key: value for key, value in self._block.items() if key in ENTITIES}
+        return {key: None if value is None else str(value) for key, value in given.items()}
 
     def _story(self, image: Path) -> str:
         entities = entities_of(image)
         story = task = entities["task"]
-        for key in self._bids.get("sections", {}).get(task, ()):
+        for key in self._block.get("sections", {}).get(task, ()):
             if key not in entities:
                 raise UserError(
-                    f"{image}: has no {key}-<label> in its name; by config key dataset.bids.sections the "
+                    f"{image}: has no {key}-<label> in its name; by config key {self._key}.sections the "
                     f"{key} labels tell the sections of {task} apart"
                 )
             story += f"_{key}-{entities[key]}"
         return story
 
-    @staticmethod
-    def _ambiguous(image: Path, other: Path) -> str:
+    def _ambiguous(self, image: Path, other: Path) -> str:
         one, two = entities_of(image), entities_of(other)
         differing = [key for key in ENTITIES if one.get(key) != two.get(key)]
-        keys = " or ".join(f"dataset.bids.{key}" for key in differing)
+        keys = " or ".join(f"{self._key}.{key}" for key in differing)
         remedy = f"pick one by config key {keys}" if differing else "leave one of them there"
         return f"{image}: is the same run as {other.name}; {remedy}"
 
@@ -154,22 +191,38 @@ class BidsDataset(OwnData):
     def _not_read(self, subject: str) -> Iterator[str]:
         if names := self._images[subject].not_read:
             yield (
-                f"{self.root / self._label(subject)}: {some_of(names)} not read; responses are NIfTI images "
-                "with the entities of config key dataset.bids."
+                f"{self._folder / self._label(subject)}: {some_of(names)} not read; responses are images "
+                f"with the entities of config key {self._key}."
             )
 
-    def mask(self, subject: str) -> Path:
-        if not (pattern := self._bids.get("mask")):
+    @property
+    def _mask_remedy(self) -> str:
+        return f"config key {self._key}.mask must name a mask of each subject"
+
+    def _is_volume(self, subject: str) -> bool:
+        first = next(iter(self._images[subject].stories.values()))[0]
+        return not first.name.endswith((*SURFACES, *GRAYORDINATES))
+
+    def _masks(self, subject: str) -> list[Path]:
+        """Masks of volumes: the voxels of responses are those that all have."""
+        if not (pattern := self._block.get("mask")):
             raise UserError(
-                "config key dataset.bids.mask: is missing; give a NIfTI mask, with {subject} in its path"
+                f"config key {self._key}.mask: is missing; give a NIfTI mask, with {{subject}} in its path"
             )
-        # ASSUME: one mask for all runs of a subject, so that a voxel is the same voxel in every story.
-        path = Path(fill_subject(pattern, self._label(subject), "dataset.bids.mask"))
-        return path if path.is_absolute() else self.root / path
+        # ASSUME: the same masks for all runs of a subject, so that a voxel is the same voxel in every story.
+        path = Path(fill_subject(pattern, self._label(subject), f"{self._key}.mask"))
+        return [path if path.is_absolute() else self.root / path]
 
-    def geometry(self, subject: str) -> Geometry:
-        inside, affine = mask_voxels(self.mask(subject))
-        return Volume(str(self._bids.get("space") or ""), inside, affine)
+    def companions(self, subject: str) -> list[Path]:
+        return self._masks(subject) if self._is_volume(subject) else []
+
+    def reading(self, subject: str) -> Reading:
+        masks = self._masks(subject) if self._is_volume(subject) else []
+        return Reading(self._key, str(self._block.get("space") or ""), tuple(map(str, masks)))
+
+    def geometry(self, subject: str) -> Geometry | None:
+        story = self.heard(subject)[0]
+        return read_response_header(self.response(subject, story), self.reading(subject)).geometry
 
     def check(self) -> None:
         super().check()
@@ -178,7 +231,6 @@ class BidsDataset(OwnData):
                 "config key dataset.keep: images are read whole, so a copy must be kept; use float32"
             )
         for subject in self.subjects:
-            if not (path := self.mask(subject)).exists():
-                raise UserError(
-                    f"{path}: no such file; config key dataset.bids.mask must name a mask of {subject}"
-                )
+            for path in self.companions(subject):
+                if not path.exists():
+                    raise UserError(f"{path}: no such file; {self._mask_remedy}")

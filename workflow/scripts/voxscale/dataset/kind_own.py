@@ -75,7 +75,7 @@ class OwnData(Dataset):
         found += [f"{one}: has the same bytes as {two}; check which is right." for one, two in copies(files)]
         for subject in self.subjects:
             sources = {story: self.response(subject, story) for story in self.heard(subject)}
-            shapes = survey(sources, self.clocks, self.mask(subject))
+            shapes = survey(sources, self.clocks, self.reading(subject))
             if (table := self.voxels(subject)) is not None:
                 kept_voxels(table, next(iter(shapes.values())).n_voxels)
                 if ignored := unread_columns(read_rows(table, ("voxel",))):

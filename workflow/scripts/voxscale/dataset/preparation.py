@@ -12,6 +12,7 @@ import numpy as np
 
 from voxscale.dataset.clock import read_clocks
 from voxscale.dataset.disk import announce_writing
+from voxscale.dataset.images import Reading, require_same
 from voxscale.dataset.repeats import Agreement
 from voxscale.dataset.response_files import (
     ResponseHeader,
@@ -36,24 +37,29 @@ def _blocks(columns: np.ndarray, bytes_per_voxel: int) -> Iterator[slice]:
 
 
 def survey(
-    sources: Mapping[str, Sequence[str | Path]], clocks: str | Path, mask: str | Path | None
+    sources: Mapping[str, Sequence[str | Path]], clocks: str | Path, reading: Reading | None = None
 ) -> dict[str, ResponseHeader]:
     """Check every shape before the first file is copied: an error comes at once, not after an hour."""
-    listed = read_clocks(clocks)
+    dropped = reading.dummy_scans if reading else 0
+    listed = read_clocks(clocks, dummy_scans=dropped)
     expected_trs = {story: listed[story].n_response for story in sources}
     shapes: dict[str, ResponseHeader] = {}
     for story, files in sources.items():
-        where, found = str(files[0]), read_response_header(files, mask)
+        where, found = str(files[0]), read_response_header(files, reading)
         expected = expected_trs[story]
         if found.n_trs != expected:
             hint = "transpose it" if found.n_voxels == expected else "get it again or correct the table"
-            raise UserError(f"{where}: has {found.n_trs} TRs, but {clocks} says {expected}; {hint}")
+            raise UserError(
+                f"{where}: has {found.n_trs + dropped} TRs, but {clocks} says {expected + dropped}; {hint}"
+            )
         first = next(iter(shapes.values()), found)
         if found.n_voxels != first.n_voxels:
             raise UserError(
                 f"{where}: has {found.n_voxels} voxels, but {next(iter(shapes))} has {first.n_voxels}; "
                 "leave the story out or get it again"
             )
+        if found.geometry and first.geometry:
+            require_same(where, found.geometry, sources[next(iter(shapes), story)][0], first.geometry)
         shapes[story] = found
     return shapes
 
@@ -154,7 +160,7 @@ def prepare_responses(
     sources: Mapping[str, Sequence[str | Path]],
     clocks: str | Path,
     test_stories: Sequence[str],
-    mask: str | Path | None = None,
+    reading: Reading | None = None,
     voxels: str | Path | None = None,
     keep: str = "float32",
     weak_repeats: str = "refuse",
@@ -167,7 +173,7 @@ def prepare_responses(
         sources: story -> its response files, in the order to keep.
         clocks: the dataset's `respdict.json` or TR table, which says how many TRs each story must have.
         test_stories: those of `sources` that are tested on.
-        mask: mask that picks the voxels of NIfTI images.
+        reading: how images are read.
         voxels: the subject's voxel table, which may say which voxels to keep; default all.
         weak_repeats: `refuse` or `accept` repeats that agree no more than chance.
         keep: `float32` for a copy, `none` to read the originals in place (hf5 and npy only).
@@ -178,7 +184,7 @@ def prepare_responses(
             names the file.
     """
     path = Path(path)
-    shapes = survey(sources, clocks, mask)
+    shapes = survey(sources, clocks, reading)
     packed = [name for files in sources.values() for name in files if kind_of(Path(name)) == "npz"]
     if keep == "none" and packed:
         raise UserError(
@@ -197,7 +203,7 @@ def prepare_responses(
         add_array(file, VOXELS_NAME, kept)
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
-            with open_responses(files, mask) as source:
+            with open_responses(files, reading) as source:
                 tally = _copy(str(files[0]), None if keep == "none" else group, source, kept, weak_repeats)
             constant[story] = np.concatenate(tally.constant)
             about = {"n_trs": shapes[story].n_trs, "n_repeats": shapes[story].n_repeats}

@@ -1,4 +1,4 @@
-"""Response files of labs: hf5, npy, npz and NIfTI, all read as (TRs, voxels), block by block."""
+"""Response files of labs: hf5, npy, npz and images, all read as (TRs, voxels), block by block."""
 
 import contextlib
 import lzma
@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from voxscale.dataset.confounds import CLEANING_BYTES
 from voxscale.dataset.declared import require_inside, require_size
+from voxscale.dataset.geometry import Geometry
+from voxscale.dataset.images import IMAGES, Reading, read_headers, read_runs
 from voxscale.errors import UserError
 from voxscale.io import HDF5_MAGIC, require
 
@@ -40,12 +43,14 @@ class ResponseHeader(NamedTuple):
     Attributes:
         n_repeats: 0 if there is only one series.
         held: bytes that reading the story keeps in memory, in addition to the copied block.
+        geometry: of images.
     """
 
     n_trs: int
     n_voxels: int
     n_repeats: int
     held: float
+    geometry: Geometry | None = None
 
 
 class _Reversed:
@@ -76,13 +81,13 @@ def _check(path: Path, responses: StoryResponses) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """What a response file is by its first bytes, whatever its ending: nifti, hdf5, npy, npz.
+    """What a response file is by its first bytes, whatever its ending: image, hdf5, npy, npz.
 
     Raises:
         UserError: none of them.
     """
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        return "nifti"
+    if path.name.lower().endswith(IMAGES):
+        return "image"
     with path.open("rb") as file:
         start = file.read(8)
     if start.startswith(b"PK"):
@@ -92,7 +97,7 @@ def kind_of(path: Path) -> str:
     if h5py.is_hdf5(path) or start == HDF5_MAGIC:  # MATLAB puts a block of its own in front; or cut off
         return "hdf5"
     what = "a whole NumPy" if path.suffix.lower() in (".npy", ".npz") else "an HDF5"
-    raise UserError(f"{path}: is not {what} file; save it as {', '.join(RESPONSE_SUFFIXES)} or NIfTI")
+    raise UserError(f"{path}: is not {what} file; save it as {', '.join(RESPONSE_SUFFIXES)} or as an image")
 
 
 @contextlib.contextmanager
@@ -150,81 +155,6 @@ def _numpy(path: Path, kind: str) -> StoryResponses:
     return StoryResponses(arrays["data"], arrays.get("repeats"))
 
 
-def load_image(path: str | Path) -> Any:
-    """An image of any format of nibabel, whose values are not yet read."""
-    import nibabel
-
-    try:
-        image = nibabel.load(require(path, "NIfTI"))
-        if hasattr(image, "shape"):  # not of surfaces, which are read at once
-            require_size(path, image.shape, image.get_data_dtype())
-        return image
-    except (nibabel.filebasedimages.ImageFileError, OSError) as error:
-        raise UserError(
-            f"{path}: is not a NIfTI image ({str(error).splitlines()[0]}); get it again"
-        ) from None
-
-
-def _values(path: str | Path, image: Any) -> np.ndarray:
-    if image.get_data_dtype().kind not in "iuf":
-        raise UserError(f"{path}: holds {image.get_data_dtype()}; save it as real numbers")
-    try:
-        return np.asanyarray(image.dataobj)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: is cut off ({str(error).splitlines()[0]}); get it again") from None
-
-
-def _inside(mask: str | Path, image: Any) -> np.ndarray:
-    """Where a mask has voxels: bool of its shape (x, y, z); further axes may have the length 1."""
-    values = _values(mask, image)
-    if not np.isin(values, (0, 1)).all():
-        raise UserError(f"{mask}: has values other than 0 and 1; save it as a mask of these two")
-    if values.ndim < 3 or max(values.shape[3:], default=1) > 1:
-        raise UserError(f"{mask}: has shape {values.shape}; a mask is (x, y, z)")
-    return values.reshape(values.shape[:3]) == 1
-
-
-def mask_voxels(mask: str | Path) -> tuple[np.ndarray, np.ndarray]:
-    """Where a mask has voxels, bool (x, y, z), in whose order those of responses are; and its affine."""
-    image = load_image(mask)
-    inside = _inside(mask, image)
-    if not inside.any():
-        raise UserError(f"{mask}: is empty; give a mask with voxels")
-    return inside, image.affine
-
-
-def _images(paths: Sequence[Path], mask: str | Path) -> tuple[list[Any], np.ndarray]:
-    """The runs, and where the mask has voxels; all must lie on one grid."""
-    inside, affine = mask_voxels(mask)
-    runs = []
-    for path in paths:
-        image = load_image(path)
-        if len(image.shape) != 4:
-            raise UserError(f"{path}: has {len(image.shape)} dimensions; a BOLD run has 4")
-        if image.shape[:3] != inside.shape or not np.allclose(image.affine, affine, atol=1e-4):
-            raise UserError(f"{path}: is not on the grid of the mask {mask}; resample one to the other")
-        runs.append(image)
-    if len({image.shape[3] for image in runs}) > 1:
-        trs = ", ".join(str(image.shape[3]) for image in runs)
-        raise UserError(
-            f"{paths[0]}: the story's runs have {trs} TRs; repeats need the same TRs, and sections of a "
-            "story are declared by config key dataset.bids.sections"
-        )
-    return runs, inside
-
-
-def _nifti(paths: Sequence[Path], mask: str | Path) -> StoryResponses:
-    images, inside = _images(paths, mask)
-    # One run's volumes at a time; of each only the voxels stay: (TRs, voxels).
-    runs = [
-        _values(path, image)[inside].T.astype(np.float32, order="C")
-        for path, image in zip(paths, images, strict=True)
-    ]
-    if len(runs) == 1:
-        return StoryResponses(runs[0])
-    return StoryResponses(np.mean(runs, axis=0, dtype=np.float64), np.stack(runs))
-
-
 def _npz_headers(path: Path) -> StoryResponses:
     """Shapes and dtypes of an npz file's arrays, without unpacking them: arrays of nothing."""
     found, form = {}, np.lib.format
@@ -244,50 +174,28 @@ def _npz_headers(path: Path) -> StoryResponses:
     return StoryResponses(**found)
 
 
-def _is_scaled(image: Any) -> bool:
-    slope, inter = getattr(image.dataobj, "slope", 1), getattr(image.dataobj, "inter", 0)
-    return (slope, inter) != (1, 0)
-
-
-def header_tr_s(path: str | Path) -> float | None:
-    """TR of a NIfTI image in seconds by its header; None where it says nothing that can be one.
-
-    0, 1 and 1000 stand in the headers of programs that do not know the TR. Milliseconds are written with
-    and without their unit.
-    """
-    import nibabel
-
-    try:
-        header = nibabel.load(path).header
-        value, unit = float(header["pixdim"][4]), header.get_xyzt_units()[1]
-    except (nibabel.filebasedimages.ImageFileError, OSError, KeyError, ValueError):
-        return None
-    if value in (0, 1, 1000):
-        return None
-    value /= 1e6 if unit == "usec" else 1e3 if unit == "msec" or value >= 100 else 1
-    return value if 0.05 <= value <= 30 else None
-
-
-def read_response_header(paths: Sequence[str | Path], mask: str | Path | None = None) -> ResponseHeader:
-    """What a story's files hold, from headers and the mask alone; errors as `open_responses`."""
+def read_response_header(paths: Sequence[str | Path], reading: Reading | None = None) -> ResponseHeader:
+    """What a story's files hold, from headers and masks alone; errors as `open_responses`."""
     files = [require(path, "response") for path in paths]
     first = files[0]
     kind = kind_of(first)
-    if kind == "nifti" and mask is not None:
-        images, inside = _images(files, mask)
-        n_trs, n_runs, n_voxels = images[0].shape[3], len(images), int(inside.sum())
-        # A run's volumes as stored and, where they are scaled, in float64; the voxels of all runs, their
-        # stack and their mean.
-        volumes = max(
-            float(np.prod(image.shape)) * (image.get_data_dtype().itemsize + 8 * _is_scaled(image))
-            for image in images
+    if kind == "image":
+        reading = reading or Reading()
+        header, *others = read_headers(files, reading)
+        n_trs, n_voxels, n_runs = (
+            header.n_trs - reading.dummy_scans,
+            header.geometry.n_voxels,
+            1 + len(others),
         )
-        voxels = 4.0 * n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
-        return ResponseHeader(n_trs, n_voxels, n_runs if n_runs > 1 else 0, volumes + voxels)
+        # What a run is read from; the voxels of all runs, their stack and their mean.
+        voxels = 4.0 * header.n_trs * n_voxels * (2 * n_runs + 2 if n_runs > 1 else 2)
+        cleaned = CLEANING_BYTES if reading.cleaning else 0
+        held = max(header.held, cleaned) + voxels
+        return ResponseHeader(n_trs, n_voxels, n_runs if n_runs > 1 else 0, held, header.geometry)
     if kind == "npz":
         _check(first, headers := _npz_headers(first))
         return _header(headers, sum(float(array.nbytes) for array in headers if array is not None))
-    with open_responses(files, mask) as responses:
+    with open_responses(files) as responses:
         # What is read of a mapped npy file stays in memory as long as there is room.
         mapped = isinstance(responses.data, np.ndarray)
         return _header(responses, float(first.stat().st_size) if mapped else 0.0)
@@ -299,12 +207,12 @@ def _header(responses: StoryResponses, held: float) -> ResponseHeader:
 
 
 @contextlib.contextmanager
-def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) -> Iterator[StoryResponses]:
+def open_responses(paths: Sequence[str | Path], reading: Reading | None = None) -> Iterator[StoryResponses]:
     """Open one story of one subject.
 
     Args:
-        paths: one hf5, npy or npz file; or the NIfTI runs of the story, several runs being repeats.
-        mask: NIfTI mask that picks the voxels; NIfTI only.
+        paths: one hf5, npy or npz file; or the images of the story's runs, several runs being repeats.
+        reading: how images are read.
 
     Yields:
         `.data` (TRs, voxels) and `.repeats` (repeats, TRs, voxels) or None, read where they are sliced.
@@ -316,10 +224,8 @@ def open_responses(paths: Sequence[str | Path], mask: str | Path | None = None) 
     first = files[0]
     with contextlib.ExitStack() as stack:
         kind = kind_of(first)
-        if kind == "nifti":
-            if mask is None:
-                raise UserError(f"{first}: needs a mask; set config key dataset.bids.mask")
-            responses = _nifti(files, mask)
+        if kind == "image":
+            responses = StoryResponses(*read_runs(files, reading or Reading()))
         elif kind == "hdf5":
             responses = stack.enter_context(_hdf5(first))
         else:

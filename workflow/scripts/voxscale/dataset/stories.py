@@ -36,6 +36,7 @@ def write_story_tables(
     tr_s: float = 2.0,
     trim: Sequence[int] = (10, 5),
     untimed: str = "refuse",
+    timing: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one story's tables of words, phones and clock.
@@ -47,11 +48,12 @@ def write_story_tables(
         tr_s: length of a TR in seconds.
         trim: clock TRs in front of and behind the responses.
         untimed: `refuse` or `skip` words of a table without times.
+        timing: further arguments of `read_clocks`.
 
     Raises:
         UserError: the transcript or the TR count is wrong.
     """
-    story_clock = read_clocks(clocks, tr_s, trim)[story]
+    story_clock = read_clocks(clocks, tr_s, trim, **(timing or {}))[story]
     spoken, sounds = read_transcript(transcript, untimed)
     for line in fit_of_words(transcript, spoken, story_clock):
         print(f"WARNING {line}", file=sys.stderr)

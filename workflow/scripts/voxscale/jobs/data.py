@@ -1,6 +1,7 @@
 """Records of the rules that fetch or make the data and bring them into one form."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from voxscale.jobs.record import Rule, Wildcards, light, once_if
 from voxscale.jobs.resources import Need, plain
@@ -87,9 +88,14 @@ def phantom_scans(study: Study, subject: str) -> list[str]:
 
 
 def _scans(study: Study, w: Wildcards) -> list[str]:
-    """Response files of a subject, with the mask of images."""
-    mask = study.dataset.mask(w["subject"])
-    return [*map(str, study.dataset.responses(w["subject"])), *([str(mask)] if mask else [])]
+    """Response files of a subject, with what reading them needs."""
+    subject = w["subject"]
+    return [*map(str, study.dataset.responses(subject)), *map(str, study.dataset.companions(subject))]
+
+
+def _reading(study: Study, w: Wildcards) -> dict[str, Any] | None:
+    reading = study.dataset.reading(w["subject"])
+    return None if reading is None else reading._asdict()
 
 
 RULES = (
@@ -137,6 +143,7 @@ RULES = (
             "clocks": lambda study, w: str(study.dataset.clocks),
             "tr_s": lambda study, w: study.config["dataset"]["tr_s"],
             "trim": lambda study, w: study.config["dataset"]["trim"],
+            "timing": lambda study, w: study.dataset.timing,
             "untimed": lambda study, w: study.config["dataset"]["untimed_words"],
         },
         numbers=("stories",),
@@ -172,7 +179,8 @@ RULES = (
         need=lambda sizes, subject: plain(sizes.response_bytes(subject)),
         params={
             "sources": lambda study, w: study.response_sources(w["subject"]),
-            "mask": lambda study, w: study.dataset.mask(w["subject"]),
+            "companions": lambda study, w: [str(path) for path in study.dataset.companions(w["subject"])],
+            "reading": _reading,
             "voxels": lambda study, w: study.voxel_choice(w["subject"]),
             "preparation": lambda study, w: numbers("responses"),
         },
@@ -186,7 +194,7 @@ RULES = (
         params={
             "test": lambda study, w: study.dataset.test(w["subject"]),
             "sources": lambda study, w: study.response_sources(w["subject"]),
-            "mask": lambda study, w: study.dataset.mask(w["subject"]),
+            "reading": _reading,
             "voxels": lambda study, w: study.voxel_choice(w["subject"]),
             "clocks": lambda study, w: str(study.dataset.clocks),
             "keep": lambda study, w: study.config["dataset"]["keep"],

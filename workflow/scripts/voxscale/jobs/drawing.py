@@ -37,6 +37,7 @@ _REPORT: dict[str, Parameter] = {
     "untrained": lambda study, w: study.untrained,
     "notes": lambda study, w: study.notes,
     "stories": lambda study, w: study.dataset.story_table(),
+    "steps": lambda study, w: study.dataset.steps,
 }
 
 RULES = (

@@ -58,10 +58,10 @@ class Sizes:
     def _stored(self, subject: str, story: str) -> ResponseHeader | None:
         """Sizes in the headers of a lab's files; None if they do not exist or cannot be read."""
         dataset = self.study.dataset
-        if dataset.kind not in ("folder", "bids"):
+        if dataset.kind in ("phantom", "ds003020"):
             return None
         try:
-            return read_response_header(dataset.response(subject, story), dataset.mask(subject))
+            return read_response_header(dataset.response(subject, story), dataset.reading(subject))
         except (UserError, OSError):  # the job that reads them reports the mistake
             return None
 

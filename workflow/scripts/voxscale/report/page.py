@@ -89,6 +89,7 @@ def _section_tables(
     validation: Mapping[str, Any],
     chief_laws: Mapping[str, str],
     stories: Sequence[Mapping[str, str]] = (),
+    steps: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, list[content.Table]]:
     """Tables of each section of the story, by its id."""
     laws, summary, x_names = tables["laws"], tables["summary"], content.x_names(config)
@@ -102,6 +103,7 @@ def _section_tables(
         "data": [
             *table("", content.subject_rows(tables["subjects"], tables["voxels"])),
             *table("Stories of each subject: trained on, tested on, left out and why", stories, fold=True),
+            *table("How responses were made from the images", steps),
         ],
         "models": table("", content.model_rows(summary), fold=summary.model.nunique() > 30),
         "laws": [
@@ -170,6 +172,7 @@ def write_report(
     untrained: Sequence[str] = (),
     notes: Sequence[str] = (),
     stories: Sequence[Mapping[str, str]] = (),
+    steps: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Write the report.
 
@@ -186,13 +189,16 @@ def write_report(
         untrained: models that are controls although they are networks.
         notes: further warnings.
         stories: what was used, see `Dataset.story_table`.
+        steps: how responses were made, see `Dataset.steps`.
     """
     template = Path(template)
     summary = tables["summary"]
     control = summary.model.isin(list(untrained))
     tables = {**tables, "summary": summary.assign(modality=summary.modality.mask(control, "control"))}
     chief_laws = chief_laws or {}
-    shown = _section_tables(tables, config, presets or {}, provenance, validation or {}, chief_laws, stories)
+    shown = _section_tables(
+        tables, config, presets or {}, provenance, validation or {}, chief_laws, stories, steps
+    )
     warned = report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], notes)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))

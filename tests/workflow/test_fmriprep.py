@@ -1,0 +1,47 @@
+"""The examples of fMRIPrep's outputs in the guide, with a small folder of each form in place."""
+
+import pandas as pd
+import pytest
+import yaml
+from fmriprep_lab import STORIES, write_fmriprep
+from labs import run as run_rules
+from workflow.runs import HOME, smallest_config, snakemake
+from workflow.test_guides import blocks
+
+from voxscale.dataset import open_subject
+from voxscale.study import load_study
+
+FORMS = ("volume", "surface", "grayordinates")
+
+
+def study(form, root):
+    """The example of a form as a study of one control."""
+    text = (HOME / "docs/dataset.md").read_text().partition("## fMRIPrep's outputs: `fmriprep`\n")[2]
+    examples = dict(zip(FORMS, blocks(text.partition("\n## ")[0], "yaml"), strict=True))
+    config = smallest_config() | yaml.safe_load(examples[form])
+    del config["phantom"]
+    config["encoding"] = {"delays": [0]}  # the responses of this brain do not wait
+    config["dataset"]["root"] = str(root)
+    return config
+
+
+@pytest.mark.parametrize("form", FORMS[1:])
+def test_surfaces_and_grayordinates_of_the_guide_end_in_responses(form, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_fmriprep(tmp_path / "lab", form, "derivatives/fmriprep")
+    dataset = load_study(study(form, tmp_path / "lab")).dataset
+    run_rules(dataset, tmp_path)
+    assert dataset.examine() == []
+    assert open_subject(tmp_path / "01.h5").n_voxels == dataset.geometry("01").n_voxels
+
+
+def test_volumes_of_the_guide_end_in_a_report(tmp_path):
+    write_fmriprep(tmp_path / "lab", "volume", "derivatives/fmriprep")
+    done = snakemake(tmp_path, config=study("volume", tmp_path / "lab"))
+    assert done.status == 0, done.text[-3000:]
+    scores = pd.read_parquet(tmp_path / "results/tables/all/scores.parquet")
+    assert scores.r[scores.model == "word_rate"].median() > 0.5
+    page = (tmp_path / "results/report.html").read_text()
+    for said in ("3 TRs at the start of each run left out", "0.4 s after the start of a TR", "motion (full)"):
+        assert said in page
+    assert set(pd.read_parquet(tmp_path / "results/subjects/01.parquet").story) == set(STORIES)

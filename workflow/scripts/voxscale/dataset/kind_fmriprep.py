@@ -1,0 +1,176 @@
+"""fMRIPrep's derivatives as they come, cleaned by its own tables of confounds."""
+
+import statistics
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voxscale.dataset.bids import sidecar_seconds, sidecar_value
+from voxscale.dataset.confounds import confounds_table, n_dummy_scans
+from voxscale.dataset.images import Reading, check_confounds
+from voxscale.dataset.kind_bids import BidsDataset
+from voxscale.errors import UserError
+
+_SAME_START = 0.1  # of a TR
+
+
+class FmriprepDataset(BidsDataset):
+    """fMRIPrep's output folder; stories and their words as for `bids`.
+
+    sub-<subject>/[ses-*/]func/ has the images of each run, masks (`desc-brain_mask`), their sidecars and
+    the run's table of confounds (`desc-confounds_timeseries.tsv`, formerly `desc-confounds_regressors.tsv`).
+    """
+
+    kind = "fmriprep"
+
+    @property
+    def _folder(self) -> Path:
+        return self.root / self._block["folder"]
+
+    def _wanted(self, image: Path) -> dict[str, str | None]:
+        volume = image.name.endswith(("_bold.nii", "_bold.nii.gz"))
+        return super()._wanted(image) | ({"desc": "preproc"} if volume else {})
+
+    @property
+    def _mask_remedy(self) -> str:
+        own = super()._mask_remedy
+        return own if self._block.get("mask") else f"get the brain mask of each run, or {own}"
+
+    def _masks(self, subject: str) -> list[Path]:
+        if self._block.get("mask"):
+            return super()._masks(subject)
+        images = self.responses(subject)
+        return [path.with_name(path.name.replace("desc-preproc_bold", "desc-brain_mask")) for path in images]
+
+    def _tables(self, subject: str) -> list[Path]:
+        """Tables of confounds of the subject's runs."""
+        return list(dict.fromkeys(map(confounds_table, self.responses(subject))))
+
+    @property
+    def _reads_tables(self) -> bool:
+        return bool(self._block["confounds"]["strategy"]) or self._block["dummy_scans"] == "auto"
+
+    def companions(self, subject: str) -> list[Path]:
+        tables = self._tables(subject) if self._reads_tables else []
+        about = [table.with_suffix(".json") for table in tables]
+        return [*super().companions(subject), *tables, *(path for path in about if path.exists())]
+
+    def reading(self, subject: str) -> Reading:
+        return self._readings[subject]
+
+    @cached_property
+    def _readings(self) -> dict[str, Reading]:
+        settings = {key: self._block[key] for key in ("confounds", "detrend", "high_pass_hz")}
+        # Confounds that no strategy takes change nothing.
+        taken = settings["confounds"]["strategy"]
+        confounds = {
+            key: value
+            for key, value in settings["confounds"].items()
+            if key in ("strategy", *taken) or (key == "n_compcor" and "compcor" in taken)
+        }
+        cleaning = settings | {"confounds": confounds, "tr_s": self.tr_s}
+        changed = {
+            "dummy_scans": self.timing["dummy_scans"],
+            "cleaning": cleaning,
+            "smoothing_mm": self._block["smoothing_mm"],
+        }
+        return {
+            subject: super(FmriprepDataset, self).reading(subject)._replace(**changed)
+            for subject in self.subjects
+        }
+
+    @cached_property
+    def timing(self) -> dict[str, Any]:
+        return {"dummy_scans": self._dummy_scans, "start_time_s": self._start_time_s}
+
+    @cached_property
+    def _marked(self) -> dict[Path, int]:
+        """Dummy scans that fMRIPrep marks in each run, by its table of confounds if that is read."""
+        subjects = self.subjects if self._reads_tables else ()
+        return {table: n_dummy_scans(table) for subject in subjects for table in self._tables(subject)}
+
+    @property
+    def _dummy_scans(self) -> int:
+        # ASSUME: as many in all runs of a study, since a story has one clock for all who heard it.
+        given = self._block["dummy_scans"]
+        return max(self._marked.values(), default=0) if given == "auto" else given
+
+    @cached_property
+    def _start_time_s(self) -> float | None:
+        """Time of a TR to which slices were corrected; None where they were not, or to the middle."""
+        if (given := self._block["start_time_s"]) != "auto":
+            return float(given)
+        stated: dict[Path, float] = {}
+        for image in (path for subject in self.subjects for path in self.responses(subject)):
+            found = sidecar_seconds(image, self.root, "StartTime", 0, self.tr_s)
+            corrected = sidecar_value(image, self.root, "SliceTimingCorrected")
+            without = found is None or (corrected is not None and not corrected[0])
+            stated[image] = self.tr_s / 2 if without else found[0]
+        usual = statistics.median(stated.values())
+        for image, start_s in stated.items():
+            if abs(start_s - usual) > _SAME_START * self.tr_s:
+                raise UserError(
+                    f"{image}: by its sidecar its TRs stand for {start_s:g} s after their start, others for "
+                    f"{usual:g} s; correct the slices of all runs alike, or set config key "
+                    f"{self._key}.start_time_s"
+                )
+        return None if usual == self.tr_s / 2 else usual
+
+    @property
+    def notes(self) -> list[str]:
+        found, kept = super().notes, self._dummy_scans
+        if more := [table for table, marked in self._marked.items() if marked > kept]:
+            rest = f", as in {len(more) - 1} more runs" if len(more) > 1 else ""
+            found.append(
+                f"{more[0]}: marks {self._marked[more[0]]} TRs at the start as not in a steady state, of "
+                f"which {kept} are left out (config key {self._key}.dummy_scans){rest}."
+            )
+        return found
+
+    @property
+    def steps(self) -> list[dict[str, str]]:
+        block, reading = self._block, self.reading(self.subjects[0])
+        start_s, own = self._start_time_s, block.get("mask")
+        taken = reading.cleaning["confounds"]
+        volume = self._is_volume(self.subjects[0])
+        done = {
+            "space": f"{block.get('space') or 'of the run'}; "
+            + ("voxels of " + (own or "the brain masks of all runs") if volume else "all of its places"),
+            "dummy_scans": f"{reading.dummy_scans} TRs at the start of each run left out",
+            "start_time_s": "features at the middle of a TR"
+            if start_s is None
+            else f"features at {start_s:g} s after the start of a TR, to which slices were corrected",
+            "smoothing_mm": f"{reading.smoothing_mm:g} mm"
+            if reading.smoothing_mm
+            else "none by the workflow",
+            "confounds": ", ".join(
+                f"{name} ({taken[name]})" if name in taken else name for name in taken["strategy"]
+            )
+            or "none",
+            "detrend": "a linear trend removed" if block["detrend"] else "none",
+            "high_pass_hz": f"cosines below {block['high_pass_hz']:g} Hz"
+            if block["high_pass_hz"]
+            else "none",
+        }
+        return [{"key": f"{self._key}.{key}", "what was done": what} for key, what in done.items()]
+
+    def check(self) -> None:
+        if self._block["high_pass_hz"] and "high_pass" in self._block["confounds"]["strategy"]:
+            raise UserError(
+                f"config key {self._key}.high_pass_hz: strategy high_pass of {self._key}.confounds has a "
+                "filter, fMRIPrep's own; choose one of them"
+            )
+        if "compcor" in (strategy := self._block["confounds"]["strategy"]) and "high_pass" not in strategy:
+            raise UserError(
+                f"config key {self._key}.confounds.strategy: compcor needs high_pass, since fMRIPrep finds "
+                "its components after that filter; add it"
+            )
+        super().check()
+
+    def examine(self) -> list[str]:
+        found = super().examine()
+        for subject in self.subjects:
+            reading = self.reading(subject)
+            for story in self.heard(subject):
+                check_confounds(self.response(subject, story), self.clock(story).n_response, reading)
+        return found
