@@ -65,7 +65,8 @@ class Study:
         return tables.read("scores", self.folder / "scores.parquet").to_pandas()
 
 
-def write_study(folder, x, y, sha=None):
+def write_study(folder, x, y, sha=None, roles=None):
+    """Write the files of a study; `roles` of the stories, where they are not those of fixed test stories."""
     files = {}
     for story, values in x.items():
         files[story] = feature_store.feature_path(folder / "stories", "m", story, "0123")
@@ -83,7 +84,7 @@ def write_study(folder, x, y, sha=None):
         {
             "subject": "S1",
             "story": story,
-            "role": "test" if story in TEST else "train",
+            "role": (roles or {}).get(story, "test" if story in TEST else "train"),
             "n_tr": n,
             "hours": n / 1800,
             "n_words": 100,

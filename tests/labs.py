@@ -117,7 +117,7 @@ def run(dataset, out):
         describe_subject(
             subject,
             dataset.training(subject),
-            dataset.test(subject),
+            dataset.folds(subject),
             [out / f"{story}/words.parquet" for story in heard],
             [out / f"{story}/clock.parquet" for story in heard],
             out / f"{subject}.parquet",

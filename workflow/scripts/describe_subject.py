@@ -6,10 +6,11 @@ from voxscale.script import script
 
 if "snakemake" in globals():
     with script(snakemake):
+        test = snakemake.params.test
         describe_subject(
             subject=snakemake.wildcards.subject,
             training=snakemake.params.training,
-            test=snakemake.params.test,
+            folds=[test] if isinstance(test[0], str) else test,
             words=snakemake.input.words,
             clocks=snakemake.input.clocks,
             path=snakemake.output.subject_table,

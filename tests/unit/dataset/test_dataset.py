@@ -114,6 +114,18 @@ def test_a_test_story_that_one_subject_lacks_is_left_out_for_it():
     assert dataset.test("UTS04") == ["wheretheressmoke"]
 
 
+def test_stories_held_out_in_turn_are_trained_on_as_well():
+    dataset = published(subjects=["UTS01", "UTS04"], test_stories={"folds": 4})
+    for subject in dataset.subjects:
+        assert dataset.training(subject) == dataset.heard(subject)
+        assert sorted(dataset.test(subject)) == sorted(dataset.heard(subject))
+        assert dataset.n_training(subject) == min(
+            len(dataset.heard(subject)) - len(fold) for fold in dataset.folds(subject)
+        )
+    row = next(row for row in dataset.story_table() if row["story"] == "souls")
+    assert row["UTS01"].startswith("fold ")
+
+
 def test_the_phantom_is_planned_before_it_is_written(tmp_path):
     stories = sorted(path.stem for path in PROSE.glob("*.txt"))
     config = {
@@ -158,6 +170,15 @@ MANIFEST = "path\tbytes\talgorithm\tdigest\n"
         (
             {"subjects": ["UTS03", "UTS04"], "test_stories": ["life"]},
             "test_stories: UTS04 heard none of them",
+        ),
+        ({"test_stories": {"UTS1": ["life"]}}, "UTS1 is not in dataset.subjects; .*UTS01"),
+        (
+            {"subjects": ["UTS01", "UTS02"], "test_stories": {"UTS01": ["life"]}},
+            "UTS02 has no test stories; give it a list",
+        ),
+        (
+            {"kind": "phantom", "defects": None, "test_stories": {"folds": 2}},
+            "the phantom's truth is that of",
         ),
         ({"subjects": ["UTS01"], "test_stories": ["treasureisland"]}, "and the table of known defects"),
         ({"defects": "nowhere.tsv"}, "nowhere.tsv: no such file"),

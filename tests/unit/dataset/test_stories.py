@@ -70,7 +70,7 @@ def describe(root, folder, training, test):
     describe_subject(
         "UTS01",
         training,
-        test,
+        [test],
         [file["words"] for file in files],
         [file["clock"] for file in files],
         folder / "UTS01.parquet",

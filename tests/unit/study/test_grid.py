@@ -11,7 +11,7 @@ MODELS = {
     "a": SimpleNamespace(all_layers=range(5), modality="language"),
     "b": SimpleNamespace(all_layers=range(3), modality="speech"),
 }
-TRAINING = {"UTS01": ["s1", "s2", "s3"], "UTS02": ["s1", "s2"]}
+STORIES = {"UTS01": 3, "UTS02": 2}
 
 
 def sweep(models, layers="last", n_train=("all",), draws=1, subjects="all"):
@@ -36,7 +36,7 @@ def test_layers_of_every_spec():
 
 def test_two_sweeps_share_their_cell_and_have_no_cross_product():
     grid = Grid(
-        {"layers": sweep(["a"], "all"), "sizes": sweep(["a"], [3], (1, "all"), draws=5)}, MODELS, TRAINING
+        {"layers": sweep(["a"], "all"), "sizes": sweep(["a"], [3], (1, "all"), draws=5)}, MODELS, STORIES
     )
     full = [Cell("a", layer, subject, n) for layer in range(5) for subject, n in (("UTS01", 3), ("UTS02", 2))]
     assert set(grid.cells("layers")) == set(full)
@@ -56,4 +56,4 @@ def test_two_sweeps_share_their_cell_and_have_no_cross_product():
 )
 def test_mistakes_name_their_key(sweeps, line):
     with pytest.raises(UserError, match=line):
-        Grid(sweeps, MODELS, TRAINING).cells()
+        Grid(sweeps, MODELS, STORIES).cells()

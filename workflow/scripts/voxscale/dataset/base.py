@@ -6,7 +6,7 @@ Paths are relative to the working directory, as the root is given.
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from voxscale.dataset.clock import Clock, Clocks, read_clocks
 from voxscale.dataset.geometry import Geometry
 from voxscale.dataset.images import Reading
+from voxscale.dataset.roles import assign, check_subjects, named_stories, roles_of, training_of
 from voxscale.dataset.voxels import read_regions
 from voxscale.errors import UserError, hint
 from voxscale.io import read_rows, require
@@ -32,23 +33,6 @@ def fill_subject(pattern: str, subject: str, key: str) -> str:
     if "{" in filled or "}" in filled:
         raise UserError(f"config key {key}: {pattern} has braces other than {{subject}}; remove them")
     return filled
-
-
-def check_roles(subject: str, training: Sequence[str], test: Sequence[str]) -> None:
-    """Refuse a subject without training or test stories, and a story that is both.
-
-    Raises:
-        UserError: the line names the subject and the story.
-    """
-    if both := sorted(set(training) & set(test)):
-        raise UserError(
-            f"config key dataset.training_stories: {both[0]} is in training and in test; remove it from one"
-        )
-    for role, stories in (("training", training), ("test", test)):
-        if not stories:
-            raise UserError(
-                f"config key dataset.{role}_stories: {subject} heard none of them; choose one it heard"
-            )
 
 
 class Dataset(ABC):
@@ -131,11 +115,12 @@ class Dataset(ABC):
         }
 
     @cached_property
-    def _roles(self) -> dict[str, tuple[list[str], list[str]]]:
+    def _roles(self) -> dict[str, tuple[list[str], list[list[str]]]]:
         test, training = self.config["test_stories"], self.config.get("training_stories", "all")
+        check_subjects(test, self.subjects)
         usable = {subject: self._usable(subject) for subject in self.subjects}
         anyone = {story for stories in usable.values() for story in stories}
-        for key, wanted in (("test_stories", test), ("training_stories", training)):
+        for key, wanted in (("test_stories", named_stories(test)), ("training_stories", training)):
             if unknown := [story for story in wanted if wanted != "all" and story not in anyone]:
                 raise UserError(
                     f"config key dataset.{key}: no subject of the config has story {unknown[0]}; "
@@ -143,11 +128,8 @@ class Dataset(ABC):
                 )
         roles = {}
         for subject, stories in usable.items():
-            tested = [story for story in stories if story in test]
-            trained = [s for s in stories if (s not in test if training == "all" else s in training)]
-            check_roles(subject, trained, tested)
-            self._check_names(subject, trained + tested)
-            roles[subject] = (trained, tested)
+            trained, folds = roles[subject] = assign(subject, stories, test, training)
+            self._check_names(subject, [*trained, *(story for fold in folds for story in fold)])
         return roles
 
     def _usable(self, subject: str) -> list[str]:
@@ -163,13 +145,13 @@ class Dataset(ABC):
                     f"letters A to Z, digits, _ and - here, in its other files and in {self.clocks}"
                 )
 
-    def _role(self, subject: str) -> tuple[list[str], list[str]]:
+    def _role(self, subject: str) -> tuple[list[str], list[list[str]]]:
         if subject not in self._roles:
             raise UserError(f"config key dataset.subjects: {subject} is not listed; add it")
         return self._roles[subject]
 
     def training(self, subject: str) -> list[str]:
-        """Training stories of `subject`.
+        """Training stories of `subject`; with folds, those that any fold is trained on.
 
         Raises:
             UserError: no subject heard a story that the config names, a story is in both roles or has a
@@ -178,12 +160,24 @@ class Dataset(ABC):
         return list(self._role(subject)[0])
 
     def test(self, subject: str) -> list[str]:
-        """Test stories of `subject`; errors as for `training`."""
-        return list(self._role(subject)[1])
+        """Test stories of `subject`, of all folds; errors as for `training`."""
+        return [story for fold in self._role(subject)[1] for story in fold]
+
+    def folds(self, subject: str) -> list[list[str]]:
+        """Test stories of each fold of `subject`, one list if they are fixed; errors as for `training`.
+
+        A fold is trained on the training stories that it does not test on.
+        """
+        return [list(fold) for fold in self._role(subject)[1]]
+
+    def n_training(self, subject: str) -> int:
+        """Number of training stories of `subject` that every fold has; errors as for `training`."""
+        trained, folds = self._role(subject)
+        return min(len(training_of(trained, fold)) for fold in folds)
 
     def heard(self, subject: str) -> list[str]:
-        """Training and then test stories of `subject`; errors as for `training`."""
-        return [*self.training(subject), *self.test(subject)]
+        """Training and then test stories of `subject`, each once; errors as for `training`."""
+        return list(dict.fromkeys([*self.training(subject), *self.test(subject)]))
 
     @cached_property
     def stories(self) -> list[str]:
@@ -197,16 +191,16 @@ class Dataset(ABC):
     def story_table(self) -> list[dict[str, str]]:
         """What was used: a row per story, a column per subject.
 
-        A cell says `train`, `test`, `left out`, `not used` (by the config) or `–` (no responses), and in
-        brackets the story's known defects; the first row has the defects of all stories.
+        A cell says `train`, `test`, `fold 2` (tested on in that fold), `left out`, `not used` (by the config)
+        or `–` (no responses), and in brackets the story's known defects; the first row has the defects of all
+        stories.
         """
         recorded = {subject: self.recorded(subject) for subject in self.subjects}
         rows = [{"story": "all stories"} | {subject: self._noted(subject, "*") for subject in self.subjects}]
         for story in dict.fromkeys(story for stories in recorded.values() for story in stories):
             row = {"story": story}
             for subject, stories in recorded.items():
-                trained, tested = self._role(subject)
-                role = "train" if story in trained else "test" if story in tested else "not used"
+                role = roles_of(*self._role(subject)).get(story, "not used")
                 role = "left out" if story in self.excluded(subject) else role
                 note = self._noted(subject, story)
                 row[subject] = (role if story in stories else "–") + (f" ({note})" if note else "")

@@ -66,7 +66,7 @@ class OwnData(Dataset):
                 found += fit_of_sound(self.audio(story), words, self.clock(story))
         same = twins(spoken)
         for subject in self.subjects:
-            check_twins(same, self.training(subject), self.test(subject))
+            check_twins(same, self.training(subject), self.folds(subject))
         found += [
             f"{one} and {two} have the same words; check that they are two stories." for one, two in same
         ]

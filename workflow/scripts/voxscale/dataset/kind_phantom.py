@@ -4,6 +4,7 @@ from functools import cached_property
 from pathlib import Path
 
 from voxscale.dataset.base import Dataset
+from voxscale.errors import UserError
 
 PHANTOM_REGIONS = ("auditory", "sts", "language", "other")  # labels in the tables of voxels
 PROSE = Path(__file__).with_name("phantom")  # the text of each of the phantom's stories
@@ -58,4 +59,9 @@ class PhantomDataset(Ds003020Layout):
         return super().n_trs(story) if known else None
 
     def check(self) -> None:
+        if not isinstance(self.config["test_stories"], list):
+            raise UserError(
+                "config key dataset.test_stories: the phantom's truth is that of one list of test stories; "
+                "give a list"
+            )
         self.stories  # noqa: B018  checks the roles; a rule writes the files

@@ -2,16 +2,16 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from voxscale.dataset.base import check_roles
 from voxscale.dataset.clock import read_clocks
 from voxscale.dataset.examine import fit_of_words
+from voxscale.dataset.roles import check_roles, roles_of, training_of
 from voxscale.dataset.transcripts import TimedLabel, read_transcript
 from voxscale.errors import UserError
 from voxscale.io import sha256_text, tables
@@ -86,17 +86,21 @@ def twins(words: Mapping[str, Sequence[TimedLabel]]) -> list[tuple[str, str]]:
     ]
 
 
-def check_twins(pairs: Iterable[tuple[str, str]], training: Sequence[str], test: Sequence[str]) -> None:
-    """Refuse one subject's test story that is a training story under another name.
+def check_twins(
+    pairs: Iterable[tuple[str, str]], training: Sequence[str], folds: Sequence[Sequence[str]]
+) -> None:
+    """Refuse one subject's test story that is a training story of its fold under another name.
 
     Raises:
         UserError: the line names both.
     """
-    for pair in pairs:
-        if (trained := set(pair) & set(training)) and (tested := set(pair) & set(test)):
+    remedy = "leave one out" + (", or name the folds and put both into one" if len(folds) > 1 else "")
+    for pair, fold in product(pairs, folds):
+        tested = set(pair) & set(fold)
+        if tested and (trained := set(pair) & set(training_of(training, fold))):
             raise UserError(
                 f"config key dataset.training_stories: {trained.pop()} is test story {tested.pop()} under "
-                "another name: their words are the same; leave one out"
+                f"another name: their words are the same; {remedy}"
             )
 
 
@@ -113,7 +117,7 @@ def _by_story(name: str, paths: Iterable[str | Path]) -> dict[str, pa.Table]:
 def describe_subject(
     subject: str,
     training: Sequence[str],
-    test: Sequence[str],
+    folds: Sequence[Sequence[str]],
     words: Iterable[str | Path],
     clocks: Iterable[str | Path],
     path: str | Path,
@@ -122,31 +126,32 @@ def describe_subject(
     """Write what one subject heard: table `subjects`, training stories first, each in the dataset's order.
 
     Args:
-        training, test: the subject's own stories.
+        training: the subject's own training stories, of all folds.
+        folds: its test stories of each fold.
         words, clocks: files of the tables `words` and `clock`, one a story, in any order.
         path: file to write.
 
     Raises:
         UserError: a story is in both roles, by name or because two names stand for the same words.
     """
-    check_roles(subject, training, test)
+    for fold in folds:
+        check_roles(subject, training_of(training, fold) if len(folds) > 1 else training, fold)
     word_tables, clock_tables = _by_story("words", words), _by_story("clock", clocks)
-    rows = []
-    for role, stories in (("train", training), ("test", test)):
-        for story in stories:
-            heard, clock = word_tables[story], clock_tables[story]
-            n_tr = sum(clock["in_response"].to_pylist())
-            onset_s = clock["onset_s"].to_pylist()
-            row = {
-                "subject": subject,
-                "story": story,
-                "role": role,
-                "n_tr": n_tr,
-                "hours": n_tr * (onset_s[1] - onset_s[0]) / 3600,
-                "n_words": heard.num_rows,
-                "stimulus_sha": stimulus_sha(heard, clock),
-            }
-            rows.append(row)
-    spoken = {story: _labels(word_tables[story]) for story in [*training, *test]}
-    check_twins(twins(spoken), training, test)
+    rows, roles = [], roles_of(training, folds)
+    for story, role in roles.items():
+        heard, clock = word_tables[story], clock_tables[story]
+        n_tr = sum(clock["in_response"].to_pylist())
+        onset_s = clock["onset_s"].to_pylist()
+        row = {
+            "subject": subject,
+            "story": story,
+            "role": role,
+            "n_tr": n_tr,
+            "hours": n_tr * (onset_s[1] - onset_s[0]) / 3600,
+            "n_words": heard.num_rows,
+            "stimulus_sha": stimulus_sha(heard, clock),
+        }
+        rows.append(row)
+    spoken = {story: _labels(word_tables[story]) for story in roles}
+    check_twins(twins(spoken), training, folds)
     tables.write("subjects", rows, path, provenance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from voxscale.encoding.data import CellData
-from voxscale.encoding.fit import score_blocks, score_rows, scored_rows
+from voxscale.encoding.fit import score_blocks, score_rows, scored_rows, size_of
 from voxscale.errors import naming
 from voxscale.io import read_json, tables, write_json
 from voxscale.provenance import collect
@@ -41,7 +42,8 @@ def fit_banded(
         voxels_at_once([sizes_of(problem) for problem in problems], samples, problems[0].memory_gb)
     share, r = np.full((2, len(bands), data.responses.n_voxels), np.nan, np.float32)
     blocks = _watched(data, problems, samples, share, r)
-    found = score_blocks(data, problems[0], blocks, cell["model"])
+    found = score_blocks(data, partial(_observed, data, problems[0]), blocks, cell["model"])
+    found |= size_of(problems[0])
     found["n_features"] = np.array(sum(problem.n_features for problem in problems))
     provenance = collect(cell=dict(cell), bands=bands, samples=samples, settings=dict(data.settings))
     rows = []
@@ -54,6 +56,10 @@ def fit_banded(
     tables.write("scores", score_rows(data, cell, 0, found), scores_out, provenance)
 
 
+def _observed(data: CellData, problem: RidgeProblem, voxels: slice) -> np.ndarray:
+    return problem.y_train.test(data.test, voxels, data.settings["zscore_test"])
+
+
 def _watched(
     data: CellData, problems: Sequence[RidgeProblem], samples: int, share: np.ndarray, r: np.ndarray
 ) -> Iterator[Block]:
@@ -62,7 +68,7 @@ def _watched(
     rows = scored_rows(lengths, data.skip)
     for found in solve_banded(problems, samples, data.settings["seed"]):
         voxels = found.block.voxels
-        y = problems[0].y_train.test(data.test, voxels, data.settings["zscore_test"])
+        y = _observed(data, problems[0], voxels)
         *parts, y = (centre_stories(x, lengths, data.skip)[:, rows] for x in (*found.parts, y))
         share[:, voxels], r[:, voxels] = found.share, split_r(np.stack(parts), y)
         yield found.block

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from voxscale.dataset import SubjectResponses, open_subject
+from voxscale.dataset import SubjectResponses, folds_of, open_subject, training_of
 from voxscale.errors import UserError, naming
 from voxscale.features import feature_files, read_features
 from voxscale.io import tables
@@ -33,22 +33,28 @@ from voxscale.versions import numbers
 _MEANS = ("memory_gb", "device")  # settings that do not affect a fit's numbers
 
 
-def read_roles(subject_table: Path) -> tuple[list[str], list[str]]:
-    """Training and test stories of a subject.
+def read_roles(subject_table: Path) -> tuple[list[str], list[list[str]]]:
+    """Training stories of a subject, and the test stories of each fold: of one, if they are fixed.
 
     Raises:
-        UserError: a story, or the same words and times under another name, is in both.
+        UserError: a fold is trained on one of its test stories, or on its words and times under another name.
     """
     table = tables.read("subjects", subject_table)
     rows = table.select(["story", "role", "stimulus_sha"]).to_pylist()
-    train, test = ([row for row in rows if row["role"] == role] for role in ("train", "test"))
-    tested = {row[name]: row["story"] for row in test for name in ("story", "stimulus_sha")}
-    for row in train:
-        if same := tested.get(row["story"]) or tested.get(row["stimulus_sha"]):
-            raise UserError(
-                f"{subject_table}: training story {row['story']} is test story {same}; take it out of one"
-            )
-    return [row["story"] for row in train], [row["story"] for row in test]
+    if twice := [
+        row["story"] for i, row in enumerate(rows) if row["story"] in [r["story"] for r in rows[:i]]
+    ]:
+        raise UserError(f"{subject_table}: story {twice[0]} has two roles; take it out of one")
+    sha = {row["story"]: row["stimulus_sha"] for row in rows}
+    training, folds = folds_of({row["story"]: row["role"] for row in rows})
+    for fold in folds:
+        tested = {sha[story]: story for story in fold}
+        for story in training_of(training, fold):
+            if same := tested.get(sha[story]):
+                raise UserError(
+                    f"{subject_table}: training story {story} is test story {same}; take it out of one"
+                )
+    return training, folds
 
 
 def draw_stories(training: Sequence[str], n_train: int, draw: int, seed: int) -> list[str]:
@@ -145,11 +151,21 @@ class TrainingResponses:
         self._mean[voxels], self._deviation[voxels] = known.mean, known.deviation
         return joined
 
+    def scale(self, voxels: slice) -> PooledScale:
+        """Pooled statistics of voxels whose training responses were read before."""
+        return PooledScale(self._mean[voxels], self._deviation[voxels])
+
     def test(self, stories: Sequence[str], voxels: slice, zscore_test: str) -> np.ndarray:
         """Test responses (v, m) of voxels whose training responses were read before; see `Features.test`."""
-        known = PooledScale(self._mean[voxels], self._deviation[voxels])
-        parts = [self._responses.read(story, voxels) for story in stories]
-        return _scaled(parts, 1, known if zscore_test == "training" else None)
+        return scaled_test(self._responses, stories, voxels, zscore_test, self.scale(voxels))
+
+
+def scaled_test(
+    responses: SubjectResponses, stories: Sequence[str], voxels: slice, zscore_test: str, known: PooledScale
+) -> np.ndarray:
+    """Test responses (v, m); `known` are the statistics of the training stories, see `Features.test`."""
+    parts = [responses.read(story, voxels) for story in stories]
+    return _scaled(parts, 1, known if zscore_test == "training" else None)
 
 
 def plan_in_memory(problem: RidgeProblem, centred: bool = True) -> RidgePlan:
@@ -171,6 +187,9 @@ class CellData:
         sources: content of `results/subjects/<subject>-responses.json`, for `key`.
 
     Attributes:
+        training: training stories, of all folds.
+        folds: test stories of each fold; one, if they are fixed.
+        test: test stories of all folds.
         shared_bytes: what is in memory for several cells, in addition to this one's.
 
     Raises:
@@ -194,7 +213,8 @@ class CellData:
         memory_gb = settings["memory_gb"] or default_memory_gb(on_card)
         self.settings = {**settings, "memory_gb": memory_gb}
         self.responses: SubjectResponses = open_subject(responses)
-        self.training, self.test = read_roles(Path(subject_table))
+        self.training, self.folds = read_roles(Path(subject_table))
+        self.test = [story for fold in self.folds for story in fold]
         self.features = Features(self.path, cell["layer"], self.responses, tuple(settings["trim"]))
         self.test_lengths = {story: self.responses.n_trs(story) for story in self.test}
         self.skip = skipped_trs(settings)
@@ -225,21 +245,32 @@ class CellData:
     @property
     def all_stories(self) -> list[str]:
         """Training stories of any draw, and test stories."""
-        used = {story for draw in range(self.cell["n_draws"]) for story in self.stories(draw)}
-        return [*sorted(used, key=self.training.index), *self.test]
+        fits = [(draw, fold) for draw in range(self.cell["n_draws"]) for fold in range(len(self.folds))]
+        return list(dict.fromkeys([*self._union(fits), *self.test]))
 
-    def stories(self, draw: int) -> list[str]:
-        """Training stories of a draw."""
-        return draw_stories(self.training, self.cell["n_train"], draw, self.settings["seed"])
+    def _union(self, fits: Sequence[tuple[int, int]]) -> list[str]:
+        """Training stories of any of some fits, each a draw and a fold."""
+        used = {story for draw, fold in fits for story in self.stories(draw, fold)}
+        return sorted(used, key=self.training.index)
+
+    def stories(self, draw: int, fold: int = 0) -> list[str]:
+        """Training stories of a draw in a fold.
+
+        A fold may have one story more than another: at the largest n_train each has all of its own.
+        """
+        own = [training_of(self.training, held) for held in self.folds]
+        if self.cell["n_train"] == min(map(len, own)):
+            return own[fold]
+        return draw_stories(own[fold], self.cell["n_train"], draw, self.settings["seed"])
 
     def lengths(self, stories: Sequence[str]) -> list[int]:
         """Response TRs of stories."""
         return [self.responses.n_trs(story) for story in stories]
 
-    def problem(self, draw: int) -> RidgeProblem:
-        """The ridge problem of a draw."""
-        settings, stories = self.settings, self.stories(draw)
-        lengths, test_lengths = self.lengths(stories), list(self.test_lengths.values())
+    def problem(self, draw: int, fold: int = 0) -> RidgeProblem:
+        """The ridge problem of a draw in a fold."""
+        settings, stories, test = self.settings, self.stories(draw, fold), self.folds[fold]
+        lengths, test_lengths = self.lengths(stories), self.lengths(test)
         with naming("config key encoding.folds"):
             folds = make_folds(lengths, settings["folds"], [settings["seed"], draw])
         if settings["delays_across_stories"]:
@@ -249,7 +280,7 @@ class CellData:
         problem = {
             "x_train": self.features.training(stories),
             "train_lengths": lengths,
-            "x_test": self.features.test(self.test, stories, settings["zscore_test"]),
+            "x_test": self.features.test(test, stories, settings["zscore_test"]),
             "test_lengths": test_lengths,
             "y_train": TrainingResponses(self.responses, stories),
             "folds": folds,
@@ -274,14 +305,22 @@ class CellData:
         return {"kernel": kernel, "kernel_rows": np.concatenate(rows)}
 
     def share_kernel(self, draws: Sequence[int]) -> None:
-        """Make one kernel for several draws, if that is less work than one each and fits into the memory."""
-        union = sorted({story for draw in draws for story in self.stories(draw)}, key=self.training.index)
+        """Make one kernel for several fits, if that is less work than one each and fits into the memory.
+
+        A story's features are scaled by themselves, so that no fit has anything of its test stories.
+        """
+        trs = {
+            (draw, fold): sum(self.lengths(self.stories(draw, fold)))
+            for draw in draws
+            for fold in range(len(self.folds))
+        }
+        union = self._union(list(trs))
         n = sum(self.lengths(union))
-        if len(draws) < 2 or self.settings["delays_across_stories"]:
+        if len(trs) < 2 or self.settings["delays_across_stories"]:
             return
-        if n**2 > sum(sum(self.lengths(self.stories(draw))) ** 2 for draw in draws):
+        if n**2 > sum(each**2 for each in trs.values()):
             return
-        problem = self.problem(max(draws, key=lambda draw: sum(self.lengths(self.stories(draw)))))
+        problem = self.problem(*max(trs, key=trs.__getitem__))
         how = plan_in_memory(problem)
         if how.card_bytes:
             room = torch.cuda.mem_get_info(how.device)[0] - how.card_bytes
@@ -298,14 +337,23 @@ class CellData:
 
     def key(self, draw: int) -> str:
         """Digest of everything a draw's numbers depend on."""
-        stories, responses = self.stories(draw), self.sources.get("responses", {})
-        used, links = [*stories, *self.test], self._feature_files
+        keys = [self.fold_key(draw, fold) for fold in range(len(self.folds))]
+        return keys[0] if len(keys) == 1 else hash_config(keys)
+
+    def fold_key(self, draw: int, fold: int) -> str:
+        """Digest of everything the numbers of a draw in one fold depend on."""
+        stories, test, responses = (
+            self.stories(draw, fold),
+            self.folds[fold],
+            self.sources.get("responses", {}),
+        )
+        used, links = [*stories, *test], self._feature_files
         return hash_config(
             {
                 "cell": self.name,
                 "settings": {key: self.settings[key] for key in self.settings if key not in _MEANS},
                 "training": stories,
-                "test": self.test,
+                "test": test,
                 "features": [links[story] for story in used if story in links],
                 "responses": {**self.sources, "responses": [responses.get(story) for story in used]},
                 "numbers": numbers("encoding"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from voxscale.encoding.cells import (
     write_index,
 )
 from voxscale.encoding.data import CellData, Features, plan_in_memory
+from voxscale.encoding.folds import join_folds, keep_fold
 from voxscale.encoding.moments import write_moments
 from voxscale.errors import UserError
 from voxscale.io import (
@@ -37,10 +38,22 @@ from voxscale.overlap import finish_behind, prepare_ahead
 from voxscale.progress import bar
 from voxscale.provenance import writing
 from voxscale.ridge import Block, RidgeProblem, find_device, solve_ridge
-from voxscale.statistics import block_sums, blocks_of, correlations, one_block_later, permutation_p
+from voxscale.statistics import (
+    TimeBlocks,
+    block_sums,
+    blocks_of,
+    correlations,
+    one_block_later,
+    permutation_p,
+)
 
 PER_VOXEL = ("r", "r_uncut", "r_ceiling", "cv_r", "alpha", "alpha_edge", "p")  # of table `scores`
 _SLOW = 0.04  # mean of `one_block_later` from which p <= 0.05 for 6 to 8 % of voxels without signal
+
+
+def test_blocks(data: CellData) -> TimeBlocks:
+    """Blocks of a cell's test TRs."""
+    return blocks_of(data.test_lengths, data.settings["block_trs"], data.skip, len(data.folds) > 1)
 
 
 def scored_rows(lengths: Sequence[int], skip: int) -> np.ndarray:
@@ -57,16 +70,44 @@ def fit_draw(data: CellData, draw: int) -> dict[str, np.ndarray]:
     """
     problem = data.problem(draw)
     plan_in_memory(problem)
-    return score_blocks(data, problem, solve_ridge(problem), f"draw {draw}")
+
+    def observed(voxels: slice) -> np.ndarray:
+        return problem.y_train.test(data.test, voxels, data.settings["zscore_test"])
+
+    return score_blocks(data, observed, solve_ridge(problem), f"draw {draw}") | size_of(problem)
+
+
+def fit_folds(data: CellData, draw: int, scratch: Path) -> dict[str, np.ndarray]:
+    """Fit each fold of a draw and score all together; gives what `fit_draw` does.
+
+    Args:
+        scratch: folder in which finished folds are kept.
+    """
+    paths = [
+        scratch / f"draw-{draw}-fold-{fold}-{data.fold_key(draw, fold)}.h5" for fold in range(len(data.folds))
+    ]
+    for fold, path in enumerate(paths):
+        if not _is_kept(path):
+            keep_fold(data, draw, fold, path)
+    observed, blocks, size = join_folds(data, paths)
+    return score_blocks(data, observed, blocks, f"draw {draw}") | size
+
+
+def size_of(problem: RidgeProblem) -> dict[str, np.ndarray]:
+    """What `fit_draw` says of the size of a fit."""
+    return {"train_trs": np.array(len(problem.x_train)), "n_features": np.array(problem.n_features)}
 
 
 def score_blocks(
-    data: CellData, problem: RidgeProblem, fitted: Iterable[Block], name: str
+    data: CellData, observed: Callable[[slice], np.ndarray], fitted: Iterable[Block], name: str
 ) -> dict[str, np.ndarray]:
-    """Score blocks of voxels as they are fitted; gives what `fit_draw` does."""
+    """Score blocks of voxels as they are fitted; gives what `fit_draw` does but for the size of the fit.
+
+    Args:
+        observed: gives the test responses (v, m) of some voxels, scaled as the config says.
+    """
     settings, lengths, n_voxels = data.settings, list(data.test_lengths.values()), data.responses.n_voxels
-    cut = settings["block_trs"], data.skip
-    blocks = blocks_of(data.test_lengths, *cut)
+    cut, blocks = (settings["block_trs"], data.skip), test_blocks(data)
     scored = blocks.kept(data.skip)
     subsets = {"r": scored, "r_uncut": np.ones_like(scored)}
     subsets["r_ceiling"] = scored & np.isin(blocks.story, data.responses.ceiling_stories)
@@ -78,7 +119,7 @@ def score_blocks(
 
     def score(block: Block) -> None:
         voxels, predicted = block.voxels, block.test_prediction
-        y = problem.y_train.test(data.test, voxels, settings["zscore_test"])
+        y = observed(voxels)
         sums = block_sums(predicted, y, blocks)
         found["moments"][:, :, voxels] = sums
         for column, kept in subsets.items():
@@ -86,7 +127,7 @@ def score_blocks(
         found["cv_r"][voxels], found["alpha"][voxels] = block.cv_r, block.alpha
         found["alpha_edge"][voxels] = block.edge
         found["p"][voxels] = permutation_p(
-            predicted, y, lengths, *cut, settings["permutations"], settings["seed"]
+            predicted, y, lengths, *cut, settings["permutations"], settings["seed"], blocks.inflation
         )
         later[voxels] = one_block_later(predicted, y, lengths, *cut)
         progress.update(voxels.stop - voxels.start)
@@ -100,7 +141,6 @@ def score_blocks(
             "raise scoring.block_trs",
             file=sys.stderr,
         )
-    found["train_trs"], found["n_features"] = np.array(len(problem.x_train)), np.array(problem.n_features)
     return found
 
 
@@ -123,7 +163,7 @@ def fit_cell(
     """Fit every draw of a cell and write its table `scores` and its moments, which keep its key.
 
     A finished draw is kept next to the moments until the cell is done: a killed fit continues with its next
-    draw.
+    draw, or with its next fold.
 
     Args:
         settings: digest of what the cell is fitted with, which its files keep, too.
@@ -136,16 +176,18 @@ def fit_cell(
     left = [draw for draw, path in kept.items() if not _is_kept(path)]
     data.share_kernel(left)
     for draw in left:
-        found = fit_draw(data, draw)
+        found = fit_draw(data, draw) if len(data.folds) == 1 else fit_folds(data, draw, scratch)
         with new_hdf5(kept[draw]) as file:
             for name, values in found.items():
                 if values.ndim:
                     add_array(file, name, values)
                 else:
                     set_attributes(file, {name: values})
+        for fold in scratch.glob(f"draw-{draw}-fold-*"):
+            fold.unlink(missing_ok=True)
     try:
         with writing(key=data.cell_key, settings=settings):
-            blocks = blocks_of(data.test_lengths, data.settings["block_trs"], data.skip)
+            blocks = test_blocks(data)
             moments = (_read(path)["moments"] for path in kept.values())
             write_moments(moments_out, moments, len(kept), blocks, data.responses.voxels, data.provenance)
             rows = [score_rows(data, data.cell, draw, _read(path)) for draw, path in kept.items()]
@@ -218,10 +260,11 @@ def _share(data: CellData, cells: Sequence[Mapping[str, Any]]) -> bool:
     Returns:
         whether there is room for features of two layers, too.
     """
-    trs, memory_gb = sum(data.lengths([*data.training, *data.test])), data.settings["memory_gb"]
+    trs = sum(data.lengths(list(dict.fromkeys([*data.training, *data.test]))))
+    memory_gb = data.settings["memory_gb"]
     n_layers = len({cell["layer"] for cell in cells})
     width = data.features.read(data.test[0]).shape[1] if n_layers > 1 else 0
-    n_fits = sum(cell["n_draws"] for cell in cells)
+    n_fits = sum(cell["n_draws"] for cell in cells) * len(data.folds)
     on_card = find_device(data.settings["device"]).type == "cuda"
     if responses := held_responses(data.responses.n_voxels, trs, n_fits, memory_gb, on_card):
         data.responses.hold()

@@ -34,7 +34,8 @@ class MomentsFile:
         with open_hdf5(self.path) as file:
             self.n_draws, _, _, self.n_voxels = file["moments"].shape
             self.voxels = file["voxel"][:]
-            self.blocks = TimeBlocks(file["n"][:], file["story"].asstr()[:], file["start_tr"][:])
+            crossed = bool(file.attrs.get("crossed", False))
+            self.blocks = TimeBlocks(file["n"][:], file["story"].asstr()[:], file["start_tr"][:], crossed)
         if voxels is not None and not np.array_equal(self.voxels, voxels):
             raise UserError(f"{path}: has other voxels than {source}; fit the cell again")
 
@@ -64,3 +65,5 @@ def write_moments(
         for name, values in small.items():
             add_array(file, name, values)
         set_attributes(file, {"provenance": json.dumps(provenance, sort_keys=True)})
+        if blocks.crossed:
+            set_attributes(file, {"crossed": True})

@@ -75,6 +75,11 @@ def weigh_cell(data: CellData, scores: str | Path, weights_out: str | Path) -> N
 
 def _solved(data: CellData, scores: str | Path, centred: bool = True) -> tuple[RidgeProblem, np.ndarray]:
     """The first draw's problem, and (voxels,) index of each voxel's alpha on its grid; -1: it has none."""
+    if len(data.folds) > 1:
+        raise UserError(
+            "config key dataset.test_stories: has folds, but predictions and weights are those of one fit; "
+            "list the test stories"
+        )
     problem = data.problem(0)
     plan_in_memory(problem, centred)
     alphas = problem.absolute_alphas()

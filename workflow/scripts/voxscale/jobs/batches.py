@@ -85,7 +85,7 @@ def _planned(study: Study) -> dict[Cell, Batch]:
         deepest = max(study.registry[model].n_layers, cells[-1].layer)
         for layers in _blocks(worth, range(1 << deepest.bit_length()), least):
             mine = {cell: each for layer in layers for cell, each in by_layer.get(layer, {}).items()}
-            stories = range(1, len(study.grid.training[subject]) + 1)
+            stories = range(1, study.grid.stories[subject] + 1)
             for group in _groups(mine, stories, least) if len(layers) == 1 else [stories]:
                 names = _name(layers[: deepest + 1 - layers[0]]), _name(group)
                 batch = {"model": model, "subject": subject, "layers": names[0], "n_trains": names[1]}
@@ -94,14 +94,13 @@ def _planned(study: Study) -> dict[Cell, Batch]:
 
 
 def _seconds(sizes: Sizes, cell: Cell) -> float:
-    draws = sizes.study.grid.draws[cell]
-    return _seconds_of(sizes, sizes.width(cell.model), cell.subject, cell.n_train, draws)
+    return _seconds_of(sizes, sizes.width(cell.model), cell.subject, cell.n_train, sizes.n_fits(cell))
 
 
 @functools.cache
 def _seconds_of(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -> float:
     scoring = sizes.study.config["scoring"]
-    shape = sizes.longest(subject, n_train), sizes.test_trs(subject), width, sizes.voxels(subject)
+    shape = sizes.longest(subject, n_train), sizes.fold_test_trs(subject), width, sizes.voxels(subject)
     how = decided_encoding(sizes.study), draws, scoring["block_trs"], scoring["permutations"]
     return fit_time(*shape, *how)[0]
 

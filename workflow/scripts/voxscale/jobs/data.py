@@ -98,6 +98,12 @@ def _reading(study: Study, w: Wildcards) -> dict[str, Any] | None:
     return None if reading is None else reading._asdict()
 
 
+def _tested(study: Study, w: Wildcards) -> list[str] | list[list[str]]:
+    """Test stories, or those of each fold."""
+    folds = study.dataset.folds(w["subject"])
+    return folds if len(folds) > 1 else folds[0]
+
+
 RULES = (
     Rule(
         "fetch_dataset",
@@ -168,7 +174,7 @@ RULES = (
         need=light,
         params={
             "training": lambda study, w: study.dataset.training(w["subject"]),
-            "test": lambda study, w: study.dataset.test(w["subject"]),
+            "test": _tested,
         },
         numbers=("stories",),
     ),

@@ -30,12 +30,11 @@ def hours_both_ways(study: Study) -> tuple[float, float]:
     sizes, grid = Sizes(study, before=True), study.grid
     encoding, permutations = study.config["encoding"], study.config["scoring"]["permutations"]
     shapes = Counter(
-        (sizes.width(cell.model), cell.subject, cell.n_train, grid.draws.get(cell, 1))
-        for cell in grid.cells()
+        (sizes.width(cell.model), cell.subject, cell.n_train, sizes.n_fits(cell)) for cell in grid.cells()
     )
     cores = cards = 0.0
     for (width, subject, n_train, draws), count in shapes.items():
-        trs = sizes.longest(subject, n_train), sizes.test_trs(subject)
+        trs = sizes.longest(subject, n_train), sizes.fold_test_trs(subject)
         both = resources.fit_hours(*trs, width, sizes.voxels(subject), encoding, draws, permutations)
         cores, cards = cores + count * both[0], cards + count * both[1]
     return cores, cards

@@ -31,7 +31,7 @@ def _stacked(study: Study) -> list[Wildcards]:
 
 def _banded(study: Study) -> list[Wildcards]:
     return [
-        {"banded": name, "subject": subject, "n_train": str(len(study.grid.training[subject]))}
+        {"banded": name, "subject": subject, "n_train": str(study.grid.stories[subject])}
         for name in study.config["banded"]
         for subject in study.subjects
     ]
@@ -39,20 +39,22 @@ def _banded(study: Study) -> list[Wildcards]:
 
 def _shape(sizes: Sizes, cell: Cell) -> tuple[Sizes, int, str, int, int]:
     """What the cost of a fit follows from; that of the thousands of layers of one shape is computed once."""
-    draws = sizes.study.grid.draws.get(cell, 1)
-    return sizes, sizes.width(cell.model), cell.subject, cell.n_train, draws
+    return sizes, sizes.width(cell.model), cell.subject, cell.n_train, sizes.n_fits(cell)
 
 
 @functools.cache
 def _price(sizes: Sizes, width: int, subject: str, n_train: int, draws: int, shared: float = 0.0) -> Need:
     scoring = sizes.study.config["scoring"]
+    # All folds are scored together.
+    unfitted = sizes.test_trs(subject) - sizes.fold_test_trs(subject)
+    shared += 40.0 * sizes.voxels(subject) * math.ceil(unfitted / scoring["block_trs"])
     others = sizes.train_trs(subject), scoring["block_trs"], scoring["permutations"], shared
     return resources.fit(*_problem(sizes, width, subject, n_train), draws, *others)
 
 
 def _problem(sizes: Sizes, width: int, subject: str, n_train: int) -> tuple[Any, ...]:
     """The ridge problem of a cell's largest draw: TRs, widths and settings, for the cost functions."""
-    trs = sizes.longest(subject, n_train), sizes.test_trs(subject)
+    trs = sizes.longest(subject, n_train), sizes.fold_test_trs(subject)
     return *trs, width, sizes.voxels(subject), decided_encoding(sizes.study)
 
 
@@ -153,7 +155,7 @@ def _threads(sizes: Sizes, width: int, subject: str, n_train: int, draws: int) -
         return resources.CARD_THREADS
     flops = resources.cell_flops(
         sizes.train_trs(subject, n_train),
-        sizes.test_trs(subject),
+        sizes.fold_test_trs(subject),
         width,
         sizes.voxels(subject),
         encoding,

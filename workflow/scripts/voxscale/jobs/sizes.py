@@ -103,6 +103,10 @@ class Sizes:
         """TRs of all test stories of a subject."""
         return sum(self.trs(story) for story in self.study.dataset.test(subject))
 
+    def n_folds(self, subject: str) -> int:
+        """Folds that each draw of a subject is fitted in; 1 for fixed test stories."""
+        return len(self.study.dataset.folds(subject))
+
     @functools.cache  # noqa: B019
     def train_trs(self, subject: str, n_train: int | None = None) -> int:
         """TRs of a subject's longest training stories, or of all."""
@@ -113,6 +117,10 @@ class Sizes:
         """TRs of each of a subject's longest training stories, or of all."""
         lengths = sorted((self.trs(story) for story in self.study.dataset.training(subject)), reverse=True)
         return lengths[:n_train]
+
+    def fold_test_trs(self, subject: str) -> int:
+        """TRs of the test stories of a subject's largest fold."""
+        return max(sum(map(self.trs, fold)) for fold in self.study.dataset.folds(subject))
 
     @cached_property
     def clock_trs(self) -> list[int]:
@@ -138,6 +146,10 @@ class Sizes:
         inner = entry.config.get("decoder_ffn_dim", 0)
         width = entry.width or 0
         return self.parameters(model) + decoder * (8.0 * width**2 + 2 * width * inner)
+
+    def n_fits(self, cell: Cell) -> int:
+        """Ridge problems of a cell: each draw in each fold."""
+        return self.study.grid.draws.get(cell, 1) * self.n_folds(cell.subject)
 
     def rows(self, cells: Iterable[Cell]) -> list[float]:
         """Rows of the table of scores that each cell has: draws times voxels."""

@@ -190,7 +190,9 @@ def _block_counts(cells: Mapping[tuple, MomentsFile], settings: Mapping[str, Any
         if not any(blocks.same(other) for other in tests):
             tests.append(blocks)
         number = next(i for i, other in enumerate(tests) if blocks.same(other))
-        counts[subject] = block_counts(n_blocks, settings["draws"], (settings["seed"], number))
+        counts[subject] = block_counts(
+            n_blocks, settings["draws"], (settings["seed"], number), blocks.inflation
+        )
     return counts
 
 

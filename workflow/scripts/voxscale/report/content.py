@@ -168,7 +168,8 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
     """One row per subject: stories, hours, voxels."""
     rows = []
     for subject, heard in subjects.groupby("subject", sort=False):
-        train, test = heard[heard.role == "train"], heard[heard.role == "test"]
+        train, test = heard[heard.role != "test"], heard[heard.role != "train"]
+        folds = test.role.nunique()
         mine = voxels[voxels.subject == subject]
         rows.append(
             {
@@ -176,7 +177,7 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
                 "training stories": len(train),
                 "training hours": float(train.hours.sum()),
                 "training TRs": int(train.n_tr.sum()),
-                "test stories": ", ".join(test.story),
+                "test stories": ", ".join(test.story) if folds == 1 else f"{len(test)}, in {folds} folds",
                 "test TRs": int(test.n_tr.sum()),
                 "voxels": len(mine) or None,
                 "with a reliable ceiling": int(mine.reliable.sum()) if len(mine) else None,
@@ -304,7 +305,7 @@ def facts(
     """
     summary, subjects, laws = tables["summary"], tables["subjects"], tables["laws"]
     found = [{"value": str(summary.subject.nunique()), "label": "subjects"}]
-    train = subjects[subjects.role == "train"].groupby("subject").hours.sum()
+    train = subjects[subjects.role != "test"].groupby("subject").hours.sum()
     if len(train):
         hours = f"{train.max():.1f} h" if train.max() >= 1 else f"{60 * train.max():.0f} min"
         found.append({"value": hours, "label": "of training stories for a subject"})
@@ -352,7 +353,7 @@ def abstract(
     ]
     shown = [*networks, *own] or rows
     models = " and ".join(filter(None, counted)) or pluralize(len(rows), "control")
-    hours = subjects[subjects.role == "train"].groupby("subject").hours.sum().max()
+    hours = subjects[subjects.role != "test"].groupby("subject").hours.sum().max()
     best = max(shown, key=lambda row: row["mean r"], default=None)
     score = f"highest in {best['model']} ({best['mean r']:.3f})" if best else "not measured"
     fits = {law: fit for law, metric, fit in headlines(tables["laws"]) if metric == "r"}
@@ -368,7 +369,7 @@ def abstract(
         caution = "no check of this report gave a warning"
     return (
         f"{pluralize(summary.subject.nunique(), 'subject')} listened to up to {hours:.2g} hours of training "
-        f"stories, and the responses to stories that no fit saw are predicted by {models}. "
+        f"stories, and the responses to stories that a fit has not seen are predicted by {models}. "
         f"The mean correlation over voxels is {score}{f', and {grows}' if chief_laws else ''}. "
         f"Brackets are {interval:.0%} intervals; {caution}."
     )

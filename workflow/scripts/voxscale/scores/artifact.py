@@ -51,7 +51,7 @@ def _cut_rows(
     # A resample draws from all blocks of the test stories, and a cut leaves out the early ones among those
     # drawn: so cuts are compared within the same resamples.
     kept = [blocks.kept(cut) for cut in cuts]
-    counts = block_counts(len(blocks.n), settings["draws"], settings["seed"])
+    counts = block_counts(len(blocks.n), settings["draws"], settings["seed"], blocks.inflation)
     scores = np.stack([cell_scores(cell, 0, counts * each, sets).mean(0) for each in kept])
     # Without a score at the study's own cut, which may leave too few blocks, there is no difference from it.
     own = cuts.index(skipped) if skipped in cuts else None

@@ -55,7 +55,7 @@ def _side_scores(
     regions = subject.choose(("rois",), "config")
     sets = {name.removeprefix("roi:"): inside for name, inside in regions.items() if inside.any()}
     pairs, names = homologues(sets), list(sets)
-    counts = block_counts(n_blocks, settings["draws"], settings["seed"])
+    counts = block_counts(n_blocks, settings["draws"], settings["seed"], cell.blocks.inflation)
     scores = cell_scores(cell, cut, counts, sets).mean(0)  # (1 + draws, sets, metrics)
     return n_blocks, {
         region: (

@@ -41,7 +41,7 @@ def _both_scores(
     """
     kept = cells[0].blocks.kept(skipped_trs(settings))
     blocks = cells[0].blocks.take(kept)
-    counts = block_counts(len(blocks.n), settings["draws"], settings["seed"])
+    counts = block_counts(len(blocks.n), settings["draws"], settings["seed"], blocks.inflation)
     chosen = exchanges(len(blocks.n), settings["permutations"], settings["seed"])
     n_draws = max(cell.n_draws for cell in cells)
     readers = (cell.read(draw % cell.n_draws, kept, _STEP) for draw in range(n_draws) for cell in cells)

@@ -123,7 +123,7 @@ def _mean_intervals(
     """Ends of the intervals of mean r and r² of one cell: set -> columns of table `layers`."""
     cell, cut = MomentsFile(path), skipped_trs(settings)
     n_blocks = int(cell.blocks.kept(cut).sum())
-    counts = block_counts(n_blocks, settings["draws"], settings["seed"])
+    counts = block_counts(n_blocks, settings["draws"], settings["seed"], cell.blocks.inflation)
     sets = subject.choose(_SETS, "config key profiles")
     scores = cell_scores(cell, cut, counts, sets).mean(0)  # (resamples, sets, metrics)
     ends = np.stack(interval(scores[0], scores[1:], settings["interval"], n_blocks), -1)

@@ -5,6 +5,7 @@ from .blocks import centre_stories as centre_stories
 from .blocks import correlations as correlations
 from .blocks import require_blocks as require_blocks
 from .blocks import skipped_trs as skipped_trs
+from .blocks import standard_rows as standard_rows
 from .blocks import vary_in_stories as vary_in_stories
 from .exchange import exchanged_r as exchanged_r
 from .exchange import exchanges as exchanges

@@ -27,15 +27,26 @@ class TimeBlocks:
         n: (blocks,) TRs in each block.
         story: (blocks,) its test story.
         start_tr: (blocks,) first TR of the block in its story.
+        crossed: whether stories were held out in turn, each predicted by a fit to the others.
     """
 
     n: np.ndarray
     story: np.ndarray
     start_tr: np.ndarray
+    crossed: bool = False
+
+    @property
+    def inflation(self) -> int:
+        """How many times the variance that the blocks show a score varies by chance.
+
+        Chance agreement of two stories counts twice if each is predicted from the other. Twice is exact where
+        predictions consist of noise and alphas are large; it is less otherwise, never more.
+        """
+        return 2 if self.crossed else 1
 
     def take(self, kept: np.ndarray) -> TimeBlocks:
         """Some of the blocks: kept is (blocks,) bool."""
-        return TimeBlocks(self.n[kept], self.story[kept], self.start_tr[kept])
+        return TimeBlocks(self.n[kept], self.story[kept], self.start_tr[kept], self.crossed)
 
     def kept(self, cut_trs: float) -> np.ndarray:
         """(blocks,) bool: blocks with no TR among the first `cut_trs` of their story."""
@@ -43,12 +54,12 @@ class TimeBlocks:
 
     def same(self, other: TimeBlocks) -> bool:
         """Whether both are blocks of the same TRs."""
-        return all(
+        return self.crossed == other.crossed and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in ("n", "story", "start_tr")
         )
 
 
-def blocks_of(lengths: Mapping[str, int], block: int, skip: int = 0) -> TimeBlocks:
+def blocks_of(lengths: Mapping[str, int], block: int, skip: int = 0, crossed: bool = False) -> TimeBlocks:
     """Cut test stories into blocks, none across two stories.
 
     A new block starts after the first `skip` TRs of a story, which are not scored: each block is scored
@@ -59,7 +70,7 @@ def blocks_of(lengths: Mapping[str, int], block: int, skip: int = 0) -> TimeBloc
         edges = [*range(0, min(skip, length), block), *range(min(skip, length), length, block), length]
         found += [(end - start, story, start) for start, end in itertools.pairwise(edges)]
     n, story, start = zip(*found, strict=True)
-    return TimeBlocks(np.array(n), np.array(story), np.array(start))
+    return TimeBlocks(np.array(n), np.array(story), np.array(start), crossed)
 
 
 def skipped_trs(settings: Mapping[str, Any]) -> int:
@@ -115,6 +126,15 @@ def vary_in_stories(x: np.ndarray, lengths: Sequence[int], skip: int = 0) -> np.
     x = centre_stories(x, lengths, skip)
     varies = np.linalg.norm(x[:, scored], axis=1) > 1e-6 * np.sqrt(scored.sum()) * largest
     return np.where(varies[:, None], x, 0.0)
+
+
+def standard_rows(x: np.ndarray, lengths: Sequence[int], skip: int = 0) -> np.ndarray:
+    """Rows (v, test TRs) as `vary_in_stories`, of variance 1 over the scored TRs; NaN where one has NaN."""
+    scored = np.concatenate([np.arange(length) >= skip for length in lengths])
+    varied = vary_in_stories(x, lengths, skip)
+    deviation = np.sqrt((varied[:, scored] ** 2).mean(1, keepdims=True))
+    varied /= np.where(deviation > 0, deviation, 1.0)
+    return np.where(np.isfinite(x).all(1, keepdims=True), varied, np.nan).astype(np.float32)
 
 
 def correlations(sums: np.ndarray, blocks: TimeBlocks, counts: np.ndarray | None = None) -> np.ndarray:

@@ -50,6 +50,8 @@ def standard_sums(sums: np.ndarray, blocks: TimeBlocks) -> np.ndarray:
 def exchanged_r(first: np.ndarray, second: np.ndarray, blocks: TimeBlocks, chosen: np.ndarray) -> np.ndarray:
     """Pearson r of both predictions, some blocks of them exchanged: (2, permutations, v).
 
+    Where stories were held out in turn, the differences are as much larger as chance makes them.
+
     Args:
         first, second: (blocks, 5, v) sums, see `block_sums`.
         chosen: (permutations, blocks) bool, see `exchanges`.
@@ -57,4 +59,8 @@ def exchanged_r(first: np.ndarray, second: np.ndarray, blocks: TimeBlocks, chose
     both = np.concatenate([standard_sums(sums, blocks) for sums in (first, second)])
     twice = TimeBlocks(*(np.tile(getattr(blocks, name), 2) for name in ("n", "story", "start_tr")))
     there, kept = chosen.astype(float), 1.0 - chosen
-    return np.stack([correlations(both, twice, np.hstack(x)) for x in ((kept, there), (there, kept))])
+    r = np.stack([correlations(both, twice, np.hstack(x)) for x in ((kept, there), (there, kept))])
+    if not blocks.crossed:
+        return r
+    middle = r.mean(0)
+    return middle + (r - middle) * blocks.inflation**0.5

@@ -42,6 +42,7 @@ def permutation_p(
     skip: int = 0,
     permutations: int = 1000,
     seed: int = 0,
+    inflation: int = 1,
 ) -> np.ndarray:
     """One-sided p of each voxel's test correlation, the responses permuted in blocks of TRs.
 
@@ -59,6 +60,7 @@ def permutation_p(
         lengths: TRs of each test story, in the order they are concatenated.
         block: TRs in a block.
         skip: TRs left out at the start of each story.
+        inflation: how many times the variance of the null distribution is that of permuted blocks.
 
     Returns:
         p: (voxels,) float32, never 0; NaN where r is undefined, and with fewer than seven blocks.
@@ -87,7 +89,7 @@ def permutation_p(
         r = np.trace(inside, axis1=1, axis2=2) + fixed
         null = inside.reshape(len(x), -1) @ chosen  # (v, permutations)
         # The null distribution is widened around its mean over all permutations.
-        mean, wider = inside.sum((1, 2)) / n_blocks, _widening(inside, follows)
+        mean, wider = inside.sum((1, 2)) / n_blocks, _widening(inside, follows) * np.float32(inflation**0.5)
         null *= wider[:, None]
         null += ((1 - wider) * mean + fixed)[:, None]
         p[part] = share_beyond(null, r, math.factorial(n_blocks))

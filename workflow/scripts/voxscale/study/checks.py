@@ -37,6 +37,7 @@ def check(study: Study) -> None:
     _check_regions(study)
     _check_joint(study)
     _check_profiles(study)
+    _check_folds(study)
     for subject in study.subjects:
         study.stacking_cells(subject)
         _check_test(study, subject)
@@ -132,6 +133,19 @@ def _check_lengths(study: Study) -> None:
     cut, whole = max(study.config["dataset"]["trim"]), sum(lengths.values())
     if cut > whole:
         raise UserError(f"config key dataset.trim: {cut} TRs, all stories together have {whole}; lower it")
+
+
+def _check_folds(study: Study) -> None:
+    """Stacks and banded models are fitted to one set of training stories."""
+    if not study.crossed:
+        return
+    parts = {"stacking.members": study.config["stacking"]["members"], "banded": study.config["banded"]}
+    for key, wanted in parts.items():
+        if wanted:
+            raise UserError(
+                f"config key {key}: needs fixed test stories, but dataset.test_stories has folds; leave "
+                f"{key.split('.')[0]} out, or list the test stories"
+            )
 
 
 def _check_test(study: Study, subject: str) -> None:

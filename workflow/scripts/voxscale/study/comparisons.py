@@ -35,7 +35,7 @@ def _fits(grid: Grid, where: str, spec: Mapping[str, Any]) -> dict[str, Cell]:
     """Subject -> the cell of one fit."""
     model, asked = spec["model"], spec["n_train"]
     (layer,) = grid.layers(model, spec["layer"], where)
-    sizes = {s: len(stories) if asked == "all" else asked for s, stories in grid.training.items()}
+    sizes = {s: n if asked == "all" else asked for s, n in grid.stories.items()}
     cells = {subject: Cell(model, layer, subject, size) for subject, size in sizes.items()}
     found = {s: cell for s, cell in cells.items() if spec["results"] or cell in grid.draws}
     if not found:

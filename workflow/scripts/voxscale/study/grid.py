@@ -1,7 +1,7 @@
 """The grid of a study: which model x layer x subject x n_train cells its sweeps ask for."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -55,12 +55,12 @@ class Grid:
     Args:
         sweeps: the config's `sweeps`, defaults filled in.
         models: the registry, by slug.
-        training: training stories of each subject, in the dataset's order.
+        stories: number of training stories of each subject that every fold has.
     """
 
     sweeps: Mapping[str, Mapping[str, Any]]
     models: Mapping[str, ModelEntry]
-    training: Mapping[str, Sequence[str]]
+    stories: Mapping[str, int]
 
     def model(self, slug: str, where: str) -> ModelEntry:
         """Look up a model.
@@ -79,7 +79,7 @@ class Grid:
         return resolve_layers(spec, slug, self.model(slug, where).all_layers, where)
 
     def _sizes(self, sweep: str, subject: str) -> list[int]:
-        available = len(self.training[subject])
+        available = self.stories[subject]
         sizes = []
         for size in self.sweeps[sweep]["n_train"]:
             if size != "all" and size > available:
@@ -92,21 +92,21 @@ class Grid:
 
     def _expand(self, sweep: str) -> Iterable[tuple[Cell, int]]:
         spec = self.sweeps[sweep]
-        subjects = list(self.training) if spec["subjects"] == "all" else spec["subjects"]
+        subjects = list(self.stories) if spec["subjects"] == "all" else spec["subjects"]
         for subject in subjects:
-            if subject not in self.training:
+            if subject not in self.stories:
                 raise UserError(
                     f"config key sweeps.{sweep}.subjects: {subject} is not in dataset.subjects; add it there "
-                    f"({hint(subject, self.training)})"
+                    f"({hint(subject, self.stories)})"
                 )
-        subjects = [subject for subject in self.training if subject in subjects]
+        subjects = [subject for subject in self.stories if subject in subjects]
         for slug in spec["models"]:
             self.model(slug, f"sweeps.{sweep}.models")
             for layer in self.layers(slug, spec["layers"], f"sweeps.{sweep}.layers"):
                 for subject in subjects:
                     for size in self._sizes(sweep, subject):
                         # With every story in, there is nothing left to draw.
-                        draws = 1 if size == len(self.training[subject]) else spec["draws"]
+                        draws = 1 if size == self.stories[subject] else spec["draws"]
                         yield Cell(slug, layer, subject, size), draws
 
     @cached_property

@@ -40,7 +40,7 @@ def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
     Raises:
         UserError: a named model is of another modality, or fitted at full size by no sweep.
     """
-    cells, full = [], [c for c in grid.cells() if c.n_train == len(grid.training[c.subject])]
+    cells, full = [], [c for c in grid.cells() if c.n_train == grid.stories[c.subject]]
     for modality in MAPPED:
         models = grid.models_of(modality)
         model = named.get(modality, _widest(models, grid) if models else None)
@@ -59,7 +59,7 @@ def map_cells(grid: Grid, named: Mapping[str, str]) -> list[Cell]:
         layer = _common_layer(there, grid)
         nearest = sorted(there, key=lambda cell: abs(cell.layer - layer))
         found = {cell.subject: cell for cell in reversed(nearest)}
-        cells += [found[subject] for subject in grid.training if subject in found]
+        cells += [found[subject] for subject in grid.stories if subject in found]
     if not cells:
         own = [model for model in grid.models_of(*OWN) if any(cell.model == model for cell in full)]
         model, layer = full[0][:2]

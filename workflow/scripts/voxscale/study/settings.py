@@ -114,7 +114,7 @@ def law_spec(study: Study, law: str) -> dict[str, Any]:
 def _sweep_spec(study: Study, sweep: str) -> dict[str, Any]:
     """Of a sweep: draws, the training sizes asked for, and what `all` is in each subject."""
     spec = study.config["sweeps"][sweep]
-    stories = {subject: len(mine) for subject, mine in study.grid.training.items()}
+    stories = dict(study.grid.stories)
     return {"n_draws": spec["draws"], "n_train": spec["n_train"], "stories": stories}
 
 

@@ -63,8 +63,8 @@ class Study:
     @cached_property
     def grid(self) -> Grid:
         """The cells of all sweeps."""
-        training = {subject: self.dataset.training(subject) for subject in self.subjects}
-        return Grid(self.config["sweeps"], self.registry, training)
+        stories = {subject: self.dataset.n_training(subject) for subject in self.subjects}
+        return Grid(self.config["sweeps"], self.registry, stories)
 
     @cached_property
     def stories(self) -> list[str]:
@@ -116,6 +116,7 @@ class Study:
             *self.dataset.notes,
             *timing_notes(self.config),
             *self._fold_notes,
+            *self._crossed_notes,
             *self._design_notes,
         ]
 
@@ -132,9 +133,26 @@ class Study:
         return [f"{sweep} {lacks}; no next step is advised."] if lacks else []
 
     @property
+    def crossed(self) -> bool:
+        """Whether stories are held out in turn, in several folds."""
+        return any(len(self.dataset.folds(subject)) > 1 for subject in self.subjects)
+
+    @property
+    def _crossed_notes(self) -> list[str]:
+        folds = {subject: len(self.dataset.folds(subject)) for subject in self.subjects}
+        if not self.crossed:
+            return []
+        numbers = ", ".join(f"{subject} {n}" for subject, n in folds.items())
+        return [
+            f"Stories are tested on in turn, in folds ({numbers}); a score is over all of them. Alphas "
+            "are chosen inside the training stories of each fold, layers and significant voxels by the "
+            "mean of all folds, which has every story in it: their scores are slightly too high."
+        ]
+
+    @property
     def _fold_notes(self) -> list[str]:
         folds = self.config["encoding"]["folds"]
-        sizes = {subject: len(self.dataset.training(subject)) for subject in self.subjects}
+        sizes = self.grid.stories
         fewer = ", ".join(f"{subject} {n}" for subject, n in sizes.items() if n < folds["n"])
         if folds["kind"] != "stories" or not fewer:
             return []
@@ -223,7 +241,7 @@ class Study:
     def banded_cells(self) -> list[Cell]:
         """Cells of all banded models: every subject, all its training stories."""
         names = [name for name in self.config["banded"] if self.bands(name)]
-        sizes = {subject: len(self.grid.training[subject]) for subject in self.subjects}
+        sizes = self.grid.stories
         return [self.banded_cell(name, subject, sizes[subject]) for name in names for subject in sizes]
 
     @cached_property
@@ -275,7 +293,7 @@ class Study:
 
     def stacking_cells(self, subject: str) -> list[Cell]:
         """Member cells of one subject's stack, at its full training size."""
-        size = len(self.grid.training[subject])
+        size = self.grid.stories[subject]
         cells = []
         for member in self.config["stacking"]["members"]:
             (layer,) = self.grid.layers(member["model"], member["layer"], "stacking.members")
@@ -285,8 +303,9 @@ class Study:
 
     @cached_property
     def training_stories(self) -> list[str]:
-        """Stories that some subject is trained on: all but the test stories."""
-        return [story for story in self.stories if story not in self.config["dataset"]["test_stories"]]
+        """Stories that no subject is tested on; all, where every one is."""
+        tested = {story for subject in self.subjects for story in self.dataset.test(subject)}
+        return [story for story in self.stories if story not in tested] or self.stories
 
     def derived_layers(self, model: str) -> list[int]:
         """Layers of a derived model that any sweep asks for."""
