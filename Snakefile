@@ -30,6 +30,7 @@ if not study.missing:
     include: "rules/stacking.smk"
     include: "rules/validation.smk"
     include: "rules/resources.smk"
+    include: "rules/export.smk"
 
 
 include: "rules/scores.smk"

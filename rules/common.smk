@@ -26,6 +26,7 @@ from voxscale.encoding import CELL_FILES
 from voxscale.errors import UserError
 from voxscale.io import is_marked, mark_page
 from voxscale.jobs import PARTIAL, PATHS, RULES, FittedCells, Job, Jobs, Placement
+from voxscale.jobs import EXPORT_NAMES, export_named
 from voxscale.jobs import Request, batches_with, figures_of, gather_apart, record_of
 from voxscale.jobs import follow_batches, keep_batches
 from voxscale.jobs import clear_slurm_logs
@@ -335,3 +336,16 @@ def figure_tables(wildcards):
         name: [PATHS[name].format(**file) for file in files]
         for name, files in inputs.items()
     }
+
+
+def exported(wildcards):
+    """What a target of the export names."""
+    try:
+        return export_named(study, **wildcards)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def export_table(name):
+    """Table of a kind that an export follows from, if it does."""
+    return lambda wildcards: exported(wildcards).tables.get(name, [])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from labs import SHAPE, settings, write_bids
 
-from voxscale.dataset.geometry import Grayordinates, Surface
+from voxscale.dataset.geometry import Grayordinates, Placed, Surface, Volume
 from voxscale.dataset.kinds import open_dataset
 
 
@@ -44,3 +44,33 @@ def test_grayordinates_keep_their_axis(tmp_path):
     assert image.get_fdata().tolist() == [[0, 1, 2, 3, 4]]
     assert image.header.get_axis(1) == axis
     assert image.header.get_axis(0).name.tolist() == ["score"]
+
+
+def test_the_first_axis_may_be_the_fastest(tmp_path):
+    inside = np.zeros((2, 3, 2), bool)
+    inside[1, 0, 0] = inside[0, 2, 0] = inside[0, 1, 1] = True
+    volume = Volume("", inside, np.diag([2.0, 2, 2, 1]), order="F")
+    assert volume.indexes.tolist() == [[1, 0, 0], [0, 2, 0], [0, 1, 1]]
+    assert volume.centres[0].tolist() == [2, 0, 0]
+    (path,) = volume.write([5, 6, 7], tmp_path / "r")
+    values = nibabel.load(path).get_fdata()
+    assert [values[1, 0, 0], values[0, 2, 0], values[0, 1, 1]] == [5, 6, 7]
+
+
+def test_labels_have_their_names(tmp_path):
+    names = {1: "A1", 2: "V1"}
+    left, right = map(nibabel.load, Surface("", 2, 1).write([2, 0, 1], tmp_path / "r", labels=names))
+    assert [left.darrays[0].data.tolist(), right.darrays[0].data.tolist()] == [[2, 0], [1]]
+    assert right.labeltable.get_labels_as_dict() == {0: "none", **names}
+    axis = nibabel.cifti2.BrainModelAxis.from_surface([0, 2], 5, "CortexLeft")
+    (path,) = Grayordinates("", axis).write([2, 0], tmp_path / "r", labels=names)
+    assert path.name == "r.dlabel.nii"
+    found = nibabel.load(path).header.get_axis(0).label[0]
+    assert [found[key][0] for key in (0, 1, 2)] == ["none", "A1", "V1"]
+    assert found[1][1] != found[2][1]
+    (path,) = Volume("", np.ones((3, 1, 1), bool), np.eye(4)).write([2, 0, 1], tmp_path / "r", labels=names)
+    assert nibabel.load(path).get_data_dtype() == np.int16
+    placed = Placed("fsaverage5", np.array(["left", "left", None]), np.array([4, 4, np.nan]))
+    path, _ = placed.write([2, 1, 1], tmp_path / "p", labels=names)
+    data = nibabel.load(path).darrays[0].data
+    assert (data[4], data.sum()) == (2, 2)  # the first of a vertex; a label has no mean

@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from voxscale.cortex import N_VERTICES, to_vertices
 from voxscale.errors import UserError
 from voxscale.figures import maps, style, surface
 
 
 def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
-    found = surface.to_vertices(
+    found = to_vertices(
         pd.DataFrame(
             {
                 "hemisphere": ["left", "left", "lh", "R"],
@@ -27,7 +28,7 @@ def test_voxels_of_one_vertex_are_averaged_and_missing_ones_skipped():
 
 def test_a_vertex_beyond_the_mesh_is_reported():
     with pytest.raises(UserError, match="voxel table: a vertex lies outside"):
-        surface.to_vertices(pd.DataFrame({"hemisphere": ["left"], "vertex": [10242], "value": [1.0]}))
+        to_vertices(pd.DataFrame({"hemisphere": ["left"], "vertex": [10242], "value": [1.0]}))
 
 
 def test_a_value_reaches_its_neighbours_and_no_further():
@@ -43,7 +44,7 @@ def test_a_value_reaches_its_neighbours_and_no_further():
 )
 def test_only_faces_that_look_at_the_viewer_are_drawn(hemisphere, view, near):
     _, axes = style.grid()
-    values = np.full(surface.N_VERTICES, np.nan)
+    values = np.full(N_VERTICES, np.nan)
     surface.draw_hemisphere(axes, values, hemisphere, view, maps.SEQUENTIAL, mpl.colors.Normalize(0, 1))
     triangles = axes.collections[0]._triangulation.triangles
     points, faces, _ = surface.mesh(hemisphere)

@@ -1,4 +1,4 @@
-"""The command line: `voxscale plan | status | report | check | prune | usage | models | regions`."""
+"""The command line: `voxscale plan | status | report | check | prune | usage | models | regions | export`."""
 
 import os
 import sys
@@ -17,12 +17,14 @@ from voxscale.jobs import (
     PARTIAL,
     Placement,
     check_files,
+    chosen_exports,
     describe_models,
     describe_outlook,
     describe_plan,
     describe_states,
     describe_usage,
     executor_of,
+    export_means,
     job_states,
     load_jobs,
     plan_rows,
@@ -36,6 +38,7 @@ from voxscale.jobs import (
 )
 from voxscale.models import require_models
 from voxscale.progress import notify
+from voxscale.scores import write_images
 
 app = typer.Typer(
     help="Cost, progress and leftovers of a study. The study itself is run by snakemake.",
@@ -169,6 +172,31 @@ def _regions(
     counts = write_regions(atlas, output, names, mask, voxels)
     for region, n in counts.items():
         print(f"{n:8,}  {region}")
+
+
+@app.command("export")
+def _export(
+    what: Annotated[str, typer.Argument(help="scores, differences, ceilings, layers or regions.")],
+    configfile: Configs = None,
+    directory: Directory = HERE,
+    subject: Annotated[str | None, typer.Option(help="One subject; default: all.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Of scores and layers; default: the maps' models.")
+    ] = None,
+    layer: Annotated[int | None, typer.Option(help="Of scores.")] = None,
+    n_train: Annotated[int | None, typer.Option(help="Training stories of scores; default: all.")] = None,
+    comparison: Annotated[str | None, typer.Option(help="Of differences; default: all.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the images.")] = Path("export"),
+) -> None:
+    """Write finished results as NIfTI, GIFTI or CIFTI files in the data's own space."""
+    study = load_jobs(configfile, directory).study
+    exports = chosen_exports(study, what, subject, model, layer, n_train, comparison)
+    for export in exports:
+        export.require(study)
+    for export in exports:
+        settings = export.settings(study) | export_means(study)
+        for path in write_images(settings, export.scores, export.files(study), out):
+            print(path)
 
 
 def _spread(arguments: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+
+from voxscale.errors import UserError
 
 N_VERTICES = 10242  # of one hemisphere of fsaverage5
 
@@ -25,3 +28,25 @@ def read_fsaverage5(kind: str, hemisphere: str) -> tuple[np.ndarray, ...]:
     folder = Path(find_spec("nilearn").origin).parent / "datasets/data/fsaverage5"
     arrays = [array.data for array in nibabel.load(folder / f"{kind}_{hemisphere}.gii.gz").darrays]
     return tuple(a.astype(np.int32 if a.dtype.kind == "i" else np.float64) for a in arrays)
+
+
+def to_vertices(voxels: pd.DataFrame, how: str = "mean") -> dict[str, np.ndarray]:
+    """Values of the vertices by the voxels that lie on them, NaN where none does: {hemisphere: (vertices,)}.
+
+    Args:
+        voxels: hemisphere (`left` or `right`, `L`, `R`, `lh`, `rh`), vertex of fsaverage5, value (or NaN).
+        how: `mean` of the voxels' values, or the `first`, for labels.
+
+    Raises:
+        UserError: a vertex fsaverage5 does not have.
+    """
+    if not voxels.vertex.between(0, N_VERTICES - 1).all():
+        raise UserError(
+            f"voxel table: a vertex lies outside 0 to {N_VERTICES - 1} of fsaverage5; fix the table"
+        )
+    side = voxels.hemisphere.astype(str).str[:1].str.lower()
+    found = {}
+    for name in ("left", "right"):
+        mine = voxels[side == name[0]].astype({"vertex": int, "value": float})
+        found[name] = mine.groupby("vertex").value.agg(how).reindex(range(N_VERTICES)).to_numpy()
+    return found

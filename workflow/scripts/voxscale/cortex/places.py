@@ -12,10 +12,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from voxscale.cortex.fsaverage import read_fsaverage5
-from voxscale.cortex.pycortex import open_database
-from voxscale.errors import UserError
+from voxscale.cortex.pycortex import open_database, read_mask
 
-_MASKS = ("thick", "cortical", "thin")  # of pycortex; ds003020's voxels are those of the first
 _SIDES = {"left": "lh", "right": "rh"}
 _ROUNDS = 40  # of matching nearest points and fitting an affine map to the pairs
 _POINTS = 4000  # of each cortex that the affine map is fitted to
@@ -45,23 +43,6 @@ def nearest_vertices(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return cKDTree(target).query(moved)[1]
 
 
-def _mask(cortex: Any, database: str | Path, subject: str, transform: str, n_voxels: int) -> np.ndarray:
-    """The mask (z, y, x) whose voxels are the dataset's."""
-    folder = Path(database) / subject / "transforms" / transform
-    found = {}
-    for kind in _MASKS:
-        if (folder / f"mask_{kind}.nii.gz").is_file():
-            mask = cortex.db.get_mask(subject, transform, kind)
-            if int(mask.sum()) == n_voxels:
-                return mask
-            found[kind] = int(mask.sum())
-    sizes = ", ".join(f"{kind} {count}" for kind, count in found.items()) or "none"
-    raise UserError(
-        f"{folder}: no mask has the {n_voxels} voxels of {subject}'s responses (masks: {sizes}); "
-        f"fetch part pycortex-{subject} again"
-    )
-
-
 def _regions(cortex: Any, subject: str, n_vertices: int) -> np.ndarray:
     """Region of each vertex, left hemisphere first: (vertices,) of text, "" outside all of them."""
     regions = {str(name): vertices for name, vertices in cortex.get_roi_verts(subject).items()}
@@ -89,8 +70,8 @@ def locate_voxels(
         UserError: pycortex is not installed, does not know the subject, or has no mask of so many voxels.
     """
     cortex = open_database(database, subject)
-    mask = _mask(cortex, database, subject, transform, n_voxels)
-    centres = np.argwhere(mask)[:, ::-1]  # x, y, z in the order of the response files
+    mask, _ = read_mask(database, subject, transform, n_voxels)
+    centres = np.argwhere(mask.T)[:, ::-1]  # x, y, z in the order of the response files
     points = cortex.db.get_xfm(subject, transform, "coord").inv(centres)  # as the surfaces have them, mm
     middle = [cortex.db.get_surf(subject, "fiducial", hemisphere=side)[0] for side in _SIDES.values()]
     nearest = cKDTree(np.concatenate(middle)).query(points)[1]

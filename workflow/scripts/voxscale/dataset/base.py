@@ -14,8 +14,9 @@ from typing import Any
 from voxscale.dataset.clock import Clock, Clocks, read_clocks
 from voxscale.dataset.geometry import Geometry
 from voxscale.dataset.images import Reading
+from voxscale.dataset.response_files import read_response_header
 from voxscale.dataset.roles import assign, check_subjects, named_stories, roles_of, training_of
-from voxscale.dataset.voxels import read_regions
+from voxscale.dataset.voxels import read_places, read_regions
 from voxscale.errors import UserError, hint
 from voxscale.io import read_rows, require
 
@@ -244,8 +245,19 @@ class Dataset(ABC):
         return {}
 
     def geometry(self, subject: str) -> Geometry | None:
-        """Where the columns of the subject's response files lie, by their headers; None where unknown."""
-        return None
+        """Where the columns of the subject's response files lie; None where unknown.
+
+        Images say so themselves, of arrays a voxel table does.
+        """
+        return read_places(self.voxels(subject), self._n_columns(subject))
+
+    def _n_columns(self, subject: str) -> int:
+        """Columns of the subject's response files, which are arrays."""
+        return read_response_header(self.response(subject, self.heard(subject)[0])).n_voxels
+
+    def geometry_inputs(self, subject: str) -> list[Path]:
+        """Files that must exist before `geometry` is asked for."""
+        return [*self.response_inputs(subject), *filter(None, [self.voxels(subject)])]
 
     def voxels(self, subject: str) -> Path | None:
         """Table of the subject's voxels (`dataset.voxels`, with `{subject}`), if there is one."""

@@ -1,17 +1,30 @@
 """Where a subject's response columns lie, and values of them as images in the data's own space."""
 
+import colorsys
 import gzip
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 
+from voxscale.cortex import N_VERTICES, to_vertices
 from voxscale.io import atomic
 
 HEMISPHERES = {"left": "L", "right": "R"}
+Labels = Mapping[int, str]  # names of labels; 0 is no label
+
+
+def _colour(key: int) -> tuple[float, float, float, float]:
+    """Red, green, blue and opacity of a label; neighbouring numbers differ well in hue."""
+    return (*colorsys.hsv_to_rgb(0.618 * key % 1, 0.65, 0.9), 1.0) if key else (0.0, 0.0, 0.0, 0.0)
+
+
+def _with_none(labels: Labels) -> dict[int, str]:
+    return {0: "none", **labels}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +48,24 @@ class Geometry(ABC):
         """Columns of the response files: voxels, vertices or grayordinates."""
 
     @abstractmethod
-    def _images(self, values: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
         """Images by the ends of their files' names; values are (maps, voxels) float32."""
 
-    def write(self, values: np.ndarray, stem: str | Path, names: Sequence[str] = ()) -> list[Path]:
-        """Write values of all columns as an image: NIfTI, two GIFTI files, or a CIFTI dscalar file.
+    def write(
+        self,
+        values: np.ndarray,
+        stem: str | Path,
+        names: Sequence[str] = (),
+        labels: Labels | None = None,
+    ) -> list[Path]:
+        """Write values of all columns as an image: NIfTI, two GIFTI files, or a CIFTI file.
 
         Args:
             values: (voxels,) or (maps, voxels), NaN where there is none.
             stem: path of the files without their ends, which are `.nii.gz`, `_hemi-L.func.gii` and
-                `_hemi-R.func.gii`, or `.dscalar.nii`.
+                `_hemi-R.func.gii`, or `.dscalar.nii`; of labels `.label.gii` and `.dlabel.nii`.
             names: of the maps; NIfTI has no place for them.
+            labels: names of the values, where these are labels; NIfTI has no place for them.
 
         Returns:
             the files.
@@ -58,7 +78,7 @@ class Geometry(ABC):
             raise ValueError(f"values of {maps.shape[1]} voxels; the responses have {self.n_voxels}")
         names = list(names) or [f"map {i + 1}" for i in range(len(maps))]
         paths = []
-        for end, image in self._images(maps, names).items():
+        for end, image in self._images(maps, names, labels).items():
             paths.append(path := Path(f"{stem}{end}"))
             raw = image.to_bytes()
             with atomic(path) as temporary:
@@ -71,12 +91,14 @@ class Volume(Geometry):
     """Voxels of an image grid.
 
     Attributes:
-        inside: (x, y, z) bool, whether a voxel is a column; the columns have the order of the array (C).
+        inside: (x, y, z) bool, whether a voxel is a column.
         affine: (4, 4) from indexes to mm (right, front, up).
+        order: of the columns: of the array with the last axis fastest (`C`), or the first (`F`).
     """
 
     inside: np.ndarray
     affine: np.ndarray
+    order: str = "C"
 
     @property
     def n_voxels(self) -> int:
@@ -90,15 +112,21 @@ class Volume(Geometry):
         )
 
     @property
+    def indexes(self) -> np.ndarray:
+        """(voxels, 3) place of each column in the grid."""
+        return np.argwhere(self.inside) if self.order == "C" else np.argwhere(self.inside.T)[:, ::-1]
+
+    @property
     def centres(self) -> np.ndarray:
         """(voxels, 3) mm, in the image's space."""
-        return np.argwhere(self.inside) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        return self.indexes @ self.affine[:3, :3].T + self.affine[:3, 3]
 
-    def _images(self, values: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
         import nibabel
 
-        filled = np.full((*self.inside.shape, len(values)), np.nan, np.float32)
-        filled[self.inside] = values.T
+        outside, kind = (np.nan, np.float32) if labels is None else (0, np.int16)
+        filled = np.full((*self.inside.shape, len(values)), outside, kind)
+        filled[tuple(self.indexes.T)] = values.T
         return {".nii.gz": nibabel.Nifti1Image(filled[..., 0] if len(values) == 1 else filled, self.affine)}
 
 
@@ -121,17 +149,23 @@ class Surface(Geometry):
     def n_voxels(self) -> int:
         return self.n_left + self.n_right
 
-    def _images(self, values: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-        from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiMetaData
+    def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
+        from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 
-        found = {}
+        found, table, about = {}, GiftiLabelTable(), {"datatype": "float32"}
+        if labels is not None:
+            about = {"datatype": "int32", "intent": "NIFTI_INTENT_LABEL"}
+            for key, name in _with_none(labels).items():
+                table.labels.append(GiftiLabel(key, *_colour(key)))
+                table.labels[-1].label = name
         for side, part in zip(HEMISPHERES, np.split(values, [self.n_left], axis=1), strict=True):
             arrays = [
-                GiftiDataArray(np.ascontiguousarray(row), meta=GiftiMetaData({"Name": name}))
+                GiftiDataArray(row.astype(about["datatype"]), meta=GiftiMetaData({"Name": name}), **about)
                 for row, name in zip(part, names, strict=True)
             ]
             meta = GiftiMetaData({"AnatomicalStructurePrimary": f"Cortex{side.title()}"})
-            found[f"_hemi-{HEMISPHERES[side]}.func.gii"] = GiftiImage(meta=meta, darrays=arrays)
+            end = f"_hemi-{HEMISPHERES[side]}.{'func' if labels is None else 'label'}.gii"
+            found[end] = GiftiImage(meta=meta, darrays=arrays, labeltable=table)
         return found
 
 
@@ -153,7 +187,43 @@ class Grayordinates(Geometry):
     def n_voxels(self) -> int:
         return len(self.axis)
 
-    def _images(self, values: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-        from nibabel.cifti2 import Cifti2Image, ScalarAxis
+    def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
+        from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis
 
-        return {".dscalar.nii": Cifti2Image(values, (ScalarAxis(names), self.axis))}
+        if labels is None:
+            return {".dscalar.nii": Cifti2Image(values, (ScalarAxis(names), self.axis))}
+        table = {key: (name, _colour(key)) for key, name in _with_none(labels).items()}
+        axis = LabelAxis(list(names), [table] * len(names))
+        return {".dlabel.nii": Cifti2Image(values, (axis, self.axis))}
+
+
+@dataclass(frozen=True, eq=False)
+class Placed(Geometry):
+    """Columns of arrays, of which a voxel table says on which vertices of fsaverage5 they lie.
+
+    A vertex has the mean of its voxels' values, and of labels that of the first.
+
+    Attributes:
+        hemisphere, vertex: (voxels,) of text and of numbers, as in the voxel table; NaN where unknown.
+    """
+
+    hemisphere: np.ndarray
+    vertex: np.ndarray
+
+    @property
+    def n_voxels(self) -> int:
+        return len(self.vertex)
+
+    def same_as(self, other: Geometry) -> bool:
+        """Whether the columns of another run are at the same places."""
+        return isinstance(other, Placed) and np.array_equal(self.vertex, other.vertex, equal_nan=True)
+
+    def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
+        how, empty = ("mean", np.nan) if labels is None else ("first", 0)
+        known, rows = np.isfinite(self.vertex), []
+        for row in values:
+            columns = {"hemisphere": self.hemisphere, "vertex": self.vertex, "value": row}
+            on_vertices = to_vertices(pd.DataFrame(columns)[known], how)
+            filled = np.concatenate([on_vertices[side] for side in HEMISPHERES])
+            rows.append(np.where(np.isnan(filled), empty, filled).astype(np.float32))
+        return Surface(self.space, N_VERTICES, N_VERTICES)._images(np.array(rows), names, labels)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from voxscale.dataset.geometry import Placed
 from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError, near_names
 from voxscale.io import atomic, read_rows
@@ -61,6 +62,19 @@ def unread_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
 def read_regions(path: str | Path | None) -> dict[int, str]:
     """Region of each voxel that has one."""
     return {voxel: row["roi"] for voxel, row in read_voxels(path).items() if row["roi"]}
+
+
+def read_places(path: str | Path | None, n_voxels: int) -> Placed | None:
+    """Where voxels lie on fsaverage5 by a voxel table; None if it does not say so of any.
+
+    Args:
+        n_voxels: voxels of the subject's response files.
+    """
+    vertex, hemisphere = np.full(n_voxels, np.nan), np.full(n_voxels, None)
+    for voxel, row in read_voxels(path).items():
+        if row["vertex"] is not None and row["hemisphere"] and 0 <= voxel < n_voxels:
+            vertex[voxel], hemisphere[voxel] = row["vertex"], row["hemisphere"]
+    return Placed("fsaverage5", hemisphere, vertex) if np.isfinite(vertex).any() else None
 
 
 def homologues(regions: Iterable[str]) -> dict[str, tuple[str, str]]:

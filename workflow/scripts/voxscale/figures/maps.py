@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure, SubFigure
 
+from voxscale.cortex import to_vertices
 from voxscale.figures import style, surface
 from voxscale.figures.frames import with_place, with_room
 
@@ -66,7 +67,7 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
         title = figure.add_subplot(cells[i, 0])
         title.axis("off")
         title.text(1.0, 0.5, row.title, ha="right", va="center", fontsize=8.5, fontweight="bold", wrap=False)
-        values = surface.to_vertices(row.voxels.dropna(subset=PLACE))
+        values = to_vertices(row.voxels.dropna(subset=PLACE))
         for j, (hemisphere, view) in enumerate(surface.VIEWS):
             axes = figure.add_subplot(cells[i, 1 + j])
             filled = surface.spread(values[hemisphere], surface.mesh(hemisphere)[1])

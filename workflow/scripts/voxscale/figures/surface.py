@@ -3,14 +3,12 @@
 import functools
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import TriMesh
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.tri import Triangulation
 
-from voxscale.cortex import N_VERTICES, read_fsaverage5
-from voxscale.errors import UserError
+from voxscale.cortex import read_fsaverage5
 
 VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
 
@@ -19,27 +17,6 @@ VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right",
 def mesh(hemisphere: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The inflated `left` or `right` hemisphere: points (vertices, 3), faces (faces, 3) and sulcal depth."""
     return *read_fsaverage5("infl", hemisphere), *read_fsaverage5("sulc", hemisphere)
-
-
-def to_vertices(voxels: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Mean of the voxels that sit on each vertex, NaN where there is none: {hemisphere: (vertices,)}.
-
-    Args:
-        voxels: hemisphere (`left` or `right`, `L`, `R`, `lh`, `rh`), vertex of fsaverage5, value (or NaN).
-
-    Raises:
-        UserError: a vertex fsaverage5 does not have.
-    """
-    if not voxels.vertex.between(0, N_VERTICES - 1).all():
-        raise UserError(
-            f"voxel table: a vertex lies outside 0 to {N_VERTICES - 1} of fsaverage5; fix the table"
-        )
-    side = voxels.hemisphere.astype(str).str[:1].str.lower()
-    found = {}
-    for name in ("left", "right"):
-        mine = voxels[side == name[0]].astype({"vertex": int, "value": float})
-        found[name] = mine.groupby("vertex").value.mean().reindex(range(N_VERTICES)).to_numpy()
-    return found
 
 
 def spread(values: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -8,6 +8,10 @@ from .check import require_folders as require_folders
 from .data import latents as latents
 from .data import phantom_scans as phantom_scans
 from .data import phantom_stimuli as phantom_stimuli
+from .exports import EXPORT_NAMES as EXPORT_NAMES
+from .exports import chosen_exports as chosen_exports
+from .exports import export_means as export_means
+from .exports import export_named as export_named
 from .figures import figures_of as figures_of
 from .jobs import Job as Job
 from .jobs import Jobs as Jobs

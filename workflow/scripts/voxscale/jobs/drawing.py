@@ -1,11 +1,12 @@
 """Records of the rules that draw the figures and write the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from voxscale.jobs import exports
 from voxscale.jobs.data import per_subject
 from voxscale.jobs.figures import Figure, figures_of
-from voxscale.jobs.record import Parameter, Rule, light
+from voxscale.jobs.record import Parameter, Rule, Wildcards, light
 from voxscale.jobs.resources import PLOTS, Need, plain
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import Study
@@ -27,6 +28,18 @@ def _drawing(sizes: Sizes, figure: str) -> Need:
 
 def _of_figure(fact: Callable[[Figure, Study], Any]) -> Parameter:
     return lambda study, w: fact(figures_of(study)[w["figure"]], study)
+
+
+def _exported(study: Study) -> Iterator[Wildcards]:
+    for subject in study.subjects:
+        for export in exports.exports_of(study, subject):
+            yield {"subject": subject, "maps": export.name}
+
+
+def _exporting(sizes: Sizes, subject: str, maps: str) -> Need:
+    cells = exports.export_named(sizes.study, subject, maps).cells
+    rows = float(sizes.voxels(subject) * max(1, len(cells)))
+    return plain(90.0 * rows, 50.0 * sizes.voxels(subject), 200.0 * rows + 4e8)
 
 
 _REPORT: dict[str, Parameter] = {
@@ -68,6 +81,17 @@ RULES = (
         },
         numbers=("figures",),
         on_request=True,  # pycortex is optional
+    ),
+    Rule(
+        "export_images",
+        outputs={"export": "results/export/{subject}/{maps}"},
+        jobs=_exported,
+        need=_exporting,
+        params={
+            "settings": lambda study, w: exports.export_named(study, **w).settings(study),
+        },
+        means=lambda study, w: exports.export_means(study),
+        on_request=True,
     ),
     Rule(
         "write_report",

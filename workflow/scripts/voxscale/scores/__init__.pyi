@@ -8,6 +8,7 @@ from .cells import check_same_test as check_same_test
 from .comparison import POOLED as POOLED
 from .comparison import write_comparison as write_comparison
 from .gather import gather_scores as gather_scores
+from .images import write_images as write_images
 from .lags import write_lags as write_lags
 from .layers import write_layers as write_layers
 from .room import write_room as write_room

@@ -110,7 +110,7 @@ def write_layers(
         mine = sorted(cell for cell in files if (cell[0], cell[2]) == (model, subject))
         if len(mine) < 2:
             continue
-        found = [_first_draw(files[cell]) for cell in mine]
+        found = [first_draw(files[cell]) for cell in mine]
         r, cv_r = (np.stack([columns[name] for columns in found]) for name in ("r", "cv_r"))
         sets = known[subject].choose(_SETS, "config key profiles")
         choices += [{"model": model, "subject": subject} | row for row in optimism(r, cv_r, sets)]
@@ -131,8 +131,8 @@ def _mean_intervals(
     return {name: dict(zip(columns, ends[s].ravel().tolist(), strict=True)) for s, name in enumerate(sets)}
 
 
-def _first_draw(path: str | Path) -> dict[str, np.ndarray]:
-    """r and cv_r (voxels,) of a cell's first draw."""
-    table = tables.read("scores", path, ["draw", "r", "cv_r"])
+def first_draw(path: str | Path) -> dict[str, np.ndarray]:
+    """voxel, r and cv_r (voxels,) of a cell's first draw."""
+    table = tables.read("scores", path, ["draw", "voxel", "r", "cv_r"])
     first = table["draw"].to_numpy() == table["draw"][0].as_py()
-    return {name: table[name].to_numpy()[first] for name in ("r", "cv_r")}
+    return {name: table[name].to_numpy()[first] for name in ("voxel", "r", "cv_r")}
