@@ -177,13 +177,17 @@ REFUSED = {
     "layer 0, row 17, column 2, .* is nan": ("words", lambda p: np.save(p, bad(np.nan))),
     "layer 0, row 17, column 2, .* is 1e\\+300": ("words", lambda p: np.save(p, bad(1e300))),
     "has 2 columns, but other stories have 3": ("words", lambda p: np.save(p, VALUES[:, :2])),
-    "its columns word hold object": (
+    "its columns word hold text or lists, not numbers": (
         "words",
         lambda p: table(VALUES).assign(word="a").to_csv(p, index=False),
     ),
     "it holds a, b; name arrays by their layers": (
         "words",
         lambda p: named(p, a=VALUES, b=VALUES),
+    ),
+    r"has shape \(500, 3, 2\), which would be 500 layers": (
+        "words",
+        lambda p: np.save(p, np.ones((500, 3, 2))),
     ),
     "has layers 0, 1, but other stories have 0": ("words", lambda p: np.save(p, LAYERS)),
     "none of npy, npz, HDF5, parquet": ("words", lambda p: p.write_bytes(bytes(range(256)))),

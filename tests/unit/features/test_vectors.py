@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import h5py
 import numpy as np
 import pytest
 
@@ -26,6 +27,7 @@ FOUND = {"the": [0.5, -1, 0.2], "at": [1, 1, 1], "caf\u00e9": [2, 2, 2], "i": [4
 FORMS = {  # how the same vectors may be written, and their layout
     "glove": (GLOVE.encode(), Layout(3, None)),
     "word2vec": (b"8 3\n" + GLOVE.replace("\n", " \n").encode(), Layout(3, 8)),
+    "empty lines": (GLOVE.encode() + b"\n\n", Layout(3, None)),
     "dos": (GLOVE.replace("\n", "\r\n").encode(), Layout(3, None)),
     "bom": (b"\xef\xbb\xbf8 3\n" + GLOVE.encode(), Layout(3, 8)),
     "gz": (gzip.compress(GLOVE.encode()), Layout(3, None)),
@@ -42,6 +44,19 @@ def test_every_form_gives_the_vectors_of_the_words_that_are_asked_for(tmp_path, 
     assert found.keys() == FOUND.keys()
     for word, vector in FOUND.items():
         np.testing.assert_array_equal(found[word], np.float32(vector))
+
+
+def test_the_vectors_of_ds003020_are_read(tmp_path):
+    with h5py.File(tmp_path / "english1000sm.hf5", "w") as file:
+        file["data"] = np.arange(8.0).reshape(2, 4)  # (width, words)
+        file["vocab"] = np.array([b"the", b"at", b"the", b"caf\xc3\xa9"])
+    assert vector_layout(tmp_path / "english1000sm.hf5") == Layout(2, 4)
+    found = read_vectors(tmp_path / "english1000sm.hf5", WORDS)
+    assert {word: vector.tolist() for word, vector in found.items()} == {
+        "the": [0, 4],
+        "at": [1, 5],
+        "caf\u00e9": [3, 7],
+    }
 
 
 REFUSED = {

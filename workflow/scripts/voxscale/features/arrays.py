@@ -21,6 +21,7 @@ from voxscale.io import reading, require
 WHOLE = ""  # name of the array of a file that holds one without a name: npy, csv, tsv, parquet
 _LAYER = re.compile(r"(?:arr_|layers?[_ .-]?|hidden_states?[_ .-]?)?(\d+)")
 _MOST_COLUMNS = 5  # named in a message
+_MOST_LAYERS = 300  # of an array; the deepest networks have half of it
 
 
 class Stored(NamedTuple):
@@ -146,6 +147,9 @@ def _layers(arrays: Mapping[str, Stored], number: int | None) -> dict[int, Store
         return {number or 0: array}
     if number is not None:
         raise ValueError(f"has shape {array.shape}; the file of a layer must be (rows, columns)")
+    if array.shape[0] > _MOST_LAYERS:
+        axes = "the axes must be (layers, rows, columns)"
+        raise ValueError(f"has shape {array.shape}, which would be {array.shape[0]} layers; {axes}")
     return {
         layer: Stored(array.shape[1:], array.dtype, lambda layer=layer: array.read()[layer])
         for layer in range(array.shape[0])
@@ -169,7 +173,8 @@ def _rows(arrays: dict[str, Stored], is_table: bool, number: int | None, times: 
             raise ValueError(f"its times {times} have shape {own.shape}; they must be one for each row")
     if text := [name for name, array in arrays.items() if array.dtype.kind not in "fiub"]:
         what, kind = "columns" if is_table else "arrays", arrays[text[0]].dtype
-        raise ValueError(f"its {what} {_name(text)} hold {kind}, not numbers; leave them out")
+        held = "text or lists" if kind.kind in "OSU" else kind
+        raise ValueError(f"its {what} {_name(text)} hold {held}, not numbers; leave them out")
     if is_table:
         shape = (next((array.shape[0] for array in arrays.values()), 0), len(arrays))
         parts = list(arrays.values())

@@ -1,7 +1,8 @@
 """Vectors of words from a text file, `word v1 v2 ...` in each line, as of GloVe, word2vec and fastText.
 
 A first line `n d` (word2vec, fastText) is a header. Files have several gigabytes: one is read once, line by
-line, and only the vectors of the words that are asked for are kept.
+line, and only the vectors of the words that are asked for are kept. The vectors of LeBel et al. (ds003020's
+english1000sm.hf5) are an HDF5 file.
 """
 
 import contextlib
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import h5py
 import numpy as np
 
 from voxscale.errors import naming
@@ -74,8 +76,13 @@ def vector_layout(path: str | Path) -> Layout:
     Raises:
         UserError: it is missing, or none.
     """
-    with reading(path, "get it again", problem="cannot be read"), naming(path), _lines(path) as lines:
-        return _layout(lines)[0]
+    with reading(path, "get it again", problem="cannot be read"), naming(path):
+        if h5py.is_hdf5(path):
+            with h5py.File(path) as file:
+                words, data = _semantic_model(file)
+            return Layout(data.shape[0], len(words))
+        with _lines(path) as lines:
+            return _layout(lines)[0]
 
 
 def read_vectors(path: str | Path, words: Collection[str]) -> dict[str, np.ndarray]:
@@ -87,21 +94,46 @@ def read_vectors(path: str | Path, words: Collection[str]) -> dict[str, np.ndarr
     Raises:
         UserError: the file is missing, cut off, or no file of vectors.
     """
-    wanted, found = {word.encode() for word in words}, {}
-    with reading(path, "get it again", problem="cannot be read"), naming(path), _lines(path) as lines:
-        (width, stated), start = _layout(lines)
-        lines.seek(start)
-        number, line = 0, b""
-        for number, line in enumerate(lines, start=1):  # noqa: B007
-            token = line.split(None, 1)[0:1]
-            if token and token[0] in wanted and token[0] not in found:
-                parts = line.rsplit(None, width)
-                if parts[0] == token[0]:  # else a token with blanks, which begins like a word
-                    found[token[0]] = _vector(parts, width)
-        whole = len(line.split()) > width
-        if (stated is not None and number < stated) or not whole:
-            ends = f" of the {stated:,} that its header states" if stated is not None else ""
-            raise ValueError(f"ends after {number:,} words{ends}: it is cut off; get it again")
+    with reading(path, "get it again", problem="cannot be read"), naming(path):
+        if h5py.is_hdf5(path):
+            with h5py.File(path) as file:
+                vocabulary, data = _semantic_model(file)
+                at = {word: i for i, word in reversed(list(enumerate(vocabulary))) if word in words}
+            return {word: data[:, i].astype(np.float32) for word, i in at.items()}
+        with _lines(path) as lines:
+            return _read_lines(lines, {word.encode() for word in words})
+
+
+def _semantic_model(file: h5py.File) -> tuple[list[str], np.ndarray]:
+    """Words, and their vectors (width, words), of a file like ds003020's english1000sm.hf5."""
+    if "vocab" not in file or "data" not in file:
+        raise ValueError(
+            f"holds {', '.join(file)}; an HDF5 file of vectors has data (width, words) and vocab"
+        )
+    words, data = [word.decode() for word in file["vocab"][()]], file["data"][()]
+    if data.ndim != 2 or data.shape[1] != len(words) or not np.isfinite(data).all():
+        raise ValueError(
+            f"data has shape {data.shape}; it must be finite numbers, (width, {len(words)} words)"
+        )
+    return words, data
+
+
+def _read_lines(lines: BinaryIO, wanted: Collection[bytes]) -> dict[str, np.ndarray]:
+    (width, stated), start = _layout(lines)
+    lines.seek(start)
+    found: dict[bytes, np.ndarray] = {}
+    number, last = 0, b""
+    for line in lines:
+        if not (token := line.split(None, 1)[:1]):
+            continue  # an empty line
+        number, last = number + 1, line
+        if token[0] in wanted and token[0] not in found:
+            parts = line.rsplit(None, width)
+            if parts[0] == token[0]:  # else a token with blanks, which begins like a word
+                found[token[0]] = _vector(parts, width)
+    if (stated is not None and number < stated) or len(last.split()) <= width:
+        ends = f" of the {stated:,} that its header states" if stated is not None else ""
+        raise ValueError(f"ends after {number:,} words{ends}: it is cut off; get it again")
     return {word.decode(): vector for word, vector in found.items()}
 
 

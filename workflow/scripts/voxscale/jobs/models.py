@@ -2,7 +2,7 @@
 
 from voxscale.jobs.jobs import Job, Jobs
 from voxscale.jobs.text import size, table
-from voxscale.models import ModelEntry
+from voxscale.models import OWN, ModelEntry
 
 
 def _origin(entry: ModelEntry) -> str:
@@ -10,6 +10,8 @@ def _origin(entry: ModelEntry) -> str:
         return f"reduced from {entry.source}"
     if entry.build:
         return "built here, random weights"
+    if entry.modality in OWN:
+        return f"your own {entry.path}"
     if entry.path:
         return f"folder {entry.path}"
     if entry.hub:
