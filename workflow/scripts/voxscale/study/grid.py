@@ -1,7 +1,7 @@
 """The grid of a study: which model x layer x subject x n_train cells its sweeps ask for."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
