@@ -296,6 +296,7 @@ def report(folder: Path) -> dict[str, list[float]]:
 
     config = {
         "dataset": {"kind": "phantom", "root": "results/phantom", "subjects": list(study.SUBJECTS)},
+        "encoding": {"alphas": {"scale": "kernel", "log10_min": -3, "log10_max": 2}},
         "laws": {"language": {"x": "parameters"}, "speech": {"x": "parameters"}, "training": {"x": "hours"}},
     }
     template = ROOT / "workflow/report/report.html.j2"

@@ -30,5 +30,7 @@ if "snakemake" in globals():
             untrained=snakemake.params.untrained,
             stories=snakemake.params.stories,
             steps=snakemake.params.steps,
-            notes=list(dict.fromkeys([*snakemake.params.notes, *log_notes(snakemake.params.logs)])),
+            # What was said before the first job has the notes again.
+            found=[line for line in log_notes(snakemake.params.logs) if line not in snakemake.params.notes],
+            notes=snakemake.params.notes,
         )

@@ -78,7 +78,7 @@ FIGURES = {
         *voxel_tables.comparison(np.random.default_rng(1), 60), t["voxels"], names=["a", "b"]
     ),
     "asymmetry": lambda t: comparisons.draw_asymmetry(voxel_tables.asymmetry()),
-    "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"], room(t)),
+    "map_ceiling": lambda t: maps.draw_ceiling_maps(t["voxels"].query("subject != 'UTS03'"), room(t)),
     "ceiling_distribution": lambda t: distributions.draw_ceiling_distribution(t["voxels"], room(t)),
     "ceiling_drift": lambda t: checks.draw_ceiling_drift(t["drift"]),
     "stacking_gain": lambda t: maps.draw_stacking_gain(t["stacking"], t["voxels"]),
@@ -181,7 +181,7 @@ def test_the_legend_names_the_base_of_its_percentage(drawn):
     assert "fitted value at 2.03B parameters" in stated
     assert "per decade [" in stated
     hours = " ".join(texts(drawn["score_by_training_hours"][0]))
-    assert "the middle of the points" in hours
+    assert "the middle of the points" in hours.replace("\n", " ")
 
 
 def test_a_band_is_drawn_where_the_law_has_one(made):
@@ -277,11 +277,65 @@ def test_what_a_study_lacks_becomes_a_sentence(made, draw, tmp_path):
 
 
 def test_another_subject_is_reported_beside_the_gains(made, drawn):
-    stated = "another subject takes\n0.004 (0.002 to 0.009)\nfrom the mean's half width"
-    assert any(stated in text for text in texts(drawn["what_next"][0]))
+    (said,) = [text for text in texts(drawn["what_next"][0]) if "Another subject" in text]
+    assert said.replace("\n", " ").endswith("would be smaller by about 0.004 (0.002 to 0.009).")
     joint, surface, options = made["joint"]
     figure, _ = outlook.draw_what_next(joint, surface, options[options.option != "another subject"])
-    assert not any("another subject" in text for text in texts(figure))
+    assert not any("nother subject" in text for text in texts(figure))
+
+
+def test_labels_of_contours_are_whole(drawn):
+    figure, _ = drawn["what_next"]
+    figure.draw_without_rendering()
+    box = figure.axes[0].get_window_extent()
+    labels = [one for one in figure.axes[0].findobj(mpl.text.Text) if re.fullmatch(r"0\.\d+", one.get_text())]
+    inside = [one.get_window_extent() for one in labels if mpl.colors.same_color(one.get_color(), "white")]
+    assert inside
+    assert all(box.x0 < one.x0 and one.x1 < box.x1 and box.y0 < one.y0 and one.y1 < box.y1 for one in inside)
+
+
+def test_a_flat_response_looks_flat_and_a_trend_has_an_interval(made, drawn):
+    figure, data = drawn["ceiling_drift"]
+    one = data[data.roi == "all"].drop_duplicates("repeat")
+    assert np.allclose(one.slope, -0.01, atol=0.002)  # the trend of the made-up study
+    assert (one.slope_hi < 0).all()
+    assert ((one.lo < one.trend) & (one.trend < one.hi)).all()
+    flat = made["drift"].assign(r=0.5 + 0.001 * made["drift"]["repeat"])
+    for panels in (figure.axes, checks.draw_ceiling_drift(flat)[0].axes):
+        assert all(np.ptp(axes.get_ylim()) > 0.1999 for axes in panels if axes.get_visible())
+    assert "trend" not in checks.draw_ceiling_drift(flat[flat["repeat"] < 3])[1]
+
+
+def test_voxels_that_are_not_predicted_have_no_colour(made):
+    scores = made["scores"].query("subject == 'UTS02' and model == 'opt-30b'")
+    tested = scores.assign(p=np.where(scores.voxel < 30, 1e-4, 0.6))
+    _, data = maps.draw_score_maps(tested, made["voxels"])
+    assert dict(zip(data.voxel, data.shown, strict=True)) == {voxel: voxel < 30 for voxel in scores.voxel}
+    untested = maps._is_predicted(scores.assign(p=np.nan), 0.05)
+    assert (untested == (scores.r > 0)).all()
+    unknown = frames.with_place(made["stacking"], made["voxels"].assign(reference="none"))
+    assert unknown.predicted.all()
+    known = frames.with_place(made["stacking"], made["voxels"])
+    assert known.predicted.sum() == made["voxels"].significant.sum()
+
+
+def test_ceilings_are_of_every_subject_and_name_their_models(drawn):
+    figure, data = drawn["map_ceiling"]
+    assert set(data.subject) == {"UTS01", "UTS02"}
+    assert any("opt-30b or whisper-large, whichever" in text for text in texts(figure))
+
+
+def test_no_law_is_drawn_through_one_point(made):
+    fits = made["laws"].query("law == 'language' and subject == 'pooled' and form == 'log_linear'")
+    families = made["points"].query("law == 'language'").group.unique()
+    offsets = [fits[fits.parameter == "b"].assign(parameter=f"offset:{name}") for name in families]
+    one = made["points"].query("law == 'language' and group == @families[0]").x.min()
+    kept = (made["points"].group != families[0]) | (made["points"].x == one)
+    changed = {"laws": pd.concat([made["laws"], *offsets]), "points": made["points"][kept]}
+    _, data = law(made | changed, "language")
+    drawn = set(data[data.series == "law"].family.dropna())
+    assert families[0] not in drawn
+    assert drawn == set(families[1:])
 
 
 def test_the_artifacts_band_is_that_of_the_difference(drawn):

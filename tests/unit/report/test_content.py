@@ -13,29 +13,62 @@ LAWS = {"language": "parameters", "speech": "parameters", "training": "hours"}  
 CHIEF = {kind: kind for kind in LAWS}
 
 
+ALPHAS = {"scale": "kernel", "log10_min": -2, "log10_max": 1}
+
+
+def ranked(tables, alphas=ALPHAS, **changed):
+    """Rank and sentence of every warning."""
+    shown = {name: changed.get(name, tables[name]) for name in ("summary", "laws", "joint")}
+    found = report_warnings.warnings(
+        *shown.values(), alphas, changed.get("found", ()), changed.get("notes", ())
+    )
+    return [(rank, text) for rank, texts in found.items() for text in texts]
+
+
+def stated(tables, **changed):
+    return " ".join(text for _, text in ranked(tables, **changed))
+
+
 def test_warnings_name_what_and_where(tables):
-    stated = " ".join(
-        report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], ["a note"])
-    )
-    assert stated.startswith("a note")
-    assert "ridge alpha" not in stated, "only a control is at the end of the grid"
-    assert "UTS02: 2." in stated
-    assert "p > n" in stated
-    assert "fewer than 6 points: speech, training" in stated
-    joint, summary = tables["joint"], tables["summary"].assign(n_nan=0, wide=False)
-    edge = np.where((summary.model == "opt-30b") & (summary.subject == "UTS01"), 0.08, 0.01)
-    low = report_warnings.warnings(
-        summary.assign(share_alpha_edge=edge, share_alpha_low=edge), tables["laws"], joint
-    )[0]
-    assert low == (
-        "More than 5% of the significant voxels take the smallest ridge alpha of the grid in 1 of 27 fits of "
-        "models to all training stories (at most 8%: opt-30b, layer 36, UTS01); lower "
-        "encoding.alphas.log10_min."
-    )
+    said = stated(tables, found=["a file"], notes=["a note"])
+    assert said.startswith("a file")
+    assert said.endswith("a note")
+    assert "grid" not in said, "only a control is at the end of the grid"
+    assert "UTS02: 2." in said
+    assert "p > n" in said
+    assert "fewer than 6 points: speech, training" in said
+
+
+def test_an_end_of_the_grid_is_urgent_only_where_a_wider_grid_would_help(tables):
+    calm = tables["summary"].assign(n_nan=0, wide=False)
+    worst = (calm.model == "opt-30b") & (calm.subject == "UTS01")
+    edge = np.where(worst, 0.08, 0.01)
     laws = tables["laws"].assign(n_points=9)
-    two = summary.assign(share_alpha_edge=edge, share_alpha_low=edge, n_voxels=25)
-    assert report_warnings.warnings(two, laws, joint) == [], "two voxels are no ground for advice"
-    assert report_warnings.warnings(summary, laws, joint) == []
+    quiet = {"laws": laws, "summary": calm}
+    assert ranked(tables, **quiet) == []
+    low = calm.assign(share_alpha_edge=edge, share_alpha_low=edge)
+    took = (
+        "More than 5% of the significant voxels take an alpha at the grid's end: the smallest in 1 of 27 "
+        "fits to all training stories (at most 8%: opt-30b, layer 36, UTS01)."
+    )
+    ((rank, text),) = ranked(tables, **quiet | {"summary": low})
+    assert rank == report_warnings.WRONG
+    assert text.startswith(took)
+    assert text.endswith("lower encoding.alphas.log10_min, and encoding.alphas.n in proportion.")
+    both = calm.assign(share_alpha_edge=2 * edge, share_alpha_low=edge)
+    ((_, text),) = ranked(tables, **quiet | {"summary": both})
+    assert "lower encoding.alphas.log10_min and raise encoding.alphas.log10_max" in text, "in one sentence"
+    two = low.assign(n_voxels=25)
+    assert ranked(tables, **quiet | {"summary": two}) == [], "two voxels are no ground for advice"
+    # The grids of both presets go as far as alpha matters.
+    strict = ALPHAS | {"log10_min": -3, "log10_max": 2}
+    ((rank, text),) = ranked(tables, strict, **quiet | {"summary": both})
+    assert rank == report_warnings.NOTED
+    assert "encoding.alphas" not in text
+    paper = {"scale": "absolute", "log10_min": 1, "log10_max": 4}
+    said = dict(ranked(tables, paper, **quiet | {"summary": both}))
+    assert "the largest" in said[report_warnings.NOTED]
+    assert "lower encoding.alphas.log10_min" in said[report_warnings.WRONG]
 
 
 def test_what_is_left_out_lacking_or_differs_by_metric_is_said(tables):
@@ -46,26 +79,26 @@ def test_what_is_left_out_lacking_or_differs_by_metric_is_said(tables):
     laws["lacking"] = laws.lacking.mask(laws.law == "speech", "2 models (4 are needed)")
     laws["preferred"] = (laws.form == "saturating") != (laws.metric == "r")
     joint = tables["joint"].assign(lacking="2 models at 2 training sizes (3 at 4 are needed)")
-    stated = " ".join(report_warnings.warnings(summary, laws, joint))
-    assert "mel, layer 0, UTS01, 27 stories has no score at all" in stated
-    assert "Law language leaves out UTS02 (no voxel): pooled, roi:sts, all." in stated
-    assert "Law speech has too little for a conclusion: 2 models (4 are needed)." in stated
-    assert "Law language: the preferred form differs by metric" in stated
-    assert "No next step is advised: 2 models at 2 training sizes" in stated
+    said = stated(tables, summary=summary, laws=laws, joint=joint)
+    assert "mel, layer 0, UTS01, 27 stories has no score at all" in said
+    assert "Law language leaves out UTS02 (no voxel): pooled, roi:sts, all." in said
+    assert "Law speech has too little for a conclusion: 2 models (4 are needed)." in said
+    assert "Law language: the preferred form differs by metric" in said
+    assert "No next step is advised: 2 models at 2 training sizes" in said
     tiles = content.facts(tables | {"laws": laws}, LAWS, CHIEF)
     assert not any("speech law" in tile["label"] for tile in tiles), "no headline from too little"
     some = summary[(summary.model != "opt-30b") | (summary.subject == "UTS01")]
     some = some[(some.model != "opt-13b") | (some.n_train < 27)]
-    stated = " ".join(report_warnings.warnings(some, laws, joint))
-    assert "Means over subjects are over some of them only for opt-30b (UTS01)." in stated
+    said = stated(tables, summary=some, laws=laws, joint=joint)
+    assert "Means over subjects are over some of them only for opt-30b (UTS01)." in said
 
 
 def test_few_points_of_a_family_or_a_narrow_law_are_no_warning(tables):
     laws = tables["laws"].assign(n_points=9)
     few = laws[laws.law == "language"].assign(n_points=3)
     parts = [laws, few.assign(points="narrow"), few.assign(group="OPT"), few.assign(voxel_set="roi:sts")]
-    stated = " ".join(report_warnings.warnings(tables["summary"], pd.concat(parts), tables["joint"]))
-    assert "fewer than 6 points" not in stated
+    said = stated(tables, laws=pd.concat(parts))
+    assert "fewer than 6 points" not in said
 
 
 def test_tiles_give_the_absolute_rise_first(tables):
@@ -73,8 +106,8 @@ def test_tiles_give_the_absolute_rise_first(tables):
     laws = [tile for tile in tiles if "per decade" in tile["label"]]
     assert len(laws) == 3
     for tile in laws:
-        assert re.fullmatch(r"[+-][\d.e-]+", tile["value"])
-        assert re.match(r"\[[+\d.e-]+, [+\d.e-]+\] \w+ law, signed r² per decade; \+\d+ \[", tile["label"])
+        assert re.fullmatch(r"[+−][\d.e−]+", tile["value"])
+        assert re.match(r"\[[+−\d.e]+, [+−\d.e]+\] \w+ law, signed r² per decade; \+\d+ \[", tile["label"])
     nothing = tables["laws"].parameter == "percent_per_decade"
     unknown = tables["laws"].assign(estimate=tables["laws"].estimate.mask(nothing))
     tiles = content.facts(tables | {"laws": unknown}, LAWS, CHIEF)
@@ -126,5 +159,5 @@ def test_subjects_are_counted(tables):
 
 
 def test_cells_of_tables_read_well():
-    shown = [content.cell(v) for v in (None, float("nan"), True, 12345, 0.012345, np.float64(2), "x")]
-    assert shown == ["–", "–", "yes", "12,345", "0.0123", "2", "x"]
+    shown = [content.cell(v) for v in (None, float("nan"), True, 12345, -0.012345, np.float64(2), "x-1")]
+    assert shown == ["–", "–", "yes", "12,345", "−0.0123", "2", "x-1"]

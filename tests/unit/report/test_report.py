@@ -18,15 +18,17 @@ from PIL import Image
 from voxscale.errors import UserError
 from voxscale.figures import checks, files, layers, scaling, style
 from voxscale.jobs.figures import FIGURES
+from voxscale.report import warnings
 from voxscale.report.page import read_figure, write_report
 from voxscale.report.published import published_rows
 from voxscale.study import PRESETS, read_yaml
 
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "workflow" / "report" / "report.html.j2"
+ALPHAS = {"scale": "kernel", "log10_min": -3, "log10_max": 2}
 CONFIG = {
     "dataset": {"kind": "phantom", "root": "results/phantom", "subjects": list(study.SUBJECTS)},
-    "encoding": {"preset": "strict", "alphas": {"scale": "kernel"}, "delays_across_stories": False},
+    "encoding": {"preset": "strict", "alphas": ALPHAS, "delays_across_stories": False},
     "scoring": {"skip_s": 90},
     "laws": {"language": {"x": "parameters"}, "speech": {"x": "parameters"}, "training": {"x": "hours"}},
     "note": "<script>alert(1)</script>",
@@ -70,7 +72,8 @@ def page(tables, figures, tmp_path_factory):
         presets=read_yaml(PRESETS),
         validation=study.validation(),
         chief_laws=CHIEF,
-        notes=["stories/x: 3 values are not finite"],
+        found=["stories/x: 3 values are not finite"],
+        notes=["A control is left out."],
         stories=[
             {"story": "souls", "UTS01": "left out (the run is corrupt)", "UTS02": "train"},
             {"story": "exam", "UTS01": "test", "UTS02": "–"},
@@ -227,12 +230,27 @@ def test_next_steps_and_checks_are_listed(page):
     assert re.search(r"<td>twice the hours</td><td>signed r²</td><td>0.004 \[0.0028, 0.0052\]</td>", page)
     assert re.search(r"<td>silent voxels, mean r</td><td>UTS03</td>.*?<td>no</td>", page)
     assert "above 0.2" in page
+    assert "A check holds if the truth lies in the interval of what was found." in page
+
+
+def test_warnings_are_ranked_and_a_missing_map_is_stated_in_words(page):
+    wrong, weak, noted = (page.index(f"<h3>{rank}</h3>") for rank in warnings.RANKS)
+    assert wrong < page.index("3 values are not finite") < weak < page.index("p &gt; n") < noted
+    assert page.index("A control is left out.") > noted
+    assert page.count('class="warnings mild"') == 1
+    assert "map of the cortex" not in page, "no section of maps is here"
+
+
+def test_numbers_of_tables_have_one_minus_sign(page):
+    cells = [text for text in re.findall(r"<td[^>]*>([^<]*)</td>", page) if "log10" not in text]
+    assert not [text for text in cells if re.search(r"(?<![\w-])-\d", text)]
+    assert any(re.search(r"−\d", text) for text in cells)
 
 
 def test_config_words_stand_in_the_story(page):
     assert "first 90 s of each test story" not in page  # its section has no figure here
     assert "The preset is strict." in page
-    assert re.search(r"<td>encoding.alphas</td>.*?<td>scale kernel</td>", page, re.DOTALL)
+    assert re.search(r"<td>encoding.alphas</td>.*?<td>scale kernel, ", page, re.DOTALL)
     assert "abc" in page
 
 
@@ -246,14 +264,14 @@ def test_untrained_models_are_controls(tables, tmp_path):
 
 
 def test_long_tables_show_their_first_rows(page):
-    """Twelve of them, all on request and in print."""
+    """Twelve of them; all on request."""
     rows = {
         table.count("<tr>") - 1
-        for table in re.findall(r"all \d+ rows</label><table.*?</table>", page, re.DOTALL)
+        for table in re.findall(r"\d+ of \d+ rows; .*?</label><table.*?</table>", page, re.DOTALL)
     }
-    assert min(rows) > 15
+    assert min(rows) > 30
     whole = re.findall(r"(?<!</label>)<table.*?</table>", page, re.DOTALL)
-    assert max(table.count("<tr>") - 1 for table in whole) <= 15
+    assert max(table.count("<tr>") - 1 for table in whole) <= 30
 
 
 def test_a_file_that_is_no_picture_is_reported(tmp_path):

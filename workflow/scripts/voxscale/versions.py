@@ -22,8 +22,8 @@ NUMBERS: dict[str, int] = {
     "scores": 6,
     "stacking": 3,
     "laws": 3,
-    "figures": 2,
-    "report": 3,
+    "figures": 3,
+    "report": 4,
 }
 
 

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from voxscale.figures import style
 from voxscale.figures.frames import best_layer, full_training, voxel_set_label
-from voxscale.figures.scaling import R2_LABEL, R_LABEL
+from voxscale.figures.scaling import DASH, R2_LABEL, R_LABEL
 
+_LEAST_SPAN = 0.2  # of a correlation
 _KINDS = ("language", "speech", "nested", "features", "embeddings", "control")
 TINTS = dict(zip(_KINDS, (*style.PALETTE[:5], "#9aa5b0"), strict=True))
 
@@ -108,18 +110,22 @@ def draw_controls(summary: pd.DataFrame, *, controls: Sequence[str] = ()) -> tup
     return figure, scores.assign(metric="r2", voxel_set="all")
 
 
-def draw_ceiling_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """How the response to the test story changes from one hearing to the next.
+def draw_ceiling_drift(drift: pd.DataFrame, *, interval: float = 0.9) -> tuple[Figure, pd.DataFrame]:
+    """How the response to the test story changes from one hearing to the next, and the trend of the mean.
+
+    A panel spans at least `_LEAST_SPAN`, so that no small scatter looks like a change.
 
     Args:
         drift: table `drift`: mean correlation of each repeat with the mean of the others.
+        interval: coverage of the trend's interval, from the scatter of the hearings about it.
     """
     drift = drift.dropna(subset=["r"])
     if drift.empty:
         return style.sentence("No drift over repeats: the test story was heard once.")
     regions = list(dict.fromkeys(drift.roi))
     x, y = "hearing of the test story (1: the first)", "mean correlation r with the other hearings"
-    figure, panels = style.facets([name.replace("_", " ") for name in regions], x, y, 2.0, sharey=True)
+    figure, panels = style.facets([name.replace("_", " ") for name in regions], x, y, 2.0)
+    trends = []
     hues = style.colours(sorted(drift.subject.unique()))
     for axes, region in zip(panels, regions, strict=True):
         part = drift[drift.roi == region]
@@ -127,6 +133,36 @@ def draw_ceiling_drift(drift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             axes.plot(line["repeat"], line.r, color=hues[subject], marker="o", label=subject)
         mean = part.groupby("repeat").r.mean()
         axes.plot(mean.index, mean, color=style.INK, linewidth=2, label="mean of subjects")
+        if len(mean) > 2:
+            trends.append(_trend(mean, interval).assign(roi=region))
+            line, slope = trends[-1], trends[-1].iloc[0]
+            label = f"trend of the mean, {interval:.0%} interval"
+            axes.plot(line["repeat"], line.trend, color=style.LAW, linestyle=DASH, label=label)
+            axes.fill_between(line["repeat"], line.lo, line.hi, color=style.LAW, alpha=0.15, linewidth=0)
+            ends = (f"{1000 * slope[name]:+.1f}" for name in ("slope", "slope_lo", "slope_hi"))
+            text = "{} [{}, {}]\nthousandths per hearing".format(*ends)
+            look = {"fontsize": 7.5, "color": style.LAW, "va": "bottom", "transform": axes.transAxes}
+            axes.text(0.03, 0.03, text.replace("-", "\u2212"), **look)
         axes.xaxis.get_major_locator().set_params(integer=True)
+        low, high = axes.get_ylim()
+        lacks = max(_LEAST_SPAN - (high - low), 0.0) / 2
+        axes.set_ylim(low - lacks, high + lacks)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
-    return figure, drift
+    return figure, drift if not trends else drift.merge(pd.concat(trends), on=["roi", "repeat"])
+
+
+def _trend(mean: pd.Series, interval: float) -> pd.DataFrame:
+    """A straight line through the hearings' means, with the interval of the line and of its slope.
+
+    Args:
+        mean: r of each hearing, by its number.
+    """
+    from scipy import stats  # takes a while to import
+
+    x = mean.index.to_numpy(float)
+    fit, reach = stats.linregress(x, mean), stats.t.ppf(0.5 + interval / 2, len(x) - 2)
+    line = fit.intercept + fit.slope * x
+    error = np.hypot(fit.stderr * (x - x.mean()), fit.stderr * x.std())
+    ends = {"lo": line - reach * error, "hi": line + reach * error, "slope": fit.slope}
+    ends |= {"slope_lo": fit.slope - reach * fit.stderr, "slope_hi": fit.slope + reach * fit.stderr}
+    return pd.DataFrame({"repeat": mean.index, "trend": line, **ends})

@@ -41,14 +41,21 @@ def best_layer(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_place(table: pd.DataFrame, voxels: pd.DataFrame) -> pd.DataFrame:
-    """Add hemisphere, vertex and region (`no region` where the dataset has none) to a per-voxel table."""
+    """Add each voxel's hemisphere, vertex, region (`no region` without one) and whether it is predicted.
+
+    Predicted are significant voxels, or all where it is not known which are.
+    """
     place = voxels[["subject", "voxel", "hemisphere", "vertex", "roi"]]
+    place = place.assign(predicted=voxels.significant.astype(bool) | (voxels.reference == "none"))
     placed = table.merge(place, on=["subject", "voxel"], how="left")
     placed["roi"] = placed.roi.replace("", None).fillna("no region").str.replace("_", " ")
     return placed
 
 
+_ROOM = ("r_ceiling", "ccmax", "ccnorm", "room")
+
+
 def with_room(voxels: pd.DataFrame, room: pd.DataFrame) -> pd.DataFrame:
     """Table `voxels` with what table `room` says of each voxel's chosen model."""
-    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "r_ceiling", "ccmax", "ccnorm", "room"]]
+    chosen = room.loc[room.chosen.astype(bool), ["subject", "voxel", "model", *_ROOM]]
     return voxels.drop(columns="ccmax").merge(chosen, on=["subject", "voxel"], how="left")

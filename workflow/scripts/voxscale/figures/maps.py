@@ -13,6 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from voxscale.cortex import to_vertices
 from voxscale.figures import style, surface
 from voxscale.figures.frames import with_place, with_room
+from voxscale.statistics import false_discovery
 
 NO_VERTICES = "No map: the dataset names no cortical vertex for its voxels (config key dataset.voxels)."
 # Both end in colours that the grey of the bare cortex does not have.
@@ -31,7 +32,7 @@ class _Row:
     Args:
         title: what stands left of the views.
         label: of the colour bar, with its unit.
-        voxels: one row per voxel: hemisphere, vertex, value (NaN: not drawn).
+        voxels: one row per voxel: hemisphere, vertex, value, and shown: others are as grey as bare cortex.
         diverging: colours run both ways from zero.
         limit: value of the last colour; the 99th percentile of all rows with this label when not given.
     """
@@ -42,12 +43,14 @@ class _Row:
     diverging: bool = False
     limit: float | None = None
 
+    def drawn(self) -> pd.Series:
+        """Values of the voxels that have a colour."""
+        return self.voxels.value.where(self.voxels.shown.astype(bool))
+
 
 def _scale(row: _Row, rows: Sequence[_Row]) -> tuple[Colormap, Normalize, str]:
     """Colours of a row; rows of one quantity share them."""
-    values = np.concatenate(
-        [other.voxels.value.to_numpy(float) for other in rows if other.label == row.label]
-    )
+    values = np.concatenate([other.drawn().to_numpy(float) for other in rows if other.label == row.label])
     values = values[np.isfinite(values)]
     size = np.abs(values) if row.diverging else values
     limit = row.limit or (float(np.percentile(size, 99)) if len(size) else 1.0)
@@ -67,10 +70,13 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
         title = figure.add_subplot(cells[i, 0])
         title.axis("off")
         title.text(1.0, 0.5, row.title, ha="right", va="center", fontsize=8.5, fontweight="bold", wrap=False)
-        values = to_vertices(row.voxels.dropna(subset=PLACE))
+        placed = row.voxels.assign(value=row.drawn()).dropna(subset=PLACE)
+        values, taken = (to_vertices(part) for part in (placed, placed.assign(value=1.0)))
         for j, (hemisphere, view) in enumerate(surface.VIEWS):
             axes = figure.add_subplot(cells[i, 1 + j])
             filled = surface.spread(values[hemisphere], surface.mesh(hemisphere)[1])
+            # A voxel without a colour takes none from its neighbours.
+            filled[np.isnan(values[hemisphere]) & np.isfinite(taken[hemisphere])] = np.nan
             surface.draw_hemisphere(axes, filled, hemisphere, view, cmap, norm)
             if i == 0:
                 look = {"fontsize": 8, "fontweight": "normal", "loc": "center", "color": style.MUTED}
@@ -92,7 +98,10 @@ def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:
         return style.sentence(NO_VERTICES)
     figure = Figure(figsize=(style.WIDTH, 0.25 + ROW_HEIGHT * len(rows)))
     _paint(figure, rows)
-    shown = [row.voxels.assign(row=row.title.replace("\n", " "), quantity=row.label) for row in rows]
+    shown = [
+        row.voxels.assign(row=row.title.replace("\n", " "), quantity=row.label.replace("\n", " "))
+        for row in rows
+    ]
     return figure, pd.concat(shown, ignore_index=True)
 
 
@@ -100,11 +109,12 @@ def above(placed: pd.DataFrame, column: str, label: str, height: float) -> tuple
     """A figure with maps of differences in up to three subjects, and below them a part that is to be filled.
 
     Args:
-        placed: voxels with their places; a subject without any voxel on a vertex is left out.
+        placed: voxels as of `with_place`; a subject without any voxel on a vertex is left out.
         column: of the differences.
         height: of the part below, inches.
     """
-    of_subjects = list(placed.rename(columns={column: "value"}).groupby("subject"))[:3]
+    placed = placed.rename(columns={column: "value"}).assign(shown=placed.predicted)
+    of_subjects = list(placed.groupby("subject"))[:3]
     shown = [
         _Row(subject, label, part, diverging=True)
         for subject, part in of_subjects
@@ -120,17 +130,33 @@ def above(placed: pd.DataFrame, column: str, label: str, height: float) -> tuple
     return figure, second
 
 
-def draw_score_maps(scores: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def _is_predicted(scores: pd.DataFrame, fdr: float) -> pd.Series:
+    """Whether a fit's scores are significant at a false discovery rate; above 0, where no score is tested."""
+    if scores.p.notna().any():
+        return pd.Series(false_discovery(scores.p.to_numpy()) <= fdr, scores.index)
+    return scores.r > 0
+
+
+def draw_score_maps(
+    scores: pd.DataFrame, voxels: pd.DataFrame, *, fdr: float = 0.05
+) -> tuple[Figure, pd.DataFrame]:
     """Test correlations on the cortex: one block of rows per model, one row for each of three subjects.
 
     Args:
         scores: table `scores` of the cells to show.
         voxels: table `voxels`.
+        fdr: false discovery rate above which a voxel has no colour.
     """
-    placed = with_place(scores[scores.draw == 0], voxels).rename(columns={"r": "value"})
+    placed = with_place(scores[scores.draw == 0], voxels)
+    fits = [_is_predicted(fit, fdr) for _, fit in placed.groupby(["model", "subject"])]
+    placed = placed.assign(shown=pd.concat(fits)).rename(columns={"r": "value"})
     shown = sorted(placed.subject.unique())[:3]
     rows = [
-        _Row(f"{subject}\n{model}", "correlation r", part[["subject", "model", "voxel", *PLACE, "value"]])
+        _Row(
+            f"{subject}\n{model}",
+            "correlation r",
+            part[["subject", "model", "voxel", *PLACE, "value", "shown"]],
+        )
         for model, block in placed.groupby("model", sort=False)
         for subject, part in block.groupby("subject", sort=True)
         if subject in shown
@@ -139,24 +165,34 @@ def draw_score_maps(scores: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure,
 
 
 def draw_ceiling_maps(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """Noise ceiling, share of it reached, and room left on the cortex of the first subject.
+    """Noise ceiling, share of it reached, and room left on the cortex of each subject.
 
     Args:
         voxels, room: tables of these names.
     """
     ceiling = with_room(voxels, room)
     quantities = {
-        "ccmax": ("ceiling", "CCmax (correlation)", None),
-        "ccnorm": ("reached", "CCnorm = r / CCmax", 1.0),
-        "room": ("room left", "CCmax − r (correlation)", None),
+        "ccmax": ("ceiling", "CCmax\n(correlation)", None),
+        "ccnorm": ("reached", "CCnorm\n= r / CCmax", 1.0),
+        "room": ("room left", "CCmax − r\n(correlation)", None),
     }
-    subject = min(ceiling.subject)
-    part = ceiling[(ceiling.subject == subject) & ceiling.reliable]
+    reliable = ceiling[ceiling.reliable].assign(shown=True)
     rows = []
     for column, (title, label, limit) in quantities.items():
-        value = part.rename(columns={column: "value"})[["subject", "voxel", *PLACE, "value"]]
-        rows.append(_Row(f"{subject}\n{title}", label, value, limit=limit))
-    return _draw_map(rows)
+        value = reliable.rename(columns={column: "value"})[
+            ["subject", "model", "voxel", *PLACE, "value", "shown"]
+        ]
+        rows += [
+            _Row(f"{subject}\n{title}", label, part, limit=limit)
+            for subject, part in value.groupby("subject")
+        ]
+    figure, data = _draw_map(rows)
+    if (models := sorted(set(reliable.model.dropna()))) and "note" not in data:
+        which = " or ".join(models) + (
+            ", whichever predicts the voxel better in training" if len(models) > 1 else ""
+        )
+        figure.supxlabel(f"score of reached and room left: {which}", fontsize=8)
+    return figure, data
 
 
 def draw_stacking_gain(stacking: pd.DataFrame, voxels: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:

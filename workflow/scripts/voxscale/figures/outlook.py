@@ -1,11 +1,14 @@
 """What more data or a larger model would buy: the joint law, the next step, and the plateau."""
 
+import itertools
+import textwrap
 from collections.abc import Mapping
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
 from voxscale.figures import style
@@ -35,7 +38,8 @@ def draw_what_next(
     _draw_options(right, options, mean_of)
     below = [f"left out: {text}" for text in said.left_out.dropna().unique()]
     below += [f"at its bound: {text}" for text in said[said.preferred].at_bound.dropna()]
-    figure.text(0.01, -0.02, "\n".join(below), fontsize=7, va="top")
+    below += _another_subject(options)
+    figure.supxlabel("\n".join(textwrap.fill(text, 120) for text in below), x=0.01, ha="left", fontsize=7.5)
     data = pd.concat([fitted.assign(series="surface"), options.assign(series="option")], ignore_index=True)
     return figure, data
 
@@ -52,11 +56,11 @@ def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame) -> None:
     levels = np.linspace(low, high, 25)
     axes.contourf(table.columns, table.index, table, levels=levels, cmap="cividis", norm=norm)
     lines = axes.contour(table.columns, table.index, table, levels=6, colors="white", linewidths=0.8)
-    axes.clabel(lines, fmt="%.2g", fontsize=7)
     dots = {"cmap": "cividis", "s": 44, "edgecolors": "white", "linewidths": 1.1, "clip_on": False}
     axes.scatter(measured.parameters, measured.hours, c=measured.observed, norm=norm, zorder=4, **dots)
     axes.set_xscale("log")
     axes.set_yscale("log")
+    _label_inside(axes, lines)
     style.log_ticks(axes.xaxis, table.columns)
     style.log_ticks(axes.yaxis, table.index, lambda value, _: f"{value:.2g}")
     axes.grid(visible=False)
@@ -66,6 +70,17 @@ def _draw_surface(figure: Figure, axes: Axes, fitted: pd.DataFrame) -> None:
     bar = figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), ax=axes, pad=0.02)
     bar.set_label(R2_LABEL)
     bar.outline.set_linewidth(0.5)
+
+
+def _label_inside(axes: Axes, lines: ContourSet) -> None:
+    """Label each line in its middle; none where its label would be cut off at the axes' edge."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = []
+    for line in itertools.chain.from_iterable(lines.allsegs):
+        inside = np.flatnonzero((np.abs(to_axes.transform(line) - 0.5) < 0.42).all(axis=1))
+        if len(inside):
+            places.append(line[inside[len(inside) // 2]])
+    axes.clabel(lines, fmt="%.2g", fontsize=7, manual=places)
 
 
 def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str) -> None:
@@ -92,21 +107,21 @@ def _draw_options(axes: Axes, options: pd.DataFrame, mean_of: str) -> None:
     style.name_rows(axes, [place[name] for name in names], labels, 7.5)
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.xaxis.get_major_locator().set_params(nbins=4)
-    axes.set_xlabel(f"expected gain in\n{R2_LABEL}\n(of these models){_another_subject(options)}")
+    axes.set_xlabel(f"expected gain in\n{R2_LABEL}\n(of these models)")
     axes.set_title("What to do next")
     if shown := len(axes.get_legend_handles_labels()[0]):
         axes.set_ylim(top=len(names) + 0.1 * -(-shown // 3))  # room above the steps
         axes.legend(loc="upper right", fontsize=7, ncols=3, columnspacing=1)
 
 
-def _another_subject(options: pd.DataFrame) -> str:
-    """What one more subject would bring; it is not a gain in score, so that the axis cannot show it."""
+def _another_subject(options: pd.DataFrame) -> list[str]:
+    """What one more subject would bring: no gain in score, so that the axis cannot show it."""
     known = options[options.option == "another subject"].dropna(subset=["gain"])
-    if known.empty:
-        return ""
-    row = known.iloc[0]
-    less = f"{-row.gain:.2g} ({-row.hi:.2g} to {-row.lo:.2g})"
-    return f"\n\nanother subject takes\n{less}\nfrom the mean's half width"
+    return [
+        "Another subject would not raise the score, but make the mean over subjects more certain: the half "
+        f"width of its interval would be smaller by about {-row.gain:.2g} ({-row.hi:.2g} to {-row.lo:.2g})."
+        for row in known.head(1).itertuples()
+    ]
 
 
 def draw_plateau(

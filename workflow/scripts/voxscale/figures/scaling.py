@@ -52,7 +52,8 @@ def _law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
     lines.append(f"{slope.estimate:+.2g} per decade{ends}".replace("-", "\u2212"))
     if pd.notna(share.estimate):
         shown = [style.format_signed(value) for value in (share.estimate, share.lo, share.hi)]
-        lines += [f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the", base_label(share.base, x_name)]
+        lines += [f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the"]
+        lines += textwrap.wrap(base_label(share.base, x_name), 38)
     for column, text in (("left_out", "left out"), ("lacking", "too little to conclude")):
         if pd.notna(said := rows[column].iloc[0]):
             lines += textwrap.wrap(f"{text}: {said}", 44)
@@ -200,6 +201,8 @@ def _draw_families(axes: Axes, fit: pd.DataFrame, points: pd.DataFrame) -> list[
     for name, offset in offsets.items():
         family = name.partition(":")[2]
         x = points.x[points.family == family]
+        if x.nunique() < 2:
+            continue  # through one point there is a line of any slope
         line = law_line(fit, np.geomspace(x.min() / 1.2, x.max() * 1.2, 20))
         line["y"] += offset
         axes.plot(line.x, line.y, color=style.LAW, linestyle=DASH, linewidth=0.9, zorder=4)

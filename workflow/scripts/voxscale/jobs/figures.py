@@ -25,6 +25,7 @@ class Figure:
     law: str = ""
     per: str = ""
     entry: str = ""
+    places: bool = False
 
     @property
     def text(self) -> str:
@@ -63,6 +64,8 @@ _OPTIONS: dict[str, Callable[[Study, str], dict[str, Any]]] = {
         "voxel_sets": law_drawn(study, law),
         **{key: value for key, value in study.config["laws"][law].items() if key == "x_label"},
     },
+    "maps.draw_score_maps": lambda study, law: {"fdr": study.config["scoring"]["fdr"]},
+    "checks.draw_ceiling_drift": lambda study, law: {"interval": study.config["bootstrap"]["interval"]},
     "layers.draw_layers": lambda study, law: {"order": study.by_size(study.profile_cells)},
     "outlook.draw_plateau": lambda study, law: {"arms": study.plateau_arms},
     "comparisons.draw_comparison": lambda study, name: {
@@ -100,4 +103,5 @@ def figures_of(study: Study) -> dict[str, Figure]:
         figures += named if figure.per else [figure]
     left_out = study.config.get("partial", {}).get("figures", ())
     drawn = (figure for figure in figures if figure.name not in left_out)
-    return {figure.name: figure for figure in drawn if all(figure.inputs(study).values())}
+    found = (figure for figure in drawn if not figure.places or study.voxel_tables())
+    return {figure.name: figure for figure in found if all(figure.inputs(study).values())}

@@ -49,19 +49,24 @@ def cell(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, int | np.integer):
-        return f"{value:,}"
+        return minus(f"{value:,}")
     if isinstance(value, float | np.floating):
-        return f"{value:.3g}"
+        return minus(f"{value:.3g}")
     return str(value)
+
+
+def minus(number: str) -> str:
+    """A number as text, with a true minus."""
+    return number.replace("-", "\u2212")
 
 
 def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
     """`estimate [lo, hi]`, without the bracket if it has no interval."""
     value = getattr(row, column)
-    text = "–" if np.isnan(value) else form.format(value)
+    text = "–" if np.isnan(value) else minus(form.format(value))
     if np.isnan(row.lo) or np.isnan(row.hi):
         return text
-    lo, hi = (form.format(end) if np.isfinite(end) else format_signed(end) for end in (row.lo, row.hi))
+    lo, hi = (minus(form.format(end)) if np.isfinite(end) else format_signed(end) for end in (row.lo, row.hi))
     return f"{text} [{lo}, {hi}]"
 
 
@@ -94,7 +99,7 @@ def slope_rows(laws: pd.DataFrame, x_names: Mapping[str, str]) -> list[dict[str,
         shown = {
             "points": f"{first.n_points}{kept}",
             "per decade": between(slope, "{:+.2g}"),
-            "of these models, or data": f"[{slope.test_lo:+.2g}, {slope.test_hi:+.2g}]",
+            "of these models, or data": minus(f"[{slope.test_lo:+.2g}, {slope.test_hi:+.2g}]"),
             "% per decade": between(percent, "{:+.0f}"),
             "of the": base_label(percent.base, x_names.get(first.law, "x")),
             "left out": first.left_out or None,
@@ -243,7 +248,7 @@ def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
             "subject": _who(row["subject"]),
             "truth": row["truth"],
             "found": row["estimate"],
-            "between": f"{row['low']:.3g} and {row['high']:.3g}",
+            "interval, or limit": minus(f"{row['low']:.3g} to {row['high']:.3g}"),
             "holds": bool(row["inside"]),
         }
         for row in validation.get("checks", [])
@@ -254,7 +259,7 @@ def check_rows(validation: Mapping[str, Any]) -> list[dict[str, Any]]:
             "subject": row["subject"],
             "truth": None,
             "found": row["larger"],
-            "between": f"above {row['smaller']:.3g}",
+            "interval, or limit": minus(f"above {row['smaller']:.3g}"),
             "holds": bool(row["holds"]),
         }
         for row in validation.get("statements", [])

@@ -170,6 +170,7 @@ def write_report(
     validation: Mapping[str, Any] | None = None,
     chief_laws: Mapping[str, str] | None = None,
     untrained: Sequence[str] = (),
+    found: Sequence[str] = (),
     notes: Sequence[str] = (),
     stories: Sequence[Mapping[str, str]] = (),
     steps: Sequence[Mapping[str, str]] = (),
@@ -187,7 +188,8 @@ def write_report(
         validation: comparison with the phantom's truth, if there is one.
         chief_laws: the law shown for language models, for speech models and for training data.
         untrained: models that are controls although they are networks.
-        notes: further warnings.
+        found: warnings that jobs wrote.
+        notes: limitations that follow from the config and the dataset.
         stories: what was used, see `Dataset.story_table`.
         steps: how responses were made, see `Dataset.steps`.
     """
@@ -199,14 +201,17 @@ def write_report(
     shown = _section_tables(
         tables, config, presets or {}, provenance, validation or {}, chief_laws, stories, steps
     )
-    warned = report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], notes)
+    ranked = report_warnings.warnings(
+        tables["summary"], tables["laws"], tables["joint"], config["encoding"]["alphas"], found, notes
+    )
+    warned = sum(len(texts) for rank, texts in ranked.items() if rank != report_warnings.NOTED)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))
     codes = [
         {"title": "Config", "text": yaml.safe_dump(plain, sort_keys=False)},
         {"title": "Provenance", "text": json.dumps(rest, indent=1, sort_keys=True, default=str)},
     ]
-    number, sections = 0, []
+    number, sections, missing = 0, [], job().get("missing", [])
     for section in yaml.safe_load((template.parent / "story.yaml").read_text()):
         drawn = []
         for png, _, caption in (figure for figure in figures if figure[1] == section["title"]):
@@ -214,14 +219,18 @@ def write_report(
             number += drawn[-1]["note"] is None
         key, text = section["id"], section.get("text", "").format(**_words(config))
         if key == "warnings" and not warned:
-            text = f"None: nothing in this study needs caution. {text}"
+            text = f"Nothing in this study needs caution. {text}"
+        names = {figure["name"] for figure in drawn}
         part = {
             "figures": drawn,
+            "without": [
+                said for name, said in section.get("without", {}).items() if name not in names and not missing
+            ],
             "tables": shown.get(key, []),
             "codes": codes if key == "provenance" else [],
-            "warnings": warned if key == "warnings" else [],
+            "warnings": ranked if key == "warnings" else {},
         }
-        if any(part.values()) or key == "warnings":
+        if any(part[name] for name in part if name != "without") or key == "warnings":
             sections.append({"id": key, "title": section["title"], "text": text, **part})
     dataset = config.get("dataset", {})
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -229,11 +238,12 @@ def write_report(
         title="Scaling laws of brain encoding models",
         name="voxscale",
         subtitle=f"{_dataset_name(dataset)}, {', '.join(map(str, dataset.get('subjects', [])))}",
-        abstract=content.abstract(tables, chief_laws, _interval(config), len(warned)),
+        abstract=content.abstract(tables, chief_laws, _interval(config), warned),
         made=f"{datetime.date.today():%d %B %Y}, {_code(provenance)}",
         facts=content.facts(tables, content.x_names(config), chief_laws),
         sections=sections,
-        missing=job().get("missing", []),
+        missing=missing,
+        calm=report_warnings.NOTED,
         footer=f"Made by voxscale {provenance.get('versions', {}).get('voxscale', '')}. After {_PAPER}.",
     )
     write_page(out, page)
