@@ -99,7 +99,7 @@ KEYS = {
     "scoring.skip_s": (10, SIZES | PHANTOM | {"draw_figure", "gather_scores", "compare_models"}),
     "scoring.block_trs": (5, FITS | RESAMPLED | {"scan_lags"}),
     "scoring.permutations": (60, FITS | {"compare_models"}),
-    "scoring.fdr": (0.1, {"gather_scores"}),
+    "scoring.fdr": (0.1, {"gather_scores", "draw_figure"}),
     "scoring.significant_in": ("maps", {"gather_scores"}),
     "ceiling.floor": (0.2, {"estimate_ceiling"}),
     "bootstrap.draws": (60, DRAWN),
