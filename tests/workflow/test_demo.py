@@ -5,11 +5,15 @@ import os
 import re
 import shutil
 from html.parser import HTMLParser
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from nilearn.surface import load_surf_data
 from workflow.runs import HOME, demo_config, snakemake
 
+from voxscale.cli import main
 from voxscale.jobs import load_jobs, plan_rows
 
 
@@ -184,6 +188,32 @@ def test_the_readme_s_queries_answer_on_the_demo(demo, monkeypatch, capsys):
         exec(block, {})
         answer = capsys.readouterr().out
         assert "UTS01" in answer or "mean_r" in answer, answer
+
+
+def test_the_guide_s_images_are_those_of_the_demo(demo, tmp_path, monkeypatch):
+    text = (HOME / "docs/export.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    for line in re.findall(r"^voxscale (export .*)$", text, flags=re.MULTILINE):
+        with pytest.raises(SystemExit) as ended:
+            main([*line.split(), "--directory", str(demo)])
+        assert ended.value.code == 0, line
+        os.chdir(tmp_path)  # the command's own process would have ended
+    names = {path.name for path in Path("export").iterdir()}
+    assert set(re.findall(r"^sub-\S+$", text, flags=re.MULTILINE)) <= names
+    exec(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)[0], {})
+    assert Path("left.png").stat().st_size > 10_000
+    table = pd.read_parquet(demo / "results/tables/maps/scores.parquet").query(
+        "subject == 'UTS01' and model == 'tiny-opt-4'"
+    )
+    places = pd.read_csv(demo / "results/phantom/derivative/voxels/UTS01.tsv", sep="\t")
+    r = table.merge(places, on="voxel").groupby(["hemisphere", "vertex"]).r.mean()
+    for side in ("left", "right"):
+        file = (
+            f"export/sub-UTS01_space-fsaverage5_model-tiny-opt-4_layer-3_n-12_stat-r_hemi-{side[0].upper()}"
+        )
+        values = load_surf_data(f"{file}.func.gii")
+        np.testing.assert_allclose(values[r[side].index], r[side], rtol=1e-6)
+        assert np.isfinite(values).sum() == r[side].notna().sum()
 
 
 def test_nothing_is_left_behind(demo):

@@ -24,6 +24,7 @@ SUBJECTS = ["anna", "bob"]
 TEST = "thelighthousekeeper"
 TRAINING = ["beekeeping", "nightbaker", "thelasttrain", "wintercrossing"]
 VOXELS, SHAPE = 60, (6, 5, 4)
+EXPORTED = "results/export/anna/model-mel_layer-0_n-4"
 LEFT_OUT = (3, 17, 59)  # voxels that the folder's table does not keep
 
 
@@ -179,7 +180,7 @@ def bids(published, tmp_path_factory):
     write_bids(home / "lab", *published)
     (home / "lab/bold.json").write_text('{"RepetitionTime": 2.0}')
     config = study(home / "lab", "bids", bids={"space": "T1w", "mask": "{subject}/mask.nii.gz"})
-    run = snakemake(home, "scores", config=config)
+    run = snakemake(home, "scores", EXPORTED, config=config)
     assert run.status == 0, run.text[-3000:]
     return home
 
@@ -292,6 +293,14 @@ def test_images_end_in_scores(bids, published):
         responses = open_subject(bids / f"results/responses/{subject}.h5")
         np.testing.assert_allclose(responses.read(story), data.T, rtol=1e-5, atol=1e-6)
     assert len(scores(bids)) == 2 * 2 * VOXELS
+
+
+def test_a_target_makes_images_of_scores(bids):
+    image = nibabel.load(bids / EXPORTED / "sub-anna_space-T1w_model-mel_layer-0_n-4_stat-r.nii.gz")
+    r = scores(bids).query("subject == 'anna' and model == 'mel'").sort_values("voxel").r
+    inside = nibabel.load(bids / "lab/sub-anna/mask.nii.gz").get_fdata() > 0
+    np.testing.assert_array_equal(image.get_fdata()[inside], r.astype(np.float32))
+    assert np.isnan(image.get_fdata()[~inside]).all()
 
 
 def test_both_forms_give_the_same_scores(folder, bids):

@@ -1,9 +1,11 @@
 """A cell: its scaling, its scores, its predictions and weights, and what is wrong with its files."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
-from cell_study import COLUMNS, STORIES, TEST, TRIM, VOXELS, WIDTH, made_study, write_study
+from cell_study import COLUMNS, HOME, STORIES, TEST, TRIM, VOXELS, WIDTH, made_study, write_study
 from ridge_oracle import delay, fit
 from textbook import r_within
 
@@ -168,6 +170,22 @@ def test_weights_give_the_test_predictions(study):
     x_test = delay(problem.x_test, problem.test_lengths, problem.delays)
     np.testing.assert_allclose(w.reshape(VOXELS, -1) @ x_test.T, test, atol=1e-5)
     assert np.isnan(w).all((1, 2)).tolist() == [v == 7 for v in range(VOXELS)]
+
+
+def test_the_guide_predicts_a_story_from_the_weights(study):
+    *_, code = re.findall(r"```python\n(.*?)```", (HOME / "docs/export.md").read_text(), flags=re.DOTALL)
+    study.fit(n_train=4, n_draws=2)
+    data, paths = study.data(n_train=4, n_draws=2), [study.folder / name for name in ("p.h5", "w.h5")]
+    predict_cell(data, study.folder / "scores.parquet", paths[0])
+    weigh_cell(data, study.folder / "scores.parquet", paths[1])
+    with h5py.File(paths[0]) as file:
+        expected = file["test"][:, : STORIES["t"]]
+        assert file["test_story"].asstr()[0] == "t"
+    names = {"weights_file": paths[1], "features_file": study.folder / "m.h5"}
+    names |= {"story": "t", "layer": 2, "trim": TRIM}
+    exec(compile(code, "docs/export.md", "exec"), names)
+    np.testing.assert_allclose(names["predicted"].T, expected, atol=1e-5)
+    assert len(names["training"]) == 4
 
 
 def test_scores_of_another_grid_are_refused(study):

@@ -189,6 +189,7 @@ def _export(
     out: Annotated[Path, typer.Option(help="Folder for the images.")] = Path("export"),
 ) -> None:
     """Write finished results as NIfTI, GIFTI or CIFTI files in the data's own space."""
+    out = out.absolute()  # before the study's folder becomes the working directory
     study = load_jobs(configfile, directory).study
     exports = chosen_exports(study, what, subject, model, layer, n_train, comparison)
     for export in exports:

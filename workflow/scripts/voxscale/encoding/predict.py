@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -19,11 +19,17 @@ from voxscale.ridge import RidgeProblem, predict_ridge, solve_weights
 
 @contextlib.contextmanager
 def _new_file(path: str | Path, data: CellData) -> Iterator[h5py.File]:
-    """A file of a cell with its voxels and its provenance."""
+    """A file of a cell with its voxels, its training stories and its provenance."""
     with new_hdf5(path) as file:
         yield file
         add_array(file, "voxel", data.responses.voxels)
+        _add_stories(file, "train", data, data.stories(0))
         set_attributes(file, {"provenance": json.dumps(data.provenance, sort_keys=True)})
+
+
+def _add_stories(file: h5py.File, role: str, data: CellData, stories: Sequence[str]) -> None:
+    add_array(file, f"{role}_story", stories)
+    add_array(file, f"{role}_trs", data.lengths(stories))
 
 
 def predict_cell(data: CellData, scores: str | Path, predictions_out: str | Path) -> None:
@@ -49,16 +55,14 @@ def predict_cell(data: CellData, scores: str | Path, predictions_out: str | Path
             for part in predict_ridge(problem, chosen):
                 oof[part.voxels], test[part.voxels] = part.oof, part.test
                 progress.update(len(part.voxels))
-        for role, names in (("train", data.stories(0)), ("test", data.test)):
-            add_array(file, f"{role}_story", names)
-            add_array(file, f"{role}_trs", data.lengths(names))
+        _add_stories(file, "test", data, data.test)
 
 
 def weigh_cell(data: CellData, scores: str | Path, weights_out: str | Path) -> None:
     """Write the ridge weights of a cell's first draw at the alphas its fit chose.
 
     The file holds `weights` (voxels, delays, features) float32, from features z-scored per story to responses
-    z-scored per story, NaN for voxels without a fit; `voxel` and `delay` (TRs).
+    z-scored per story, NaN for voxels without a fit; `voxel`, `delay` (TRs), `train_story` and `train_trs`.
 
     Args, Raises: as for `predict_cell`.
     """
