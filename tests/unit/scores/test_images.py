@@ -2,6 +2,7 @@
 
 import json
 
+import fmriprep_lab
 import nibabel
 import numpy as np
 import pandas as pd
@@ -42,8 +43,8 @@ def write_scores(path, voxels, draws=1, layer=3, **columns):
     return path
 
 
-def write_ceiling(path, voxels):
-    made = {"voxel": voxels, "ccmax": 0.5, "reliable": voxels != voxels[1], "n_repeats": 3}
+def write_ceiling(path, voxels, ccmax=0.5):
+    made = {"voxel": voxels, "ccmax": ccmax, "reliable": voxels != voxels[1], "n_repeats": 3}
     write("ceiling", frame("ceiling", pd.DataFrame({"subject": "01"} | made)), path)
     return path
 
@@ -125,6 +126,29 @@ def test_arrays_are_on_the_vertices_of_their_voxel_table(tmp_path):
     assert label.labeltable.get_labels_as_dict()[key[10241]] == "IFG"
     assert (key > 0).sum() == 1
     assert json.loads(stem.with_suffix(".json").read_text())["Levels"] == {"1": "IFG", "2": "STG"}
+
+
+@pytest.mark.parametrize("form", fmriprep_lab.SPACES)
+def test_fmriprep_s_images_are_in_its_own_space(form, tmp_path):
+    fmriprep_lab.write_fmriprep(tmp_path / "lab", form)
+    dataset = fmriprep_lab.settings(tmp_path / "lab", form)
+    places = open_dataset(dataset).geometry("01").n_voxels
+    write_ceiling(tmp_path / "c", np.arange(places), ccmax=np.arange(places) / 1000)
+    found = export(dataset, tmp_path, "ceilings", ceiling=tmp_path / "c")
+    assert {path.name.split("_")[1] for path in found.values()} == {f"space-{fmriprep_lab.SPACES[form]}"}
+    if form == "surface":
+        read = np.concatenate([load_surf_data(found[f"ccmax_hemi-{side}.func.gii"]) for side in "LR"])
+        assert places == 2 * fmriprep_lab.N_VERTICES
+    elif form == "grayordinates":
+        image = nibabel.load(found["ccmax.dscalar.nii"])
+        assert image.header.get_axis(1) == fmriprep_lab.brain_axis()
+        read = image.get_fdata()[0]
+    else:
+        image = load_img(found["ccmax.nii.gz"])
+        masks = [*map(nibabel.load, (tmp_path / "lab/sub-01/func").glob("*desc-brain_mask.nii.gz"))]
+        np.testing.assert_array_equal(image.affine, masks[0].affine)
+        read = image.get_fdata()[np.all([np.asanyarray(mask.dataobj) for mask in masks], 0)]
+    np.testing.assert_allclose(read, np.arange(places) / 1000, rtol=1e-6)
 
 
 def test_ds003020_is_in_the_space_of_its_pycortex_mask(tmp_path):
