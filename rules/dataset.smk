@@ -161,9 +161,8 @@ if exists("place_voxels"):
     rule place_voxels:
         """Region and place on the cortex of each voxel of a subject, from the dataset's own surfaces."""
         input:
-            mark=local(study.dataset.mark("pycortex-{subject}")),
+            lambda wildcards: local(study.dataset.place_inputs(wildcards.subject)),
             responses=PATHS["responses"],
-            transforms=str(study.dataset.transforms),
         output:
             **made("place_voxels"),
         log:

@@ -95,7 +95,7 @@ def _write_run(func, stem, form, rate, noise, random, old):
     if form == "volume":
         stem += f"_space-{space}_res-2"
         affine = np.diag([-2.0, 2, 2, 1])
-        affine[:3, 3] = 8, -8, 20
+        affine[:3, 3] = -44, -34, -4  # left superior temporal cortex
         mask = np.zeros(SHAPE, np.uint8)
         mask[1:7, 1:7, 1:5] = 1
         mask[1, 1, 1 + len(rate) % 3] = 0  # masks of runs differ

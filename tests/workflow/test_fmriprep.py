@@ -41,6 +41,9 @@ def test_volumes_of_the_guide_end_in_a_report(tmp_path):
     assert done.status == 0, done.text[-3000:]
     scores = pd.read_parquet(tmp_path / "results/tables/all/scores.parquet")
     assert scores.r[scores.model == "word_rate"].median() > 0.5
+    vertices = pd.read_csv(tmp_path / "results/voxels/01.tsv", sep="\t").vertex
+    assert vertices.notna().mean() > 0.5
+    assert (tmp_path / "results/figures/map_scores.png").stat().st_size > 20_000
     page = (tmp_path / "results/report.html").read_text()
     for said in ("3 TRs at the start of each run left out", "0.4 s after the start of a TR", "motion (full)"):
         assert said in page

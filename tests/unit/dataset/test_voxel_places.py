@@ -11,8 +11,9 @@ from published import write_kept, write_published
 
 from voxscale.cortex import places, pycortex, read_fsaverage5
 from voxscale.dataset.kinds import open_dataset
+from voxscale.dataset.places import write_voxel_places
 from voxscale.dataset.preparation import prepare_responses
-from voxscale.dataset.voxels import read_regions, read_voxels, write_voxel_places
+from voxscale.dataset.voxels import read_regions, read_voxels
 from voxscale.errors import UserError
 
 SHAPE = (4, 6, 5)  # x, y, z
@@ -90,12 +91,13 @@ def test_the_table_is_one_that_scores_are_averaged_by(cortex, tmp_path):
     clocks, kept = tmp_path / "data/derivative/respdict.json", write_kept(tmp_path / "kept.tsv", [1, 4])
     prepare_responses(tmp_path / "UTS01.h5", files, clocks, ["exam"], voxels=kept)
     (tmp_path / "xfms.json").write_text(json.dumps({"UTS01": "UTS01_auto"}))
-    args = (tmp_path / "xfms.json", tmp_path / "UTS01.h5", tmp_path / "voxels/UTS01.tsv")
-    write_voxel_places(tmp_path, "UTS01", *args)
+    found = {"database": tmp_path, "subject": "UTS01", "transforms": tmp_path / "xfms.json"}
+    args = (tmp_path / "UTS01.h5", tmp_path / "voxels/UTS01.tsv")
+    write_voxel_places(found, *args)
     assert read_regions(args[-1]) == {0: "V1", 1: "V1", 3: '"visual"'}
     assert read_voxels(args[-1])[2]["hemisphere"] == "right"
     with pytest.raises(UserError, match="has no transform of UTS09"):
-        write_voxel_places(tmp_path, "UTS09", *args)
+        write_voxel_places(found | {"subject": "UTS09"}, *args)
 
 
 def test_only_pycortex_makes_tables_and_a_table_of_ones_own_wins(monkeypatch):

@@ -1,6 +1,9 @@
 from .fsaverage import N_VERTICES as N_VERTICES
 from .fsaverage import read_fsaverage5 as read_fsaverage5
 from .fsaverage import to_vertices as to_vertices
+from .nearest import mni152_cortex as mni152_cortex
+from .nearest import near_points as near_points
+from .nearest import registered_vertices as registered_vertices
 from .places import locate_voxels as locate_voxels
 from .pycortex import NO_PLACES as NO_PLACES
 from .pycortex import NOT_INSTALLED as NOT_INSTALLED

@@ -10,6 +10,7 @@ from .images import Reading as Reading
 from .kind_phantom import PHANTOM_REGIONS as PHANTOM_REGIONS
 from .kind_phantom import PROSE as PROSE
 from .kinds import open_dataset as open_dataset
+from .places import write_voxel_places as write_voxel_places
 from .preparation import prepare_responses as prepare_responses
 from .response_files import ResponseHeader as ResponseHeader
 from .response_files import read_response_header as read_response_header
@@ -24,4 +25,3 @@ from .transcripts import read_transcript as read_transcript
 from .voxels import homologues as homologues
 from .voxels import read_regions as read_regions
 from .voxels import read_voxels as read_voxels
-from .voxels import write_voxel_places as write_voxel_places

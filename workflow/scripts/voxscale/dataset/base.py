@@ -260,9 +260,9 @@ class Dataset(ABC):
         return [*self.response_inputs(subject), *filter(None, [self.voxels(subject)])]
 
     def voxels(self, subject: str) -> Path | None:
-        """Table of the subject's voxels (`dataset.voxels`, with `{subject}`), if there is one."""
+        """Table of the subject's voxels if there is one: the config's, or that of rule `place_voxels`."""
         if not (pattern := self.config.get("voxels")):
-            return None
+            return self.markers.parent / f"voxels/{subject}.tsv" if self.places(subject) else None
         if "{subject}" not in pattern:
             raise UserError(f"config key dataset.voxels: {pattern} must contain {{subject}}; add it")
         return Path(fill_subject(pattern, subject, "dataset.voxels"))
@@ -295,10 +295,18 @@ class Dataset(ABC):
             more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
             raise UserError("; ".join(faults[:3]) + more + "; speech models and mel need it")
 
+    def places(self, subject: str) -> dict[str, Any] | None:
+        """What rule `place_voxels` needs to find where the subject's voxels are; None where it cannot."""
+        return None
+
+    def place_inputs(self, subject: str) -> list[Path]:
+        """Files that must exist before rule `place_voxels`."""
+        return []
+
     @property
     def places_voxels(self) -> bool:
         """Whether a rule writes the tables of voxels: their regions and places, not which to fit."""
-        return False
+        return not self.config.get("voxels") and any(map(self.places, self.subjects))
 
     @property
     def regions(self) -> set[str] | None:

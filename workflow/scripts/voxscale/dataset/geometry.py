@@ -15,6 +15,7 @@ from voxscale.cortex import N_VERTICES, to_vertices
 from voxscale.io import atomic
 
 HEMISPHERES = {"left": "L", "right": "R"}
+_CORTEX = {side: f"CIFTI_STRUCTURE_CORTEX_{side.upper()}" for side in HEMISPHERES}
 Labels = Mapping[int, str]  # names of labels; 0 is no label
 
 
@@ -46,6 +47,21 @@ class Geometry(ABC):
     @abstractmethod
     def n_voxels(self) -> int:
         """Columns of the response files: voxels, vertices or grayordinates."""
+
+    @property
+    def cortex(self) -> dict[str, int]:
+        """Vertices of the meshes of `left` and `right` cortex; none of volumes."""
+        return {}
+
+    @property
+    def sides(self) -> np.ndarray:
+        """(voxels,) `left` or `right` for vertices of cortex, an empty string for others."""
+        return np.zeros(self.n_voxels, "<U5")
+
+    @property
+    def vertices(self) -> np.ndarray:
+        """(voxels,) int vertex in the mesh of its side; -1 for others."""
+        return np.full(self.n_voxels, -1)
 
     @abstractmethod
     def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
@@ -149,6 +165,18 @@ class Surface(Geometry):
     def n_voxels(self) -> int:
         return self.n_left + self.n_right
 
+    @property
+    def cortex(self) -> dict[str, int]:
+        return {"left": self.n_left, "right": self.n_right}
+
+    @property
+    def sides(self) -> np.ndarray:
+        return np.repeat(list(self.cortex), list(self.cortex.values()))
+
+    @property
+    def vertices(self) -> np.ndarray:
+        return np.concatenate([np.arange(n) for n in self.cortex.values()])
+
     def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
         from nibabel.gifti import GiftiDataArray, GiftiImage, GiftiLabel, GiftiLabelTable, GiftiMetaData
 
@@ -186,6 +214,23 @@ class Grayordinates(Geometry):
     @property
     def n_voxels(self) -> int:
         return len(self.axis)
+
+    @property
+    def cortex(self) -> dict[str, int]:
+        return {
+            side: self.axis.nvertices[name] for side, name in _CORTEX.items() if name in self.axis.nvertices
+        }
+
+    @property
+    def sides(self) -> np.ndarray:
+        sides = super().sides
+        for side, name in _CORTEX.items():
+            sides[self.axis.name == name] = side
+        return sides
+
+    @property
+    def vertices(self) -> np.ndarray:
+        return np.asarray(self.axis.vertex)
 
     def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
         from nibabel.cifti2 import Cifti2Image, LabelAxis, ScalarAxis

@@ -11,6 +11,7 @@ from voxscale.dataset.bids import ENTITIES, entities_of, natural, sidecar_second
 from voxscale.dataset.geometry import Geometry
 from voxscale.dataset.images import GRAYORDINATES, IMAGES, SURFACES, Reading, header_tr_s
 from voxscale.dataset.kind_own import OwnData, some_of
+from voxscale.dataset.places import find_surfaces, needed_surfaces
 from voxscale.dataset.response_files import read_response_header
 from voxscale.errors import UserError, hint
 
@@ -223,6 +224,36 @@ class BidsDataset(OwnData):
     def geometry(self, subject: str) -> Geometry | None:
         story = self.heard(subject)[0]
         return read_response_header(self.response(subject, story), self.reading(subject)).geometry
+
+    @cached_property
+    def _places(self) -> dict[str, dict[str, Any] | None]:
+        found: dict[str, dict[str, Any] | None] = {}
+        for subject in self.subjects:
+            files = self.response(subject, self.heard(subject)[0])
+            needed = needed_surfaces(files[0], str(self._block.get("space") or ""))
+            there = find_surfaces(self._folder / self._label(subject)) if needed else {}
+            found[subject] = None
+            if needed is not None and set(needed) <= there.keys():
+                found[subject] = {
+                    "files": [str(path) for path in files],
+                    "reading": self.reading(subject)._asdict(),
+                    "surfaces": {name: there[name] for name in needed},
+                }
+        return found
+
+    def places(self, subject: str) -> dict[str, Any] | None:
+        return self._places[subject]
+
+    def place_inputs(self, subject: str) -> list[Path]:
+        if (places := self._places[subject]) is None:
+            return []
+        surfaces = [path for pair in places["surfaces"].values() for path in pair]
+        masks = self._masks(subject) if self._is_volume(subject) else []
+        return [*map(Path, (*places["files"], *surfaces)), *masks]
+
+    @property
+    def regions(self) -> set[str] | None:
+        return super().regions if self.config.get("voxels") else set()
 
     def check(self) -> None:
         super().check()

@@ -2,10 +2,10 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from voxscale.cortex import pycortex_installed, read_mask, transform_of
+from voxscale.cortex import pycortex_installed
 from voxscale.dataset.clock import Clocks, read_clocks
-from voxscale.dataset.geometry import Geometry, Volume
 from voxscale.dataset.kind_phantom import Ds003020Layout
 from voxscale.dataset.manifest import PublishedFile, read_manifest
 from voxscale.errors import UserError
@@ -58,27 +58,21 @@ class Ds003020(Ds003020Layout):
         """JSON file: subject -> name of its pycortex transform."""
         return TABLES / "subject_xfms.json"
 
-    @property
-    def places_voxels(self) -> bool:
-        return not self.config.get("voxels") and pycortex_installed()
+    def places(self, subject: str) -> dict[str, Any] | None:
+        if not pycortex_installed() or subject not in read_json(self.transforms):
+            return None
+        return {
+            "database": str(self.pycortex_db),
+            "subject": subject,
+            "transforms": str(self.transforms),
+        }
+
+    def place_inputs(self, subject: str) -> list[Path]:
+        return [self.mark(f"pycortex-{subject}"), self.transforms]
 
     @property
     def regions(self) -> set[str] | None:
         return super().regions if self.config.get("voxels") else None
-
-    def voxels(self, subject: str) -> Path | None:
-        if self.places_voxels and subject in read_json(self.transforms):
-            return self.markers.parent / f"voxels/{subject}.tsv"
-        return super().voxels(subject)
-
-    def geometry(self, subject: str) -> Geometry:
-        # The voxels are those of a mask of pycortex, which counts z first and x last.
-        transform = transform_of(self.transforms, subject)
-        mask = read_mask(self.pycortex_db, subject, transform, self._n_columns(subject))
-        return Volume("", *mask, order="F")
-
-    def geometry_inputs(self, subject: str) -> list[Path]:
-        return [*self.response_inputs(subject), self.mark(f"pycortex-{subject}")]
 
     @property
     def parts(self) -> list[str]:

@@ -9,6 +9,7 @@ from voxscale.dataset.bids import sidecar_seconds, sidecar_value
 from voxscale.dataset.confounds import confounds_table, n_dummy_scans
 from voxscale.dataset.images import Reading, check_confounds
 from voxscale.dataset.kind_bids import BidsDataset
+from voxscale.dataset.kind_own import some_of
 from voxscale.errors import UserError
 
 _SAME_START = 0.1  # of a TR
@@ -119,6 +120,12 @@ class FmriprepDataset(BidsDataset):
     @property
     def notes(self) -> list[str]:
         found, kept = super().notes, self._dummy_scans
+        without = [subject for subject in self.subjects if not self.places(subject)]
+        if without and not self.config.get("voxels"):
+            found.append(
+                f"No maps of {some_of(without)}: nothing in the folder says where the space "
+                f"{self._block.get('space')} lies on fsaverage5 (docs/dataset.md says which surfaces do)."
+            )
         if more := [table for table, marked in self._marked.items() if marked > kept]:
             rest = f", as in {len(more) - 1} more runs" if len(more) > 1 else ""
             found.append(

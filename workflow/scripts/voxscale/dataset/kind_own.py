@@ -76,7 +76,7 @@ class OwnData(Dataset):
         for subject in self.subjects:
             sources = {story: self.response(subject, story) for story in self.heard(subject)}
             shapes = survey(sources, self.clocks, self.reading(subject))
-            if (table := self.voxels(subject)) is not None:
+            if self.config.get("voxels") and (table := self.voxels(subject)):
                 kept_voxels(table, next(iter(shapes.values())).n_voxels)
                 if ignored := unread_columns(read_rows(table, ("voxel",))):
                     found.append(f"{table}: column {some_of(ignored)} not read; {COLUMNS_READ}.")

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from voxscale.dataset.geometry import Placed
-from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError, near_names
 from voxscale.io import atomic, read_rows
 
@@ -114,27 +113,6 @@ def kept_voxels(path: str | Path | None, n_voxels: int) -> np.ndarray:
     if not kept:
         raise UserError(f"{path}: keeps no voxel; write yes in column keep for some")
     return np.array(kept, np.int32)
-
-
-def write_voxel_places(
-    database: str | Path, subject: str, transforms: str | Path, responses: str | Path, path: str | Path
-) -> None:
-    """Write the table of where a subject's voxels are, from the dataset's pycortex database.
-
-    Args:
-        transforms: JSON file, subject -> name of its pycortex transform.
-        responses: `results/responses/<subject>.h5`, which has the number of voxels of the dataset's files.
-        path: tab-separated file to write.
-
-    Raises:
-        UserError: pycortex is not installed, or does not know the subject, its transform or its voxels.
-    """
-    from voxscale.cortex import locate_voxels, transform_of  # scipy.spatial slows each start of the workflow
-
-    transform = transform_of(transforms, subject)
-    n_voxels = int(open_subject(responses).attrs["n_columns"])
-    columns = locate_voxels(database, subject, transform, n_voxels)
-    write_voxels(path, columns)
 
 
 def write_voxels(path: str | Path, columns: Mapping[str, Sequence[Any]]) -> None:

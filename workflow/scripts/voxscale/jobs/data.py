@@ -33,9 +33,9 @@ def _parts(study: Study) -> Iterable[Wildcards]:
 
 
 def _placed(study: Study) -> list[Wildcards]:
-    if study.dataset.kind != "ds003020" or not study.dataset.places_voxels:
+    if not study.dataset.places_voxels:
         return []
-    return [{"subject": subject} for subject in study.voxel_tables()]
+    return [{"subject": subject} for subject in study.subjects if study.dataset.places(subject)]
 
 
 def _fetching(sizes: Sizes, part: str) -> Need:
@@ -65,7 +65,7 @@ def _preparing(sizes: Sizes, subject: str) -> Need:
 
 
 def _placing(sizes: Sizes, subject: str) -> Need:
-    # pycortex and two cortices of 150,000 vertices each; what it keeps is a few MB of text.
+    # Two cortices of 150,000 vertices each, and pycortex; what is kept is a few MB of text.
     return plain(5e7, 40.0 * sizes.voxels(subject), held=1.5e9, seconds=120)
 
 
@@ -215,7 +215,7 @@ RULES = (
         outputs={"places": "results/voxels/{subject}.tsv"},
         jobs=_placed,
         need=_placing,
-        params={"database": lambda study, w: str(study.dataset.pycortex_db)},
+        params={"places": lambda study, w: study.dataset.places(w["subject"])},
         numbers=("responses",),
     ),
 )
