@@ -92,6 +92,9 @@ def test_files_that_are_missing_or_numbered_otherwise_are_named(home):
         UserError, match=r"no file mine/beekeeping.npy; .* none of beekeeping; there is Beekeep"
     ):
         load_study(config({"mine": MINE}))
+    (home / "mine/beekeeping.npy").symlink_to(".git/annex/objects/x")
+    with pytest.raises(UserError, match=r"mine/beekeeping.npy: is a git-annex link .*; run `datalad get`"):
+        load_study(config({"mine": MINE}))
     plain = DEEP | {"path": "deep/{layer}/{story}.npy"}
     with pytest.raises(UserError, match=r"no file deep/3/beekeeping.npy; .* write \{layer:02\}"):
         load_study(config({"deep": plain}))

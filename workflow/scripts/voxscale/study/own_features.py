@@ -1,5 +1,6 @@
 """Features of the user's own: what their files say of layers and width, before the first job."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from voxscale.dataset import Dataset, read_transcript
 from voxscale.errors import UserError, near_names
 from voxscale.features import StoryTimes, check_own, open_rows, own_times, vector_layout
+from voxscale.io import require
 from voxscale.models import OWN, ModelEntry
 
 _NAMED = 3  # of missing files
@@ -23,7 +25,7 @@ def with_own_files(
         used: models of any sweep.
 
     Raises:
-        UserError: a story has no file, or the first one's is not what it should be.
+        UserError: a story has no file, or one without content, or the first one's is not what it should be.
     """
     found = {
         model: registry[model] for model in used if model in registry and registry[model].modality in OWN
@@ -72,13 +74,14 @@ def _numbered(entry: ModelEntry, story: str) -> list[int]:
 
 
 def _require_files(entry: ModelEntry, stories: Sequence[str]) -> None:
-    """Each story must have its files; links without content are reported where they are read."""
-    lacking = {
-        story: [p for p in entry.story_files(story).values() if not Path(p).exists()] for story in stories
-    }
-    if not (missing := [story for story in stories if lacking[story]]):
+    """Each story must have its files, with their content."""
+    files = [(story, path) for story in stories for path in entry.story_files(story).values()]
+    lacking = [(story, path) for story, path in files if not os.path.lexists(path)]
+    if not lacking:
+        for _, path in files:
+            require(path, "feature")
         return
-    path = Path(lacking[missing[0]][0])
+    missing, path = list(dict.fromkeys(story for story, _ in lacking)), Path(lacking[0][1])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
     near = near_names(path.name, sorted(other.name for other in path.parent.glob("[!.]*")))
     beside = f"; there is {near[0]}" if near else ""
