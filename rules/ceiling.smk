@@ -1,11 +1,22 @@
-# Needs: responses to the repeats of the test story.
+# Needs: responses to the repeats of the test story, or those of other subjects.
 # Makes: the noise ceiling of each voxel with its interval, and its drift over repeats.
+
+
+def others(name, subject):
+    """Paths of one kind of the other subjects, if noise ceilings are across subjects."""
+    if study.ceiling_kind != "subjects":
+        return []
+    return [
+        PATHS[name].format(subject=each) for each in study.subjects if each != subject
+    ]
 
 
 rule estimate_ceiling:
     """Signal power, noise power and noise ceiling of every voxel of one subject."""
     input:
         **responses(),
+        others=ancient(lambda wildcards: others("responses", wildcards.subject)),
+        others_digest=lambda wildcards: others("responses_digest", wildcards.subject),
         voxels=lambda wildcards: voxel_table(wildcards.subject),
     output:
         **made("estimate_ceiling"),

@@ -29,24 +29,26 @@ rule gather_scores:
         "../workflow/scripts/gather_scores.py"
 
 
-rule measure_room:
-    """Share of the noise ceiling that each voxel's score reaches, and the room left."""
-    input:
-        **tables_of("maps", "scores", "voxels"),
-    output:
-        **made("measure_room"),
-    log:
-        log_of("measure_room"),
-    benchmark:
-        benchmark_of("measure_room")
-    conda:
-        "../envs/voxscale.yaml"
-    resources:
-        **needs("measure_room"),
-    params:
-        **parameters("measure_room"),
-    script:
-        "../workflow/scripts/measure_room.py"
+if exists("measure_room"):
+
+    rule measure_room:
+        """Share of the noise ceiling that each voxel's score reaches, and the room left."""
+        input:
+            **tables_of("maps", "scores", "voxels"),
+        output:
+            **made("measure_room"),
+        log:
+            log_of("measure_room"),
+        benchmark:
+            benchmark_of("measure_room")
+        conda:
+            "../envs/voxscale.yaml"
+        resources:
+            **needs("measure_room"),
+        params:
+            **parameters("measure_room"),
+        script:
+            "../workflow/scripts/measure_room.py"
 
 
 if exists("compare_models"):

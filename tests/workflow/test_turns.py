@@ -41,3 +41,15 @@ def test_each_story_is_tested_on_once(home):
     assert np.isfinite(summary.mean_r).any()
     report = (home / "results/report.html").read_text()
     assert "Stories are tested on in turn, in folds (anna 3)" in report
+
+
+def test_a_study_without_a_ceiling_says_so_once(home):
+    text, report = (home / "run.txt").read_text(), (home / "results/report.html").read_text()
+    for said in (text, report):
+        assert said.count("no noise ceiling (no test story was heard twice)") == 1
+    assert "Noise ceilings" not in report
+    assert not list((home / "results/figures").glob("*ceiling*"))
+    assert text.count("WARNING") == 3  # this, folds, and few training stories
+    voxels = pd.read_parquet(home / "results/tables/all/voxels.parquet")
+    assert voxels.ccmax.isna().all()
+    assert not voxels.reliable.any()

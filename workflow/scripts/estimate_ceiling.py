@@ -13,4 +13,5 @@ if "snakemake" in globals():
             snakemake.wildcards.subject,
             snakemake.params.settings,
             read_regions(snakemake.input.get("voxels")),
+            snakemake.input.get("others", []),
         )

@@ -102,6 +102,7 @@ KEYS = {
     "scoring.fdr": (0.1, {"gather_scores", "draw_figure"}),
     "scoring.significant_in": ("maps", {"gather_scores"}),
     "ceiling.floor": (0.2, {"estimate_ceiling"}),
+    "ceiling.kind": ("none", {"estimate_ceiling"}),
     "bootstrap.draws": (60, DRAWN),
     "bootstrap.interval": (0.8, DRAWN | {"estimate_ceiling", "draw_figure"}),
     "bootstrap.seed": (1, DRAWN),

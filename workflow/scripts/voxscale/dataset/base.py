@@ -231,6 +231,10 @@ class Dataset(ABC):
     def response(self, subject: str, story: str) -> list[Path]:
         """Files with the responses of one subject to one story; several are repeats."""
 
+    def has_repeats(self, subject: str) -> bool:
+        """Whether the subject heard a test story several times, as far as is known before the first job."""
+        return True
+
     def reading(self, subject: str) -> Reading | None:
         """How the subject's images are read; None for arrays."""
         return None

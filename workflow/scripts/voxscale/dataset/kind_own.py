@@ -10,7 +10,7 @@ from voxscale.dataset.base import Dataset
 from voxscale.dataset.bids import natural
 from voxscale.dataset.examine import copies, fit_of_sound, fit_of_words
 from voxscale.dataset.preparation import survey
-from voxscale.dataset.response_files import RESPONSE_SUFFIXES
+from voxscale.dataset.response_files import RESPONSE_SUFFIXES, read_response_header
 from voxscale.dataset.stories import check_twins, twins
 from voxscale.dataset.transcripts import has_phones, read_transcript
 from voxscale.dataset.voxels import COLUMNS_READ, kept_voxels, unread_columns
@@ -81,6 +81,16 @@ class OwnData(Dataset):
                 if ignored := unread_columns(read_rows(table, ("voxel",))):
                     found.append(f"{table}: column {some_of(ignored)} not read; {COLUMNS_READ}.")
         return found
+
+    def has_repeats(self, subject: str) -> bool:
+        for story in self.test(subject):
+            files = self.response(subject, story)
+            try:
+                if len(files) > 1 or read_response_header(files, self.reading(subject)).n_repeats > 1:
+                    return True
+            except UserError:  # the job that reads it reports the mistake
+                return True
+        return False
 
     def check(self) -> None:
         super().check()

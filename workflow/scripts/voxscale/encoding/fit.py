@@ -110,7 +110,8 @@ def score_blocks(
     cut, blocks = (settings["block_trs"], data.skip), test_blocks(data)
     scored = blocks.kept(data.skip)
     subsets = {"r": scored, "r_uncut": np.ones_like(scored)}
-    subsets["r_ceiling"] = scored & np.isin(blocks.story, data.responses.ceiling_stories)
+    of_ceiling = settings.get("ceiling_stories", data.responses.ceiling_stories)
+    subsets["r_ceiling"] = scored & np.isin(blocks.story, of_ceiling)
     found = {column: np.full(n_voxels, np.nan, np.float32) for column in PER_VOXEL}
     found["alpha_edge"] = np.zeros(n_voxels, np.int8)
     found["moments"] = np.full((len(blocks.n), 5, n_voxels), np.nan, np.float32)

@@ -266,6 +266,7 @@ RULES = (
     Rule(
         "measure_room",
         outputs={"room": "results/tables/room.parquet"},
+        jobs=once_if(lambda study: study.ceiling_kind != "none"),
         need=_measuring_room,
         numbers=("scores",),
     ),

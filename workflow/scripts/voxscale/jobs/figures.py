@@ -24,6 +24,7 @@ class Figure:
     note: str = ""
     law: str = ""
     per: str = ""
+    ceiling: str = ""
     entry: str = ""
     places: bool = False
 
@@ -101,6 +102,7 @@ def figures_of(study: Study) -> dict[str, Figure]:
         entries = _ENTRIES[figure.per](study) if figure.per else ()
         named = [replace(figure, name=f"{figure.name}_{entry}", entry=entry) for entry in entries]
         figures += named if figure.per else [figure]
+    figures = [figure for figure in figures if figure.ceiling in ("", study.ceiling_kind)]
     left_out = study.config.get("partial", {}).get("figures", ())
     drawn = (figure for figure in figures if figure.name not in left_out)
     found = (figure for figure in drawn if not figure.places or study.voxel_tables())

@@ -146,6 +146,12 @@ def _code(provenance: Mapping[str, Any]) -> str:
     )
 
 
+_SHARED = {
+    False: "Repeats of the test story show how much of a voxel's response is signal.",
+    True: "What subjects share in their responses to the same stories is a lower bound of a voxel's signal.",
+}
+
+
 def _words(config: Mapping[str, Any]) -> dict[str, str]:
     """What the story's braces stand for."""
     floor = config.get("ceiling", {}).get("floor")
@@ -154,6 +160,7 @@ def _words(config: Mapping[str, Any]) -> dict[str, str]:
         "interval": f"{_interval(config):.0%}",
         "skip_s": f"{config.get('scoring', {}).get('skip_s', 100):g}",
         "floor": left_out,
+        "shared": _SHARED[config.get("ceiling", {}).get("kind") == "subjects"],
         "preset": config.get("encoding", {}).get("preset", "strict"),
     }
 

@@ -12,4 +12,5 @@ from .images import write_images as write_images
 from .lags import write_lags as write_lags
 from .layers import write_layers as write_layers
 from .room import write_room as write_room
+from .shared import FEWEST_SUBJECTS as FEWEST_SUBJECTS
 from .voxel_sets import read_sets as read_sets

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from voxscale.dataset import SubjectResponses, open_subject
+from voxscale.dataset import SubjectResponses, open_subject, require_common
 from voxscale.io import tables
 from voxscale.progress import bar
 from voxscale.provenance import collect
+from voxscale.scores.shared import read_shared, shared_columns
 from voxscale.statistics import skipped_trs
 
 _RELIABLE = 0.9  # coverage of the interval that decides; that of the intervals shown can be another
@@ -175,31 +176,35 @@ def write_ceiling(
     subject: str,
     settings: Mapping[str, Any],
     regions: Mapping[int, str] | None = None,
+    others: Sequence[str | Path] = (),
     step: int = 4096,
 ) -> None:
     """Write tables `ceiling` and `drift` of one subject.
 
     Args:
         responses: `results/responses/<subject>.h5`.
-        settings: skip_s, tr_s, floor (or None), interval.
+        settings: skip_s, tr_s, floor (or None), interval; kind, if it is not `repeats`, with block_trs and,
+            for `subjects`, ceiling_stories.
+        others: responses of the other subjects, for `subjects`.
         regions: voxel -> region, for the drift table; without it the table has only region `all`.
         step: number of voxels in memory at a time.
     """
-    source = open_subject(responses)
-    skip = skipped_trs(settings)
+    source, kind = open_subject(responses), settings.get("kind", "repeats")
+    skip, level, floor = skipped_trs(settings), settings["interval"], settings.get("floor")
+    group = [source, *map(open_subject, others)]
+    require_common(group)
     columns: dict[str, list[np.ndarray]] = {}
     for start in bar(range(0, source.n_voxels, step), "ceiling"):
         part = slice(start, min(start + step, source.n_voxels))
-        repeats = _repeats(source, part, skip)
-        found = (
-            ceiling_columns(repeats, settings["interval"], settings.get("floor"))
-            if repeats
-            else _empty(part.stop - part.start)
-        )
+        found = _empty(part.stop - part.start)
+        if kind == "subjects":
+            found |= shared_columns(*read_shared(group, part, settings, skip), level, floor)
+        elif kind == "repeats" and (repeats := _repeats(source, part, skip)):
+            found = ceiling_columns(repeats, level, floor)
         for name, values in found.items():
             columns.setdefault(name, []).append(values)
     most = max((source.n_repeats(story) for story in source.test_stories), default=0)
-    if most < 3:
+    if kind == "repeats" and most < 3:
         print(
             f"WARNING {subject}: its test stories have {most} repeats; a noise ceiling needs 2, and 3 to "
             "show which voxels are reliable",

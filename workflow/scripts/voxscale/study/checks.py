@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from voxscale.dataset import ONE_SPACE
 from voxscale.errors import UserError, hint, naming, near_names
 from voxscale.laws import DATA, FEWEST, SIZES
 from voxscale.models import COUNTED
+from voxscale.scores import FEWEST_SUBJECTS
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
 from voxscale.study.contexts import check_contexts
 from voxscale.study.settings import bootstrap_settings, law_drawn
@@ -38,6 +40,7 @@ def check(study: Study) -> None:
     _check_joint(study)
     _check_profiles(study)
     _check_folds(study)
+    _check_ceiling(study)
     for subject in study.subjects:
         study.stacking_cells(subject)
         _check_test(study, subject)
@@ -146,6 +149,33 @@ def _check_folds(study: Study) -> None:
                 f"config key {key}: needs fixed test stories, but dataset.test_stories has folds; leave "
                 f"{key.split('.')[0]} out, or list the test stories"
             )
+
+
+def _check_ceiling(study: Study) -> None:
+    """A ceiling across subjects: enough of them, who heard the same and have their voxels at the same places."""
+    if study.ceiling_kind != "subjects":
+        return
+    key = "config key ceiling.kind: subjects"
+    if len(study.subjects) < FEWEST_SUBJECTS:
+        raise UserError(f"{key} needs {FEWEST_SUBJECTS} subjects, the study has {len(study.subjects)}")
+    if not study.shared_test_stories:
+        raise UserError(f"{key} needs a test story that all subjects heard; add one, or take another kind")
+    require_one_space(study, study.subjects, key)
+
+
+def require_one_space(study: Study, subjects: Sequence[str], key: str) -> None:
+    """Voxels of subjects must be at the same places, as far as these are known.
+
+    Raises:
+        UserError: they are not.
+    """
+    if study.dataset.kind in ("phantom", "ds003020"):
+        raise UserError(f"{key}: each subject has voxels of its own; {ONE_SPACE}")
+    first, *others = ((subject, study.dataset.geometry(subject)) for subject in subjects)
+    for subject, geometry in others:
+        known = geometry is not None and first[1] is not None
+        if known and not geometry.same_as(first[1]):
+            raise UserError(f"{key}: voxels of {subject} are not those of {first[0]}; {ONE_SPACE}")
 
 
 def _check_test(study: Study, subject: str) -> None:

@@ -70,7 +70,7 @@ def fit_settings(study: Study) -> dict[str, Any]:
     """What changes a fit."""
     dataset, settings = study.config["dataset"], {**study.config["encoding"], **study.config["scoring"]}
     kept = {key: value for key, value in settings.items() if key not in (*WITHOUT_EFFECT, *FIT_MEANS)}
-    return kept | {"tr_s": dataset["tr_s"], "trim": dataset["trim"]}
+    return kept | {"tr_s": dataset["tr_s"], "trim": dataset["trim"]} | _across_subjects(study)
 
 
 def fit_means(study: Study) -> dict[str, Any]:
@@ -80,7 +80,17 @@ def fit_means(study: Study) -> dict[str, Any]:
 
 def ceiling_settings(study: Study) -> dict[str, Any]:
     """What changes a noise ceiling."""
-    return study.picked("ceiling", "scoring.skip_s", "dataset.tr_s", "bootstrap.interval")
+    found = study.picked("ceiling", "scoring.skip_s", "dataset.tr_s", "bootstrap.interval")
+    if (kind := study.ceiling_kind) != "repeats":
+        found |= {"kind": kind, **_across_subjects(study), "block_trs": study.config["scoring"]["block_trs"]}
+    else:
+        del found["kind"]
+    return found
+
+
+def _across_subjects(study: Study) -> dict[str, Any]:
+    """Stories of a ceiling across subjects; without one those that a subject heard most often count."""
+    return {"ceiling_stories": study.shared_test_stories} if study.ceiling_kind == "subjects" else {}
 
 
 def lag_settings(study: Study) -> dict[str, Any]:

@@ -117,6 +117,7 @@ class Study:
             *timing_notes(self.config),
             *self._fold_notes,
             *self._crossed_notes,
+            *self._ceiling_notes,
             *self._design_notes,
         ]
 
@@ -131,6 +132,28 @@ class Study:
         lacks = design_lacks(len({model for model, _ in sizes}), min(map(len, sizes.values())))
         sweep = f"config key joint.sweep: {self.config['joint']['sweep']} has"
         return [f"{sweep} {lacks}; no next step is advised."] if lacks else []
+
+    @cached_property
+    def ceiling_kind(self) -> str:
+        """Where noise ceilings come from: `repeats` of test stories, several `subjects`, or `none`."""
+        kind = self.config["ceiling"]["kind"]
+        if kind != "auto":
+            return kind
+        return "repeats" if any(map(self.dataset.has_repeats, self.subjects)) else "none"
+
+    @cached_property
+    def shared_test_stories(self) -> list[str]:
+        """Test stories of all subjects, of which a ceiling across subjects is."""
+        tested = [self.dataset.test(subject) for subject in self.subjects]
+        return [story for story in tested[0] if all(story in mine for mine in tested)]
+
+    @property
+    def _ceiling_notes(self) -> list[str]:
+        if self.ceiling_kind != "none":
+            return []
+        asked = self.config["ceiling"]["kind"] == "none"
+        why = "config key ceiling.kind: none" if asked else "no test story was heard twice"
+        return [f"There is no noise ceiling ({why}): no CCnorm, no room left, no reliable voxels."]
 
     @property
     def crossed(self) -> bool:
