@@ -91,7 +91,7 @@ def shared_columns(
 def _estimates(
     with_others: np.ndarray, of_others: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean correlation with another subject, and CCmax; NaN where a response is constant or shares nothing."""
+    """Mean correlation with another subject, and CCmax; NaN where a response is flat or shares nothing."""
     with np.errstate(invalid="ignore", divide="ignore"):
         agreement = np.where(own > 0, with_others / own, np.nan)
         known = (agreement > 0) & (of_others > 0)

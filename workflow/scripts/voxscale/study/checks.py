@@ -152,7 +152,7 @@ def _check_folds(study: Study) -> None:
 
 
 def _check_ceiling(study: Study) -> None:
-    """A ceiling across subjects: enough of them, who heard the same and have their voxels at the same places."""
+    """A ceiling across subjects: enough of them, who heard the same, with voxels at the same places."""
     if study.ceiling_kind != "subjects":
         return
     key = "config key ceiling.kind: subjects"
