@@ -44,6 +44,11 @@ def test_a_voxel_of_a_mask_has_the_label_at_its_centre(volume, tmp_path):
     both = ["Vis_1_left", "Heschl's_gyrus_left"] * 2 + ["Vis_1_right", "Heschl's_gyrus_right"] * 2
     assert regions(tmp_path / "voxels.tsv") == both
     assert list(kept_voxels(tmp_path / "voxels.tsv", 8)) == list(range(8))
+    inside = np.asanyarray(nibabel.load(mask).dataobj).copy()
+    inside[2] = 0
+    image(tmp_path / "mask2.nii.gz", inside)
+    write_regions([atlas], tmp_path / "voxels.tsv", tmp_path / "names.tsv", tmp_path / "mask*.nii.gz")
+    assert regions(tmp_path / "voxels.tsv") == both[2:]
 
 
 def gifti(path, keys, names, structure=None):

@@ -5,8 +5,9 @@ import shutil
 import nibabel
 import numpy as np
 import pytest
-from fmriprep_lab import DUMMY, ONSET_S, SHAPE, START_S, STORIES, TR_S, settings, write_fmriprep
+from fmriprep_lab import DUMMY, ONSET_S, SHAPE, SPACES, START_S, STORIES, TR_S, settings, write_fmriprep
 from labs import drop, halve, image, run, text
+from workflow.runs import smallest_config
 
 from voxscale.dataset.geometry import Grayordinates, Surface, Volume
 from voxscale.dataset.kinds import open_dataset
@@ -14,6 +15,8 @@ from voxscale.dataset.responses import open_subject
 from voxscale.errors import UserError
 from voxscale.features.controls import event_rate, read_tr_times
 from voxscale.io import tables
+from voxscale.jobs.sizes import Sizes
+from voxscale.study import load_study
 
 FORMS = {"volume": Volume, "surface": Surface, "grayordinates": Grayordinates}
 
@@ -85,6 +88,38 @@ def test_the_voxels_of_volumes_are_those_of_all_masks(homes):
     np.testing.assert_array_equal(geometry.inside, common)
     assert geometry.inside.shape == SHAPE
     assert 0 < common.sum() < 6 * 6 * 4
+
+
+@pytest.mark.parametrize("form", ["surface", "grayordinates"])
+def test_what_a_lab_has_cleaned_is_read_as_it_is(homes, form, tmp_path):
+    """Images on surfaces and of grayordinates, by kind `bids`; they need no mask."""
+    config = settings(homes[form] / "lab", form) | {"kind": "bids", "bids": {"space": SPACES[form]}}
+    dataset = open_dataset(config)
+    run(dataset, tmp_path)
+    responses = open_subject(tmp_path / "01.h5")
+    assert responses.n_trs("walk") == STORIES["walk"]
+    assert dataset.clock("walk").response_onset_s == ONSET_S
+    assert np.nanmin(np.nanmean(responses.read("walk", slice(0, 50)), axis=1)) > 500
+
+
+def test_voxels_without_a_value_in_any_story_are_counted_once(homes, tmp_path, capsys):
+    run(open_dataset(settings(homes["surface"] / "lab", "surface")), tmp_path)
+    warned = [line for line in capsys.readouterr().err.splitlines() if "WARNING" in line]
+    assert warned == [
+        f"WARNING {tmp_path}/01.h5: 2 of 600 voxels have no value in any story and are scored NaN"
+    ]
+
+
+def test_the_plan_knows_the_sizes_of_images(homes):
+    for form, home in homes.items():
+        config = smallest_config() | {"dataset": settings(home / "lab", form)}
+        del config["phantom"]
+        study = load_study(config)
+        sizes = Sizes(study)
+        assert sizes.voxels("01") == study.dataset.geometry("01").n_voxels
+        assert sizes.trs("walk") == STORIES["walk"] - DUMMY
+        # A run as read, and as cleaned, and the blocks of the cleaning.
+        assert sizes.held_responses("01") > 8 * max(STORIES.values()) * sizes.voxels("01") + 1e8
 
 
 FUNC = "sub-01/func/sub-01_task-walk"

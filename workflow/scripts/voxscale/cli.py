@@ -165,7 +165,9 @@ def _regions(
     atlas: Annotated[list[Path], typer.Argument(help="Label image, dlabel file, or one label file a side.")],
     output: Annotated[Path, typer.Option(help="The voxel table to write, for dataset.voxels.")],
     names: Annotated[Path | None, typer.Option(help="Names of a label image's labels.")] = None,
-    mask: Annotated[Path | None, typer.Option(help="Mask of the responses, for a label image.")] = None,
+    mask: Annotated[
+        Path | None, typer.Option(help="Mask of a label image's voxels, or a pattern of masks.")
+    ] = None,
     voxels: Annotated[Path | None, typer.Option(help="Voxel table whose other columns are kept.")] = None,
 ) -> None:
     """Give each voxel of a subject its region of an atlas that you have."""

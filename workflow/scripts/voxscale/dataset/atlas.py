@@ -7,6 +7,7 @@
 Sides are named alike, whatever the atlas calls them: `V1_left` and `V1_right` are homologous regions.
 """
 
+import glob
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -95,7 +96,8 @@ def _image_labels(path: Path, names: Path | None, mask: Path | None) -> Labels:
     if mask is None or names is None:
         lacking = "--mask, the mask that picks the voxels" if mask is None else "--names, its table of names"
         raise UserError(f"{path}: is a label image and needs {lacking}")
-    atlas, voxels = load_image(path), Volume("", *mask_voxels(mask))
+    masks = sorted(glob.glob(str(mask))) or [mask]  # noqa: PTH207  Path.glob takes no absolute pattern
+    atlas, voxels = load_image(path), Volume("", *mask_voxels(*masks))
     if len(atlas.shape) < 3 or max(atlas.shape[3:], default=1) > 1:
         raise UserError(f"{path}: has shape {atlas.shape}; a label image is (x, y, z)")
     values = np.asanyarray(atlas.dataobj).reshape(atlas.shape[:3])
@@ -184,7 +186,8 @@ def write_regions(
         atlas: a label image or a dlabel file, or label files of one or both hemispheres.
         output: the table to write.
         names: names of the labels, for a label image.
-        mask: that picks the voxels of the responses, for a label image.
+        mask: that picks the voxels of the responses, for a label image; or a pattern of masks, whose common
+            voxels they are.
         voxels: a voxel table whose other columns are kept, and whose vertices are looked up on surfaces.
 
     Returns:

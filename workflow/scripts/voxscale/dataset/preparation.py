@@ -77,6 +77,7 @@ class _Tally:
         self.worst = 0.0  # largest distance of the repeats' mean from data, in deviations of data
         self.finite = self.varies = False
         self.constant: list[np.ndarray] = []  # whether a voxel never changes, block by block
+        self.empty: list[np.ndarray] = []  # whether it has no finite value
         self.agreement = Agreement()
         self.digests: list[Any] = []  # of each repeat
 
@@ -84,6 +85,7 @@ class _Tally:
         bad = np.isnan(data)
         self.missing += int(bad.sum())
         self.voxels += int(bad.any(axis=0).sum())
+        self.empty.append(bad.all(axis=0))
         self.finite |= not bad.all()
         same = data[1:] == data[:-1]
         self.varies |= not (same | bad[1:] | bad[:-1]).all()
@@ -138,18 +140,14 @@ def _copy(
         what = (
             f"the story's {n_repeats} repeats do not correlate with each other more than chance "
             f"({tally.agreement.deviations:.1f} deviations); check that each is of the whole story from the "
-            "same TR on; sections of a story are stories of their own (config key dataset.bids.sections)"
+            "same TR on; sections of a story are stories of their own (config key dataset.bids.sections or "
+            "dataset.fmriprep.sections)"
         )
         if weak_repeats == "refuse":
             raise UserError(
                 f"{where}: {what}; if they are repeats, but weak, set config key dataset.weak_repeats: accept"
             )
         _warn(where, what)
-    if tally.missing:
-        _warn(
-            where,
-            f"{tally.missing} values in {tally.voxels} voxels are not finite; these voxels are scored NaN",
-        )
     if tally.worst > 1e-3:
         _warn(where, f"data is not the mean of its repeats (off by up to {tally.worst:.2g} deviations)")
     return tally
@@ -198,14 +196,14 @@ def prepare_responses(
     what = f"{path}: {len(shapes)} stories, {trs} TRs x {len(kept)} voxels"
     size = 0 if keep == "none" else 4 * len(kept) * rows
     announce_writing(what, size, path, "set config key dataset.keep: none")
-    constant: dict[str, np.ndarray] = {}
+    tallies: dict[str, _Tally] = {}
     with new_hdf5(path) as file:
         add_array(file, VOXELS_NAME, kept)
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
             with open_responses(files, reading) as source:
                 tally = _copy(str(files[0]), None if keep == "none" else group, source, kept, weak_repeats)
-            constant[story] = np.concatenate(tally.constant)
+            tallies[story] = tally
             about = {"n_trs": shapes[story].n_trs, "n_repeats": shapes[story].n_repeats}
             about |= {"missing_values": tally.missing, "missing_voxels": tally.voxels}
             if keep == "none":
@@ -219,11 +217,30 @@ def prepare_responses(
             "format": RESPONSES_FORMAT,
         }
         set_attributes(file, about)
+    _warn_of_voxels(path, sources, shapes, tallies)
+
+
+def _warn_of_voxels(
+    path: Path,
+    sources: Mapping[str, Sequence[str | Path]],
+    shapes: Mapping[str, ResponseHeader],
+    tallies: Mapping[str, _Tally],
+) -> None:
+    """Say how many voxels have missing values or never change; once, where all stories agree."""
+    empty = np.all([np.concatenate(tally.empty) for tally in tallies.values()], axis=0)
+    constant = {story: np.concatenate(tally.constant) for story, tally in tallies.items()}
     elsewhere = ~np.all(list(constant.values()), axis=0)  # voxels that change in some story
-    for story, still in constant.items():
-        if n := int((still & elsewhere).sum()):
+    n_empty = int(empty.sum())
+    if n_empty:
+        _warn(str(path), f"{n_empty} of {len(empty)} voxels have no value in any story and are scored NaN")
+    for story, tally in tallies.items():
+        where = str(sources[story][0])
+        if missing := tally.missing - n_empty * shapes[story].n_trs:
+            voxels = tally.voxels - n_empty
+            _warn(where, f"{missing} values in {voxels} voxels are not finite; these voxels are scored NaN")
+        if n := int((constant[story] & elsewhere).sum()):
             _warn(
-                str(sources[story][0]),
-                f"{n} of {len(kept)} voxels never change in this story, but do in others; "
+                where,
+                f"{n} of {len(empty)} voxels never change in this story, but do in others; "
                 "check whether the file is whole",
             )
