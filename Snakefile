@@ -87,6 +87,7 @@ onstart:
     cluster_at_hand(workflow.dag)
     image_at_hand()
     flatmaps_at_hand(workflow.dag)
+    places_at_hand(workflow.dag)
     models_at_hand(workflow.dag)
     if not IS_MODULE:
         quiet_terminal(jobs, workflow)

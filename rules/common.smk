@@ -343,7 +343,7 @@ def exported(wildcards):
     try:
         return export_named(study, **wildcards)
     except UserError as error:
-        raise WorkflowError(str(error)) from None
+        sys.exit(f"ERROR {error}")
 
 
 def export_table(name):

@@ -93,6 +93,17 @@ def flatmaps_at_hand(dag):
         sys.exit(f"ERROR {NOT_INSTALLED}")
 
 
+def places_at_hand(dag):
+    """End the run in one line, before its first job, if it exports images of voxels whose places are not known."""
+    subjects = {job.wildcards.subject for job in to_run(dag, "export_images")}
+    try:
+        for subject in sorted(subjects):
+            if all(path.exists() for path in study.dataset.geometry_inputs(subject)):
+                study.dataset.require_geometry(subject)
+    except UserError as error:
+        sys.exit(f"ERROR {error}")
+
+
 def names():
     """The name here of each of Snakemake's rules; a workflow that uses this one as a module may rename them."""
     return {getattr(rules, name).rule: name for name in RULES if rules.has(name)}

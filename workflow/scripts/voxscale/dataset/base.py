@@ -255,6 +255,20 @@ class Dataset(ABC):
         """
         return read_places(self.voxels(subject), self._n_columns(subject))
 
+    def require_geometry(self, subject: str) -> Geometry:
+        """Where the columns of the subject's response files lie.
+
+        Raises:
+            UserError: it is not known.
+        """
+        if (found := self.geometry(subject)) is None:
+            raise UserError(
+                "config key dataset.voxels: an image needs the place of each voxel, and the responses of "
+                f"{subject} are arrays; give a voxel table with columns hemisphere and vertex (fsaverage5), "
+                "or the responses as images"
+            )
+        return found
+
     def _n_columns(self, subject: str) -> int:
         """Columns of the subject's response files, which are arrays."""
         return read_response_header(self.response(subject, self.heard(subject)[0])).n_voxels

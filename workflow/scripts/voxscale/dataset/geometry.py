@@ -143,7 +143,9 @@ class Volume(Geometry):
         outside, kind = (np.nan, np.float32) if labels is None else (0, np.int16)
         filled = np.full((*self.inside.shape, len(values)), outside, kind)
         filled[tuple(self.indexes.T)] = values.T
-        return {".nii.gz": nibabel.Nifti1Image(filled[..., 0] if len(values) == 1 else filled, self.affine)}
+        image = nibabel.Nifti1Image(filled[..., 0] if len(values) == 1 else filled, self.affine)
+        image.header.set_xyzt_units("mm")
+        return {".nii.gz": image}
 
 
 @dataclass(frozen=True, eq=False)

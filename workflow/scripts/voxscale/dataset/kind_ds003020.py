@@ -4,8 +4,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voxscale.cortex import pycortex_installed
+from voxscale.cortex import pycortex_installed, read_mask, transform_of
 from voxscale.dataset.clock import Clocks, read_clocks
+from voxscale.dataset.geometry import Geometry, Volume
 from voxscale.dataset.kind_phantom import Ds003020Layout
 from voxscale.dataset.manifest import PublishedFile, read_manifest
 from voxscale.errors import UserError
@@ -73,6 +74,15 @@ class Ds003020(Ds003020Layout):
     @property
     def regions(self) -> set[str] | None:
         return super().regions if self.config.get("voxels") else None
+
+    def geometry(self, subject: str) -> Geometry:
+        # The voxels are those of a mask of pycortex, which counts z first and x last.
+        transform = transform_of(self.transforms, subject)
+        mask = read_mask(self.pycortex_db, subject, transform, self._n_columns(subject))
+        return Volume("", *mask, order="F")
+
+    def geometry_inputs(self, subject: str) -> list[Path]:
+        return [*self.response_inputs(subject), self.mark(f"pycortex-{subject}")]
 
     @property
     def parts(self) -> list[str]:

@@ -15,12 +15,6 @@ from voxscale.provenance import collect
 from voxscale.scores.layers import first_draw
 from voxscale.statistics import false_discovery
 
-NO_PLACES = (
-    "config key dataset.voxels: an image needs the place of each voxel, and the responses of {} are arrays; "
-    "give a voxel table with columns hemisphere and vertex (of fsaverage5), or the responses as images"
-)
-
-
 _CELL = ("model", "layer", "subject", "n_train")
 _Files = Mapping[str, str | Path | None]
 
@@ -149,9 +143,7 @@ def write_images(
         UserError: the places of the voxels are not known, or the subject has no region.
     """
     subject, folder = settings["subject"], Path(folder)
-    geometry = open_dataset(settings["dataset"]).geometry(subject)
-    if geometry is None:
-        raise UserError(NO_PLACES.format(subject))
+    geometry = open_dataset(settings["dataset"]).require_geometry(subject)
     maps = _KINDS[settings["kind"]](scores, files, settings)
     space = [f"space-{geometry.space}"] if geometry.space else []
     written: list[Path] = []
