@@ -37,8 +37,8 @@ docs: install ## build the pages of docs/ as a site, results/site/README.html
 
 demo: install ## run the whole study on the phantom brain, to results/report.html
 	$(BIN)/snakemake --cores $(CORES)
-	@echo "Next: make real (a real model and real brains, 300 MB), docs/dataset.md (your own data),"
-	@echo "      docs/notebook.md (an encoding model in 20 lines)"
+	@echo "Next: make real (a pretrained model beside its untrained twin, on real brains, 300 MB; make smollm2: on the"
+	@echo "      phantom), docs/dataset.md (your own data), docs/notebook.md (an encoding model in 20 lines)"
 
 # It refuses if a stage's numbers have changed but not its version.
 golden: install ## write tests/golden again, for stages whose version was raised
