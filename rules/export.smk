@@ -9,7 +9,7 @@ rule export_images:
         banded=lambda wildcards: banded_paths(exported(wildcards).cells),
         ceiling=export_table("ceiling"),
         comparison=export_table("comparison"),
-        voxels=lambda wildcards: voxel_table(wildcards.subject),
+        voxels=lambda wildcards: local(export_table("voxels")(wildcards)),
         places=lambda wildcards: local(study.dataset.geometry_inputs(wildcards.subject)),
     output:
         export=directory(PATHS["export"]),

@@ -8,5 +8,6 @@ if "snakemake" in globals():
     with script(snakemake):
         settings, inputs = all_settings(snakemake.params), snakemake.input
         scores = [*cell_files("scores", inputs.fits, settings["cells"])] if inputs.fits else [*inputs.banded]
-        files = {name: str(getattr(inputs, name)) for name in ("voxels", "ceiling", "comparison")}
+        tables = {name: str(getattr(inputs, name)) for name in ("voxels", "ceiling", "comparison")}
+        files = {name: path for name, path in tables.items() if path}
         write_images(settings, scores, files, snakemake.output.export)

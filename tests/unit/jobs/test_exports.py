@@ -48,7 +48,7 @@ def test_a_result_that_is_not_made_yet_names_its_target(study):
     with pytest.raises(
         UserError, match=r"^results/comparisons/two\.parquet: is not made .*UTS01/comparison-two`"
     ):
-        export.require(study)
+        export.require()
 
 
 def test_options_choose_a_fit(study):

@@ -51,7 +51,6 @@ def write_ceiling(path, voxels, ccmax=0.5):
 
 def export(dataset, folder, kind, scores=(), name="desc-x", subject="01", **files):
     given = {"kind": kind, "subject": subject, "name": name, "cells": [CELL], "fdr": 0.05, "n_layers": 4}
-    files = {"voxels": None} | files
     images = write_images(given | {"dataset": dataset, "config": "abc"}, scores, files, folder)
     return {path.name.split("stat-")[-1]: path for path in images}
 
@@ -126,6 +125,9 @@ def test_arrays_are_on_the_vertices_of_their_voxel_table(tmp_path):
     assert label.labeltable.get_labels_as_dict()[key[10241]] == "IFG"
     assert (key > 0).sum() == 1
     assert json.loads(stem.with_suffix(".json").read_text())["Levels"] == {"1": "IFG", "2": "STG"}
+    table.write_text("voxel\themisphere\tvertex\n0\tleft\t7\n")
+    with pytest.raises(UserError, match=r"anna\.tsv: names no region; add a column roi"):
+        export(dataset, tmp_path / "out", "regions", subject="anna", voxels=table)
 
 
 @pytest.mark.parametrize("form", fmriprep_lab.SPACES)
@@ -178,8 +180,6 @@ def test_arrays_without_places_and_a_full_disk_leave_nothing(tmp_path, bids, mon
     ceiling = write_ceiling(tmp_path / "c", voxels)
     with pytest.raises(UserError, match=r"dataset\.voxels: .*of anna are arrays; give a voxel table"):
         export(arrays, tmp_path / "out", "ceilings", subject="anna", ceiling=ceiling)
-    with pytest.raises(UserError, match=r"dataset\.voxels: names no region of 01; give a voxel table"):
-        export(dataset, tmp_path / "out", "regions")
     real, done = Geometry.write, []
 
     def full(self, *arguments):

@@ -195,10 +195,10 @@ def _export(
     study = load_jobs(configfile, directory).study
     exports = chosen_exports(study, what, subject, model, layer, n_train, comparison)
     for export in exports:
-        export.require(study)
+        export.require()
     for export in exports:
         settings = export.settings(study) | export_means(study)
-        for path in write_images(settings, export.scores, export.files(study), out):
+        for path in write_images(settings, export.scores, export.tables, out):
             print(path)
 
 

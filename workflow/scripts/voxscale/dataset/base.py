@@ -275,7 +275,8 @@ class Dataset(ABC):
 
     def geometry_inputs(self, subject: str) -> list[Path]:
         """Files that must exist before `geometry` is asked for."""
-        return [*self.response_inputs(subject), *filter(None, [self.voxels(subject)])]
+        table = None if self.reading(subject) else self.voxels(subject)  # images need none
+        return [*self.response_inputs(subject), *filter(None, [table])]
 
     def voxels(self, subject: str) -> Path | None:
         """Table of the subject's voxels if there is one: the config's, or that of rule `place_voxels`."""

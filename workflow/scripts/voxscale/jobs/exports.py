@@ -27,7 +27,7 @@ class Export:
         kind: one of `WHAT`.
         name: of files and target.
         cells: fits whose scores are shown.
-        tables: further files that it follows from, by kind.
+        tables: further tables that it follows from, by kind; `voxels` is that of the dataset.
     """
 
     kind: str
@@ -41,10 +41,6 @@ class Export:
         """Table `scores` of each cell."""
         return [CELL_FILES["scores"].format(**cell._asdict()) for cell in self.cells]
 
-    def files(self, study: Study) -> dict[str, str | None]:
-        """Further files, with the subject's table of voxels, by kind."""
-        return {**self.tables, "voxels": study.voxel_tables().get(self.subject)}
-
     def settings(self, study: Study) -> dict[str, Any]:
         """What the images depend on besides files."""
         models = {cell.model for cell in self.cells} & study.registry.keys()
@@ -57,13 +53,13 @@ class Export:
             "n_layers": max((study.registry[model].n_layers for model in models), default=0),
         }
 
-    def require(self, study: Study) -> None:
+    def require(self) -> None:
         """Make sure that the results are there.
 
         Raises:
             UserError: a file is missing; the line names the target that makes it.
         """
-        for path in filter(None, [*self.scores, *self.files(study).values()]):
+        for path in [*self.scores, *self.tables.values()]:
             if not Path(path).exists():
                 target = f"results/export/{self.subject}/{self.name}"
                 raise UserError(
@@ -99,8 +95,9 @@ def exports_of(study: Study, subject: str) -> Iterator[Export]:
     ceiling = {"ceiling": _TABLES["ceiling"].format(subject=subject)}
     yield Export("ceilings", subject, "desc-ceiling", tables=ceiling)
     yield from _best_layers(study, subject)
-    if study.dataset.voxels(subject) and (study.dataset.regions is None or study.dataset.regions):
-        yield Export("regions", subject, "desc-regions")
+    table = study.voxel_tables().get(subject)
+    if table and (study.dataset.regions is None or study.dataset.regions):
+        yield Export("regions", subject, "desc-regions", tables={"voxels": table})
 
 
 def export_named(study: Study, subject: str, maps: str) -> Export:

@@ -16,7 +16,7 @@ from voxscale.scores.layers import first_draw
 from voxscale.statistics import false_discovery
 
 _CELL = ("model", "layer", "subject", "n_train")
-_Files = Mapping[str, str | Path | None]
+_Files = Mapping[str, str | Path]
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,9 @@ def _ceilings(scores: Sequence[Path], files: _Files, settings: Mapping[str, Any]
 
 
 def _regions(scores: Sequence[Path], files: _Files, settings: Mapping[str, Any]) -> list[Shown]:
-    if not (known := read_regions(table := files.get("voxels"))):
+    if not (known := read_regions(table := files["voxels"])):
         raise UserError(
-            f"{table or 'config key dataset.voxels'}: names no region of {settings['subject']}; give a voxel "
-            "table with column roi (voxscale regions writes one from an atlas)"
+            f"{table}: names no region; add a column roi (voxscale regions writes one from an atlas)"
         )
     names = sorted(set(known.values()))
     keys = pd.Series(known).map({name: key for key, name in enumerate(names, 1)})
@@ -134,7 +133,7 @@ def write_images(
         settings: `kind` (scores, layers, differences, ceilings, regions), `subject`, `name`, `cells`, `fdr`,
             `n_layers`, `dataset` (the config's block) and `config` (digest of the whole).
         scores: table `scores` of each of the cells.
-        files: of `ceiling`, `comparison`, `voxels` (the voxel table) those that there are.
+        files: what else the kind needs: table `ceiling` or `comparison`, or the voxel table (`voxels`).
 
     Returns:
         the images, without sidecars.
@@ -161,7 +160,7 @@ def write_images(
                 about["Levels"] = {str(key): name for key, name in shown.labels.items()}
             about |= {"Subject": subject, "Files": [path.name for path in images]}
             about |= {"Cells": [dict(zip(_CELL, cell, strict=True)) for cell in settings["cells"]]}
-            about |= {"Sources": [str(path) for path in [*scores, *files.values()] if path]}
+            about |= {"Sources": [str(path) for path in [*scores, *files.values()]]}
             sidecar = Path(f"{stem}.json")
             written.append(sidecar)
             write_json(sidecar, about | {"Provenance": collect(config=settings["config"])})
