@@ -1,5 +1,6 @@
 """Names and sidecars of BIDS images."""
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,14 +24,21 @@ def natural(name: str) -> tuple[list[int | str], str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
+@functools.lru_cache(maxsize=64)
+def _sidecars_in(folder: Path, changed: int) -> list[tuple[Path, dict[str, str]]]:
+    """Sidecars of images in a folder, which may have thousands of files, with their entities."""
+    return [(path, entities_of(path)) for path in folder.glob("*bold.json")]
+
+
 def _sidecars(image: Path, root: Path) -> Iterator[Path]:
     """Sidecars that hold for an image, the most special first, as BIDS' principle of inheritance has it."""
     own = entities_of(image).items()
     for folder in image.parents:
         if not folder.is_relative_to(root):
             return
-        fitting = [path for path in folder.glob("*bold.json") if entities_of(path).items() <= own]
-        yield from sorted(fitting, key=lambda path: -len(entities_of(path)))
+        there = _sidecars_in(folder, folder.stat().st_mtime_ns)
+        fitting = [(path, entities) for path, entities in there if entities.items() <= own]
+        yield from (path for path, _ in sorted(fitting, key=lambda found: -len(found[1])))
 
 
 def sidecar_value(image: Path, root: Path, key: str) -> tuple[Any, Path] | None:

@@ -115,19 +115,16 @@ class BidsDataset(OwnData):
                 continue
             if "task" not in entities:
                 continue
-            story, run, side = (
-                self._story(path),
-                (entities.get("ses"), entities.get("run")),
-                entities.get("hemi"),
-            )
+            story, run = self._story(path), (entities.get("ses"), entities.get("run"))
             seen.setdefault((story, run), path.name)
             there.add(
-                " ".join(f"{key}-{entities[key]}" for key in ENTITIES if key in entities) or "without any"
+                " ".join(f"{key}-{entities[key]}" for key in ENTITIES if key in entities) or "no entity"
             )
             if any(entities.get(key) != value for key, value in self._wanted(path).items()):
                 continue
             same = stories.setdefault(story, {}).setdefault(run, {})
-            if same.keys() - {"L", "R"} or side in same or (same and side is None):
+            side = entities.get("hemi")
+            if same and (side in same or None in (side, *same)):
                 raise UserError(self._ambiguous(path, next(iter(same.values()))))
             same[side] = path
         if not stories:
@@ -136,18 +133,22 @@ class BidsDataset(OwnData):
                 f"{folder}: has no BOLD image {which}; check config key {self._key} "
                 f"({hint(which, sorted(there))})"
             )
-        for sides in (sides for runs in stories.values() for sides in runs.values()):
-            for side, other in (("L", "R"), ("R", "L")):
-                if side in sides and other not in sides:
-                    raise UserError(
-                        f"{sides[side]}: has no hemi-{other} beside it; a run on surfaces needs both"
-                    )
         not_read += [name for (story, run), name in seen.items() if run not in stories.get(story, ())]
         files_of = {
-            story: [sides[side] for sides in runs.values() for side in sorted(sides)]
+            story: [path for sides in runs.values() for path in self._both(sides)]
             for story, runs in stories.items()
         }
         return _Images(files_of, not_read)
+
+    @staticmethod
+    def _both(sides: dict[str | None, Path]) -> list[Path]:
+        """Files of one run: its image, or those of the left and the right surface."""
+        if None in sides:
+            return list(sides.values())
+        if lacking := {"L", "R"} - sides.keys():
+            image = next(iter(sides.values()))
+            raise UserError(f"{image}: has no hemi-{lacking.pop()} beside it; a run on surfaces needs both")
+        return [sides["L"], sides["R"]]
 
     def _wanted(self, image: Path) -> dict[str, str | None]:
         """Entities that an image must have to be read; None: must not have."""

@@ -43,33 +43,35 @@ class FmriprepDataset(BidsDataset):
         images = self.responses(subject)
         return [path.with_name(path.name.replace("desc-preproc_bold", "desc-brain_mask")) for path in images]
 
-    def _tables(self, subject: str) -> list[Path]:
-        """Tables of confounds of the subject's runs."""
-        return list(dict.fromkeys(map(confounds_table, self.responses(subject))))
+    @cached_property
+    def _tables(self) -> dict[str, list[Path]]:
+        """Tables of confounds of each subject's runs."""
+        found = {subject: map(confounds_table, self.responses(subject)) for subject in self.subjects}
+        return {subject: list(dict.fromkeys(tables)) for subject, tables in found.items()}
 
     @property
     def _reads_tables(self) -> bool:
         return bool(self._block["confounds"]["strategy"]) or self._block["dummy_scans"] == "auto"
 
     def companions(self, subject: str) -> list[Path]:
-        tables = self._tables(subject) if self._reads_tables else []
+        tables = self._tables[subject] if self._reads_tables else []
         about = [table.with_suffix(".json") for table in tables]
         return [*super().companions(subject), *tables, *(path for path in about if path.exists())]
 
     def reading(self, subject: str) -> Reading:
         return self._readings[subject]
 
+    @property
+    def _confounds(self) -> dict[str, Any]:
+        """Arguments of nilearn's `load_confounds`; those that no strategy takes change nothing."""
+        given = self._block["confounds"]
+        taken = ["strategy", *given["strategy"], *(["n_compcor"] if "compcor" in given["strategy"] else [])]
+        return {key: value for key, value in given.items() if key in taken}
+
     @cached_property
     def _readings(self) -> dict[str, Reading]:
-        settings = {key: self._block[key] for key in ("confounds", "detrend", "high_pass_hz")}
-        # Confounds that no strategy takes change nothing.
-        taken = settings["confounds"]["strategy"]
-        confounds = {
-            key: value
-            for key, value in settings["confounds"].items()
-            if key in ("strategy", *taken) or (key == "n_compcor" and "compcor" in taken)
-        }
-        cleaning = settings | {"confounds": confounds, "tr_s": self.tr_s}
+        cleaning = {key: self._block[key] for key in ("detrend", "high_pass_hz")}
+        cleaning |= {"confounds": self._confounds, "tr_s": self.tr_s}
         changed = {
             "dummy_scans": self.timing["dummy_scans"],
             "cleaning": cleaning,
@@ -88,7 +90,7 @@ class FmriprepDataset(BidsDataset):
     def _marked(self) -> dict[Path, int]:
         """Dummy scans that fMRIPrep marks in each run, by its table of confounds if that is read."""
         subjects = self.subjects if self._reads_tables else ()
-        return {table: n_dummy_scans(table) for subject in subjects for table in self._tables(subject)}
+        return {table: n_dummy_scans(table) for subject in subjects for table in self._tables[subject]}
 
     @property
     def _dummy_scans(self) -> int:
@@ -136,28 +138,24 @@ class FmriprepDataset(BidsDataset):
 
     @property
     def steps(self) -> list[dict[str, str]]:
-        block, reading = self._block, self.reading(self.subjects[0])
-        start_s, own = self._start_time_s, block.get("mask")
-        taken = reading.cleaning["confounds"]
-        volume = self._is_volume(self.subjects[0])
+        block, start_s = self._block, self._start_time_s
+        voxels = "every vertex or grayordinate"
+        if self._is_volume(self.subjects[0]):
+            voxels = f"voxels of {block.get('mask') or 'the brain masks of all runs'}"
+        times = "features at the middle of a TR"
+        if start_s is not None:
+            times = f"features at {start_s:g} s after the start of a TR, to which slices were corrected"
+        taken = block["confounds"]
+        regressed = [f"{name} ({taken[name]})" if name in taken else name for name in taken["strategy"]]
+        smoothing, high_pass = block["smoothing_mm"], block["high_pass_hz"]
         done = {
-            "space": f"{block.get('space') or 'of the run'}; "
-            + ("voxels of " + (own or "the brain masks of all runs") if volume else "all of its places"),
-            "dummy_scans": f"{reading.dummy_scans} TRs at the start of each run left out",
-            "start_time_s": "features at the middle of a TR"
-            if start_s is None
-            else f"features at {start_s:g} s after the start of a TR, to which slices were corrected",
-            "smoothing_mm": f"{reading.smoothing_mm:g} mm"
-            if reading.smoothing_mm
-            else "none by the workflow",
-            "confounds": ", ".join(
-                f"{name} ({taken[name]})" if name in taken else name for name in taken["strategy"]
-            )
-            or "none",
+            "space": f"{block.get('space') or 'of the run'}; {voxels}",
+            "dummy_scans": f"{self._dummy_scans} TRs at the start of each run left out",
+            "start_time_s": times,
+            "smoothing_mm": f"{smoothing:g} mm" if smoothing else "none by the workflow",
+            "confounds": ", ".join(regressed) or "none",
             "detrend": "a linear trend removed" if block["detrend"] else "none",
-            "high_pass_hz": f"cosines below {block['high_pass_hz']:g} Hz"
-            if block["high_pass_hz"]
-            else "none",
+            "high_pass_hz": f"cosines below {high_pass:g} Hz" if high_pass else "none",
         }
         return [{"key": f"{self._key}.{key}", "what was done": what} for key, what in done.items()]
 
