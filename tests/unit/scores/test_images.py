@@ -15,8 +15,9 @@ from nilearn.surface import load_surf_data
 from published import write_published
 from study_tables import frame, write
 
-from voxscale.dataset.geometry import Geometry
+from voxscale.dataset.atlas import write_regions
 from voxscale.dataset.kinds import open_dataset
+from voxscale.dataset.voxels import read_regions
 from voxscale.errors import UserError
 from voxscale.scores import write_images
 
@@ -80,6 +81,19 @@ def test_scores_of_images_are_at_the_masks_voxels(bids, tmp_path):
     assert {tuple(columns[v]) for v in voxels if v % 2} == set(map(tuple, np.argwhere(significant == 1)))
 
 
+def test_exported_regions_are_read_again_as_an_atlas(bids, tmp_path):
+    dataset, voxels = bids
+    table = tmp_path / "01.tsv"
+    table.write_text("voxel\troi\n" + "".join(f"{v}\t{'V1' if v < 9 else 'A1'}\n" for v in voxels))
+    write = {"kind": "regions", "subject": "01", "name": "desc-regions", "cells": [], "config": ""}
+    (image,) = write_images(write | {"dataset": dataset}, [], {"voxels": table}, tmp_path)
+    names, mask = image.with_name("sub-01_space-T1w_desc-regions_dseg.tsv"), "sub-01/anat/sub-01_mask.nii.gz"
+    write_regions([image], tmp_path / "again.tsv", names, tmp_path / "lab" / mask)
+    assert {v: name.removesuffix("_right") for v, name in read_regions(tmp_path / "again.tsv").items()} == {
+        v: "V1" if v < 9 else "A1" for v in voxels
+    }
+
+
 def test_several_draws_are_averaged_and_have_no_p(bids, tmp_path):
     dataset, voxels = bids
     scores = write_scores(tmp_path / "s.parquet", voxels, draws=3)
@@ -124,7 +138,7 @@ def test_arrays_are_on_the_vertices_of_their_voxel_table(tmp_path):
     key = label.darrays[0].data
     assert label.labeltable.get_labels_as_dict()[key[10241]] == "IFG"
     assert (key > 0).sum() == 1
-    assert json.loads(stem.with_suffix(".json").read_text())["Levels"] == {"1": "IFG", "2": "STG"}
+    assert stem.with_suffix(".tsv").read_text() == "index\tname\n1\tIFG\n2\tSTG\n"
     table.write_text("voxel\themisphere\tvertex\n0\tleft\t7\n")
     with pytest.raises(UserError, match=r"anna\.tsv: names no region; add a column roi"):
         export(dataset, tmp_path / "out", "regions", subject="anna", voxels=table)
@@ -173,22 +187,24 @@ def test_ds003020_is_in_the_space_of_its_pycortex_mask(tmp_path):
     assert [image.get_fdata()[place] for place in kept] == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
-def test_arrays_without_places_and_a_full_disk_leave_nothing(tmp_path, bids, monkeypatch):
+def test_arrays_without_places_are_refused(tmp_path, bids):
     write_folder(tmp_path / "arrays")
-    arrays = of_lab(tmp_path / "arrays", "folder")
-    dataset, voxels = bids
-    ceiling = write_ceiling(tmp_path / "c", voxels)
+    arrays, ceiling = of_lab(tmp_path / "arrays", "folder"), write_ceiling(tmp_path / "c", bids[1])
     with pytest.raises(UserError, match=r"dataset\.voxels: .*of anna are arrays; give a voxel table"):
         export(arrays, tmp_path / "out", "ceilings", subject="anna", ceiling=ceiling)
-    real, done = Geometry.write, []
 
-    def full(self, *arguments):
-        if done:
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    fmriprep_lab.write_fmriprep(tmp_path / "lab", "surface")
+    dataset = fmriprep_lab.settings(tmp_path / "lab", "surface")
+    ceiling = write_ceiling(tmp_path / "c", np.arange(9))
+
+    def to_bytes(image):
+        if "Right" in image.meta["AnatomicalStructurePrimary"]:
             raise OSError(28, "No space left on device")
-        done.append(1)
-        return real(self, *arguments)
+        return b""
 
-    monkeypatch.setattr(Geometry, "write", full)
+    monkeypatch.setattr(nibabel.GiftiImage, "to_bytes", to_bytes)
     with pytest.raises(OSError, match="No space"):
         export(dataset, tmp_path / "out", "ceilings", ceiling=ceiling)
     assert not list((tmp_path / "out").iterdir())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxscale.dataset import Geometry, open_dataset, read_regions
 from voxscale.errors import UserError
-from voxscale.io import SCHEMAS, tables, write_json
+from voxscale.io import SCHEMAS, atomic, tables, write_json
 from voxscale.provenance import collect
 from voxscale.scores.layers import first_draw
 from voxscale.statistics import false_discovery
@@ -127,7 +127,8 @@ def write_images(
     """Write one subject's maps of one kind of result.
 
     The files are `sub-<subject>[_space-<space>]_<name>_stat-<stat>` with the ends of `Geometry.write`; each
-    has a sidecar `.json`. A map without any value is left out. If writing fails, none of them stays.
+    has a sidecar `.json`, and labels have a table of their names, `.tsv`. A map without any value is left
+    out. If writing fails, no file of them stays.
 
     Args:
         settings: `kind` (scores, layers, differences, ceilings, regions), `subject`, `name`, `cells`, `fdr`,
@@ -136,7 +137,7 @@ def write_images(
         files: what else the kind needs: table `ceiling` or `comparison`, or the voxel table (`voxels`).
 
     Returns:
-        the images, without sidecars.
+        the images.
 
     Raises:
         UserError: the places of the voxels are not known, or the subject has no region.
@@ -145,30 +146,39 @@ def write_images(
     geometry = open_dataset(settings["dataset"]).require_geometry(subject)
     maps = _KINDS[settings["kind"]](scores, files, settings)
     space = [f"space-{geometry.space}"] if geometry.space else []
-    written: list[Path] = []
+    whose = [f"sub-{subject.removeprefix('sub-')}", *space, settings["name"]]
+    about = {
+        "Subject": subject,
+        "Space": geometry.space,
+        "Cells": [dict(zip(_CELL, cell, strict=True)) for cell in settings["cells"]],
+        "Sources": [str(path) for path in [*scores, *files.values()]],
+        "Provenance": collect(config=settings["config"]),
+    }
+    images: list[Path] = []
+    begun: list[str] = []
     try:
-        for shown in maps:
-            if not shown.values.notna().any():
-                continue
+        for shown in (one for one in maps if one.values.notna().any()):
             last = "dseg" if shown.labels else f"stat-{shown.stat}"
-            parts = [f"sub-{subject.removeprefix('sub-')}", *space, settings["name"], last]
-            stem = folder / "_".join(parts)
-            images = geometry.write(_whole(shown, geometry), stem, [shown.stat], shown.labels)
-            written += images
-            about = {"Description": shown.meaning, "Units": shown.unit, "Space": geometry.space}
-            if shown.labels:
-                about["Levels"] = {str(key): name for key, name in shown.labels.items()}
-            about |= {"Subject": subject, "Files": [path.name for path in images]}
-            about |= {"Cells": [dict(zip(_CELL, cell, strict=True)) for cell in settings["cells"]]}
-            about |= {"Sources": [str(path) for path in [*scores, *files.values()]]}
-            sidecar = Path(f"{stem}.json")
-            written.append(sidecar)
-            write_json(sidecar, about | {"Provenance": collect(config=settings["config"])})
+            begun.append("_".join([*whose, last]))
+            images += _write_map(shown, geometry, folder / begun[-1], about)
     except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name.startswith(tuple(begun)):
+                path.unlink()
         raise
-    return [path for path in written if path.suffix != ".json"]
+    return images
+
+
+def _write_map(shown: Shown, geometry: Geometry, stem: Path, about: Mapping[str, Any]) -> list[Path]:
+    """One image with its sidecar, and the names of labels as BIDS has them."""
+    images = geometry.write(_whole(shown, geometry), stem, [shown.stat], shown.labels)
+    if shown.labels:
+        with atomic(f"{stem}.tsv") as temporary:
+            rows = "".join(f"{key}\t{name}\n" for key, name in shown.labels.items())
+            temporary.write_text(f"index\tname\n{rows}")
+    said = {"Description": shown.meaning, "Units": shown.unit, "Files": [path.name for path in images]}
+    write_json(f"{stem}.json", said | about)
+    return images
 
 
 def _whole(shown: Shown, geometry: Geometry) -> np.ndarray:
