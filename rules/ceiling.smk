@@ -2,15 +2,6 @@
 # Makes: the noise ceiling of each voxel with its interval, and its drift over repeats.
 
 
-def others(name, subject):
-    """Paths of one kind of the other subjects, if noise ceilings are across subjects."""
-    if study.ceiling_kind != "subjects":
-        return []
-    return [
-        PATHS[name].format(subject=each) for each in study.subjects if each != subject
-    ]
-
-
 rule estimate_ceiling:
     """Signal power, noise power and noise ceiling of every voxel of one subject."""
     input:

@@ -349,3 +349,12 @@ def exported(wildcards):
 def export_table(name):
     """Table of a kind that an export follows from, if it does."""
     return lambda wildcards: exported(wildcards).tables.get(name, [])
+
+
+def others(name, subject):
+    """Paths of one kind of the other subjects, if noise ceilings are across subjects."""
+    if study.ceiling_kind != "subjects":
+        return []
+    return [
+        PATHS[name].format(subject=each) for each in study.subjects if each != subject
+    ]

@@ -75,12 +75,13 @@ def test_one_version():
 
 def schema_keys(schema, prefix=""):
     """Dotted names of the leaves of the config schema; a free name is written <name>."""
-    children = {f"{prefix}{key}": part for key, part in schema.get("properties", {}).items()}
+    forms = [form for form in schema.get("oneOf", ()) if "properties" in form]
+    parts = [part for form in (schema, *forms) for part in form.get("properties", {}).items()]
+    children = {f"{prefix}{key}": part for key, part in parts}
     if isinstance(rest := schema.get("additionalProperties"), dict):
         children[f"{prefix}<name>"] = rest
-    if not children:
-        return {prefix.rstrip(".")}
-    return set().union(*(schema_keys(part, f"{key}.") for key, part in children.items()))
+    own = {prefix.rstrip(".")} if forms or not children else set()
+    return own.union(*(schema_keys(part, f"{key}.") for key, part in children.items()))
 
 
 def test_every_config_key_is_explained():
