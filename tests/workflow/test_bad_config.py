@@ -61,7 +61,7 @@ MISTAKES = {
     "reserved sweep": (change("sweeps.maps", {"models": ["tiny-opt-1"]}), "sweeps.maps: this name"),
     "law over controls": (
         change("laws.language.sweep", "controls"),
-        "laws.language.x: autocorrelation has no",
+        "laws.language.x: no parameters of autocorrelation",
     ),
     "law of two points": (change("laws.training.sweep", "language_size"), "has 1 training sizes"),
     "joint law of one size": (change("joint.sweep", "nested"), "joint.sweep: nested needs two models"),
@@ -77,7 +77,7 @@ MISTAKES = {
     ),
     "voxels of nobody": (change("dataset.voxels", "v/{subj}.tsv"), "v/{subj}.tsv must contain"),
     "law of no sweep": (change("laws.language.sweep", "size"), "unknown sweep size"),
-    "law of no quantity": (change("laws.language.x", "weight"), "laws.language.x: 'weight' is not one of"),
+    "law of no quantity": (change("laws.language.x", "weight"), "laws.language.x: no model has weight; "),
     "negative delay": (change("encoding", {"delays": [-1]}), "encoding.delays.0"),
     "fold of one": (change("encoding", {"folds": {"n": 1}}), "encoding.folds.n"),
     "unknown preset": (

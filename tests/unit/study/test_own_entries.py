@@ -142,7 +142,7 @@ def test_parameters_of_own_features_are_those_that_the_user_gives(home):
     assert law_spec(study, "size")["columns"] == {"m0": 1, "m1": 10, "m2": 100}
     load_study(config(models, x="stories") | {"laws": {}})
     with pytest.raises(
-        UserError, match=r"no parameters_non_embedding of m0, m1, m2; .* give it: models.m0.columns"
+        UserError, match=r"no parameters_non_embedding of m0, m1, m2; .* give it under models.m0.columns"
     ):
         load_study(config(models, x="parameters_non_embedding"))
     assert load_study(config({**models, "glove": GLOVE, "deep": DEEP}, x="width"))
@@ -151,9 +151,12 @@ def test_parameters_of_own_features_are_those_that_the_user_gives(home):
 @pytest.mark.parametrize(
     ("full", "line"),
     [
-        (sized(1, 2, 3, other={"like": "tiny-opt-2"}), "laws.size.x: no tokens of other; leave"),
-        (sized(1, 2, 3, x="token"), r"laws.size.x: no token of m0, m1, m2; .* \(did you mean tokens\?\)"),
-        (sized(1, 2, 3, x="parametres"), r"no parametres of .* \(did you mean parameters\?\)"),
+        (
+            sized(1, 2, 3, other={"like": "tiny-opt-2"}),
+            "laws.size.x: no tokens of other; leave them out .* or give it under models.other.columns",
+        ),
+        (sized(1, 2, 3, x="token"), r"laws.size.x: no model has token; .* or did you mean tokens\?"),
+        (sized(1, 2, 3, x="parametres"), r"no model has parametres; .* or did you mean parameters"),
         (sized(1, 0, 3), "models.m1.columns.tokens: is 0; a law needs values above 0"),
         (sized(1, 2, 2), "sweep size has 2 different tokens, a law needs 3"),
     ],

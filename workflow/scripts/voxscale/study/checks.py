@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from voxscale.dataset import ONE_SPACE
-from voxscale.errors import UserError, hint, naming, near_names
+from voxscale.errors import UserError, hint, naming
 from voxscale.laws import DATA, FEWEST, SIZES
 from voxscale.models import COUNTED
 from voxscale.scores import FEWEST_SUBJECTS
@@ -89,14 +89,15 @@ def _require_x(study: Study, models: Sequence[str], x: str, where: str) -> dict[
         **dict.fromkeys(COUNTED, lambda entry: entry.has_network or entry.source),
     }
     lacking = [e.slug for e in entries if e.slug not in given and not (x in has and has[x](e))]
-    if lacking:
-        columns = {column for entry in study.registry.values() for column in entry.columns}
-        near = near_names(x, [*SIZES, *DATA, *columns])
-        own = f"or give it: models.{lacking[0]}.columns"
-        meant = f"did you mean {near[0]}?" if near and near[0] != x else own
+    known = dict.fromkeys([*SIZES, *DATA, *(name for e in study.registry.values() for name in e.columns)])
+    if lacking and x not in known:
         raise UserError(
-            f"{where}: no {x} of {', '.join(lacking)}; leave models without it out of the sweep, "
-            f"or name another x ({meant})"
+            f"{where}: no model has {x}; give it under models.<name>.columns, or {hint(x, known)}"
+        )
+    if lacking:
+        raise UserError(
+            f"{where}: no {x} of {', '.join(lacking)}; leave them out of the sweep, or give it under "
+            f"models.{lacking[0]}.columns"
         )
     for model, value in given.items():
         if value <= 0:
