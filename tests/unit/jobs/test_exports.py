@@ -58,6 +58,13 @@ def test_options_choose_a_fit(study):
     assert chosen_exports(study, "scores", "UTS01", "tiny-opt-1", layer=1)[0].cells[0].layer == 1
 
 
+def test_a_study_without_a_ceiling_exports_none(study, monkeypatch):
+    monkeypatch.setitem(study.__dict__, "ceiling_kind", "none")
+    assert "desc-ceiling" not in [export.name for export in exports_of(study, "UTS01")]
+    with pytest.raises(UserError, match="the study has no noise ceiling"):
+        chosen_exports(study, "ceilings")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

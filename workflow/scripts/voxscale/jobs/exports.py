@@ -92,8 +92,9 @@ def exports_of(study: Study, subject: str) -> Iterator[Export]:
         if subject in study.comparison(name):
             table = _TABLES["comparison"].format(comparison=name)
             yield Export("differences", subject, f"comparison-{name}", tables={"comparison": table})
-    ceiling = {"ceiling": _TABLES["ceiling"].format(subject=subject)}
-    yield Export("ceilings", subject, "desc-ceiling", tables=ceiling)
+    if study.ceiling_kind != "none":
+        ceiling = {"ceiling": _TABLES["ceiling"].format(subject=subject)}
+        yield Export("ceilings", subject, "desc-ceiling", tables=ceiling)
     yield from _best_layers(study, subject)
     table = study.voxel_tables().get(subject)
     if table and (study.dataset.regions is None or study.dataset.regions):
@@ -160,7 +161,7 @@ _OPTIONS = {"scores": ("model", "layer", "n-train"), "layers": ("model",), "diff
 _LACKING = {
     "scores": "no model of the config's maps is fitted to this subject; name one by --model",
     "differences": "the config compares no models of this subject; name two under comparisons",
-    "ceilings": "there is no noise ceiling",
+    "ceilings": "the study has no noise ceiling (config key ceiling.kind)",
     "layers": "the config profiles no layers of this subject; name a sweep in profiles.sweep",
     "regions": "no voxel has a region; config key dataset.voxels names a table with column roi",
 }
