@@ -91,9 +91,8 @@ def _require_x(study: Study, models: Sequence[str], x: str, where: str) -> dict[
     lacking = [e.slug for e in entries if e.slug not in given and not (x in has and has[x](e))]
     known = dict.fromkeys([*SIZES, *DATA, *(name for e in study.registry.values() for name in e.columns)])
     if lacking and x not in known:
-        raise UserError(
-            f"{where}: no model has {x}; give it under models.<name>.columns, or {hint(x, known)}"
-        )
+        how = f"give it under models.<name>.columns, or name another x ({hint(x, known)})"
+        raise UserError(f"{where}: no model has {x}; {how}")
     if lacking:
         raise UserError(
             f"{where}: no {x} of {', '.join(lacking)}; leave them out of the sweep, or give it under "
