@@ -34,14 +34,11 @@ def surfaces(tmp_path_factory):
         write_surface(folder / f"anat/sub-01_hemi-{name}_space-fsLR_desc-reg_sphere.surf.gii", -sphere)
         fs_lr = folder / f"anat/sub-01_hemi-{name}_space-fsLR_den-32k_midthickness.surf.gii"
         write_surface(fs_lr, native[LESS])
-    found = find_surfaces(folder)
-    assert found.keys() == {"native", "sphere", "fsLR"}
-    assert found["sphere"][1].endswith("hemi-R_space-fsaverage_desc-reg_sphere.surf.gii")
-    return found
+    return folder
 
 
-def chosen(surfaces, image, space):
-    return {name: surfaces[name] for name in needed_surfaces(Path(image), space)}
+def chosen(folder, image, space):
+    return find_surfaces(folder, needed_surfaces(Path(image), space))
 
 
 def test_vertices_of_finer_fsaverages_are_those_that_fsaverage5_has():
@@ -63,7 +60,7 @@ def test_grayordinates_lie_by_the_subject_s_surfaces_and_those_below_nowhere(sur
     axis = nibabel.cifti2.BrainModelAxis
     right = axis.from_surface([5, 1, 2], len(LESS), "CortexRight")
     whole = right + axis.from_mask(np.ones((1, 1, 2), bool), "ThalamusLeft", np.eye(4))
-    found = chosen(surfaces, "_bold.dtseries.nii", "fsLR")
+    found = chosen(surfaces, "den-91k_bold.dtseries.nii", "fsLR")
     sides, vertices = locate(Grayordinates("fsLR", whole), found)
     assert sides.tolist() == ["right"] * 3 + [""] * 2
     assert vertices.tolist() == [*ORDER[LESS[[5, 1, 2]]], -1, -1]
@@ -85,3 +82,9 @@ def test_voxels_lie_at_the_nearest_vertex_or_nowhere(surfaces, space):
 def test_other_spaces_are_not_placed():
     assert needed_surfaces(Path("_bold.nii.gz"), "MNIInfant") is None
     assert needed_surfaces(Path("_bold.nii.gz"), "") is None
+    assert needed_surfaces(Path("_bold.func.gii"), "onavg") is None
+
+
+def test_a_surface_that_is_missing_places_nothing(surfaces):
+    assert chosen(surfaces, "den-170k_bold.dtseries.nii", "fsLR") is None  # of 59k vertices
+    assert chosen(surfaces, "den-32k_bold.func.gii", "fsLR").keys() == {"native", "sphere", "fsLR"}

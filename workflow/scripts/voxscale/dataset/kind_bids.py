@@ -228,18 +228,15 @@ class BidsDataset(OwnData):
 
     @cached_property
     def _places(self) -> dict[str, dict[str, Any] | None]:
-        found: dict[str, dict[str, Any] | None] = {}
+        found: dict[str, dict[str, Any] | None] = dict.fromkeys(self.subjects)
         for subject in self.subjects:
             files = self.response(subject, self.heard(subject)[0])
             needed = needed_surfaces(files[0], str(self._block.get("space") or ""))
-            there = find_surfaces(self._folder / self._label(subject)) if needed else {}
-            found[subject] = None
-            if needed is not None and set(needed) <= there.keys():
-                found[subject] = {
-                    "files": [str(path) for path in files],
-                    "reading": self.reading(subject)._asdict(),
-                    "surfaces": {name: there[name] for name in needed},
-                }
+            folder = self._folder / self._label(subject)
+            if needed is not None and (surfaces := find_surfaces(folder, needed)) is not None:
+                names = [str(path) for path in files]
+                reading = self.reading(subject)._asdict()
+                found[subject] = {"files": names, "reading": reading, "surfaces": surfaces}
         return found
 
     def places(self, subject: str) -> dict[str, Any] | None:

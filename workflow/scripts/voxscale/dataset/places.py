@@ -16,39 +16,46 @@ import numpy as np
 from voxscale.cortex import N_VERTICES
 from voxscale.dataset.bids import entities_of
 from voxscale.dataset.geometry import HEMISPHERES, Geometry, Volume
-from voxscale.dataset.images import Reading, load_image
+from voxscale.dataset.images import GRAYORDINATES, VOLUMES, Reading, load_image
 from voxscale.dataset.response_files import read_response_header
 from voxscale.dataset.responses import open_subject
 from voxscale.dataset.voxels import write_voxels
 from voxscale.errors import UserError
 
-# fMRIPrep's surfaces of a subject: end of the name, and the entities that others do not have.
-_SURFACES = {
+Surfaces = Mapping[str, tuple[str, Mapping[str, str]]]  # name -> end of the file's name, and its entities
+_NATIVE: Surfaces = {
     "native": ("midthickness", {}),
     "sphere": ("sphere", {"space": "fsaverage", "desc": "reg"}),
-    "fsLR": ("midthickness", {"space": "fsLR", "den": "32k"}),
 }
+_VERTICES = {"91k": "32k", "170k": "59k"}  # grayordinates -> vertices of a hemisphere of fsLR
 
 
-def needed_surfaces(image: Path, space: str) -> list[str] | None:
-    """Surfaces of the subject that tell where an image lies on fsaverage5; None if nothing does."""
-    if image.name.endswith(".func.gii"):
-        return [] if space.startswith("fsaverage") else ["sphere"]
-    if image.name.endswith(".dtseries.nii"):
-        return ["native", "sphere", "fsLR"]
-    return [] if space.startswith("MNI152") else ["native", "sphere"] if space == "T1w" else None
+def needed_surfaces(image: Path, space: str) -> Surfaces | None:
+    """fMRIPrep's surfaces of a subject that tell where an image lies on fsaverage5; None if nothing does."""
+    if image.name.endswith(VOLUMES) and not image.name.endswith(GRAYORDINATES):
+        return {} if space.startswith("MNI152") else _NATIVE if space == "T1w" else None
+    if space == "fsLR":
+        density = entities_of(image).get("den", "32k")
+        own = {"space": "fsLR", "den": _VERTICES.get(density, density)}
+        return {**_NATIVE, "fsLR": ("midthickness", own)}
+    if space == "fsnative":
+        return {"sphere": _NATIVE["sphere"]}
+    return {} if space.startswith("fsaverage") else None
 
 
-def find_surfaces(folder: Path) -> dict[str, list[str]]:
-    """Surfaces that fMRIPrep has written for a subject: name -> files of left and right."""
-    found: dict[str, dict[str, str]] = {}
-    for path in sorted([*folder.glob("anat/*.surf.gii"), *folder.glob("ses-*/anat/*.surf.gii")]):
-        own = {key: value for key, value in entities_of(path).items() if key in ("space", "den", "desc")}
-        side = entities_of(path).get("hemi")
-        for name, (end, wanted) in _SURFACES.items():
-            if side and own == wanted and path.name.endswith(f"_{end}.surf.gii"):
-                found.setdefault(name, {}).setdefault(side, str(path))
-    return {name: [sides["L"], sides["R"]] for name, sides in found.items() if sides.keys() == {"L", "R"}}
+def find_surfaces(folder: Path, needed: Surfaces) -> dict[str, list[str]] | None:
+    """Surfaces in a subject's folder: name -> files of left and right; None if one is missing."""
+    found: dict[str, dict[str, str]] = {name: {} for name in needed}
+    there = [*folder.glob("anat/*.surf.gii"), *folder.glob("ses-*/anat/*.surf.gii")] if needed else []
+    for path in sorted(there):
+        entities = entities_of(path)
+        own = {key: entities[key] for key in ("space", "den", "desc") if key in entities}
+        for name, (end, wanted) in needed.items():
+            if own == wanted and path.name.endswith(f"_{end}.surf.gii"):
+                found[name][entities.get("hemi", "")] = str(path)
+    if any(not {"L", "R"} <= sides.keys() for sides in found.values()):
+        return None
+    return {name: [sides["L"], sides["R"]] for name, sides in found.items()}
 
 
 def _points(path: str | Path, n_vertices: int | None = None) -> np.ndarray:
