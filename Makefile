@@ -15,7 +15,7 @@ WHICH = $(if $(CONFIG),--configfile $(CONFIG)) $(if $(DIR),--directory $(DIR))
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(VENV)/installed ## install the pinned packages and the command voxscale into .venv
 

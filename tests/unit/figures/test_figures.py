@@ -264,6 +264,7 @@ def test_a_lone_subject_needs_no_mean(made):
         lambda t: outlook.draw_what_next(*(table.iloc[:0] for table in t["joint"])),
         lambda t: outlook.draw_plateau(t["points"], t["laws"], *t["bits"], arms={"none": "raw"}),
         lambda t: checks.draw_artifact(t["artifact"].iloc[:0]),
+        lambda t: checks.draw_artifact(t["artifact"].query("cut_s == 0").assign(difference=np.nan)),
         lambda t: maps.draw_stacking_gain(t["stacking"].iloc[:0], t["voxels"]),
         lambda t: distributions.draw_variance_partition(t["stacking"].iloc[:0], t["voxels"]),
     ],

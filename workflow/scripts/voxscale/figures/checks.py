@@ -28,9 +28,9 @@ def draw_artifact(artifact: pd.DataFrame, *, cut_s: float = 100.0) -> tuple[Figu
         cut_s: the study's own cut.
     """
     cuts = artifact[(artifact.metric == "r") & artifact.voxel_set.str.match(r"all$|roi:")]
-    cuts = cuts.dropna(subset=["y"])
+    cuts = cuts.dropna(subset=["y", "difference"])
     if cuts.empty:
-        return style.sentence("No score against the cut: the fits kept no moments of the test story.")
+        return style.sentence("No score against the cut: the test stories are too short to be cut otherwise.")
     # ASSUME: the measured cut nearest to the study's own stands for it.
     own = cuts.cut_s.iloc[(cuts.cut_s - cut_s).abs().argmin()]
     cuts = cuts.assign(y_own=cuts.y - cuts.difference)

@@ -169,7 +169,7 @@ def facets(names: Sequence[str], x: str, y: str, height: float, **options: Any) 
             axes.set_title(names[i])
             axes.tick_params(labelbottom=i + columns >= len(names))  # also above a hidden panel
     figure.supxlabel(x, fontsize=9)
-    figure.supylabel(y, fontsize=9)
+    figure.supylabel(textwrap.fill(y, 36) if rows == 1 else y, fontsize=9)
     return figure, list(panels.flat[: len(names)])
 
 
