@@ -32,7 +32,7 @@ from voxscale.features.sound import RATE
 from voxscale.features.speech_encoder import SpeechEncoder
 from voxscale.features.speech_windows import slide_windows
 from voxscale.models.build import build_model
-from voxscale.models.loading import load_model, resolve_device
+from voxscale.models.loading import load_model
 from voxscale.models.registry import MODELS, load_registry
 from voxscale.phantom import prose, speech
 
@@ -79,7 +79,7 @@ def plain(card: Mapping[str, Any]) -> tuple[Any, Any]:
     """Feature extractor and encoder as transformers loads them, unchanged, in float32."""
     from transformers import AutoFeatureExtractor, AutoModel
 
-    model = load_model(card, AutoModel, resolve_device("auto"), "float32")
+    model = load_model(card, AutoModel, {"device": "auto", "dtype": "float32"})
     encoder = model.get_encoder() if model.config.is_encoder_decoder else model
     return AutoFeatureExtractor.from_pretrained(card["path"]), encoder
 

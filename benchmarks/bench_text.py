@@ -25,7 +25,7 @@ from voxscale.dataset import PROSE
 from voxscale.features import store as feature_store
 from voxscale.features.contexts import Pass
 from voxscale.features.language_model import LanguageModel, StoryWords
-from voxscale.models.loading import load_model, resolve_device
+from voxscale.models.loading import load_model
 from voxscale.models.prepare import prepare_model
 from voxscale.models.registry import MODELS, load_registry
 
@@ -83,7 +83,7 @@ def plain(card: dict) -> Any:
     """The model as transformers loads it, unchanged."""
     from transformers import AutoModelForCausalLM
 
-    return load_model(card, AutoModelForCausalLM, resolve_device(SETTINGS["device"]), "float32")
+    return load_model(card, AutoModelForCausalLM, {**SETTINGS, "dtype": "float32"})
 
 
 @torch.inference_mode()
