@@ -76,7 +76,6 @@ def make(folder: Path, rows: int) -> tuple[list[Path], int]:
     for model in models:
         card = {
             "model": model,
-            "family": "made up",
             "modality": "language",
             "n_layers": LAYERS,
             "width": 4096,
@@ -109,6 +108,7 @@ def gather(folder: Path) -> None:
         {subject: folder / f"{subject}.tsv" for subject in SUBJECTS},
         *(folder / f"tables/{name}.parquet" for name in ("scores", "summary", "voxels")),
         references=[],
+        families={},
         settings={"fdr": 0.05},
     )
     peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
