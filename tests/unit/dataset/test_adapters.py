@@ -95,6 +95,7 @@ BAD_FOLDERS = {
         put(subjects=["anna", "carl"]),
         "dataset.subjects: .*responses/carl is not a folder; .*there are anna, bob",
     ),
+    "misspelt subject": (put(subjects=["ana"]), r"\(did you mean anna\? there are anna, bob\)"),
     "no transcript": (
         drop("words/swim*"),
         "swim.TextGrid: no such file, nor swim.tsv; swim needs a transcript",

@@ -75,6 +75,7 @@ def reference_p(
         settings: n_alphas, skip_s, tr_s.
     """
     found: dict[str, dict[str, tuple[np.ndarray, np.ndarray]]] = {}
+    short: dict[str, int] = {}  # subjects of too few blocks, and how many they have
     names = ["model", "layer", "subject", "n_train", "draw", "voxel", "cv_r", "train_trs"]
     for scores, moments in references:
         table = tables.read("scores", scores, names)
@@ -85,17 +86,19 @@ def reference_p(
         kept = cell.blocks.kept(skipped_trs(settings))
         blocks = cell.blocks.take(kept)
         if len(blocks.n) < FEWEST_BLOCKS:
-            print(
-                f"WARNING {about['subject']}: its test stories have {len(blocks.n)} blocks of TRs after the "
-                f"skipped seconds, and a p needs {FEWEST_BLOCKS}: which voxels are significant is not known",
-                file=sys.stderr,
-            )
+            short[about["subject"]] = len(blocks.n)
             continue
         error = np.concatenate([error_at_zero(sums, blocks) for _, sums in cell.read(0, kept)])
         trs = about["train_trs"], error, int(blocks.n.sum())
         p = training_p(cv_r, *trs, len(blocks.n), settings["n_alphas"])
         name = f"{about['model']} layer {about['layer']} n_train {about['n_train']}"
         found.setdefault(about["subject"], {})[name] = voxels, p
+    for subject, n_blocks in short.items():
+        print(
+            f"WARNING {subject}: its test stories have {n_blocks} blocks of TRs after the skipped seconds, and "
+            f"a p needs {FEWEST_BLOCKS}: which voxels are significant is not known; take longer test stories",
+            file=sys.stderr,
+        )
     return found
 
 
