@@ -95,8 +95,8 @@ def reference_p(
         found.setdefault(about["subject"], {})[name] = voxels, p
     for subject, n_blocks in short.items():
         print(
-            f"WARNING {subject}: its test stories have {n_blocks} blocks of TRs after the skipped seconds, and "
-            f"a p needs {FEWEST_BLOCKS}: which voxels are significant is not known; take longer test stories",
+            f"WARNING {subject}: its test stories have {n_blocks} blocks of TRs after the skipped seconds, "
+            f"and a p needs {FEWEST_BLOCKS}: which voxels are significant is not known; take longer stories",
             file=sys.stderr,
         )
     return found
