@@ -111,6 +111,7 @@ def test_the_example_of_an_own_study_is_a_study(tmp_path, monkeypatch):
     outputs = {str(job.output.relative_to("results")) for job in jobs.all()}
     named = re.findall(r"`([a-z_/]+\.(?:html|png|parquet))`", text)
     assert len(named) > 4
+    assert not [name for name in outputs if name.startswith("figures/map_")], "voxels have no places"
     for file in named:
         made = file.replace("summary", "scores")  # both by one job
         assert made in outputs, file

@@ -233,12 +233,15 @@ def test_next_steps_and_checks_are_listed(page):
     assert "A check holds if the truth lies in the interval of what was found." in page
 
 
-def test_warnings_are_ranked_and_a_missing_map_is_stated_in_words(page):
+def test_warnings_are_ranked_and_a_missing_map_is_stated_in_words(page, figures, tables, tmp_path):
     wrong, weak, noted = (page.index(f"<h3>{rank}</h3>") for rank in warnings.RANKS)
     assert wrong < page.index("3 values are not finite") < weak < page.index("p &gt; n") < noted
     assert page.index("A control is left out.") > noted
     assert page.count('class="warnings mild"') == 1
     assert "map of the cortex" not in page, "no section of maps is here"
+    png = figures[0][0]
+    write_report([(png, "Maps", "A caption.")], tables, CONFIG, {}, tmp_path / "x.html", template=TEMPLATE)
+    assert '<p class="none">No map of the cortex is drawn' in (tmp_path / "x.html").read_text()
 
 
 def test_numbers_of_tables_have_one_minus_sign(page):
