@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tests")]
 
 import comparison_studies
+import design_studies
 import law_studies
 from law_studies import LEVEL, Row, share
 from simulated_study import joint_points, layer_scores, smooth
@@ -262,6 +263,8 @@ PARTS = {
     "Significance": (significance,),
     "Lag scan": (comparison_studies.lags,),
     "Comparisons": (comparison_studies.comparisons,),
+    "Stories tested on in turn": (design_studies.turns,),
+    "Ceilings across subjects": (design_studies.shared_ceilings,),
 }
 # Below the table of a part: what its reader should know.
 NOTES = {
@@ -282,6 +285,11 @@ be too large rather than too small.""",
 to the next: ten blocks have 32 such orders, and p is too large rather than too small.""",
     "Lag scan": """Voxels have the phantom's haemodynamics, noise of first order and a part of it in common.
 Stories have 200 TRs, phrases and pauses. Where a warning is missed, the figure still shows the shift.""",
+    "Stories tested on in turn": """Chance agreement of two stories counts twice, as each is predicted from
+the other, so that p and intervals are made for twice the variance of the blocks. With much signal that is
+more than needed.""",
+    "Ceilings across subjects": """Noise and signals are as smooth as haemodynamic ones. Signal of a subject's
+own is not shared: the ceiling is a lower bound of that of repeats.""",
     "What next": """Three models at four training sizes are the least design of which a next step is
 stated. Each form of surface has an interval of its own, the narrower the less likely it is beside
 the best one, and the widest ends count. Percentiles of a mixture of the forms, by their weights,

@@ -162,7 +162,8 @@ class Dataset(ABC):
 
     def test(self, subject: str) -> list[str]:
         """Test stories of `subject`, of all folds; errors as for `training`."""
-        return [story for fold in self._role(subject)[1] for story in fold]
+        held = {story for fold in self._role(subject)[1] for story in fold}
+        return [story for story in self.recorded(subject) if story in held]
 
     def folds(self, subject: str) -> list[list[str]]:
         """Test stories of each fold of `subject`, one list if they are fixed; errors as for `training`.
