@@ -11,7 +11,7 @@ from voxscale.figures import style
 from voxscale.figures.frames import best_layer, full_training, voxel_set_label
 from voxscale.figures.scaling import DASH, R2_LABEL, R_LABEL
 
-_LEAST_SPAN = 0.2  # of a correlation
+_LEAST_SPAN, _HIGHEST = 0.2, 1.02  # of an axis of correlations
 _KINDS = ("language", "speech", "nested", "features", "embeddings", "control")
 TINTS = dict(zip(_KINDS, (*style.PALETTE[:5], "#9aa5b0"), strict=True))
 
@@ -146,7 +146,8 @@ def draw_ceiling_drift(drift: pd.DataFrame, *, interval: float = 0.9) -> tuple[F
         axes.xaxis.get_major_locator().set_params(integer=True)
         low, high = axes.get_ylim()
         lacks = max(_LEAST_SPAN - (high - low), 0.0) / 2
-        axes.set_ylim(low - lacks, high + lacks)
+        beyond = max(high + lacks - _HIGHEST, 0.0)
+        axes.set_ylim(low - lacks - beyond, high + lacks - beyond)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
     return figure, drift if not trends else drift.merge(pd.concat(trends), on=["roi", "repeat"])
 
