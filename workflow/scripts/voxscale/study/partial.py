@@ -19,14 +19,18 @@ def without_subjects(config: Mapping[str, Any]) -> Mapping[str, Any]:
         UserError: none remains.
     """
     out = config["partial"]["subjects"]
-    subjects = [subject for subject in config["dataset"]["subjects"] if subject not in out]
+    dataset = config["dataset"]
+    subjects = [subject for subject in dataset["subjects"] if subject not in out]
     if not subjects:
         raise UserError("config key partial.subjects: no subject remains; there is nothing to report yet")
     sweeps = {
         name: {**sweep, "subjects": _kept(sweep["subjects"], out)} for name, sweep in config["sweeps"].items()
     }
     sweeps = {name: sweep for name, sweep in sweeps.items() if sweep["subjects"]}
-    return {**config, "dataset": config["dataset"] | {"subjects": subjects}, "sweeps": sweeps}
+    test = dataset["test_stories"]
+    if isinstance(test, Mapping):  # of each subject
+        test = {name: stories for name, stories in test.items() if name not in out}
+    return {**config, "dataset": dataset | {"subjects": subjects, "test_stories": test}, "sweeps": sweeps}
 
 
 def without_models(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], list[str]]:
