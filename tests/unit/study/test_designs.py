@@ -80,12 +80,8 @@ def test_test_stories_of_each_subject_go_with_it():
             {"ceiling": {"kind": "subjects"}, "partial": {"subjects": {"UTS02": "not finished"}}},
             "needs 3 subjects, the study has 2",
         ),
-        (["life"], {"profiles": {"sweep": "layers"}}, "layers has several n_train; profile a sweep of one"),
     ],
 )
 def test_what_a_design_cannot_have_ends_in_one_line(test, more, line):
-    layers = {"models": ["opt-125m"], "layers": "all", "n_train": [5, "all"]}
-    if "profiles" in more:
-        more = more | {"sweeps": {"layers": layers}}
     with pytest.raises(UserError, match=line):
         study(test, **more)

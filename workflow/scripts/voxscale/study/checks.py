@@ -122,11 +122,6 @@ def _check_profiles(study: Study) -> None:
     if (cells := study.profile_cells) and len({cell.layer for cell in cells}) < 2:
         sweep = study.profile_sweep
         raise UserError(f"config key profiles.sweep: {sweep} has one layer; ask for `all` in it")
-    if len({(cell.model, cell.layer, cell.subject) for cell in cells}) < len(set(cells)):
-        raise UserError(
-            f"config key profiles.sweep: {study.profile_sweep} has several n_train; profile a sweep of one "
-            "training size"
-        )
 
 
 def _check_lengths(study: Study) -> None:
