@@ -37,6 +37,11 @@ def test_all_stories_are_those_that_every_fold_has():
     assert "ceiling_stories" not in fit_settings(found)
 
 
+def test_components_are_fitted_to_all_stories_of_named_folds_too():
+    found = study({"folds": [["life"], ["souls"]]})
+    assert set(found.training_stories) == set(found.stories)
+
+
 def test_folds_multiply_the_cost_of_a_fit():
     costs = {}
     for test in ("fixed", "folds"):

@@ -256,10 +256,12 @@ class CellData:
     def stories(self, draw: int, fold: int = 0) -> list[str]:
         """Training stories of a draw in a fold.
 
-        A fold may have one story more than another: at the largest n_train each has all of its own.
+        Where folds differ by one story, each has all of its own at the largest n_train; where they differ by
+        more, as folds named by the user may, each has n_train of them.
         """
         own = [training_of(self.training, held) for held in self.folds]
-        if self.cell["n_train"] == min(map(len, own)):
+        least, most = min(map(len, own)), max(map(len, own))
+        if self.cell["n_train"] == least and most - least <= 1:
             return own[fold]
         return draw_stories(own[fold], self.cell["n_train"], draw, self.settings["seed"])
 

@@ -4,7 +4,8 @@ Width grows with the size of a model, and with it the number of predictors: a sc
 rise with width alone. At one width for all, only what the features hold is left to differ.
 
 The components are fitted to the stimulus of all training stories, at TRs that have responses; no test story
-and no response of anybody is looked at. They are linear in the source's features, which are scaled by their
+and no response of anybody is looked at. With folds, in which stories are tested on in turn, they are fitted
+to the stimulus of all stories: features only, no responses. They are linear in the source's features, which are scaled by their
 mean and deviation over these TRs first: of raw features the few that vary most would be all components.
 """
 

@@ -25,12 +25,17 @@ def block_counts(n_blocks: int, draws: int, seed: int | Sequence[int], inflation
 
     Args:
         inflation: of `TimeBlocks`. Of half as many blocks, each counted twice, a score varies twice as much.
+            Where that is no whole number of runs, some resamples have one more: the mean variance is right.
     """
     rng = np.random.default_rng(seed)
     run = run_length(n_blocks)
-    runs = max(-(-n_blocks // run) // inflation, 1)
-    starts = rng.multinomial(runs, np.full(n_blocks, 1 / n_blocks), size=draws)
-    counts = sum(np.roll(starts, i, axis=1) for i in range(run)) * (n_blocks / (runs * run))
+    whole = -(-n_blocks // run)
+    few = max(whole // inflation, 1)
+    # A mean over m runs varies by 1/m: share/few + (1 - share)/(few + 1) = inflation/whole.
+    share = few * (inflation * (few + 1) / whole - 1)
+    runs = np.where(rng.spawn(1)[0].random(draws) < share, few, few + 1)
+    starts = rng.multinomial(runs, np.full(n_blocks, 1 / n_blocks))
+    counts = sum(np.roll(starts, i, axis=1) for i in range(run)) * (n_blocks / (runs * run))[:, None]
     return np.concatenate([np.ones((1, n_blocks)), counts])
 
 

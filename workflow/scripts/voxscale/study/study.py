@@ -326,7 +326,12 @@ class Study:
 
     @cached_property
     def training_stories(self) -> list[str]:
-        """Stories that no subject is tested on; all, where every one is."""
+        """Stories whose features components are fitted to: those that no subject is tested on; with folds all.
+
+        With folds nearly every story is tested on. Components look at features only, never at responses.
+        """
+        if self.crossed:
+            return self.stories
         tested = {story for subject in self.subjects for story in self.dataset.test(subject)}
         return [story for story in self.stories if story not in tested] or self.stories
 
