@@ -86,8 +86,18 @@ def test_the_voxels_of_volumes_are_those_of_all_masks(homes):
     common = np.all([np.asanyarray(nibabel.load(path).dataobj) for path in masks], axis=0)
     geometry = open_dataset(settings(homes["volume"] / "lab", "volume")).geometry("01")
     np.testing.assert_array_equal(geometry.inside, common)
+    fewer = settings(homes["volume"] / "lab", "volume") | {"training_stories": ["walk"]}
+    assert open_dataset(fewer).geometry("01").same_as(geometry)  # the choice of stories changes no column
+    assert "mask keeps the numbers" in open_dataset(fewer | {"voxels": "table.tsv"}).notes[-1]
     assert geometry.inside.shape == SHAPE
     assert 0 < common.sum() < 6 * 6 * 4
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_space_that_the_config_does_not_name_is_that_of_the_files(homes, form):
+    config = settings(homes[form] / "lab", form)
+    del config["fmriprep"]["space"]
+    assert open_dataset(config).geometry("01").space == SPACES[form]
 
 
 @pytest.mark.parametrize("form", ["surface", "grayordinates"])
@@ -167,7 +177,7 @@ BAD = {  # form, change, line
     "a column that is missing": (
         "volume",
         lines(lambda text: text.replace("white_matter", "wm", 1)),
-        "timeseries.tsv: .*white_matter.* not in index; choose others by config key dataset",
+        "timeseries.tsv: has no column white_matter(, white_matter_\\w+)*; choose others by config key",
     ),
     "holes in a column": (
         "volume",

@@ -13,6 +13,7 @@ from voxscale.errors import UserError
 
 SHIFT = np.array([3.0, -20.0, 11.0])  # of the subject's brain
 ORDER = np.random.default_rng(0).permutation(N_VERTICES)[:3000]  # its native vertices, of fsaverage5
+RIGHT = ORDER[::-1]  # those of the right hemisphere
 LESS = np.arange(0, 3000, 7)  # native vertices near which those of fsLR lie
 
 
@@ -27,8 +28,9 @@ def surfaces(tmp_path_factory):
     """A subject's, whose folds and registration are known."""
     folder = tmp_path_factory.mktemp("sub-01")
     for side, name in (("left", "L"), ("right", "R")):
-        native = read_fsaverage5("pial", side)[0][ORDER] + SHIFT
-        sphere = read_fsaverage5("sphere", side)[0][ORDER] * 1.5
+        own = ORDER if side == "left" else RIGHT
+        native = read_fsaverage5("pial", side)[0][own] + SHIFT
+        sphere = read_fsaverage5("sphere", side)[0][own] * 1.5
         write_surface(folder / f"anat/sub-01_hemi-{name}_midthickness.surf.gii", native)
         write_surface(folder / f"anat/sub-01_hemi-{name}_space-fsaverage_desc-reg_sphere.surf.gii", sphere)
         write_surface(folder / f"anat/sub-01_hemi-{name}_space-fsLR_desc-reg_sphere.surf.gii", -sphere)
@@ -50,7 +52,7 @@ def test_vertices_of_finer_fsaverages_are_those_that_fsaverage5_has():
 
 def test_native_vertices_lie_where_their_sphere_is_registered(surfaces):
     sides, vertices = locate(Surface("fsnative", 3000, 3000), chosen(surfaces, "_bold.func.gii", "fsnative"))
-    assert vertices.tolist() == [*ORDER, *ORDER]
+    assert vertices.tolist() == [*ORDER, *RIGHT]
     assert sides[2999:3001].tolist() == ["left", "right"]
     with pytest.raises(UserError, match=r"reg_sphere.surf.gii: has 3000 vertices, .* have 2999"):
         locate(Surface("fsnative", 2999, 3000), chosen(surfaces, "_bold.func.gii", "fsnative"))
@@ -63,7 +65,7 @@ def test_grayordinates_lie_by_the_subject_s_surfaces_and_those_below_nowhere(sur
     found = chosen(surfaces, "den-91k_bold.dtseries.nii", "fsLR")
     sides, vertices = locate(Grayordinates("fsLR", whole), found)
     assert sides.tolist() == ["right"] * 3 + [""] * 2
-    assert vertices.tolist() == [*ORDER[LESS[[5, 1, 2]]], -1, -1]
+    assert vertices.tolist() == [*RIGHT[LESS[[5, 1, 2]]], -1, -1]
 
 
 @pytest.mark.parametrize("space", ["MNI152NLin6Asym", "T1w"])

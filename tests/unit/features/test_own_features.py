@@ -131,9 +131,11 @@ ONE = {
     "a.csv": lambda path: table(VALUES).to_csv(path, index=False),
     "with index.csv": lambda path: table(VALUES).to_csv(path),
     "numbered.csv": lambda path: pd.DataFrame(VALUES).to_csv(path),
-    "counted.csv": lambda path: pd.DataFrame(VALUES).to_csv(path, index=False),
     "bare.csv": lambda path: pd.DataFrame(VALUES).to_csv(path, index=False, header=False),
     "german.csv": lambda path: table(VALUES).to_csv(path, sep=";", decimal=",", encoding="utf-8-sig"),
+    "german, no names.tsv": lambda path: table(VALUES).to_csv(
+        path, sep="\t", decimal=",", index=False, header=False
+    ),
     "dos.tsv": lambda path: table(VALUES).to_csv(path, sep="\t", lineterminator="\r\n", index=False),
     "a.txt": lambda path: np.savetxt(path, VALUES, header="x y z"),
     "a.parquet": lambda path: table(VALUES).set_index(np.arange(500) * 3).to_parquet(path),
@@ -195,6 +197,10 @@ REFUSED = {
     "has no t for its times": ({"times": "t"}, lambda p: np.save(p, VALUES)),
     "hold complex128, not numbers": ("words", lambda p: np.save(p, VALUES + 1j)),
     "Python objects": ("words", lambda p: np.save(p, np.array([{}, "a"], object))),
+    "its first line, 0, 1, 2, may be the names .* name the columns": (
+        "words",
+        lambda p: pd.DataFrame(VALUES).to_csv(p, index=False),
+    ),
     "is an empty file": ("words", lambda p: p.touch()),
 }
 
@@ -206,6 +212,21 @@ def test_a_file_that_does_not_fit_is_named_with_what_is_wrong(tmp_path, story, l
     write(path)
     with pytest.raises(UserError, match=rf"(?i)a\.npy: .*{line}"):
         read_own(card(at, 3), {None: path}, story)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("1;2,5\n3;4\n", [[1, 2.5], [3, 4]]),
+        ("0\n1\n", [[0], [1]]),
+        (",".join(map(str, range(10))) + "\n" + "5," * 9 + "5\n", [[5] * 10]),
+        (",0,1\n0,7,8\n", [[7, 8]]),
+    ],
+)
+def test_a_first_line_is_a_row_or_names(tmp_path, content, expected):
+    (tmp_path / "a.csv").write_text(content)
+    with open_rows(tmp_path / "a.csv") as rows:
+        np.testing.assert_array_equal(rows.layers[0].read(), expected)
 
 
 def test_a_file_of_one_layer_holds_one(tmp_path, story):

@@ -74,7 +74,8 @@ ENTRIES = {
     },
     "models.m.at: None does not say when the rows are; write words, trs": {"at": None},
     "models.m.at: {'rate_hz': 0} does not say": {"at": {"rate_hz": 0}},
-    "models.m.columns: hours is measured by the workflow": {"columns": {"hours": 3}},
+    "models.m.columns: hours is a column of the workflow's own": {"columns": {"hours": 3}},
+    "models.m.columns: train_hours is a column of": {"columns": {"train_hours": 3}},
     "models.m.columns.tokens: 'many' must be a number": {"columns": {"tokens": "many"}},
     "models.m.at: is of modality features only": {"modality": "control", "control": "mel", "path": None},
 }

@@ -15,6 +15,7 @@ from voxscale.io import require
 _BLOCK_BYTES = 32 << 20  # of a block of voxels in float64
 CLEANING_BYTES = 6 * _BLOCK_BYTES  # a block, its copies, and nilearn
 _DUMMY = re.compile(r"non_steady_state_outlier\d+")
+_QUOTED = re.compile(r"'([^']+)'(?!\))")
 _OF_RUN = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "echo", "part")
 
 
@@ -69,7 +70,9 @@ def load_confounds(files: Sequence[Path], n_trs: int, settings: Mapping[str, Any
         # Scrubbing is not among the strategies: the second value only repeats the dummy scans.
         found, _ = fmriprep.load_confounds(names if len(names) > 1 else names[0], demean=False, **settings)
     except (ValueError, KeyError, IndexError) as error:
-        what = first_line(error).strip('"')  # as KeyErrors have it
+        what = first_line(error)
+        if isinstance(error, KeyError):  # pandas: "['csf'] not in index", "None of [Index(['csf'], dtype=…"
+            what = f"has no column {', '.join(_QUOTED.findall(what))}"
         raise UserError(f"{table}: {what}; choose others by config key dataset.fmriprep.confounds") from None
     if holes := [name for name in found if not np.isfinite(found[name].to_numpy(float)).all()]:
         raise UserError(f"{table}: column {holes[0]} has values that are not finite; get it again")
@@ -95,8 +98,8 @@ def clean_run(
             cosines are regressed out together with the confounds) and `tr_s`.
 
     Returns:
-        (TRs, voxels) float32, each voxel's mean over time 0; NaN where a voxel never changes or has a value
-        that is not finite.
+        (TRs, voxels) float32; with `detrend` each voxel's mean over time is 0. NaN where a voxel never
+        changes or has a value that is not finite.
 
     Raises:
         UserError: the table of confounds does not fit.

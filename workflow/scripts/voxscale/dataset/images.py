@@ -105,8 +105,8 @@ def _mask_voxels(masks: tuple[tuple[str, int], ...]) -> tuple[np.ndarray, np.nda
         image = load_image(path)
         if not _on_grid(image, inside.shape, affine):
             raise UserError(
-                f"{path}: is not on the grid of {first}; the runs of a subject must have one grid: leave "
-                "stories out, or resample them"
+                f"{path}: is not on the grid of {first}; the runs of a subject must have one grid: "
+                "resample them, or give one mask of your own"
             )
         inside = inside & _inside(path, image)
     if not inside.any():

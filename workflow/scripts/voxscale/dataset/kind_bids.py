@@ -218,9 +218,14 @@ class BidsDataset(OwnData):
     def companions(self, subject: str) -> list[Path]:
         return self._masks(subject) if self._is_volume(subject) else []
 
+    def _space(self, subject: str) -> str:
+        """Name of the space of a subject's images, by the config or else by their names."""
+        first = self.response(subject, self.heard(subject)[0])[0]
+        return str(self._block.get("space") or entities_of(first).get("space", ""))
+
     def reading(self, subject: str) -> Reading:
         masks = self._masks(subject) if self._is_volume(subject) else []
-        return Reading(self._key, str(self._block.get("space") or ""), tuple(map(str, masks)))
+        return Reading(self._key, self._space(subject), tuple(map(str, masks)))
 
     def geometry(self, subject: str) -> Geometry | None:
         story = self.heard(subject)[0]
@@ -231,7 +236,7 @@ class BidsDataset(OwnData):
         found: dict[str, dict[str, Any] | None] = dict.fromkeys(self.subjects)
         for subject in self.subjects:
             files = self.response(subject, self.heard(subject)[0])
-            needed = needed_surfaces(files[0], str(self._block.get("space") or ""))
+            needed = needed_surfaces(files[0], self._space(subject))
             folder = self._folder / self._label(subject)
             if needed is not None and (surfaces := find_surfaces(folder, needed)) is not None:
                 names = [str(path) for path in files]

@@ -40,7 +40,9 @@ class FmriprepDataset(BidsDataset):
     def _masks(self, subject: str) -> list[Path]:
         if self._block.get("mask"):
             return super()._masks(subject)
-        images = self.responses(subject)
+        # Of stories that are left out, too: which are used must not change what a column is.
+        stories = [story for story in self.recorded(subject) if story in self.all_clocks]
+        images = [path for story in stories for path in self.response(subject, story)]
         return [path.with_name(path.name.replace("desc-preproc_bold", "desc-brain_mask")) for path in images]
 
     @cached_property
@@ -126,7 +128,12 @@ class FmriprepDataset(BidsDataset):
         if without and not self.config.get("voxels"):
             found.append(
                 f"No maps of {some_of(without)}: nothing in the folder says where the space "
-                f"{self._block.get('space')} lies on fsaverage5 (docs/dataset.md says which surfaces do)."
+                f"{self._space(without[0])} lies on fsaverage5 (docs/dataset.md says which surfaces do)."
+            )
+        if self.config.get("voxels") and not self._block.get("mask") and self._is_volume(self.subjects[0]):
+            found.append(
+                "The voxel table counts voxels in the brain masks of all runs; a new run can change which "
+                f"these are. A mask by config key {self._key}.mask keeps the numbers as they are."
             )
         if more := [table for table, marked in self._marked.items() if marked > kept]:
             rest = f", as in {len(more) - 1} more runs" if len(more) > 1 else ""
@@ -149,7 +156,7 @@ class FmriprepDataset(BidsDataset):
         regressed = [f"{name} ({taken[name]})" if name in taken else name for name in taken["strategy"]]
         smoothing, high_pass = block["smoothing_mm"], block["high_pass_hz"]
         done = {
-            "space": f"{block.get('space') or 'of the run'}; {voxels}",
+            "space": f"{self._space(self.subjects[0]) or 'of the run'}; {voxels}",
             "dummy_scans": f"{self._dummy_scans} TRs at the start of each run left out",
             "start_time_s": times,
             "smoothing_mm": f"{smoothing:g} mm" if smoothing else "none by the workflow",

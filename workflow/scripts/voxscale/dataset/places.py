@@ -100,8 +100,8 @@ def locate(geometry: Geometry, surfaces: Mapping[str, Sequence[str]]) -> tuple[n
         nearest = near_points(geometry.centres, np.concatenate(cortex))
         there = nearest >= 0
         sides[there], vertices[there] = of_vertex[nearest[there]], known[nearest[there]]
-    for i, (side, n_vertices) in enumerate(geometry.cortex.items()):
-        own = geometry.sides == side
+    for side, n_vertices in geometry.cortex.items():
+        i, own = list(HEMISPHERES).index(side), geometry.sides == side
         sides[own] = side
         if "fsLR" in surfaces:
             nearest = near_points(_points(surfaces["fsLR"][i], n_vertices), native[i])

@@ -20,6 +20,8 @@ from voxscale.io import reading, require
 
 WHOLE = ""  # name of the array of a file that holds one without a name: npy, csv, tsv, parquet
 _LAYER = re.compile(r"(?:arr_|layers?[_ .-]?|hidden_states?[_ .-]?)?(\d+)")
+_DECIMAL_COMMA = re.compile(r"\d,\d")
+_SURE_NAMES = 10  # a first line 0, 1, ..., 9 is no row of values
 _MOST_COLUMNS = 5  # named in a message
 _MOST_LAYERS = 300  # of an array; the deepest networks have half of it
 
@@ -64,6 +66,8 @@ def _hdf5(file: h5py.File) -> dict[str, Stored]:
 
 
 def _is_number(cell: str) -> bool:
+    if cell in ("NA", "N/A", "n/a"):  # a hole, which is refused later, and no name of a column
+        return True
     try:
         float(cell)
     except ValueError:
@@ -78,15 +82,20 @@ def _read_text(path: Path) -> pd.DataFrame:
     lines = [line for line in lines if not line.startswith("#")] or [""]
     if "\0" in lines[0] or "\ufffd" in lines[0]:
         raise ValueError("it is none of npy, npz, HDF5, parquet, csv and tsv")
-    between = max(",;\t", key=lines[0].count)
-    blanks = between not in lines[0]
+    # The comma last: beside a tab or a semicolon it may stand for the decimal point.
+    between = next((mark for mark in "\t;," if mark in lines[0]), " ")
+    blanks = between == " "
     first = lines[0].split() if blanks else next(csv.reader([lines[0].strip("\r\n")], delimiter=between))
-    decimal = "," if between == ";" and any("," in line for line in lines) else "."
+    decimal = "," if between in "\t;" and any(_DECIMAL_COMMA.search(line) for line in lines) else "."
     numbers = [_is_number(cell.replace(decimal, ".")) for cell in first]
     # pandas names columns 0, 1, ... if they have no names, and puts an empty cell above its index.
-    counted = len(first) > 1 and first[first[0] == "" :] == [
-        str(i) for i in range(len(first[first[0] == "" :]))
-    ]
+    indexed = first[:1] == [""]
+    counted = len(first) > 1 and first[indexed:] == [str(i) for i in range(len(first) - indexed)]
+    if counted and not indexed and len(first) < _SURE_NAMES:
+        raise ValueError(
+            f"its first line, {', '.join(first)}, may be the names of its columns or a row; name the "
+            "columns, such as f0, f1"
+        )
     return pd.read_csv(
         path,
         sep=r"\s+" if blanks else between,

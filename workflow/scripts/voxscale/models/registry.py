@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.errors import UserError, hint, near_names
+from voxscale.io import SCHEMAS
 
 MODELS = Path(__file__).with_name("models.yaml")  # entries that every study has
 _KINDS = {
@@ -21,7 +22,7 @@ _KINDS = {
 }
 DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a published weight
 COUNTED = ("parameters", "parameters_non_embedding")  # of models with a network
-MEASURED = ("width", "hours", "stories", "trs")
+MEASURED = {"hours", "stories", "trs", *SCHEMAS["summary"].names} - {*COUNTED}  # names of the workflow's own
 CONTROLS = ("word_rate", "phoneme_rate", "mel", "time_since_onset", "autocorrelation")
 OWN = ("features", "embeddings")  # modalities whose files are the user's own
 _MODALITIES = ("language", "speech", "control", "nested", *OWN)
@@ -232,7 +233,7 @@ def _columns(where: str, modality: str, columns: Mapping[str, Any]) -> dict[str,
         if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(f"{where}.columns: {name} may hold a-z, 0-9 and underscore only; rename it")
         if name in MEASURED or (name in COUNTED and modality in ("language", "speech")):
-            raise UserError(f"{where}.columns: {name} is measured by the workflow; use another name")
+            raise UserError(f"{where}.columns: {name} is a column of the workflow's own; use another name")
         try:
             found[name] = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
