@@ -74,13 +74,13 @@ def test_a_score_is_over_all_stories_each_predicted_by_the_others(study, tmp_pat
 
 def test_folds_of_other_sizes_are_trained_on_equally_many_stories(study, tmp_path):
     """Folds named by the user: one of them holds out all stories but one."""
+    assert [len(study.data(n_train=5).stories(0, fold)) for fold in range(4)] == [5, 5, 6, 6]
     roles = {story: "fold 2" if story == "a" else "fold 1" for story in STORIES}
     made = write_study(tmp_path, study.x, study.y, roles=roles)
     one = [made.data(n_train=1).stories(0, fold) for fold in range(2)]
     assert one[0] == ["a"]
     assert len(one[1]) == 1
     assert one[1][0] != "a"
-    assert [len(study.data(n_train=5).stories(0, fold)) for fold in range(4)] == [5, 5, 6, 6]
 
 
 def test_nothing_of_a_held_out_story_is_in_its_fit(study, tmp_path):

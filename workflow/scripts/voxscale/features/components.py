@@ -5,8 +5,9 @@ rise with width alone. At one width for all, only what the features hold is left
 
 The components are fitted to the stimulus of all training stories, at TRs that have responses; no test story
 and no response of anybody is looked at. With folds, in which stories are tested on in turn, they are fitted
-to the stimulus of all stories: features only, no responses. They are linear in the source's features, which are scaled by their
-mean and deviation over these TRs first: of raw features the few that vary most would be all components.
+to the stimulus of all stories: features only, no responses. They are linear in the source's features, which
+are scaled by their mean and deviation over these TRs first: of raw features the few that vary most would be
+all components.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

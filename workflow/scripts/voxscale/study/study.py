@@ -326,9 +326,9 @@ class Study:
 
     @cached_property
     def training_stories(self) -> list[str]:
-        """Stories whose features components are fitted to: those that no subject is tested on; with folds all.
+        """Stories whose features components are fitted to: those that no subject is tested on.
 
-        With folds nearly every story is tested on. Components look at features only, never at responses.
+        With folds, in which stories are tested on in turn, all of them: components see no responses.
         """
         if self.crossed:
             return self.stories
