@@ -289,7 +289,8 @@ Stories have 200 TRs, phrases and pauses. Where a warning is missed, the figure 
 the other, so that p and intervals are made for twice the variance of the blocks. With much signal that is
 more than needed.""",
     "Ceilings across subjects": """Noise and signals are as smooth as haemodynamic ones. Signal of a subject's
-own is not shared: the ceiling is a lower bound of that of repeats.""",
+own is not shared: the ceiling is a lower bound of that of repeats. Where what is shared hangs on one block
+of TRs there is a ceiling, but no interval: of three subjects, in short tests.""",
     "What next": """Three models at four training sizes are the least design of which a next step is
 stated. Each form of surface has an interval of its own, the narrower the less likely it is beside
 the best one, and the widest ends count. Percentiles of a mixture of the forms, by their weights,

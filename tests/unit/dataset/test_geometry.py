@@ -74,3 +74,22 @@ def test_labels_have_their_names(tmp_path):
     path, _ = placed.write([2, 1, 1], tmp_path / "p", labels=names)
     data = nibabel.load(path).darrays[0].data
     assert (data[4], data.sum()) == (2, 2)  # the first of a vertex; a label has no mean
+
+
+def test_the_same_vertex_of_the_other_side_is_another_place():
+    vertex, sides = (
+        np.array([3.0, 7, np.nan]),
+        np.array([["left", "right", None], ["L", "rh", "left"]], object),
+    )
+    first, same = (Placed("fsaverage5", side, vertex) for side in sides)
+    assert same.same_as(first)
+    assert not Placed("fsaverage5", np.array(["left", "left", None], object), vertex).same_as(first)
+
+
+def test_volumes_of_one_grid_may_have_other_voxels():
+    inside = np.ones((2, 3, 2), bool)
+    first, fewer = Volume("MNI", inside, np.eye(4)), Volume("MNI", inside & (np.arange(2) > 0), np.eye(4))
+    assert fewer.same_grid(first)
+    assert not fewer.same_as(first)
+    assert not Volume("MNI", inside, 2 * np.eye(4)).same_grid(first)
+    assert not Surface("fsaverage5", 6, 6).same_grid(first)

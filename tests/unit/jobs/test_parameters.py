@@ -36,6 +36,7 @@ KEYS = {
                 "digest_responses",
                 "prepare_responses",
                 "scan_lags",
+                "estimate_ceiling",
             ),
         },
     ),

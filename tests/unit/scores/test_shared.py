@@ -32,11 +32,12 @@ def subjects(random, shared, own=0.0, n=5):
 
 
 @pytest.mark.parametrize(
-    ("share", "others", "own", "n"), [(0.3, 0.3, 0, 5), (0.1, 0.4, 0, 4), (0.2, 0.2, 0.4, 8)]
+    ("share", "others", "own"),
+    [(0.3, [0.3] * 4, 0), (0.1, [0.4] * 3, 0), (0.2, [0.2] * 7, 0.4), (0.36, [0.64, 0.09], 0)],
 )
-def test_the_ceiling_is_the_correlation_with_what_is_shared(share, others, own, n):
-    """Whatever the others share, and whatever signal is the subject's own, which a lower bound leaves out."""
-    z = subjects(np.random.default_rng(1), [share, *[others] * (n - 1)], own, n)
+def test_the_ceiling_is_the_correlation_with_what_is_shared(share, others, own):
+    """Whatever each other shares, and whatever signal is its own, which a lower bound leaves out."""
+    z = subjects(np.random.default_rng(1), [share, *others], own, 1 + len(others))
     found = shared_columns(z, np.full(VOXELS, 4.0), BLOCKS)
     truth = np.sqrt(share)
     assert np.nanmedian(found["ccmax"]) == pytest.approx(truth, abs=0.02)

@@ -1,11 +1,16 @@
 """Designs without a repeated test story: what a study makes of them, and what it refuses at once."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from voxscale.dataset.geometry import Volume
 from voxscale.errors import UserError
 from voxscale.jobs.fits import fitting
 from voxscale.jobs.sizes import Sizes
 from voxscale.study import fit_settings, load_study
+from voxscale.study.checks import require_one_space
 
 SUBJECTS = ["UTS01", "UTS02", "UTS03"]
 
@@ -90,3 +95,19 @@ def test_test_stories_of_each_subject_go_with_it():
 def test_what_a_design_cannot_have_ends_in_one_line(test, more, line):
     with pytest.raises(UserError, match=line):
         study(test, **more)
+
+
+@pytest.mark.parametrize(
+    ("size_mm", "line"),
+    [(2, r"set config key dataset\.fmriprep\.mask to one mask for all"), (3, "needs responses in one space")],
+)
+def test_brain_masks_of_one_grid_need_one_mask_for_all(size_mm, line):
+    inside = {"01": [1, 1, 1], "02": [1, 1, 0]}
+    sizes = {"01": 2, "02": size_mm}
+
+    def geometry(subject):
+        return Volume("MNI", np.array([[inside[subject]]], bool), np.diag([*[sizes[subject]] * 3, 1.0]))
+
+    study = SimpleNamespace(dataset=SimpleNamespace(kind="fmriprep", geometry=geometry))
+    with pytest.raises(UserError, match=f"voxels of 02 are not those of 01.*{line}"):
+        require_one_space(study, list(inside), "config key ceiling.kind: subjects")

@@ -18,7 +18,7 @@ NUMBERS: dict[str, int] = {
     "reduced": 1,
     "encoding": 4,
     "banded": 4,
-    "ceiling": 2,
+    "ceiling": 3,
     "scores": 6,
     "stacking": 3,
     "laws": 3,

@@ -1,5 +1,6 @@
 from .fsaverage import N_VERTICES as N_VERTICES
 from .fsaverage import read_fsaverage5 as read_fsaverage5
+from .fsaverage import side_letters as side_letters
 from .fsaverage import to_vertices as to_vertices
 from .nearest import mni152_cortex as mni152_cortex
 from .nearest import near_points as near_points

@@ -1,5 +1,6 @@
 """The fsaverage5 meshes that nilearn carries; nothing is downloaded."""
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,6 +31,11 @@ def read_fsaverage5(kind: str, hemisphere: str) -> tuple[np.ndarray, ...]:
     return tuple(a.astype(np.int32 if a.dtype.kind == "i" else np.float64) for a in arrays)
 
 
+def side_letters(hemispheres: Iterable[str]) -> pd.Series:
+    """`l` or `r` of hemispheres named `left` or `right`, `L`, `R`, `lh`, `rh`."""
+    return pd.Series(hemispheres).astype(str).str[:1].str.lower()
+
+
 def to_vertices(voxels: pd.DataFrame, how: str = "mean") -> dict[str, np.ndarray]:
     """Values of the vertices by the voxels that lie on them, NaN where none does: {hemisphere: (vertices,)}.
 
@@ -44,7 +50,7 @@ def to_vertices(voxels: pd.DataFrame, how: str = "mean") -> dict[str, np.ndarray
         raise UserError(
             f"voxel table: a vertex lies outside 0 to {N_VERTICES - 1} of fsaverage5; fix the table"
         )
-    side = voxels.hemisphere.astype(str).str[:1].str.lower()
+    side = side_letters(voxels.hemisphere)
     found = {}
     for name in ("left", "right"):
         mine = voxels[side == name[0]].astype({"vertex": int, "value": float})

@@ -9,7 +9,7 @@ import numpy as np
 from voxscale.dataset.responses import SubjectResponses
 from voxscale.errors import UserError
 
-ONE_SPACE = "what is across subjects needs responses in one space, such as fsaverage5 or a volume in MNI"
+ONE_SPACE = "what is across subjects needs responses in one space: fsaverage5, or MNI with one grid and mask"
 
 
 def require_common(group: Sequence[SubjectResponses]) -> None:

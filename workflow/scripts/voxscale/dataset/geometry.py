@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from voxscale.cortex import N_VERTICES, to_vertices
+from voxscale.cortex import N_VERTICES, side_letters, to_vertices
 from voxscale.io import atomic
 
 HEMISPHERES = {"left": "L", "right": "R"}
@@ -42,6 +42,10 @@ class Geometry(ABC):
     @abstractmethod
     def same_as(self, other: "Geometry") -> bool:
         """Whether the columns of another run are at the same places."""
+
+    def same_grid(self, other: "Geometry") -> bool:
+        """Whether both are volumes of one grid, if not of the same voxels of it."""
+        return False
 
     @property
     @abstractmethod
@@ -121,9 +125,12 @@ class Volume(Geometry):
         return int(self.inside.sum())
 
     def same_as(self, other: Geometry) -> bool:
+        return self.same_grid(other) and np.array_equal(self.inside, other.inside)
+
+    def same_grid(self, other: Geometry) -> bool:
         return (
             isinstance(other, Volume)
-            and np.array_equal(self.inside, other.inside)
+            and self.inside.shape == other.inside.shape
             and np.allclose(self.affine, other.affine, atol=1e-4)
         )
 
@@ -263,7 +270,10 @@ class Placed(Geometry):
 
     def same_as(self, other: Geometry) -> bool:
         """Whether the columns of another run are at the same places."""
-        return isinstance(other, Placed) and np.array_equal(self.vertex, other.vertex, equal_nan=True)
+        if not isinstance(other, Placed) or not np.array_equal(self.vertex, other.vertex, equal_nan=True):
+            return False
+        known = np.isfinite(self.vertex)
+        return side_letters(self.hemisphere[known]).equals(side_letters(other.hemisphere[known]))
 
     def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
         how, empty = ("mean", np.nan) if labels is None else ("first", 0)

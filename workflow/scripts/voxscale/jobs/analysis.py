@@ -34,6 +34,11 @@ def _selections(study: Study) -> list[Wildcards]:
     return [{"selection": name} for name in dict.fromkeys(["all", "maps", *sweeps, *filter(None, others)])]
 
 
+def _tested(study: Study, w: Wildcards) -> list[str]:
+    """Test stories: jobs read them from the responses, which they do not wait for again (`ancient`)."""
+    return study.dataset.test(w["subject"])
+
+
 def _families(study: Study, w: Wildcards) -> dict[str, str]:
     models = {cell.model for cell in study.selections[w["selection"]]} & study.registry.keys()
     return {model: study.registry[model].family for model in sorted(models)}
@@ -134,6 +139,7 @@ RULES = (
         need=_scanning_lags,
         params={
             "stories": lambda study, w: study.heard(w["subject"]),
+            "test_stories": _tested,
             "settings": lambda study, w: lag_settings(study),
         },
         numbers=("lags",),
@@ -146,7 +152,7 @@ RULES = (
         },
         jobs=per_subject(),
         need=_estimating,
-        params={"settings": lambda study, w: ceiling_settings(study)},
+        params={"test_stories": _tested, "settings": lambda study, w: ceiling_settings(study)},
         numbers=("ceiling",),
         sources=lambda study, w: _tables_of_voxels(study, [w["subject"]]),
     ),

@@ -3,12 +3,15 @@
 A subject's response is taken as a·c + e: c is what all subjects have in common, e is its own, of signal or
 noise. The correlation of its response with the mean of the others is too low for a ceiling by the noise of
 that mean, which shows in how little the others agree with each other. So (Spearman 1904; inter-subject
-correlation with one subject left out, Nastase et al. 2019, doi:10.1093/scan/nsz037)
+correlation with one subject left out, Nastase et al. 2019, doi:10.1093/scan/nsz037), with sums over all pairs
+of two others j ≠ k,
 
-    ccmax² = (mean covariance with another subject)² / (mean covariance of two others · own variance)
+    ccmax² = Σ cov(own, j) · cov(own, k) / (Σ cov(j, k) · own variance)
 
-which is a² / (a² + var e), whatever the shares a of the others. What a subject's response has of signal that
-no other shares is not in it: it is a lower bound of the ceiling that repeats would give.
+which is a² / (a² + var e), whatever the shares of the others and however they differ: each pair has the same
+product of shares above and below, and no square, to which noise would add. It takes two others. What a
+subject's response has of signal that no other shares is not in it: it is a lower bound of the ceiling that
+repeats would give.
 """
 
 from __future__ import annotations
@@ -57,15 +60,14 @@ def shared_columns(
         columns of table `ceiling` without subject, voxel and drift; n_repeats is the number of subjects.
     """
     own, others = z[0].astype(np.float64), z[1:].astype(np.float64)
-    edges, n = np.concatenate([[0], np.cumsum(blocks.n)[:-1]]), len(others)
-    total = others.sum(0)
-    pairs = (total**2 - (others**2).sum(0)) / (n * (n - 1))  # of two others
-    by_block = [np.add.reduceat(x, edges, axis=1).T for x in (own * total / n, pairs, own**2)]
-    agreement, ccmax = _estimates(*(values.sum(0) for values in by_block))
-    less = [values.sum(0) - values for values in by_block]  # (blocks, v) each
+    edges = np.concatenate([[0], np.cumsum(blocks.n)[:-1]])
+    products = (own * others, _mean_of_pairs(others), own**2)  # (others, v, TRs), then (v, TRs)
+    by_block = [np.add.reduceat(values, edges, axis=-1) for values in products]
+    agreement, ccmax = _estimates(*(values.sum(-1) for values in by_block))
+    less = [values.sum(-1, keepdims=True) - values for values in by_block]  # (…, v, blocks) each
     k = len(blocks.n)
     error, error_ccmax = (
-        np.sqrt((k - 1) * x.var(0)) if k > 2 else np.full(len(own), np.nan) for x in _estimates(*less)
+        np.sqrt((k - 1) * x.var(-1)) if k > 2 else np.full(len(own), np.nan) for x in _estimates(*less)
     )
     half = reach(level, k, 1) * error_ccmax
     ends = np.clip(ccmax - half, 0, 1), np.clip(ccmax + half, 0, 1)
@@ -88,11 +90,24 @@ def shared_columns(
     return found
 
 
+def _mean_of_pairs(values: np.ndarray) -> np.ndarray:
+    """Mean product of two different ones of `values`, along the first axis."""
+    n = len(values)
+    return (values.sum(0) ** 2 - (values**2).sum(0)) / (n * (n - 1))
+
+
 def _estimates(
-    with_others: np.ndarray, of_others: np.ndarray, own: np.ndarray
+    with_each: np.ndarray, of_others: np.ndarray, own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean correlation with another subject, and CCmax; NaN where a response is flat or shares nothing."""
+    """Mean correlation with another subject, and CCmax; NaN where a response is flat or shares nothing.
+
+    Args:
+        with_each: (others, …) covariance with each other subject.
+        of_others: (…) mean covariance of two others.
+        own: (…) variance.
+    """
+    shared = _mean_of_pairs(with_each)
     with np.errstate(invalid="ignore", divide="ignore"):
-        agreement = np.where(own > 0, with_others / own, np.nan)
-        known = (agreement > 0) & (of_others > 0)
-        return agreement, np.where(known, with_others / np.sqrt(of_others * own), np.nan)
+        agreement = np.where(own > 0, with_each.mean(0) / own, np.nan)
+        known = (agreement > 0) & (of_others > 0) & (shared > 0)
+        return agreement, np.where(known, np.sqrt(shared / (of_others * own)), np.nan)

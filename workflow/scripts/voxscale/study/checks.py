@@ -175,7 +175,13 @@ def require_one_space(study: Study, subjects: Sequence[str], key: str) -> None:
     for subject, geometry in others:
         known = geometry is not None and first[1] is not None
         if known and not geometry.same_as(first[1]):
-            raise UserError(f"{key}: voxels of {subject} are not those of {first[0]}; {ONE_SPACE}")
+            what = f"{key}: voxels of {subject} are not those of {first[0]}"
+            if not geometry.same_grid(first[1]):
+                raise UserError(f"{what}; {ONE_SPACE}")
+            raise UserError(
+                f"{what}: they have one grid, but each a mask of its own; if both are in one space, as MNI, "
+                f"set config key dataset.{study.dataset.kind}.mask to one mask for all"
+            )
 
 
 def _check_test(study: Study, subject: str) -> None:
