@@ -56,6 +56,7 @@ def test_words_counted_at_the_times_of_the_trs_score_1(homes, form, tmp_path):
     dataset = open_dataset(settings(homes[form] / "lab", form))
     run(dataset, tmp_path)
     assert dataset.examine() == []
+    assert not dataset.has_repeats("01")  # the two files of a surface are one run
     geometry = dataset.geometry("01")
     assert isinstance(geometry, FORMS[form])
     responses = open_subject(tmp_path / "01.h5")

@@ -248,3 +248,12 @@ def test_responses_slower_than_a_block_are_named(study, monkeypatch, capsys):
     monkeypatch.setattr("voxscale.encoding.fit._SLOW", -1.0)
     study.fit()
     assert "WARNING S1: predictions and responses vary so slowly" in capsys.readouterr().err
+
+
+def test_too_few_blocks_for_a_p_are_named(study, capsys):
+    study.fit()
+    assert "whole blocks" not in capsys.readouterr().err
+    found = study.fit(block_trs=25)
+    assert np.isfinite(found.r).all()
+    assert found.p.isna().all()
+    assert "WARNING S1: its test stories have fewer than 7 whole blocks" in capsys.readouterr().err

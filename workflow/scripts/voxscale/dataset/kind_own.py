@@ -84,9 +84,8 @@ class OwnData(Dataset):
 
     def has_repeats(self, subject: str) -> bool:
         for story in self.test(subject):
-            files = self.response(subject, story)
             try:
-                if len(files) > 1 or read_response_header(files, self.reading(subject)).n_repeats > 1:
+                if read_response_header(self.response(subject, story), self.reading(subject)).n_repeats > 1:
                     return True
             except UserError:  # the job that reads it reports the mistake
                 return True

@@ -39,6 +39,7 @@ from voxscale.progress import bar
 from voxscale.provenance import writing
 from voxscale.ridge import Block, RidgeProblem, find_device, solve_ridge
 from voxscale.statistics import (
+    FEWEST_BLOCKS,
     TimeBlocks,
     block_sums,
     blocks_of,
@@ -135,6 +136,12 @@ def score_blocks(
 
     with progress:
         finish_behind(fitted, score)
+    if settings["permutations"] and np.isfinite(found["r"]).any() and not np.isfinite(found["p"]).any():
+        print(
+            f"WARNING {data.cell['subject']}: its test stories have fewer than {FEWEST_BLOCKS} whole blocks "
+            f"of {cut[0]} TRs after the skipped seconds, so no score has a p: take longer or more test stories",
+            file=sys.stderr,
+        )
     if np.isfinite(later).any() and np.nanmean(later) > _SLOW:
         print(
             f"WARNING {data.cell['subject']}: predictions and responses vary so slowly that blocks of "

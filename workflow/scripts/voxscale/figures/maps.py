@@ -186,6 +186,8 @@ def draw_ceiling_maps(voxels: pd.DataFrame, room: pd.DataFrame) -> tuple[Figure,
             _Row(f"{subject}\n{title}", label, part, limit=limit)
             for subject, part in value.groupby("subject")
         ]
+    if not rows:
+        return style.sentence("No map: no voxel has a reliable noise ceiling.")
     figure, data = _draw_map(rows)
     if (models := sorted(set(reliable.model.dropna()))) and "note" not in data:
         which = " or ".join(models) + (
