@@ -120,8 +120,7 @@ def test_the_summary_states_what_was_measured_found_and_how_sure(tables):
     said = content.abstract(tables, CHIEF, 0.9, warned=2)
     measured, found, sure = re.split(r"(?<=\.) (?=[A-Z])", said)
     assert re.match(
-        r"\d+ subjects listened to up to \d+(\.\d+)? hours of training stories, and the responses to",
-        measured,
+        r"\d+ subjects listened to stories: from up to \d+(\.\d+)? hours of them, the responses to", measured
     )
     best = max(content.model_rows(tables["summary"]), key=lambda row: row["mean r"])
     assert f"highest in {best['model']} ({best['mean r']:.3f})" in found
@@ -149,13 +148,27 @@ def test_warnings_of_the_study_s_own_logs_are_reported_once(tmp_path):
 
 
 def test_subjects_are_counted(tables):
-    rows = content.subject_rows(tables["subjects"], tables["voxels"])
+    rows = content.subject_rows(tables["subjects"], tables["voxels"], tables["summary"])
     assert [row["subject"] for row in rows] == list(study.SUBJECTS)
     assert rows[0]["training stories"] == study.FULL
     assert rows[0]["training TRs"] == 340 * study.FULL
     assert rows[0]["test stories"] == "wheretheressmoke"
     mine = tables["voxels"].query("subject == 'UTS01'")
     assert (rows[0]["voxels"], rows[0]["significant"]) == (40, mine.significant.sum())
+
+
+def test_hours_are_those_that_a_fit_is_trained_on(tables):
+    """In four folds of a subject's stories a fit has three quarters of them."""
+    subjects = pd.DataFrame({"subject": "UTS01", "story": list("abcd"), "hours": 0.25, "n_tr": 450})
+    subjects["role"] = [f"fold {i}" for i in (1, 2, 3, 4)]
+    summary = tables["summary"].query("subject == 'UTS01'")
+    summary = summary[summary.n_train == study.FULL].assign(n_train=3, train_hours=0.75, train_trs=1350)
+    (row,) = content.subject_rows(subjects, tables["voxels"], summary)
+    assert (row["training stories"], row["training hours"], row["training TRs"]) == (3, 0.75, 1350)
+    assert row["test stories"] == "4, in 4 folds"
+    given = {**tables, "subjects": subjects, "summary": summary}
+    assert content.facts(given, {}, {})[1]["value"] == "45 min"
+    assert "from up to 0.75 hours of them" in content.abstract(given, {}, 0.9, 0)
 
 
 def test_cells_of_tables_read_well():

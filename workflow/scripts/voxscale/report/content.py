@@ -169,19 +169,28 @@ def _who(subject: str) -> str:
     return "mean of subjects" if subject == "pooled" else subject
 
 
-def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str, Any]]:
-    """One row per subject: stories, hours, voxels."""
-    rows = []
-    for subject, heard in subjects.groupby("subject", sort=False):
-        train, test = heard[heard.role != "test"], heard[heard.role != "train"]
+def _trained(summary: pd.DataFrame) -> pd.DataFrame:
+    """What one of a subject's largest fits is trained on: n_train, train_hours, train_trs by subject.
+
+    With folds this is less than what the subject heard: each fit leaves out the stories of its fold.
+    """
+    return full_training(summary).groupby("subject")[["n_train", "train_hours", "train_trs"]].mean()
+
+
+def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame, summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """One row per subject: stories and hours of its largest fits, stories tested on, voxels."""
+    rows, trained = [], _trained(summary)
+    for subject, train in trained.reindex(subjects.subject.unique()).iterrows():
+        heard = subjects[subjects.subject == subject]
+        test = heard[heard.role != "train"]
         folds = test.role.nunique()
         mine = voxels[voxels.subject == subject]
         rows.append(
             {
                 "subject": subject,
-                "training stories": len(train),
-                "training hours": float(train.hours.sum()),
-                "training TRs": int(train.n_tr.sum()),
+                "training stories": _whole(train.n_train),
+                "training hours": float(train.train_hours),
+                "training TRs": _whole(train.train_trs),
                 "test stories": ", ".join(test.story) if folds == 1 else f"{len(test)}, in {folds} folds",
                 "test TRs": int(test.n_tr.sum()),
                 "voxels": len(mine) or None,
@@ -190,6 +199,10 @@ def subject_rows(subjects: pd.DataFrame, voxels: pd.DataFrame) -> list[dict[str,
             }
         )
     return rows
+
+
+def _whole(number: float) -> int | None:
+    return None if pd.isna(number) else round(number)
 
 
 def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
@@ -207,7 +220,7 @@ def model_rows(summary: pd.DataFrame) -> list[dict[str, Any]]:
             "parameters": _size(row.parameters),
             "without embeddings": _size(row.parameters_non_embedding),
             "layers": int(row.n_layers),
-            "width": None if pd.isna(row.width) else int(row.width),
+            "width": _whole(row.width),
             "layer": int(row.layer),
             "mean r": float(means.mean_r[row.model]),
             "mean signed r²": float(means.mean_r2[row.model]),
@@ -308,12 +321,12 @@ def facts(
         x_names: what each law runs over.
         chief_laws: the law shown for language models, for speech models and for training data.
     """
-    summary, subjects, laws = tables["summary"], tables["subjects"], tables["laws"]
+    summary, laws = tables["summary"], tables["laws"]
     found = [{"value": str(summary.subject.nunique()), "label": "subjects"}]
-    train = subjects[subjects.role != "test"].groupby("subject").hours.sum()
-    if len(train):
-        hours = f"{train.max():.1f} h" if train.max() >= 1 else f"{60 * train.max():.0f} min"
-        found.append({"value": hours, "label": "of training stories for a subject"})
+    most = _trained(summary).train_hours.max()
+    if most > 0:
+        hours = f"{most:.1f} h" if most >= 1 else f"{60 * most:.0f} min"
+        found.append({"value": hours, "label": "of training stories in a subject's largest fits"})
     models = summary[summary.modality.isin(["language", "speech"])].model.nunique()
     found.append({"value": str(models), "label": "language and speech models"})
     if own := summary[summary.modality.isin(OWN)].model.nunique():
@@ -348,7 +361,7 @@ def abstract(
         interval: coverage of the intervals.
         warned: number of the report's warnings.
     """
-    summary, subjects = tables["summary"], tables["subjects"]
+    summary = tables["summary"]
     rows = model_rows(summary)
     networks = [row for row in rows if row["kind"] in ("language", "speech")]
     own = [row for row in rows if row["kind"] in OWN]
@@ -358,7 +371,7 @@ def abstract(
     ]
     shown = [*networks, *own] or rows
     models = " and ".join(filter(None, counted)) or pluralize(len(rows), "control")
-    hours = subjects[subjects.role != "test"].groupby("subject").hours.sum().max()
+    hours = _trained(summary).train_hours.max()
     best = max(shown, key=lambda row: row["mean r"], default=None)
     score = f"highest in {best['model']} ({best['mean r']:.3f})" if best else "not measured"
     fits = {law: fit for law, metric, fit in headlines(tables["laws"]) if metric == "r"}
@@ -373,8 +386,8 @@ def abstract(
     else:
         caution = "no check of this report gave a warning"
     return (
-        f"{pluralize(summary.subject.nunique(), 'subject')} listened to up to {hours:.2g} hours of training "
-        f"stories, and the responses to stories that a fit has not seen are predicted by {models}. "
+        f"{pluralize(summary.subject.nunique(), 'subject')} listened to stories: from up to {hours:.2g} "
+        f"hours of them, the responses to stories that a fit has not seen are predicted by {models}. "
         f"The mean correlation over voxels is {score}{f', and {grows}' if chief_laws else ''}. "
         f"Brackets are {interval:.0%} intervals; {caution}."
     )

@@ -101,7 +101,7 @@ def _section_tables(
     table = content.table
     return {
         "data": [
-            *table("", content.subject_rows(tables["subjects"], tables["voxels"])),
+            *table("", content.subject_rows(tables["subjects"], tables["voxels"], summary)),
             *table("Stories of each subject: trained on, tested on, left out and why", stories, fold=True),
             *table("How responses were made from the images", steps),
         ],
