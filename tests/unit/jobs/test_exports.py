@@ -63,6 +63,10 @@ def test_a_study_without_a_ceiling_exports_none(study, monkeypatch):
     assert "desc-ceiling" not in [export.name for export in exports_of(study, "UTS01")]
     with pytest.raises(UserError, match="the study has no noise ceiling"):
         chosen_exports(study, "ceilings")
+    monkeypatch.setitem(study.__dict__, "ceiling_kind", "repeats")
+    monkeypatch.setattr(study.dataset, "has_repeats", lambda subject: subject == "UTS02")
+    names = {subject: [export.name for export in exports_of(study, subject)] for subject in study.subjects}
+    assert [subject for subject in names if "desc-ceiling" in names[subject]] == ["UTS02"]
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,9 @@ def exports_of(study: Study, subject: str) -> Iterator[Export]:
         if subject in study.comparison(name):
             table = _TABLES["comparison"].format(comparison=name)
             yield Export("differences", subject, f"comparison-{name}", tables={"comparison": table})
-    if study.ceiling_kind != "none":
+    if study.ceiling_kind == "subjects" or (
+        study.ceiling_kind == "repeats" and study.dataset.has_repeats(subject)
+    ):
         ceiling = {"ceiling": _TABLES["ceiling"].format(subject=subject)}
         yield Export("ceilings", subject, "desc-ceiling", tables=ceiling)
     yield from _best_layers(study, subject)
