@@ -33,4 +33,5 @@ if "snakemake" in globals():
             # What was said before the first job has the notes again.
             found=[line for line in log_notes(snakemake.params.logs) if line not in snakemake.params.notes],
             notes=snakemake.params.notes,
+            cautions=snakemake.params.cautions,
         )

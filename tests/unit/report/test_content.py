@@ -19,9 +19,8 @@ ALPHAS = {"scale": "kernel", "log10_min": -2, "log10_max": 1}
 def ranked(tables, alphas=ALPHAS, **changed):
     """Rank and sentence of every warning."""
     shown = {name: changed.get(name, tables[name]) for name in ("summary", "laws", "joint")}
-    found = report_warnings.warnings(
-        *shown.values(), alphas, changed.get("found", ()), changed.get("notes", ())
-    )
+    said = [changed.get(name, ()) for name in ("found", "notes", "cautions")]
+    found = report_warnings.warnings(*shown.values(), alphas, *said)
     return [(rank, text) for rank, texts in found.items() for text in texts]
 
 
@@ -30,9 +29,11 @@ def stated(tables, **changed):
 
 
 def test_warnings_name_what_and_where(tables):
-    said = stated(tables, found=["a file"], notes=["a note"])
+    said = stated(tables, found=["a file"], notes=["a note", "a caution"], cautions=["a caution"])
     assert said.startswith("a file")
     assert said.endswith("a note")
+    assert said.count("a caution") == 1
+    assert (report_warnings.WEAK, "a caution") in ranked(tables, cautions=["a caution"])
     assert "grid" not in said, "only a control is at the end of the grid"
     assert "UTS02: 2." in said
     assert "p > n" in said

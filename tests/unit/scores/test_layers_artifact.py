@@ -1,5 +1,6 @@
 """Layer profiles and their optimism; the long-context artifact: each against a known truth."""
 
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -102,6 +103,14 @@ def test_profile_tables_from_gathered_scores(tmp_path):
         assert found.r_lo.iloc[i] < seen < found.r_hi.iloc[i]
         assert found.r2_lo.iloc[i] < seen**2 < found.r2_hi.iloc[i]
         assert found.r_hi.iloc[i] - found.r_lo.iloc[i] < 0.2
+    for path in moments:
+        with h5py.File(path, "a") as file:
+            file.attrs["crossed"] = True
+    write_layers([("m", i, "S", 5) for i in range(layers)], *inputs, *outputs, settings)
+    assert not tables.read("layer_choice", outputs[1]).num_rows, (
+        "with folds a layer is chosen on the test set"
+    )
+    assert tables.read("layers", outputs[0]).num_rows == layers
 
 
 def test_scores_fall_with_the_cut_where_the_start_was_predictable(tmp_path):

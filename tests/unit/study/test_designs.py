@@ -37,7 +37,9 @@ def test_all_stories_are_those_that_every_fold_has():
     found = study({"folds": 5})
     stories = {subject: len(found.heard(subject)) for subject in SUBJECTS}
     assert found.grid.stories == {subject: n - -(-n // 5) for subject, n in stories.items()}
-    assert any("in turn, in folds (UTS01 5, UTS02 5, UTS03 5)" in note for note in found.notes)
+    (caution,) = found.cautions
+    assert "in turn, in folds (UTS01 5, UTS02 5, UTS03 5)" in caution
+    assert caution in found.notes
     assert set(found.training_stories) == set(found.stories)  # of components, where each story is tested on
     assert "ceiling_stories" not in fit_settings(found)
 

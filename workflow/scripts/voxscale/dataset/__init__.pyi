@@ -19,6 +19,7 @@ from .response_files import read_response_header as read_response_header
 from .responses import SubjectResponses as SubjectResponses
 from .responses import open_subject as open_subject
 from .roles import folds_of as folds_of
+from .roles import in_folds as in_folds
 from .roles import training_of as training_of
 from .stories import describe_subject as describe_subject
 from .stories import write_story_tables as write_story_tables

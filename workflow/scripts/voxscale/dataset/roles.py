@@ -6,7 +6,7 @@ cross-validation, in which stories are held out in turn and each fold is trained
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from voxscale.errors import UserError, hint
 
@@ -14,11 +14,16 @@ KEY = "config key dataset.test_stories"
 EACH = "each"
 
 
+def in_folds(test: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Whether `dataset.test_stories` asks for stories to be tested on in turn."""
+    return isinstance(test, Mapping) and "folds" in test
+
+
 def named_stories(test: Sequence[str] | Mapping[str, Any]) -> list[str]:
     """Stories that `dataset.test_stories` names."""
     if not isinstance(test, Mapping):
         return list(test)
-    groups = test.get("folds", []) if "folds" in test else test.values()
+    groups = test["folds"] if in_folds(test) else test.values()
     return [story for group in groups for story in group] if not isinstance(groups, int | str) else []
 
 
@@ -28,7 +33,7 @@ def check_subjects(test: Sequence[str] | Mapping[str, Any], subjects: Sequence[s
     Raises:
         UserError: a subject has none, or a name is that of no subject.
     """
-    if not isinstance(test, Mapping) or "folds" in test:
+    if not isinstance(test, Mapping) or in_folds(test):
         return
     if unknown := sorted(set(test) - set(subjects)):
         raise UserError(f"{KEY}: {unknown[0]} is not in dataset.subjects; {hint(unknown[0], subjects)}")
@@ -52,8 +57,7 @@ def assign(
     Raises:
         UserError: a role has no story, a story has two, or there are more folds than stories.
     """
-    crossed = isinstance(test, Mapping) and "folds" in test
-    if not crossed:
+    if not in_folds(test):
         tested = test[subject] if isinstance(test, Mapping) else test
         folds = [[story for story in stories if story in tested]]
         trained = [s for s in stories if (s not in tested if training == "all" else s in training)]

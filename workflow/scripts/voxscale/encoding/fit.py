@@ -139,7 +139,8 @@ def score_blocks(
     if settings["permutations"] and np.isfinite(found["r"]).any() and not np.isfinite(found["p"]).any():
         print(
             f"WARNING {data.cell['subject']}: its test stories have fewer than {FEWEST_BLOCKS} whole blocks "
-            f"of {cut[0]} TRs after the skipped seconds, so no score has a p: take longer or more test stories",
+            f"of {cut[0]} TRs after the skipped seconds, so no score has a p: take longer or more test "
+            "stories",
             file=sys.stderr,
         )
     if np.isfinite(later).any() and np.nanmean(later) > _SLOW:

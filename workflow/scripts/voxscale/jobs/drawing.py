@@ -49,6 +49,7 @@ _REPORT: dict[str, Parameter] = {
     "chief_laws": lambda study, w: study.chief_laws,
     "untrained": lambda study, w: study.untrained,
     "notes": lambda study, w: study.notes,
+    "cautions": lambda study, w: study.cautions,
     "stories": lambda study, w: study.dataset.story_table(),
     "steps": lambda study, w: study.dataset.steps,
 }

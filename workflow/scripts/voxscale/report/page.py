@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 from PIL import Image
 
+from voxscale.dataset import in_folds
 from voxscale.figures import voxel_set_label
 from voxscale.io import reading, require_origin, sha256_file, write_page
 from voxscale.provenance import job
@@ -150,6 +151,12 @@ _SHARED = {
     False: "Repeats of the test story show how much of a voxel's response is signal.",
     True: "What subjects share in their responses to the same stories is a lower bound of a voxel's signal.",
 }
+_OPTIMISM = {
+    False: ", and how much a score would rise if the layer were chosen on the test set itself: that rise is "
+    "optimism, not prediction.",
+    True: ". Stories are tested on in turn: a layer is chosen by the stories that it is tested on. How much "
+    "this raises its score is not known, and no table states it.",
+}
 
 
 def _words(config: Mapping[str, Any]) -> dict[str, str]:
@@ -161,6 +168,7 @@ def _words(config: Mapping[str, Any]) -> dict[str, str]:
         "skip_s": f"{config.get('scoring', {}).get('skip_s', 100):g}",
         "floor": left_out,
         "shared": _SHARED[config.get("ceiling", {}).get("kind") == "subjects"],
+        "optimism": _OPTIMISM[in_folds(config.get("dataset", {}).get("test_stories"))],
         "preset": config.get("encoding", {}).get("preset", "strict"),
     }
 
@@ -179,6 +187,7 @@ def write_report(
     untrained: Sequence[str] = (),
     found: Sequence[str] = (),
     notes: Sequence[str] = (),
+    cautions: Sequence[str] = (),
     stories: Sequence[Mapping[str, str]] = (),
     steps: Sequence[Mapping[str, str]] = (),
 ) -> None:
@@ -197,6 +206,7 @@ def write_report(
         untrained: models that are controls although they are networks.
         found: warnings that jobs wrote.
         notes: limitations that follow from the config and the dataset.
+        cautions: those of them because of which less can be concluded.
         stories: what was used, see `Dataset.story_table`.
         steps: how responses were made, see `Dataset.steps`.
     """
@@ -208,9 +218,8 @@ def write_report(
     shown = _section_tables(
         tables, config, presets or {}, provenance, validation or {}, chief_laws, stories, steps
     )
-    ranked = report_warnings.warnings(
-        tables["summary"], tables["laws"], tables["joint"], config["encoding"]["alphas"], found, notes
-    )
+    alphas, about = config["encoding"]["alphas"], (found, notes, cautions)
+    ranked = report_warnings.warnings(tables["summary"], tables["laws"], tables["joint"], alphas, *about)
     warned = sum(len(texts) for rank, texts in ranked.items() if rank != report_warnings.NOTED)
     rest = {key: value for key, value in provenance.items() if key not in ("versions", "models")}
     plain = json.loads(json.dumps(config, default=str))

@@ -144,6 +144,7 @@ def warnings(
     alphas: Mapping[str, Any],
     found: Sequence[str] = (),
     notes: Sequence[str] = (),
+    cautions: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """Sentences that a reader must know before relying on a number, by rank, the most urgent first.
 
@@ -152,16 +153,18 @@ def warnings(
         alphas: the config's `encoding.alphas`.
         found: warnings that jobs wrote.
         notes: limitations that follow from the config and the dataset.
+        cautions: those of them because of which less can be concluded.
     """
     ranked: dict[str, list[str]] = {rank: [] for rank in RANKS}
     ranked[WRONG] += found
+    ranked[WEAK] += cautions
     for rank, sentence in (*_edges(summary, alphas), *_unscored(summary), *_conclusions(laws)):
         ranked[rank].append(sentence)
     for column, text in (("left_out", "The joint law leaves out"), ("lacking", "No next step is advised:")):
         for what, rows in joint.dropna(subset=[column]).groupby(column, sort=False):
             where = rows[["subject", "voxel_set"]].drop_duplicates().agg(", ".join, axis=1)
             ranked[WEAK].append(f"{text} {what} ({'; '.join(where)}).")
-    ranked[NOTED] += notes
+    ranked[NOTED] += [note for note in notes if note not in cautions]
     return {rank: sentences for rank, sentences in ranked.items() if sentences}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from voxscale.dataset import Geometry, open_dataset, read_regions
+from voxscale.dataset import Geometry, in_folds, open_dataset, read_regions
 from voxscale.errors import UserError
 from voxscale.io import SCHEMAS, atomic, tables, write_json
 from voxscale.provenance import collect
@@ -78,6 +78,8 @@ def _layers(scores: Sequence[Path], files: _Files, settings: Mapping[str, Any]) 
     layer = pd.Series(layers[chosen].astype(float), voxel).where(scored)
     best = pd.Series(r[chosen, np.arange(len(voxel))].astype(float), voxel).where(scored)
     how = "of the layer with the best held-out correlation inside the training stories"
+    if in_folds(settings["dataset"]["test_stories"]):
+        how += ", which over all folds are the test stories (a choice on the test set)"
     return [
         Shown("layer", layer, "index", f"number {how}; 0 is the embedding output"),
         Shown("depth", layer / max(settings["n_layers"], 1), "share", f"layer / n_layers {how}"),

@@ -87,6 +87,9 @@ def write_layers(
 ) -> None:
     """Write tables `layers` and `layer_choice` of a layer sweep.
 
+    `layer_choice` has no row where stories are tested on in turn: the training stories of all folds, by which
+    a layer is chosen, are the test stories, and what the other choice would add says nothing.
+
     Args:
         cells: (model, layer, subject, n_train) of the sweep.
         scores, moments: table `scores` and moments of each of them.
@@ -104,13 +107,13 @@ def write_layers(
     for row in rows:
         row |= ends[row["model"], row["layer"], row["subject"], row["voxel_set"]]
     tables.write("layers", rows, output, provenance)
-    files = {tuple(cell): path for cell, path in zip(cells, scores, strict=True)}
+    files = {tuple(cell): paths for cell, *paths in zip(cells, scores, moments, strict=True)}
     choices: list[dict[str, Any]] = []
     for model, subject in dict.fromkeys((cell[0], cell[2]) for cell in cells):
         mine = sorted(cell for cell in files if (cell[0], cell[2]) == (model, subject))
-        if len(mine) < 2:
+        if len(mine) < 2 or MomentsFile(files[mine[0]][1]).blocks.crossed:
             continue
-        found = [first_draw(files[cell]) for cell in mine]
+        found = [first_draw(files[cell][0]) for cell in mine]
         r, cv_r = (np.stack([columns[name] for columns in found]) for name in ("r", "cv_r"))
         sets = known[subject].choose(_SETS, "config key profiles")
         choices += [{"model": model, "subject": subject} | row for row in optimism(r, cv_r, sets)]

@@ -116,7 +116,7 @@ class Study:
             *self.dataset.notes,
             *timing_notes(self.config),
             *self._fold_notes,
-            *self._crossed_notes,
+            *self.cautions,
             *self._ceiling_notes,
             *self._design_notes,
         ]
@@ -161,15 +161,18 @@ class Study:
         return any(len(self.dataset.folds(subject)) > 1 for subject in self.subjects)
 
     @property
-    def _crossed_notes(self) -> list[str]:
+    def cautions(self) -> list[str]:
+        """Those of the notes because of which less can be concluded."""
         folds = {subject: len(self.dataset.folds(subject)) for subject in self.subjects}
         if not self.crossed:
             return []
         numbers = ", ".join(f"{subject} {n}" for subject, n in folds.items())
         return [
-            f"Stories are tested on in turn, in folds ({numbers}); a score is over all of them. Alphas "
-            "are chosen inside the training stories of each fold, layers and significant voxels by the "
-            "mean of all folds, which has every story in it: their scores are slightly too high."
+            f"Stories are tested on in turn, in folds ({numbers}); a score is over all of them. Alphas are "
+            "chosen inside the training stories of each fold, but layers and significant voxels by the mean "
+            "of all folds, which has every story in it, and so on the test stories. Scores of the best layer "
+            "of each voxel are too high, as if chosen by the test score; those of one best layer, and of "
+            "significant voxels, less so. Rely on layers fixed beforehand, and on all voxels or regions."
         ]
 
     @property
