@@ -10,7 +10,7 @@ import pytest
 from voxscale.errors import UserError
 from voxscale.features import controls, feature_attrs, feature_files, read_features
 from voxscale.features.arrays import open_rows
-from voxscale.features.own import OwnSources, StoryTimes, extract_own, read_own, resample_near
+from voxscale.features.own import OwnSources, StoryTimes, check_own, extract_own, read_own, resample_near
 from voxscale.io import tables
 from voxscale.timeseries import lanczos_resample
 
@@ -87,6 +87,14 @@ def test_the_word_rate_as_own_features_scores_on_counted_responses_at_no_other_s
     moved = [np.interp(MIDS - shift, MIDS, rate[:, 0])[BEFORE:-AFTER] for shift in shifts]
     best = np.argmax([np.corrcoef(found[BEFORE:-AFTER, 0], one)[0, 1] for one in moved])
     assert abs(shifts[best]) < 0.25
+
+
+@pytest.mark.parametrize(("scale", "meets"), [(1, True), (2, False), (0.5, False), (1000, False)])
+def test_times_that_hardly_meet_the_story_s_are_noted(tmp_path, story, scale, meets):
+    times = np.linspace(MIDS[0], MIDS[-1] + 10, 1000) * scale
+    np.savez(tmp_path / "a.npz", t=times, rate=times)
+    note = check_own(card({"times": "t"}), {None: tmp_path / "a.npz"}, story)
+    assert meets if note is None else not meets and "a.npz: its rows are at" in note
 
 
 def test_trs_may_be_those_of_the_clock(tmp_path, story):

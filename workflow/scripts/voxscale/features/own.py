@@ -23,6 +23,7 @@ from voxscale.versions import numbers
 
 _AT_ONCE = 64  # TRs that are resampled together, from the samples around them
 _LOBES = 3
+_MOST = 0.8  # of TRs and rows; sounds have some seconds more than responses
 _MANY_UNKNOWN = 0.1  # share of a story's words without a vector above which a warning says so
 _SHOWN = 5  # of these words
 
@@ -167,11 +168,33 @@ def _checked_times(
     return row_times(n, card["at"], story, None if rows.times is None else rows.times.read())
 
 
-def check_own(card: Mapping[str, Any], files: Mapping[int | None, str | Path], story: StoryTimes) -> None:
-    """Check what can be known of a story's files without reading the features; see `read_own`."""
+def check_own(
+    card: Mapping[str, Any], files: Mapping[int | None, str | Path], story: StoryTimes
+) -> str | None:
+    """Check what can be known of a story's files without reading the features; see `read_own`.
+
+    Returns:
+        what a user should know of their times, if these hardly meet the story's.
+    """
+    note = None
     for number, path in files.items():
         with open_rows(path, number, own_times(card["at"])) as rows:
-            _checked_times(rows, number, card, story)
+            times = _checked_times(rows, number, card, story)
+        if times is not None and card["at"] != "words" and not _meet(times, story):
+            note = (
+                f"{path}: its rows are at {times.min():.4g} to {times.max():.4g} s, the story's TRs at "
+                f"{story.mids[0]:.4g} to {story.mids[-1]:.4g} s"
+            )
+    return note
+
+
+def _meet(times: np.ndarray, story: StoryTimes) -> bool:
+    """Whether most TRs lie between the first and the last row, and most rows between the ends of the TRs."""
+    tr_s = float(np.mean(np.diff(story.mids)))
+    spans = (times, story.mids[story.in_response]), (story.mids, times)
+    return all(
+        ((inner > outer.min() - tr_s) & (inner < outer.max() + tr_s)).mean() > _MOST for outer, inner in spans
+    )
 
 
 def read_own(

@@ -23,8 +23,8 @@ from voxscale.io import reading, require
 _LOOKED_AT = 50  # lines whose fields are counted: some tokens of GloVe contain blanks
 _LONGEST = 1 << 20  # bytes of a line
 _NO_TEXT = (
-    "is not text with a word and its vector in each line; if it is a binary file of word2vec or fastText, "
-    "write it as text (gensim: save_word2vec_format)"
+    "is not text with a word and its vector in each line, between blanks; if it is a binary file of word2vec "
+    "or fastText, write it as text (gensim: save_word2vec_format)"
 )
 
 

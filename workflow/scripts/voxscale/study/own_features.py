@@ -91,17 +91,21 @@ def _require_files(entry: ModelEntry, stories: Sequence[str]) -> None:
     )
 
 
-def check_own_files(registry: Mapping[str, ModelEntry], models: Iterable[str], dataset: Dataset) -> None:
+def check_own_files(registry: Mapping[str, ModelEntry], models: Iterable[str], dataset: Dataset) -> list[str]:
     """Look at all files of own features: layers, columns, and the number of rows next to words or TRs.
 
     Nothing is checked of a story whose transcript or clock is not there yet: the job that reads it will.
+
+    Returns:
+        a note on each model whose rows hardly meet the TRs of a story.
 
     Raises:
         UserError: a file is not what it should be.
     """
     entries = [registry[model] for model in models if registry[model].modality == "features"]
+    notes: dict[str, list[str]] = {}
     if not entries:
-        return
+        return []
     by_words = any(entry.at == "words" for entry in entries)
     for story in dataset.stories:
         if dataset.n_trs(story) is None or not dataset.transcript(story).exists():
@@ -115,4 +119,9 @@ def check_own_files(registry: Mapping[str, ModelEntry], models: Iterable[str], d
         times = StoryTimes([word.label for word in words], middle, clock["mid_s"], clock["in_response"])
         for entry in entries:
             card = {"at": entry.at, "width": entry.width, "layers": entry.layers}
-            check_own(card, entry.story_files(story), times)
+            if note := check_own(card, entry.story_files(story), times):
+                notes.setdefault(entry.where, []).append(note)
+    return [
+        f"{found[0]}; check {where}.at (so in {len(found)} of {len(dataset.stories)} stories)."
+        for where, found in notes.items()
+    ]

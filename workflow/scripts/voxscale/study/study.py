@@ -191,7 +191,7 @@ class Study:
             UserError: a file of the data cannot be used.
         """
         found = self.dataset.examine()
-        check_own_files(self.registry, self.models_of(*OWN), self.dataset)
+        found += check_own_files(self.registry, self.models_of(*OWN), self.dataset)
         return [*self.notes, *found]
 
     def sound_inputs(self, stories: Sequence[str]) -> list[str]:
