@@ -169,7 +169,8 @@ def quiet_terminal(jobs: Jobs, workflow: Any) -> None:
             handler.addFilter(terminal)
             handler.setFormatter(terminal)
             handler.terminator = ""
-            _before(signal.SIGINT, terminal.stop)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                _before(number, terminal.stop)
 
 
 def _before(number: int, call: Callable[[], None]) -> None:
