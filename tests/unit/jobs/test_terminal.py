@@ -96,22 +96,21 @@ def test_the_remaining_time_follows_from_what_jobs_of_the_rule_took():
     assert remaining.seconds({4: 40.0, 5: 40.0}, 120.0) == pytest.approx(80 / 2)
 
 
-def test_ctrl_c_is_noted_before_snakemake_acts_on_it(monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_noted_before_snakemake_acts_on_it(monkeypatch, number):
     handler = logging.StreamHandler(sys.stderr)
     monkeypatch.setattr(logging.getLogger("snakemake.logging"), "handlers", [handler])
     monkeypatch.setattr("voxscale.jobs.terminal.time.sleep", print)
     failed = {"level": logging.ERROR, "jobid": 1, "rule_msg": None, "log": []}
     seen = []
-    before = signal.signal(
-        signal.SIGINT, lambda *_: seen.append(said(handler.formatter, "job_error", **failed))
-    )
+    before = signal.signal(number, lambda *_: seen.append(said(handler.formatter, "job_error", **failed)))
     try:
         todo = [SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards_dict=w) for _, rule, w in FITS]
         dag = SimpleNamespace(needrun_jobs=lambda: todo, jobid=lambda job: todo.index(job))
         quiet_terminal(PRICES, SimpleNamespace(output_settings=SimpleNamespace(verbose=False), dag=dag))
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
     assert seen == ["stopped: fit_encoding model=m2 layer=2 subject=S1 n_train=4\n"]
 
 

@@ -174,12 +174,12 @@ def quiet_terminal(jobs: Jobs, workflow: Any) -> None:
 
 
 def _before(number: int, call: Callable[[], None]) -> None:
-    """Call a function before what is done for a signal now."""
+    """Call a function before what a handler of a signal does, if there is one."""
     now = signal.getsignal(number)
+    if callable(now):
 
-    def first(*signalled: Any) -> None:
-        call()
-        if callable(now):
+        def first(*signalled: Any) -> None:
+            call()
             now(*signalled)
 
-    signal.signal(number, first)
+        signal.signal(number, first)
