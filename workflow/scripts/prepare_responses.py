@@ -1,8 +1,13 @@
 """Responses of one subject in one checked file."""
 
-from voxscale.dataset import Reading, prepare_responses
+from voxscale.dataset import Member, Reading, prepare_responses
 from voxscale.provenance import collect
 from voxscale.script import script
+
+
+def _reading(settings):
+    return Reading(**settings) if settings else None
+
 
 if "snakemake" in globals():
     with script(snakemake):
@@ -11,9 +16,10 @@ if "snakemake" in globals():
             sources=snakemake.params.sources,
             clocks=snakemake.params.clocks,
             test_stories=snakemake.params.test,
-            reading=Reading(**snakemake.params.reading) if snakemake.params.reading else None,
+            reading=_reading(snakemake.params.reading),
             voxels=snakemake.input.get("voxels"),
             keep=snakemake.params.keep,
             weak_repeats=snakemake.params.weak_repeats,
             provenance=collect(rule=snakemake.rule),
+            members=[Member(one["sources"], _reading(one["reading"])) for one in snakemake.params.members],
         )

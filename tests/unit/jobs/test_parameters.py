@@ -25,6 +25,7 @@ KEYS = {
     "dataset.kind": None,  # another dataset
     "dataset.root": ("./results/../results/phantom/", set()),
     "dataset.subjects": (["UTS02", "UTS01"], set()),
+    "dataset.average": None,  # another subject
     "dataset.test_stories": (
         ["thelighthousekeeper", "themapmaker"],
         {

@@ -1,5 +1,6 @@
 from .atlas import write_regions as write_regions
 from .average import ONE_SPACE as ONE_SPACE
+from .average import Member as Member
 from .average import require_common as require_common
 from .base import NAME_PATTERN as NAME_PATTERN
 from .base import Dataset as Dataset

@@ -53,6 +53,7 @@ class Dataset(ABC):
         self.root = Path(config["root"])
         self.markers = Path(markers)
         self.subjects: tuple[str, ...] = tuple(config["subjects"])
+        self.targets = self.subjects  # those whose responses are fitted
         self.trim: tuple[int, int] = tuple(config.get("trim", (10, 5)))
 
     @property
@@ -118,13 +119,18 @@ class Dataset(ABC):
     @cached_property
     def _roles(self) -> dict[str, tuple[list[str], list[list[str]]]]:
         test, training = self.config["test_stories"], self.config.get("training_stories", "all")
-        check_subjects(test, self.subjects)
-        usable = {subject: self._usable(subject) for subject in self.subjects}
+        check_subjects(test, self.targets)
+        usable = {subject: self._usable(subject) for subject in self.targets}
         anyone = {story for stories in usable.values() for story in stories}
         for key, wanted in (("test_stories", named_stories(test)), ("training_stories", training)):
             if unknown := [story for story in wanted if wanted != "all" and story not in anyone]:
+                who = (
+                    "no subject of the config has"
+                    if self.targets == self.subjects
+                    else "not all subjects have"
+                )
                 raise UserError(
-                    f"config key dataset.{key}: no subject of the config has story {unknown[0]}; "
+                    f"config key dataset.{key}: {who} story {unknown[0]}; "
                     f"check its name and the table of known defects ({hint(unknown[0], sorted(anyone))})"
                 )
         roles = {}
@@ -232,6 +238,10 @@ class Dataset(ABC):
     def response(self, subject: str, story: str) -> list[Path]:
         """Files with the responses of one subject to one story; several are repeats."""
 
+    def members(self, subject: str) -> tuple[str, ...]:
+        """Subjects whose files the responses of `subject` are made of: itself, but for an average."""
+        return (subject,)
+
     def has_repeats(self, subject: str) -> bool:
         """Whether the subject heard a test story several times, as far as is known before the first job."""
         return True
@@ -333,7 +343,7 @@ class Dataset(ABC):
         """Regions of the subjects' voxels; None where a job finds them."""
         if self.places_voxels:
             return None
-        tables = map(read_regions, filter(None, map(self.voxels, self.subjects)))
+        tables = map(read_regions, filter(None, map(self.voxels, self.targets)))
         return {region for table in tables for region in table.values()}
 
     def check_voxels(self) -> None:

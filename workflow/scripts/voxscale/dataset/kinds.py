@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from voxscale.dataset.average import Averaged
 from voxscale.dataset.base import Dataset
 from voxscale.dataset.kind_bids import BidsDataset
 from voxscale.dataset.kind_ds003020 import Ds003020
@@ -27,4 +28,7 @@ def open_dataset(config: Mapping[str, Any], markers: str | Path = "results/datas
     Args:
         markers: where the rule that downloads a dataset leaves its marks.
     """
-    return _KINDS[config["kind"]](config, markers)
+    kind = _KINDS[config["kind"]]
+    if config.get("average"):
+        kind = type(f"Averaged{kind.__name__}", (Averaged, kind), {})
+    return kind(config, markers)

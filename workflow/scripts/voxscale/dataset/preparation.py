@@ -1,5 +1,6 @@
 """The workflow's own copy of a subject's responses: checked, in float32, voxel-major, in bounded memory."""
 
+import contextlib
 import hashlib
 import json
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from voxscale.dataset.average import Member, common_headers, mean_responses
 from voxscale.dataset.clock import read_clocks
 from voxscale.dataset.disk import announce_writing
 from voxscale.dataset.images import Reading, require_same
@@ -163,6 +165,7 @@ def prepare_responses(
     keep: str = "float32",
     weak_repeats: str = "refuse",
     provenance: Mapping[str, Any] | None = None,
+    members: Sequence[Member] = (),
 ) -> None:
     """Check one subject's responses and write the workflow's own copy of them.
 
@@ -175,14 +178,17 @@ def prepare_responses(
         voxels: the subject's voxel table, which may say which voxels to keep; default all.
         weak_repeats: `refuse` or `accept` repeats that agree no more than chance.
         keep: `float32` for a copy, `none` to read the originals in place (hf5 and npy only).
+        members: of a subject that is a mean, the subjects it is of; the files of `sources` are theirs.
 
     Raises:
         UserError: a file is missing, a stub, cut off, of the wrong shape or without a finite value; the
-            voxels differ between stories or are not those of the table; the disk is too small. The line
+            voxels differ between stories or members, or are not the table's; the disk is too small. The line
             names the file.
     """
     path = Path(path)
-    shapes = survey(sources, clocks, reading)
+    heard = list(members) or [Member(sources, reading)]
+    shapes = common_headers(heard, [survey(one.sources, clocks, one.reading) for one in heard])
+    places = {story: f"{path}: {story}" if members else str(files[0]) for story, files in sources.items()}
     packed = [name for files in sources.values() for name in files if kind_of(Path(name)) == "npz"]
     if keep == "none" and packed:
         raise UserError(
@@ -201,8 +207,12 @@ def prepare_responses(
         add_array(file, VOXELS_NAME, kept)
         for story, files in bar(sources.items(), "responses", unit="story"):
             group = file.create_group(story)
-            with open_responses(files, reading) as source:
-                tally = _copy(str(files[0]), None if keep == "none" else group, source, kept, weak_repeats)
+            with (
+                contextlib.nullcontext(mean_responses(members, story, shapes[story].n_repeats))
+                if members
+                else open_responses(files, reading)
+            ) as source:
+                tally = _copy(places[story], None if keep == "none" else group, source, kept, weak_repeats)
             tallies[story] = tally
             about = {"n_trs": shapes[story].n_trs, "n_repeats": shapes[story].n_repeats}
             about |= {"missing_values": tally.missing, "missing_voxels": tally.voxels}
@@ -217,12 +227,12 @@ def prepare_responses(
             "format": RESPONSES_FORMAT,
         }
         set_attributes(file, about)
-    _warn_of_voxels(path, sources, shapes, tallies)
+    _warn_of_voxels(path, places, shapes, tallies)
 
 
 def _warn_of_voxels(
     path: Path,
-    sources: Mapping[str, Sequence[str | Path]],
+    places: Mapping[str, str],
     shapes: Mapping[str, ResponseHeader],
     tallies: Mapping[str, _Tally],
 ) -> None:
@@ -234,7 +244,7 @@ def _warn_of_voxels(
     if n_empty:
         _warn(str(path), f"{n_empty} of {len(empty)} voxels have no value in any story and are scored NaN")
     for story, tally in tallies.items():
-        where = str(sources[story][0])
+        where = places[story]
         if missing := tally.missing - n_empty * shapes[story].n_trs:
             voxels = tally.voxels - n_empty
             _warn(where, f"{missing} values in {voxels} voxels are not finite; these voxels are scored NaN")

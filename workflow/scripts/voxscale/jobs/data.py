@@ -61,6 +61,8 @@ def _preparing(sizes: Sizes, subject: str) -> Need:
     values = 4.0 * sizes.voxels(subject) * trs
     kept = 0.0 if sizes.study.config["dataset"]["keep"] == "none" else values
     held = sizes.held_responses(subject) + min(3e8, 3 * values)
+    if len(sizes.study.dataset.members(subject)) > 1:
+        held += sizes.held_mean(subject)
     return plain(sizes.response_bytes(subject), kept, held)
 
 
@@ -96,6 +98,17 @@ def _scans(study: Study, w: Wildcards) -> list[str]:
 def _reading(study: Study, w: Wildcards) -> dict[str, Any] | None:
     reading = study.dataset.reading(w["subject"])
     return None if reading is None else reading._asdict()
+
+
+def _members(study: Study, w: Wildcards) -> list[dict[str, Any]]:
+    """Response files of each subject that an average is of; none for another subject."""
+    members = study.dataset.members(w["subject"])
+    if len(members) == 1:
+        return []
+    return [
+        {"sources": study.response_sources(member), "reading": _reading(study, {"subject": member})}
+        for member in members
+    ]
 
 
 def _tested(study: Study, w: Wildcards) -> list[str] | list[list[str]]:
@@ -205,6 +218,7 @@ RULES = (
             "clocks": lambda study, w: str(study.dataset.clocks),
             "keep": lambda study, w: study.config["dataset"]["keep"],
             "weak_repeats": lambda study, w: study.config["dataset"]["weak_repeats"],
+            "members": _members,
         },
         numbers=("responses",),
         ancient=True,

@@ -60,8 +60,9 @@ class Sizes:
         dataset = self.study.dataset
         if dataset.kind in ("phantom", "ds003020"):
             return None
+        first = dataset.members(subject)[0]
         try:
-            return read_response_header(dataset.response(subject, story), dataset.reading(subject))
+            return read_response_header(dataset.response(first, story), dataset.reading(first))
         except (UserError, OSError):  # the job that reads them reports the mistake
             return None
 
@@ -88,6 +89,13 @@ class Sizes:
         """Bytes that reading a subject's largest story keeps in memory, in addition to the blocks."""
         stored = (self._stored(subject, story) for story in self.study.heard(subject))
         return max((one.held for one in stored if one), default=0.0)
+
+    def held_mean(self, subject: str) -> float:
+        """Bytes that a mean over subjects keeps in memory of its largest story, with the repeats."""
+        # In float32 the sum and one subject's part; of one series at a time z-scores in float64.
+        stories = ((story, self._stored(subject, story)) for story in self.study.heard(subject))
+        series = ((self.trs(story), stored.n_repeats if stored else REPEATS) for story, stored in stories)
+        return max(self.voxels(subject) * trs * (32.0 + 12 * repeats) for trs, repeats in series)
 
     def response_bytes(self, subject: str) -> float:
         """Bytes of all response files of a subject."""

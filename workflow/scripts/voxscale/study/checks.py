@@ -22,6 +22,7 @@ def check(study: Study) -> None:
     Raises:
         UserError: something is impossible; the message names the key.
     """
+    _check_average(study)
     study.voxel_tables()
     if study.any_hears:
         study.dataset.check_sounds()
@@ -148,6 +149,20 @@ def _check_folds(study: Study) -> None:
             raise UserError(
                 f"config key {key}: needs fixed test stories, but dataset.test_stories has folds; leave "
                 f"{key.split('.')[0]} out, or list the test stories"
+            )
+
+
+def _check_average(study: Study) -> None:
+    """A mean of subjects: all with voxels at the same places, and none of them in a sweep."""
+    if not (average := study.config["dataset"]["average"]):
+        return
+    members = study.dataset.members(average)
+    require_one_space(study, members, "config key dataset.average")
+    for name, sweep in study.config["sweeps"].items():
+        if sweep["subjects"] != "all" and (named := [one for one in members if one in sweep["subjects"]]):
+            raise UserError(
+                f"config key sweeps.{name}.subjects: {named[0]} is fitted as part of {average} only "
+                f"(dataset.average); write {average}"
             )
 
 

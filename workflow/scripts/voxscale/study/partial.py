@@ -21,7 +21,10 @@ def without_subjects(config: Mapping[str, Any]) -> Mapping[str, Any]:
     out = config["partial"]["subjects"]
     dataset = config["dataset"]
     subjects = [subject for subject in dataset["subjects"] if subject not in out]
-    if not subjects:
+    average = dataset["average"]
+    if average and len(subjects) < len(dataset["subjects"]):
+        raise UserError("config key partial.subjects: a mean is of all subjects (dataset.average); name none")
+    if not subjects or average in out:
         raise UserError("config key partial.subjects: no subject remains; there is nothing to report yet")
     sweeps = {
         name: {**sweep, "subjects": _kept(sweep["subjects"], out)} for name, sweep in config["sweeps"].items()

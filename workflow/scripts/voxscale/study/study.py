@@ -57,8 +57,8 @@ class Study:
 
     @cached_property
     def subjects(self) -> list[str]:
-        """Subjects in the config's order."""
-        return list(self.config["dataset"]["subjects"])
+        """Subjects in the config's order, or the mean of them that is fitted in their place."""
+        return list(self.dataset.targets)
 
     @cached_property
     def grid(self) -> Grid:
