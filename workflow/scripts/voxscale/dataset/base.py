@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from voxscale.dataset.clock import Clock, Clocks, read_clocks
+from voxscale.dataset.defects import leaves_out, read_defects
 from voxscale.dataset.geometry import Geometry
 from voxscale.dataset.images import Reading
 from voxscale.dataset.response_files import read_response_header
 from voxscale.dataset.roles import assign, check_subjects, named_stories, roles_of, training_of
 from voxscale.dataset.voxels import read_places, read_regions
 from voxscale.errors import UserError, hint
-from voxscale.io import read_rows, require
+from voxscale.io import require
 
 NAME_PATTERN = r"[A-Za-z0-9_-]+"  # of subjects and stories, whose names are parts of paths
-_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 
 
 def fill_subject(pattern: str, subject: str, key: str) -> str:
@@ -87,25 +87,12 @@ class Dataset(ABC):
 
     @cached_property
     def defects(self) -> list[dict[str, str]]:
-        """Rows of the table `dataset.defects`: subject (or `*`), story (or `*`), what, exclude (yes or no).
+        """Rows of the table `dataset.defects`, see `voxscale.dataset.defects`.
 
         Raises:
             UserError: the table is missing or malformed.
         """
-        if not self.config.get("defects"):
-            return []
-        path = self.config["defects"]
-        if path == "published":
-            path = self.published_defects
-        if path is None:
-            raise UserError(
-                f"config key dataset.defects: no table was published for {self.kind}; give a file of your own"
-            )
-        rows = read_rows(path, ("subject", "story", "what", "exclude"))
-        for number, row in enumerate(rows, start=2):
-            if row["exclude"].lower() not in _YES + _NO:
-                raise UserError(f"{path}: line {number}: exclude is {row['exclude']!r}; write yes or no")
-        return rows
+        return read_defects(self.config.get("defects"), self.published_defects, self.kind)
 
     def excluded(self, subject: str) -> dict[str, str]:
         """Stories of `subject` that the table of known defects leaves out, and why."""
@@ -113,7 +100,7 @@ class Dataset(ABC):
             story: row["what"]
             for row in self.defects
             for story in ([row["story"]] if row["story"] != "*" else self.recorded(subject))
-            if row["subject"] in (subject, "*") and row["exclude"].lower() in _YES
+            if row["subject"] in (subject, "*") and leaves_out(row)
         }
 
     @cached_property
