@@ -101,6 +101,8 @@ def test_the_mean_is_the_studys_only_subject(home):
     assert found.heard("mean") == list(STORIES)
     assert found.stories == list(STORIES)
     assert found.ceiling_kind == "repeats"
+    crossed = study(root, test_stories={"folds": "each"})
+    assert sorted(crossed.dataset.folds("mean")) == [["exam"], ["walk"]]  # of what all heard
     assert len(found.response_sources("mean")["walk"]) == 2  # digests are of both
     assert any("mean is the mean of anna, bob" in note for note in found.examine())
     assert Sizes(found).voxels("mean") == 5
