@@ -241,7 +241,8 @@ text_features("/path/of/the/model", ["one", "upon", "a", "time"], [0.5, 1, 1.5, 
 ```
 
 A folder in the hub's format that this call takes works in a study too, with an entry under `models:` in its
-config ([../config/README.md](../config/README.md)). `speech_features` does the same with sound
+config ([../config/README.md](../config/README.md)), and so do features that you have as arrays
+([features.md](features.md)). `speech_features` does the same with sound
 ([api.md](api.md)).
 
 ## What is refused, and why

@@ -92,7 +92,7 @@ def test_without_a_network_a_model_that_is_not_in_the_cache_is_named(tmp_path, h
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     run = snakemake(tmp_path, "models", config=config_with(mine=published("lab/tiny")))
     assert run.status != 0
-    assert "ERROR config key models.mine: lab/tiny (revision main) is not in the local cache" in run.text
+    assert "config key models.mine: lab/tiny (revision main) is not in the local cache" in run.text
     assert "make models" in run.text
     assert hub.sent == []
     assert run.jobs == []

@@ -151,7 +151,7 @@ def test_a_recurrent_model_passes_the_check_of_its_shape(tmp_path):
     entry = tiny_models.language_architectures()["OPTForCausalLM"]
     entry = replace(entry, build=None, path=str(tmp_path / "model"), model_class="MambaForCausalLM")
     assert prepare_model(replace(entry, n_layers=3), tmp_path / "card.json")["n_layers"] == 3
-    with pytest.raises(UserError, match=r"architecture\.n_layers is 5, but .* has 3"):
+    with pytest.raises(UserError, match=r"architecture\.n_layers: is 5, but .* has 3"):
         prepare_model(replace(entry, n_layers=5), tmp_path / "card.json")
 
 

@@ -86,12 +86,12 @@ def test_margins_widen_with_a_voxels_own_rounding(low_dtype):
 
 @pytest.mark.parametrize("form", ["dual", "primal"])
 def test_a_fixed_margin_fails_there(form, low_dtype, monkeypatch):
-    """One that loses nothing where held-out sets are long, for as many voxels."""
+    """One that loses nothing where held-out sets are long."""
     monkeypatch.setattr(Margin, "width", lambda self, low: torch.full_like(low.scores, FIXED[low_dtype]))
     monkeypatch.setattr(Margin, "see", lambda self, low, exact: True)
     d = 200 if form == "dual" else 60
     for small, problem in (
-        (False, make_problem([400] * 5, d, 6000, alphas=np.logspace(0, 2.5, 15), form=form)),
+        (False, make_problem([400] * 3, d, 800, alphas=np.logspace(0, 2.5, 15), form=form)),
         (True, replace(small_held_out(form, seed=1), form=form)),
     ):
         plain = whole(solve_ridge(replace(problem, screen="off")))
