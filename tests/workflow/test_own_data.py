@@ -180,7 +180,7 @@ def bids(published, tmp_path_factory):
     write_bids(home / "lab", *published)
     (home / "lab/bold.json").write_text('{"RepetitionTime": 2.0}')
     config = study(home / "lab", "bids", bids={"space": "T1w", "mask": "{subject}/mask.nii.gz"})
-    run = snakemake(home, "scores", EXPORTED, config=config)
+    run = snakemake(home, "all", EXPORTED, config=config)
     assert run.status == 0, run.text[-3000:]
     return home
 
@@ -288,7 +288,8 @@ def test_what_is_not_read_is_said_before_the_first_job_and_in_the_report(folder)
         assert (folder / "results/report.html").read_text().count(line) == 1
 
 
-def test_images_end_in_scores(bids, published):
+def test_images_end_in_a_report(bids, published):
+    assert "Traceback" not in (bids / "results/report.html").read_text()
     for (subject, story), (data, _) in published[1].items():
         responses = open_subject(bids / f"results/responses/{subject}.h5")
         np.testing.assert_allclose(responses.read(story), data.T, rtol=1e-5, atol=1e-6)
