@@ -5,6 +5,7 @@ like this, too; `voxscale` is run as it is. A small study stands for the publish
 whose jobs `test_paper` makes.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -93,7 +94,9 @@ def run(line, folder, done):
     program, *arguments = shlex.split(line)
     if program == "make":
         command = ["make", "--dry-run", "--no-print-directory", "-o", "install", *arguments]
-        made = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        # As from a terminal, also where `make test` runs this.
+        alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        made = subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True, check=False)
         assert made.returncode == 0, f"{line}: {made.stderr}"
         for part in made.stdout.replace("\\\n", " ").splitlines():
             run(part, folder, done)
