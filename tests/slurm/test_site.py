@@ -65,7 +65,7 @@ def test_what_no_node_can_run_ends_the_run_before_its_first_job(sweep, site):
     said = sweep.finish("--set-resources", "fit_encoding:mem_mb=9000", **run)
     unit = "fit_encoding tiny-opt-1 UTS01 2 1-2"
     reason = "asks for 9,000 MB, and no node has more than 8,000 of the default partition"
-    assert f"ERROR config key cluster.cpu.partition: {unit} {reason}; name another partition" in said
+    assert f"config key cluster.cpu.partition: {unit} {reason}; name another partition" in said
     said = sweep.finish("--set-resources", "fit_encoding:slurm_partition=short", **run)
     assert (
         f"ERROR resource slurm_partition of fit_encoding: {unit} asks for 6 minutes, and no node has" in said

@@ -1,6 +1,9 @@
 """The library's rooms: who may import whom, and by which names."""
 
 import ast
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -121,3 +124,16 @@ def test_another_room_is_known_by_its_exported_names_only(imports):
         f"{one.place}: {one.source} {one.name}" for one in [*imports, *scripts] if takes_an_inner_name(one)
     ]
     assert not inner
+
+
+def test_a_plan_loads_nothing_that_is_slow_to_start(tmp_path):
+    """Each job of a cluster reads the study twice, in two processes of Snakemake."""
+    code = (
+        "import sys; from voxscale.jobs import load_jobs; "
+        f"list(load_jobs({str(HOME / 'config/config.yaml')!r}, {str(tmp_path)!r}).all()); "
+        "slow = {'torch', 'pandas', 'scipy', 'sklearn', 'nibabel', 'nilearn', 'matplotlib'}; "
+        "print(*sorted(slow & set(sys.modules)))"
+    )
+    path = {**os.environ, "PYTHONPATH": str(HOME / "workflow/scripts")}
+    done = subprocess.run([sys.executable, "-c", code], env=path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

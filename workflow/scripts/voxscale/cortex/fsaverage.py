@@ -1,13 +1,18 @@
 """The fsaverage5 meshes that nilearn carries; nothing is downloaded."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from voxscale.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 N_VERTICES = 10242  # of one hemisphere of fsaverage5
 
@@ -33,6 +38,8 @@ def read_fsaverage5(kind: str, hemisphere: str) -> tuple[np.ndarray, ...]:
 
 def side_letters(hemispheres: Iterable[str]) -> pd.Series:
     """`l` or `r` of hemispheres named `left` or `right`, `L`, `R`, `lh`, `rh`."""
+    import pandas as pd  # it slows each start of the workflow
+
     return pd.Series(hemispheres).astype(str).str[:1].str.lower()
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import pandas as pd
 
 from voxscale.cortex import N_VERTICES, side_letters, to_vertices
 from voxscale.io import atomic
@@ -276,6 +275,8 @@ class Placed(Geometry):
         return side_letters(self.hemisphere[known]).equals(side_letters(other.hemisphere[known]))
 
     def _images(self, values: np.ndarray, names: Sequence[str], labels: Labels | None) -> dict[str, Any]:
+        import pandas as pd  # it slows each start of the workflow
+
         how, empty = ("mean", np.nan) if labels is None else ("first", 0)
         known, rows = np.isfinite(self.vertex), []
         for row in values:

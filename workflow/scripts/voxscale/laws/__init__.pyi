@@ -7,5 +7,5 @@ from .minima import FEWEST as FEWEST
 from .minima import JUDGED as JUDGED
 from .minima import design_lacks as design_lacks
 from .plateau import write_plateau as write_plateau
-from .points import DATA as DATA
-from .points import SIZES as SIZES
+from .variables import DATA as DATA
+from .variables import SIZES as SIZES

@@ -18,13 +18,12 @@ import pyarrow.compute as pc
 from voxscale.encoding import MomentsFile
 from voxscale.errors import UserError, naming
 from voxscale.io import tables
+from voxscale.laws.variables import DATA, SIZES
 from voxscale.progress import bar
 from voxscale.provenance import collect
 from voxscale.scores import cell_scores, check_same_test, read_sets
 from voxscale.statistics import METRICS, TimeBlocks, block_counts, draw_weights, require_blocks, skipped_trs
 
-DATA = {"hours": "train_hours", "stories": "n_train", "trs": "train_trs"}
-SIZES = ("parameters", "parameters_non_embedding", "width")  # of models
 _X_COLUMNS = DATA | {name: name for name in SIZES}
 
 

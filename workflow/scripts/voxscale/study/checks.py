@@ -7,7 +7,6 @@ from voxscale.dataset import ONE_SPACE
 from voxscale.errors import UserError, hint, naming
 from voxscale.laws import DATA, FEWEST, SIZES
 from voxscale.models import COUNTED
-from voxscale.scores import FEWEST_SUBJECTS
 from voxscale.statistics import blocks_of, require_blocks, skipped_trs
 from voxscale.study.contexts import check_contexts
 from voxscale.study.settings import bootstrap_settings, law_drawn
@@ -170,6 +169,8 @@ def _check_ceiling(study: Study) -> None:
     """A ceiling across subjects: enough of them, who heard the same, with voxels at the same places."""
     if study.ceiling_kind != "subjects":
         return
+    from voxscale.scores import FEWEST_SUBJECTS  # scipy slows each start of the workflow
+
     key = "config key ceiling.kind: subjects"
     if len(study.subjects) < FEWEST_SUBJECTS:
         raise UserError(f"{key} needs {FEWEST_SUBJECTS} subjects, the study has {len(study.subjects)}")

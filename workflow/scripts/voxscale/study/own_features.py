@@ -9,7 +9,6 @@ import numpy as np
 
 from voxscale.dataset import Dataset, read_transcript
 from voxscale.errors import UserError, near_names
-from voxscale.features import StoryTimes, check_own, open_rows, own_times, vector_layout
 from voxscale.io import require
 from voxscale.models import OWN, ModelEntry
 
@@ -34,6 +33,8 @@ def with_own_files(
 
 
 def _with_files(entry: ModelEntry, stories: Sequence[str]) -> ModelEntry:
+    from voxscale.features import open_rows, own_times, vector_layout  # torch slows each start
+
     if entry.modality == "embeddings":
         return replace(entry, width=vector_layout(entry.path).width)
     if "{layer" in entry.path:
@@ -106,6 +107,8 @@ def check_own_files(registry: Mapping[str, ModelEntry], models: Iterable[str], d
     notes: dict[str, list[str]] = {}
     if not entries:
         return []
+    from voxscale.features import StoryTimes, check_own  # torch slows each start
+
     by_words = any(entry.at == "words" for entry in entries)
     for story in dataset.stories:
         if dataset.n_trs(story) is None or not dataset.transcript(story).exists():
