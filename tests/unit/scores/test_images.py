@@ -194,10 +194,13 @@ def test_arrays_without_places_are_refused(tmp_path, bids):
         export(arrays, tmp_path / "out", "ceilings", subject="anna", ceiling=ceiling)
 
 
-def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     fmriprep_lab.write_fmriprep(tmp_path / "lab", "surface")
     dataset = fmriprep_lab.settings(tmp_path / "lab", "surface")
     ceiling = write_ceiling(tmp_path / "c", np.arange(9))
+    export(dataset, tmp_path / "out", "ceilings", ceiling=ceiling)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert before
 
     def to_bytes(image):
         if "Right" in image.meta["AnatomicalStructurePrimary"]:
@@ -207,4 +210,4 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(nibabel.GiftiImage, "to_bytes", to_bytes)
     with pytest.raises(OSError, match="No space"):
         export(dataset, tmp_path / "out", "ceilings", ceiling=ceiling)
-    assert not list((tmp_path / "out").iterdir())
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

@@ -1,5 +1,6 @@
 """Results of one subject as images in the data's own space, each with a sidecar that says what it shows."""
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def write_images(
 
     The files are `sub-<subject>[_space-<space>]_<name>_stat-<stat>` with the ends of `Geometry.write`; each
     has a sidecar `.json`, and labels have a table of their names, `.tsv`. A map without any value is left
-    out. If writing fails, no file of them stays.
+    out. If writing fails, none of them is there, and those of an earlier export stay.
 
     Args:
         settings: `kind` (scores, layers, differences, ceilings, regions), `subject`, `name`, `cells`, `fdr`,
@@ -157,18 +158,14 @@ def write_images(
         "Provenance": collect(config=settings["config"]),
     }
     images: list[Path] = []
-    begun: list[str] = []
-    try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as scratch:
         for shown in (one for one in maps if one.values.notna().any()):
             last = "dseg" if shown.labels else f"stat-{shown.stat}"
-            begun.append("_".join([*whose, last]))
-            images += _write_map(shown, geometry, folder / begun[-1], about)
-    except BaseException:
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name.startswith(tuple(begun)):
-                path.unlink()
-        raise
-    return images
+            images += _write_map(shown, geometry, Path(scratch, "_".join([*whose, last])), about)
+        for path in Path(scratch).iterdir():
+            path.replace(folder / path.name)
+    return [folder / image.name for image in images]
 
 
 def _write_map(shown: Shown, geometry: Geometry, stem: Path, about: Mapping[str, Any]) -> list[Path]:
