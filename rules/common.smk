@@ -343,7 +343,7 @@ def exported(wildcards):
     try:
         return export_named(study, **wildcards)
     except UserError as error:
-        sys.exit(f"ERROR {error}")
+        stop(error)
 
 
 def export_table(name):

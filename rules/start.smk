@@ -101,7 +101,7 @@ def places_at_hand(dag):
             if all(path.exists() for path in study.dataset.geometry_inputs(subject)):
                 study.dataset.require_geometry(subject)
     except UserError as error:
-        sys.exit(f"ERROR {error}")
+        stop(error)
 
 
 def names():

@@ -88,13 +88,15 @@ def story_groups(words: Mapping[str, int], tokens: int) -> list[list[str]]:
         tokens: tokens of a batch; 0 for one story at a time.
     """
     groups: list[list[str]] = []
-    room = 0.0
+    filled = 0.0
     for story, n in words.items():
-        room -= 2.6 * n
-        if not groups or room < 0:
-            groups.append([])
-            room = tokens - 2.6 * n
-        groups[-1].append(story)
+        own = 2 * 1.3 * n
+        if groups and filled + own <= tokens:
+            groups[-1].append(story)
+            filled += own
+        else:
+            groups.append([story])
+            filled = own
     return groups
 
 

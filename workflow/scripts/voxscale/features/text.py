@@ -6,7 +6,8 @@ from typing import Any
 
 from voxscale.features.extraction import Made, network_files, update_features
 from voxscale.features.language_model import LanguageModel, StoryWords
-from voxscale.io import read_json, tables
+from voxscale.features.own import read_times
+from voxscale.io import read_json
 from voxscale.models import offload_folder
 from voxscale.overlap import prepare_ahead
 from voxscale.progress import bar
@@ -16,10 +17,8 @@ def _read(stories: Mapping[str, tuple[str | Path, str | Path]]) -> dict[str, Sto
     """The tables `words` and `clock` of each story."""
     found = {}
     for name, (words, clock) in stories.items():
-        table = tables.read("words", words)
-        middle = (table["onset_s"].to_numpy() + table["offset_s"].to_numpy()) / 2
-        mids = tables.read("clock", clock, ["mid_s"])["mid_s"].to_numpy()
-        found[name] = StoryWords(name, table["word"].to_pylist(), middle, mids)
+        spoken = read_times(words, clock)
+        found[name] = StoryWords(name, spoken.words, spoken.times, spoken.mids)
     return found
 
 

@@ -10,3 +10,4 @@ from .scaling import X_UNITS as X_UNITS
 from .scaling import base_label as base_label
 from .style import format_count as format_count
 from .style import format_signed as format_signed
+from .style import minus as minus

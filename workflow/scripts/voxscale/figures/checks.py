@@ -72,7 +72,7 @@ def _uncut(line: pd.DataFrame) -> str:
     """The score at the study's cut and without any, and the difference in percent where there is a score."""
     uncut, own = line.sort_values("cut_s").y.iloc[0], line.y_own.iloc[0]
     percent = f" ({style.format_signed(100 * (uncut / own - 1))} %)" if own > 0.02 else ""
-    return f"{own:.2f}, uncut {uncut:.2f}{percent}".replace("-", "\u2212")
+    return style.minus(f"{own:.2f}, uncut {uncut:.2f}{percent}")
 
 
 def draw_controls(summary: pd.DataFrame, *, controls: Sequence[str] = ()) -> tuple[Figure, pd.DataFrame]:
@@ -142,7 +142,7 @@ def draw_ceiling_drift(drift: pd.DataFrame, *, interval: float = 0.9) -> tuple[F
             ends = (f"{1000 * slope[name]:+.1f}" for name in ("slope", "slope_lo", "slope_hi"))
             text = "{} [{}, {}]\nthousandths per hearing".format(*ends)
             look = {"fontsize": 7.5, "color": style.LAW, "va": "bottom", "transform": axes.transAxes}
-            axes.text(0.03, 0.03, text.replace("-", "\u2212"), **look)
+            axes.text(0.03, 0.03, style.minus(text), **look)
         axes.xaxis.get_major_locator().set_params(integer=True)
         low, high = axes.get_ylim()
         lacks = max(_LEAST_SPAN - (high - low), 0.0) / 2

@@ -88,7 +88,7 @@ def _paint(figure: Figure | SubFigure, rows: Sequence[_Row]) -> None:
         bar.outline.set_linewidth(0.5)
         if row.diverging:
             end = f"{norm.vmax:.2g}"
-            bar.set_ticks([norm.vmin, 0, norm.vmax], labels=[f"\u2212{end}", "0", end])
+            bar.set_ticks([norm.vmin, 0, norm.vmax], labels=[style.minus(f"-{end}"), "0", end])
 
 
 def _draw_map(rows: Sequence[_Row]) -> tuple[Figure, pd.DataFrame]:

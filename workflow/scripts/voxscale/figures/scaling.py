@@ -49,7 +49,7 @@ def _law_text(fit: pd.DataFrame, interval: float, x_name: str) -> str:
     lines = [f"{rows.form.iloc[0].replace('_', '-')} law{apart},", f"{interval:.0%} interval{holds}:"]
     slope, share = rows.loc["per_decade"], rows.loc["percent_per_decade"]
     ends = "" if np.isnan(slope.lo) else f" [{slope.lo:+.2g}, {slope.hi:+.2g}]"
-    lines.append(f"{slope.estimate:+.2g} per decade{ends}".replace("-", "\u2212"))
+    lines.append(style.minus(f"{slope.estimate:+.2g} per decade{ends}"))
     if pd.notna(share.estimate):
         shown = [style.format_signed(value) for value in (share.estimate, share.lo, share.hi)]
         lines += [f"= {shown[0]} % [{shown[1]}, {shown[2]}] of the"]

@@ -95,6 +95,11 @@ def labelled_points(figure: Figure) -> list[tuple[float, float, str]]:
     return found
 
 
+def minus(number: str) -> str:
+    """A number as text, with a true minus."""
+    return number.replace("-", "\u2212")
+
+
 def format_signed(value: float) -> str:
     """A whole number with its sign and a true minus; no sign when it rounds to zero; infinity is `∞`."""
     if np.isinf(value):

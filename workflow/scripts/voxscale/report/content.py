@@ -16,6 +16,7 @@ from voxscale.figures import (
     format_signed,
     full_training,
     mean_of_subjects,
+    minus,
     voxel_set_label,
 )
 from voxscale.laws import FORMS
@@ -53,11 +54,6 @@ def cell(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return minus(f"{value:.3g}")
     return str(value)
-
-
-def minus(number: str) -> str:
-    """A number as text, with a true minus."""
-    return number.replace("-", "\u2212")
 
 
 def between(row: Any, form: str = "{:.3g}", column: str = "estimate") -> str:
